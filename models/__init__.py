@@ -1,0 +1,1 @@
+"""Architectures, anchors, box coding, NMS, losses and training, in plain PyTorch."""

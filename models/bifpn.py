@@ -1,0 +1,168 @@
+"""BiFPN: the bidirectional feature pyramid of EfficientDet (arXiv 1911.09070, section 3).
+
+A cell passes information down the pyramid and back up (Figure 2d), shown for levels P3 to P7:
+
+    P7 ─────┬────────────────────► P7'
+            ▼                      ▲
+    P6 ──► (P6 + up P7) = T6 ────► P6' = P6 + T6 + down P5'
+            ▼                      ▲
+    P5 ──► (P5 + up T6) = T5 ────► P5' = P5 + T5 + down P4'
+            ▼                      ▲
+    P4 ──► (P4 + up T5) = T4 ────► P4' = P4 + T4 + down P3'
+            ▼                      ▲
+    P3 ──► (P3 + up T4) ─────────► P3'
+
+P7' = P7 + down P6'. Each sum is a fusion, followed by activation, separable convolution and norm.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.layers import Activation, Conv2dSame, MaxPool2dSame, SeparableConv2d
+
+BATCH_NORM_EPS = 1e-3
+BATCH_NORM_MOMENTUM = 0.01
+FUSION_EPS = 1e-4
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """The norm of EfficientDet's pyramid and heads."""
+    return nn.BatchNorm2d(channels, BATCH_NORM_EPS, BATCH_NORM_MOMENTUM)
+
+
+class Fusion(nn.Module):
+    """Adds feature maps of one shape, weighted as ``kind`` says (section 3.3).
+
+    "sum": unweighted, as the Lite variants and D6 to D7x do.
+    "fast": w_i / (eps + sum w_j), w_i = ReLU(parameter): fast normalised fusion.
+    "softmax": exp(w_i) / sum exp(w_j): softmax-based fusion.
+    """
+
+    def __init__(self, kind: str, inputs: int) -> None:
+        super().__init__()
+        self.kind = kind
+        if kind != "sum":
+            self.weights = nn.Parameter(torch.ones(inputs))
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        if self.kind == "sum":
+            return sum(features[1:], start=features[0])
+        if self.kind == "fast":
+            positive = self.weights.relu()
+            weights = positive / (positive.sum() + FUSION_EPS)
+        else:
+            weights = self.weights.softmax(dim=0)
+        return sum(
+            (weights[i] * features[i] for i in range(1, len(features))), weights[0] * features[0]
+        )
+
+
+class Project(nn.Sequential):
+    """Brings a backbone feature to the pyramid's width: 1x1 convolution and norm."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.add_module("conv", Conv2dSame(in_channels, channels, 1))
+        self.add_module("norm", batch_norm(channels))
+
+
+class Node(nn.Module):
+    """One fusion of a cell: sum, activation, separable convolution, norm."""
+
+    def __init__(self, channels: int, inputs: int, fusion: str, activation: Activation) -> None:
+        super().__init__()
+        self.fusion = Fusion(fusion, inputs)
+        self.activation = activation()
+        self.conv = SeparableConv2d(channels, channels)
+        self.norm = batch_norm(channels)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        return self.norm(self.conv(self.activation(self.fusion(features))))
+
+
+class BiFPNCell(nn.Module):
+    """One pass down and up. Features at each level, finest first, [N, channels, H_l, W_l].
+
+    ``backbone_channels`` are the widths of the finest levels where these are still the backbone's
+    features, as in the first cell. It projects them anew for each node that reads them: a level
+    with two readers (all but P3) has two projections.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        levels: int,
+        fusion: str,
+        activation: Activation,
+        backbone_channels: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__()
+        self.down_projections = nn.ModuleList(
+            Project(width, channels) for width in backbone_channels
+        )
+        self.up_projections = nn.ModuleList(
+            Project(width, channels) for width in backbone_channels[1:]
+        )
+        # finest first: top_down[i] makes T_i (level 0: its output), bottom_up[i] the output i + 1
+        self.top_down = nn.ModuleList(
+            Node(channels, 2, fusion, activation) for _ in range(levels - 1)
+        )
+        self.bottom_up = nn.ModuleList(
+            Node(channels, 3 if level < levels - 1 else 2, fusion, activation)
+            for level in range(1, levels)
+        )
+        self.downsample = MaxPool2dSame(3, 2)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        top = len(features) - 1
+        down = list(features)  # after the pass down: T_l, and P_top itself
+        for level, project in enumerate(self.down_projections):
+            down[level] = project(features[level])
+        up = list(features)  # what the pass up reads of the inputs
+        for level, project in enumerate(self.up_projections, start=1):
+            up[level] = project(features[level])
+
+        for level in reversed(range(top)):
+            above = F.interpolate(down[level + 1], size=down[level].shape[-2:], mode="nearest")
+            down[level] = self.top_down[level]([down[level], above])
+
+        outputs = [down[0]]
+        for level in range(1, top + 1):
+            below = self.downsample(outputs[-1])
+            middle = [down[level]] if level < top else []
+            outputs.append(self.bottom_up[level - 1]([up[level], *middle, below]))
+        return outputs
+
+
+class BiFPN(nn.Module):
+    """C3, C4, C5 -> P3 .. P_top, each [N, channels, H_l, W_l], through ``depth`` cells.
+
+    P6 is C5 projected and halved, and each coarser level the one below it halved (max pooling).
+    """
+
+    def __init__(
+        self,
+        backbone_channels: tuple[int, ...],
+        channels: int,
+        depth: int,
+        fusion: str,
+        activation: Activation,
+        levels: int = 5,
+    ) -> None:
+        super().__init__()
+        self.extra_levels = levels - len(backbone_channels)
+        self.project_extra = Project(backbone_channels[-1], channels)
+        self.downsample = MaxPool2dSame(3, 2)
+        self.cells = nn.ModuleList(
+            BiFPNCell(channels, levels, fusion, activation, backbone_channels if i == 0 else ())
+            for i in range(depth)
+        )
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        pyramid = [*features, self.downsample(self.project_extra(features[-1]))]
+        for _ in range(self.extra_levels - 1):
+            pyramid.append(self.downsample(pyramid[-1]))
+        for cell in self.cells:
+            pyramid = cell(pyramid)
+        return pyramid

@@ -1,0 +1,49 @@
+"""Frozen features, computed once.
+
+Training that leaves the first stages of a backbone as they are need not run them again at each
+step: their output for a few augmented views of each photo is computed once and kept in memory as
+float16 (at 320 pixels and three frozen stages, 125 kB a view).
+"""
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+FeatureSample = tuple[list[Tensor], Tensor, Tensor]
+
+
+class FeatureCache(Dataset[FeatureSample]):
+    """Feature maps [C, H, W] with their view's boxes and labels; an epoch is one view a photo."""
+
+    def __init__(self, views: int, photos: int) -> None:
+        self.views, self.photos = views, photos
+        self.features: list[Tensor] = []
+        self.targets: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, features: list[Tensor], boxes: list[Tensor], labels: list[Tensor]) -> None:
+        """Append a batch; the views of all photos in order, one view of all after the other."""
+        rows = self.views * self.photos
+        if not self.features:
+            self.features = [
+                torch.empty((rows, *feature.shape[1:]), dtype=torch.float16) for feature in features
+            ]
+        start = len(self.targets)
+        for kept, feature in zip(self.features, features, strict=True):
+            kept[start : start + len(feature)] = feature
+        # Cloned, because a tensor from a loader's process holds a file descriptor while it lives.
+        self.targets += [(b.clone(), y.clone()) for b, y in zip(boxes, labels, strict=True)]
+
+    def __len__(self) -> int:
+        return self.photos
+
+    def __getitem__(self, index: int) -> FeatureSample:
+        row = int(torch.randint(self.views, ())) * self.photos + index
+        return [feature[row].float() for feature in self.features], *self.targets[row]
+
+
+def collate_features(
+    samples: list[FeatureSample],
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Each feature map stacked [N, C, H, W]; boxes and labels stay lists, their lengths differ."""
+    features, boxes, labels = zip(*samples, strict=True)
+    return [torch.stack(maps) for maps in zip(*features, strict=True)], list(boxes), list(labels)
