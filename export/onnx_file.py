@@ -1,0 +1,82 @@
+"""A graph as an ONNX model."""
+
+import logging
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import onnx
+import torch
+from torch import nn
+
+from export.selection import ONNX_TRANSLATIONS
+from models.variants import Variant
+from service import manifest
+
+OPSET = 20
+MAX_DETECTIONS_AXIS = "K"
+
+
+def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
+    """Export ``graph``, its batch dynamic; raises onnx.checker.ValidationError if it is unsound."""
+    detects = variant.task == "detection"
+    # Two images: with one, the exporter would take the batch size for a constant.
+    images = torch.zeros(2, variant.input.height, variant.input.width, 3, dtype=torch.uint8)
+    thresholds = (torch.tensor(0.05), torch.tensor(0.5), torch.tensor(100)) if detects else ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside PyTorch's own exporter
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            graph,
+            (images, *thresholds),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            dynamic_shapes=({0: torch.export.Dim("N")}, *(None for _ in thresholds)),
+            input_names=manifest.DETECTION_INPUTS if detects else manifest.CLASSIFICATION_INPUTS,
+            output_names=(
+                manifest.DETECTION_OUTPUTS if detects else manifest.CLASSIFICATION_OUTPUTS
+            ),
+            custom_translation_table=ONNX_TRANSLATIONS,
+        )
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    _strip(model)
+    _name_axes(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def describe(values: Iterable[onnx.ValueInfoProto]) -> tuple[manifest.Tensor, ...]:
+    """The model's inputs or outputs as the manifest states them."""
+    return tuple(
+        manifest.Tensor(
+            name=value.name,
+            dtype=_dtype_name(value.type.tensor_type.elem_type),
+            shape=tuple(d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim),
+        )
+        for value in values
+    )
+
+
+def _dtype_name(elem_type: int) -> str:
+    """ONNX Runtime's name of an element type, such as "float" or "uint8"."""
+    name: str = onnx.TensorProto.DataType.Name(elem_type)
+    return name.lower()
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Take out what the exporter notes of the source code: it triples the file and names paths."""
+    graph = model.graph
+    holders: list[Any] = [model, graph, *graph.node, *graph.value_info]
+    for holder in (*holders, *graph.input, *graph.output, *graph.initializer):
+        holder.ClearField("doc_string")
+        holder.ClearField("metadata_props")
+
+
+def _name_axes(model: onnx.ModelProto) -> None:
+    """Call the number of detections what contract 1 calls it, not "u0"."""
+    for output in model.graph.output:
+        for dimension in output.type.tensor_type.shape.dim[1:]:
+            if dimension.dim_param:
+                dimension.dim_param = MAX_DETECTIONS_AXIS

@@ -1,0 +1,33 @@
+"""Photos on disk as a model's inputs, by the service's own decoding and resizing."""
+
+from pathlib import Path
+
+from service.images import decode_image
+from service.manifest import InputSpec
+from service.problems import Problem
+from service.resize import ModelInput, to_input
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+MAX_PIXELS = 200_000_000
+
+
+class PhotoError(Exception):
+    """A photo, or a folder of them, that is of no use; the message says which and why."""
+
+
+def read_photo(path: Path, spec: InputSpec) -> ModelInput:
+    """Read one photo; raises PhotoError."""
+    try:
+        return to_input(decode_image(path.read_bytes(), MAX_PIXELS), spec)
+    except OSError as error:
+        raise PhotoError(f"{path}: {error.strerror}") from error
+    except Problem as problem:
+        raise PhotoError(f"{path}: {problem.detail}") from problem
+
+
+def read_photos(folder: Path, spec: InputSpec) -> list[ModelInput]:
+    """Every photo in ``folder``, by name; raises PhotoError if there is none."""
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise PhotoError(f"{folder}: holds no photo ({', '.join(sorted(SUFFIXES))})")
+    return [read_photo(path, spec) for path in paths]

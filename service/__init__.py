@@ -1,0 +1,1 @@
+"""The torch-free runtime: decode, batch, run, answer."""

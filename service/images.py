@@ -1,0 +1,79 @@
+"""Bytes of an image file -> upright 8-bit RGB.
+
+Everything that can be known from the header is checked before any pixel is decoded.
+"""
+
+import contextlib
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from service.problems import Problem
+
+# Only what people take photos with; each further decoder is one more that strangers can reach.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+BEHIND_TRANSPARENCY = (255, 255, 255)
+
+Image.MAX_IMAGE_PIXELS = None  # only a warning; the limit that refuses is `max_pixels` below
+
+
+def decode_image(content: bytes, max_pixels: int) -> Image.Image:
+    """Decode the first frame of an image file of one of `FORMATS`, turned as its EXIF says.
+
+    Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent parts show white.
+    Raises Problem with the code empty_image, invalid_image, or image_too_large if the header
+    states more than ``max_pixels``.
+    """
+    if not content:
+        raise Problem("empty_image", "The image is empty: 0 bytes were sent.")
+    try:
+        with Image.open(BytesIO(content), formats=FORMATS) as image:
+            _check_size(image, max_pixels)
+            image.load()
+            return _to_rgb(_upright(image))
+    except Problem:
+        raise
+    except UnidentifiedImageError:
+        raise Problem(
+            "invalid_image", f"These bytes are no image in a known format ({', '.join(FORMATS)})."
+        ) from None
+    except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead them to
+        raise Problem("invalid_image", f"The image is damaged or cut short: {error}.") from error
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        raise Problem(
+            "image_too_large",
+            f"The image has {image.width} x {image.height} = {pixels} pixels;"
+            f" at most {max_pixels} are accepted.",
+        )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """``image`` turned by its EXIF orientation, if that can be read at all."""
+    with contextlib.suppress(Exception):  # damaged EXIF data says nothing of the pixels
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I;16") or image.mode == "I":
+        return _from_16_bits(image)
+    if image.mode == "F":
+        raise Problem("invalid_image", "Floating-point images have no known range of brightness.")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        canvas = Image.new("RGBA", layer.size, BEHIND_TRANSPARENCY)
+        return Image.alpha_composite(canvas, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    """0..65535 -> 0..255; Pillow's own conversion would cut every value above 255 to white."""
+    values = np.asarray(image).astype(np.int32).clip(0, 65535)
+    return Image.fromarray((values // 257).astype(np.uint8)).convert("RGB")

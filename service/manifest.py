@@ -1,0 +1,164 @@
+"""The manifest of a model package: what a graph is, reads, answers, and was measured to be worth.
+
+A package is a folder ``<name>/<version>/`` that holds ``model.onnx`` and ``manifest.json``. The
+export writes it, the service reads it, and this file is the only definition of its content.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+MANIFEST_FILE = "manifest.json"
+GRAPH_FILE = "model.onnx"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
+
+DETECTION_INPUTS = ("images", "score_threshold", "iou_threshold", "max_detections")
+DETECTION_OUTPUTS = ("num_detections", "boxes", "scores", "labels")
+CLASSIFICATION_INPUTS = ("images",)
+CLASSIFICATION_OUTPUTS = ("probabilities",)
+
+Task = Literal["classification", "detection"]
+Channel = Annotated[int, Field(ge=0, le=255)]
+
+
+class ManifestError(Exception):
+    """A manifest that cannot be read; the message says which file and why."""
+
+
+class Part(BaseModel):
+    """A part of the manifest: typed, without unknown fields, not changed once read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Label(Part):
+    """One class. Its place in the manifest's list is its index in the graph's output."""
+
+    id: int = Field(description="The data set's own id, such as a COCO category id.")
+    name: str = Field(min_length=1)
+
+
+class InputSpec(Part):
+    """How a photo becomes the graph's input.
+
+    Normalisation happens inside the graph; ``mean`` and ``std``, of channels scaled to 0..1, are
+    stated for readers.
+    """
+
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    resize: Literal["letterbox", "centre_crop"]
+    interpolation: Literal["bilinear", "bicubic"]
+    shorter_side: int | None = Field(
+        None, gt=0, description="Pixels of the shorter side before a centre crop."
+    )
+    fill: tuple[Channel, Channel, Channel] = Field(
+        (128, 128, 128), description="RGB of a letterbox's empty part."
+    )
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @model_validator(mode="after")
+    def _shorter_side_is_given(self) -> "InputSpec":
+        if self.resize == "centre_crop" and self.shorter_side is None:
+            raise ValueError("centre_crop needs shorter_side")
+        return self
+
+
+class Tensor(Part):
+    """A graph's input or output; a dimension that varies is named."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+class DetectionDefaults(Part):
+    """The thresholds of a request that states none."""
+
+    score_threshold: float = Field(ge=0, le=1)
+    iou_threshold: float = Field(ge=0, le=1)
+    max_detections: int = Field(gt=0)
+
+
+class ClassificationDefaults(Part):
+    """How many classes a request that states no number gets."""
+
+    top_k: int = Field(gt=0)
+
+
+class Provenance(Part):
+    """Where the weights come from, and what turned them into the graph."""
+
+    architecture: str
+    weights_file: str
+    weights_sha256: str
+    licence: str
+    tools: dict[str, str] = Field(description="Versions of what the export ran with.")
+
+
+class Parity(Part):
+    """The greatest differences seen between PyTorch and ONNX Runtime at export."""
+
+    images: int
+    batch_sizes: tuple[int, ...]
+    max_score_difference: float
+    max_box_difference_px: float | None = None
+    detections_compared: int | None = None
+
+
+class Accuracy(Part):
+    """Figures measured through the exported graph, each in 0..1."""
+
+    data: str
+    images: int
+    metrics: dict[str, float]
+
+
+class ModelManifest(Part):
+    """Everything that is known of a package."""
+
+    schema_version: Literal[1] = 1
+    name: str = Field(pattern=NAME_PATTERN)
+    version: str = Field(pattern=r"^[1-9][0-9]*$")
+    task: Task
+    labels: tuple[Label, ...] = Field(min_length=1)
+    input: InputSpec
+    defaults: DetectionDefaults | ClassificationDefaults
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    opset: int
+    precision: Literal["fp32"]
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the graph's file.")
+    provenance: Provenance
+    parity: Parity
+    accuracy: Accuracy | None = None
+
+    @model_validator(mode="after")
+    def _fits_the_task(self) -> "ModelManifest":
+        detects = self.task == "detection"
+        if isinstance(self.defaults, DetectionDefaults) != detects:
+            raise ValueError(f"defaults are not those of {self.task}")
+        expected_inputs = DETECTION_INPUTS if detects else CLASSIFICATION_INPUTS
+        expected_outputs = DETECTION_OUTPUTS if detects else CLASSIFICATION_OUTPUTS
+        if tuple(t.name for t in self.inputs) != expected_inputs:
+            raise ValueError(f"inputs must be {', '.join(expected_inputs)}")
+        if tuple(t.name for t in self.outputs) != expected_outputs:
+            raise ValueError(f"outputs must be {', '.join(expected_outputs)}")
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> "ModelManifest":
+        """Read ``path``; raises ManifestError with one line that names the first fault."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise ManifestError(f"{path}: {error.strerror}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "content"
+            raise ManifestError(f"{path}: {where}: {first['msg']}") from error
+
+    def write(self, path: Path) -> None:
+        path.write_text(self.model_dump_json(indent=2, exclude_none=True) + "\n")

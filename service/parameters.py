@@ -1,0 +1,60 @@
+"""The parameters of a request. Whatever form it comes in, its parameters are the same."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from service.problems import Problem
+
+
+class RequestParameters(BaseModel):
+    """Common to all tasks. Unknown parameters are refused, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None = Field(
+        None, description="Name, or name/version, of the model. Default: the task's first model."
+    )
+
+
+class DetectParameters(RequestParameters):
+    """Where a threshold is not given, the model's own default holds."""
+
+    score_threshold: float | None = Field(
+        None, ge=0, le=1, description="Detections must score above it."
+    )
+    iou_threshold: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Of two boxes of one label that overlap more, the better one stays.",
+    )
+    max_detections: int | None = Field(None, ge=1, le=1000, description="Of each image.")
+    labels: list[str] | None = Field(
+        None, min_length=1, description="Names of the labels to keep. Default: all."
+    )
+
+
+class ClassifyParameters(RequestParameters):
+    top_k: int | None = Field(None, ge=1, description="Classes of each image, best first.")
+
+
+Parameters = TypeVar("Parameters", bound=RequestParameters)
+
+
+def read_parameters(kind: type[Parameters], values: Mapping[str, Any]) -> Parameters:
+    """Check ``values``, which may be text; raises Problem naming the first that is wrong."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(kind.model_fields)
+            raise Problem(
+                "unknown_parameter", f"There is no parameter {name!r}; there are {known}."
+            ) from None
+        raise Problem(
+            "invalid_parameter", f"{name} = {first['input']!r}: {first['msg']}."
+        ) from None

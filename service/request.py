@@ -1,0 +1,153 @@
+"""Reading a request: one or more images and their parameters, in any of three forms.
+
+    multipart/form-data   repeated file field ``images``, parameters as fields
+    image/*               one image as the body, parameters in the query
+    application/json      {"images": [{"base64": "…"}, …], parameters as members}
+
+Parameters may also stand in the query of the other two forms.
+"""
+
+import binascii
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from service.problems import Problem
+from service.settings import Settings
+
+LIST_PARAMETERS = frozenset({"labels"})
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """Files' bytes, or what is wrong with one, in order; and the parameters as they were sent."""
+
+    images: list[bytes | Problem]
+    values: dict[str, Any]
+
+
+async def read_request(request: Request, settings: Settings) -> ImageRequest:
+    """Read a request in any form; raises Problem if it is in none, or too large."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await _read_body(request, settings.max_body_bytes)
+    if content_type == "multipart/form-data":
+        images, values = await _from_multipart(request, body, settings)
+    elif content_type == "application/json":
+        images, values = _from_json(body)
+    elif content_type.startswith("image/") or content_type == "application/octet-stream":
+        images, values = [body] if body else [], {}
+    else:
+        raise Problem(
+            "unsupported_media_type",
+            f"The content type is {content_type or 'missing'}; send multipart/form-data with files"
+            " in the field 'images', an image/* body, or application/json.",
+        )
+    if not images:
+        raise Problem("empty_body", "The request has no image.")
+    if len(images) > settings.max_images:
+        raise Problem(
+            "too_many_images", f"{len(images)} images; at most {settings.max_images} a request."
+        )
+    query = _collect(request.query_params.multi_items())
+    if twice := query.keys() & values.keys():
+        raise _given_twice(twice.pop())
+    return ImageRequest(images, {**query, **values})
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
+    """The whole body, counted as it comes: its stated length may be missing or false."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise Problem("body_too_large", f"The body has more than {limit} bytes.")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+class _InMemoryParser(MultiPartParser):
+    """Starlette's parser without its temporary files: the body is in memory already."""
+
+    spool_max_size = 2**62
+
+
+async def _from_multipart(
+    request: Request, body: bytes, settings: Settings
+) -> tuple[list[bytes | Problem], dict[str, Any]]:
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    parser = _InMemoryParser(
+        request.headers, stream(), max_files=settings.max_images + 1, max_fields=100
+    )
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError, UnicodeDecodeError) as error:
+        # a KeyError is a boundary that the header does not state
+        reason = getattr(error, "message", "no boundary is stated")
+        raise Problem("malformed_body", f"The multipart body cannot be read: {reason}") from error
+    images: list[bytes | Problem] = []
+    fields: list[tuple[str, Any]] = []
+    for name, part in form.multi_items():
+        if isinstance(part, UploadFile) and name == "images":
+            images.append(await part.read())
+        elif isinstance(part, UploadFile):
+            raise Problem("unknown_parameter", f"There is no file field {name!r}; use 'images'.")
+        elif name == "images":
+            raise Problem(
+                "invalid_parameter", "images: send each as a file, with a file name (curl: @)."
+            )
+        else:
+            fields.append((name, part))
+    return images, _collect(fields)
+
+
+def _from_json(body: bytes) -> tuple[list[bytes | Problem], dict[str, Any]]:
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Problem("malformed_body", f"The JSON body cannot be read: {error}.") from error
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        raise Problem(
+            "malformed_body", 'The JSON body must be {"images": [{"base64": "…"}], …parameters}.'
+        )
+    return [_from_json_image(image) for image in content.pop("images")], content
+
+
+def _from_json_image(image: Any) -> bytes | Problem:
+    """The bytes of one member of ``images``, or what is wrong with it."""
+    if not isinstance(image, dict) or len(image) != 1 or not image.keys() <= {"base64", "url"}:
+        return Problem("invalid_image", 'An image in JSON is {"base64": "…"} or {"url": "…"}.')
+    if "url" in image:
+        return Problem("url_not_allowed", "This service fetches no URLs; send the image's bytes.")
+    text = image["base64"]
+    if not isinstance(text, str):
+        return Problem("invalid_image", "base64 must be a string.")
+    if text.startswith("data:"):  # a data URI, as browsers give it
+        text = text.partition(",")[2]
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except (binascii.Error, ValueError) as error:
+        return Problem("invalid_image", f"The base64 text cannot be decoded: {error}.")
+
+
+def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Names and texts as a mapping; only a list may be given several times."""
+    values: dict[str, Any] = {}
+    for name, text in pairs:
+        if name in LIST_PARAMETERS:
+            values.setdefault(name, []).append(text)
+        elif name in values:
+            raise _given_twice(name)
+        else:
+            values[name] = text
+    return values
+
+
+def _given_twice(name: str) -> Problem:
+    return Problem("invalid_parameter", f"{name} is given twice.")
