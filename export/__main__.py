@@ -19,6 +19,10 @@ FAULTS = (ExportError, LabelsError, CheckpointError, PhotoError, ParityError, Pa
 console = Console(stderr=True)
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def main(
     name: Annotated[
         str,
@@ -90,4 +94,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

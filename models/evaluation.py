@@ -2,8 +2,9 @@
 
 import contextlib
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -40,9 +41,14 @@ def average_precision(annotations: Path, rows: list[BoxRow]) -> AveragePrecision
         images = len(truth.getImgIds())
         if not rows:  # which pycocotools cannot load
             return AveragePrecision(0.0, 0.0, 0.0, images)
-        evaluation = COCOeval(truth, truth.loadRes([asdict(row) for row in rows]), "bbox")
+        evaluation = COCOeval(truth, truth.loadRes([_to_coco(row) for row in rows]), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
     ap, ap50, ap75 = (float(value) for value in evaluation.stats[:3])
     return AveragePrecision(ap, ap50, ap75, images)
+
+
+def _to_coco(row: BoxRow) -> dict[str, Any]:
+    """``row`` as pycocotools takes it: a box must be a list."""
+    return {**vars(row), "bbox": list(row.bbox)}

@@ -4,13 +4,12 @@
 takes the request as it came, and gives a finished reply. The rest is mounted beside them.
 """
 
-import logging
-
 import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service.engine import PARAMETERS, Engine
+from service.log import logger
 from service.manifest import Task
 from service.models_page import models_app
 from service.package import PackageError, find_packages, verify_package
@@ -20,8 +19,6 @@ from service.replies import answer_reply, problem_reply, request_id_of
 from service.request import read_request
 from service.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
 from service.settings import Settings
-
-logger = logging.getLogger("boxport.app")
 
 
 @bentoml.asgi_app(models_app, path="/")

@@ -4,7 +4,6 @@ bytes ─ decode and resize (threads) ─► queue ─► batch ─► ONNX Runt
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from service.batcher import Batcher
 from service.classifier import Classifier
 from service.detector import Detector
 from service.images import decode_image
+from service.log import logger
 from service.manifest import InputSpec, ModelManifest, Task
 from service.package import ModelPackage, find_packages, open_package
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
@@ -24,8 +24,6 @@ from service.problems import Problem
 from service.resize import ModelInput, Placement, to_input
 from service.runner import Job, Row, Runner
 from service.settings import Settings
-
-logger = logging.getLogger("boxport.engine")
 
 RUNNERS: dict[Task, type[Detector] | type[Classifier]] = {
     "detection": Detector,

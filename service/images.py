@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from service.problems import Problem
 
 # Only what people take photos with; each further decoder is one more that strangers can reach.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 BEHIND_TRANSPARENCY = (255, 255, 255)
 
 Image.MAX_IMAGE_PIXELS = None  # only a warning; the limit that refuses is `max_pixels` below

@@ -58,11 +58,14 @@ def _letterbox(photo: Image.Image, spec: InputSpec) -> tuple[Image.Image, float,
 
 
 def _centre_crop(photo: Image.Image, spec: InputSpec) -> tuple[Image.Image, float, float]:
-    """Scale the shorter side to ``spec.shorter_side`` and cut the middle out."""
+    """Scale the shorter side to ``spec.shorter_side`` and cut the middle out.
+
+    Sides are cut to whole pixels and the crop's corner is rounded, both as torchvision does: half a
+    pixel's difference shows in the scores.
+    """
     assert spec.shorter_side is not None  # the manifest's own check
-    scale = spec.shorter_side / min(photo.size)
-    width, height = (round(side * scale) for side in photo.size)
-    left, top = (width - spec.width) // 2, (height - spec.height) // 2
+    width, height = (int(spec.shorter_side * side / min(photo.size)) for side in photo.size)
+    left, top = round((width - spec.width) / 2), round((height - spec.height) / 2)
     scale_x, scale_y = width / photo.width, height / photo.height
     # Only what the crop keeps is computed: a panorama would otherwise be resized as a whole.
     region = (

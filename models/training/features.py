@@ -18,7 +18,9 @@ class FeatureCache(Dataset[FeatureSample]):
     def __init__(self, views: int, photos: int) -> None:
         self.views, self.photos = views, photos
         self.features: list[Tensor] = []
-        self.targets: list[tuple[Tensor, Tensor]] = []
+        # Lists, not tensors: a tensor from a loader's process holds a file descriptor while it
+        # lives, and a copy of it would lie between the large feature maps and fragment the heap.
+        self.targets: list[tuple[list[list[float]], list[int]]] = []
 
     def add(self, features: list[Tensor], boxes: list[Tensor], labels: list[Tensor]) -> None:
         """Append a batch; the views of all photos in order, one view of all after the other."""
@@ -30,15 +32,19 @@ class FeatureCache(Dataset[FeatureSample]):
         start = len(self.targets)
         for kept, feature in zip(self.features, features, strict=True):
             kept[start : start + len(feature)] = feature
-        # Cloned, because a tensor from a loader's process holds a file descriptor while it lives.
-        self.targets += [(b.clone(), y.clone()) for b, y in zip(boxes, labels, strict=True)]
+        self.targets += [(b.tolist(), y.tolist()) for b, y in zip(boxes, labels, strict=True)]
 
     def __len__(self) -> int:
         return self.photos
 
     def __getitem__(self, index: int) -> FeatureSample:
         row = int(torch.randint(self.views, ())) * self.photos + index
-        return [feature[row].float() for feature in self.features], *self.targets[row]
+        boxes, labels = self.targets[row]
+        return (
+            [feature[row].float() for feature in self.features],
+            torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+            torch.tensor(labels, dtype=torch.int64),
+        )
 
 
 def collate_features(

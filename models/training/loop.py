@@ -56,8 +56,8 @@ class Recipe:
 class Trainer:
     """Trains ``network`` on a loader of (images or frozen features, boxes, labels).
 
-    Each evaluation appends a row to ``log.csv`` in ``output``; the best weights by AP (averaged
-    ones, see `WeightAverage`) lie in ``best.pth``.
+    Each evaluation appends a row to ``log.csv`` in ``output``. The best weights by AP lie in
+    ``best.pth`` and the last epoch's in ``last.pth``; both are averaged, see `WeightAverage`.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class Trainer:
                 f"epoch {epoch}: class loss {class_loss:.3f}, box loss {box_loss:.3f},"
                 f" {speed:.1f} images/s"
             )
+            self._save("last.pth")
             last = epoch == self.recipe.epochs
             if last or epoch % self.recipe.evaluate_every == 0:
                 measured = self.evaluate(progress)
@@ -137,7 +138,7 @@ class Trainer:
 
     def frozen_features(self, images: Tensor) -> list[Tensor]:
         """What the frozen stages give for ``images``, uint8 [N, 3, H, W]; to be computed once."""
-        with torch.no_grad():
+        with torch.no_grad(), self._autocast():
             normalised = self._normalise(images)
             return self.network.backbone.run_first(normalised, self.recipe.frozen_stages)
 
@@ -145,7 +146,7 @@ class Trainer:
         self, inputs: Tensor | list[Tensor], boxes: list[Tensor], labels: list[Tensor]
     ) -> list[Tensor]:
         """``inputs`` are images, or what `frozen_features` gave for them."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
+        with self._autocast():
             if isinstance(inputs, Tensor):
                 logits, deltas = self.network(self._normalise(inputs))
             else:
@@ -154,6 +155,9 @@ class Trainer:
                 logits, deltas = self.network.predict(features)
         anchors = self.decoder.anchors
         return list(self.loss(logits.float(), deltas.float(), anchors, boxes, labels))
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16)
 
     def _normalise(self, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
@@ -225,6 +229,10 @@ class Trainer:
     def _keep_if_best(self, measured: AveragePrecision) -> None:
         if measured.ap > self.best:
             self.best = measured.ap
-            state = self.average.network.state_dict()
-            labels = self.validation.categories
-            save_checkpoint(Checkpoint(state, self.architecture, labels), self.output / "best.pth")
+            self._save("best.pth")
+
+    def _save(self, name: str) -> None:
+        """The averaged weights, in a file that --weights and the export take."""
+        state = self.average.network.state_dict()
+        checkpoint = Checkpoint(state, self.architecture, self.validation.categories)
+        save_checkpoint(checkpoint, self.output / name)

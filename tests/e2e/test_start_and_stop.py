@@ -1,0 +1,69 @@
+"""The service starts whole or not at all, and stops when told."""
+
+import json
+import shutil
+from pathlib import Path
+
+import httpx
+import pytest
+from server import free_port, launch, running_server
+
+CLASSIFIER = "efficientnet_lite0_imagenet"
+
+
+def ending(folder: Path, store: Path) -> tuple[int, str]:
+    """Exit status and last line of a server that should refuse to start."""
+    process = launch(folder, free_port(), model_store=store)
+    try:
+        code = process.wait(30)
+    finally:
+        process.kill()
+    return code, (folder / "server.log").read_text().strip().splitlines()[-1]
+
+
+def test_missing_store_refuses_the_start_in_one_line(tmp_path: Path) -> None:
+    code, line = ending(tmp_path, tmp_path / "nowhere")
+    assert code != 0
+    assert line.startswith("boxport: ")
+    assert "there is no such folder" in line
+
+
+def test_tampered_package_refuses_the_start_in_one_line(tmp_path: Path, store: Path) -> None:
+    package = shutil.copytree(store / CLASSIFIER, tmp_path / "store" / CLASSIFIER) / "1"
+    with (package / "model.onnx").open("r+b") as graph:
+        graph.seek(100_000)
+        graph.write(b"tampered")
+    code, line = ending(tmp_path, tmp_path / "store")
+    assert code != 0
+    assert "its sha256 is not the manifest's" in line
+
+
+def test_ready_means_that_every_model_has_run(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        log = server.log.read_text()
+    assert "efficientdet_lite0_voc/1 is ready" in log
+    assert "efficientnet_lite0_imagenet/1 is ready" in log
+
+
+def test_termination_ends_the_server_in_good_order(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        server.process.terminate()
+        assert server.process.wait(20) == 0
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"{server.url}/livez", timeout=2)
+
+
+def test_a_store_of_ones_own(tmp_path: Path, store: Path, photos: Path) -> None:
+    package = shutil.copytree(store / CLASSIFIER / "1", tmp_path / "store" / "pets" / "3")
+    manifest = json.loads((package / "manifest.json").read_text())
+    manifest.update(name="pets", version="3")
+    (package / "manifest.json").write_text(json.dumps(manifest))
+    with running_server(tmp_path, model_store=tmp_path / "store") as server:
+        body = (photos / "cat.jpg").read_bytes()
+        headers = {"content-type": "image/jpeg"}
+        answer = httpx.post(f"{server.url}/v1/classify", content=body, headers=headers).json()
+        refusal = httpx.post(f"{server.url}/v1/detect", content=body, headers=headers)
+    assert answer["model"]["name"] == "pets"
+    assert answer["model"]["version"] == "3"
+    assert refusal.status_code == 404
+    assert refusal.json()["code"] == "model_not_found"

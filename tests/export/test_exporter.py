@@ -1,0 +1,269 @@
+"""The export writes a package that is proven right, or nothing."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from export import exporter
+from export.__main__ import app
+from export.accuracy import QUERY, detector_accuracy
+from export.exporter import EvaluationSet, ExportError, ExportJob, export
+from export.graph import build_graph
+from export.onnx_file import to_onnx
+from export.parity import ParityError, check_classifier, check_detector
+from export.photos import read_photo, read_photos
+from models.variants import VARIANTS, Variant
+from models.weights import Checkpoint, CheckpointError, load_checkpoint, load_into, save_checkpoint
+from service.detector import Detector
+from service.manifest import InputSpec, ModelManifest
+from service.package import ModelPackage, open_package
+from service.runner import Job
+
+LABELS = ((1, "person"), (2, "cat"), (3, "cup"), (4, "rocket"))  # of the `checkpoint` fixture
+
+
+@pytest.fixture(scope="module")
+def exported(
+    checkpoint: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, ModelManifest]:
+    output = tmp_path_factory.mktemp("store") / "things" / "1"
+    return output, export(ExportJob(checkpoint.stem, checkpoint, output, photos, "MIT"))
+
+
+def test_package_opens_and_states_what_it_is(exported: tuple[Path, ModelManifest]) -> None:
+    output, manifest = exported
+    assert open_package(output).manifest == manifest
+    assert (manifest.name, manifest.version, manifest.task) == ("things", "1", "detection")
+    assert [(label.id, label.name) for label in manifest.labels] == list(LABELS)
+    assert manifest.provenance.licence == "MIT"
+    assert [path.name for path in output.parent.parent.iterdir()] == ["things"]
+
+
+def test_parity_was_measured_on_many_detections(exported: tuple[Path, ModelManifest]) -> None:
+    parity = exported[1].parity
+    assert parity.detections_compared > 100
+    assert parity.batch_sizes == (1, 2, 7)
+    assert parity.max_score_difference <= 1e-4
+    assert parity.max_box_difference_px <= 0.01
+
+
+def test_graph_names_no_path_and_no_source_code(exported: tuple[Path, ModelManifest]) -> None:
+    model = onnx.load(exported[0] / "model.onnx")
+    model.graph.ClearField("initializer")  # their bytes can spell anything
+    content = model.SerializeToString()
+    for trace in (b"/", b".py:", b".py'", b"File"):
+        assert trace not in content
+
+
+def test_graph_needs_only_standard_operators(exported: tuple[Path, ModelManifest]) -> None:
+    model = onnx.load(exported[0] / "model.onnx")
+    assert {opset.domain for opset in model.opset_import} == {""}
+    assert {node.domain for node in model.graph.node} == {""}
+
+
+def test_photo_runs_alone_as_in_any_batch(
+    exported: tuple[Path, ModelManifest], photos: Path
+) -> None:
+    package = open_package(exported[0])
+    images = np.stack([p.pixels for p in read_photos(photos, package.manifest.input)])
+    feeds = {
+        "score_threshold": np.array(0.1, dtype=np.float32),
+        "iou_threshold": np.array(0.5, dtype=np.float32),
+        "max_detections": np.array(20),
+    }
+    together = package.run({"images": images, **feeds})
+    for i in range(len(images)):
+        alone = package.run({"images": images[i : i + 1], **feeds})
+        for name in together:
+            np.testing.assert_allclose(together[name][i], alone[name][0], atol=1e-3)
+
+
+def test_checkpoint_of_another_architecture_is_refused(
+    checkpoint: Path, photos: Path, tmp_path: Path
+) -> None:
+    job = ExportJob("efficientnet_lite0", checkpoint, tmp_path / "x" / "1", photos, "MIT")
+    with pytest.raises(CheckpointError, match=f"is of {checkpoint.stem}, not efficientnet_lite0"):
+        export(job)
+    assert not list(tmp_path.iterdir())
+
+
+def test_existing_package_is_left_alone(
+    exported: tuple[Path, ModelManifest], checkpoint: Path, photos: Path
+) -> None:
+    before = (exported[0] / "manifest.json").read_bytes()
+    with pytest.raises(ExportError, match="a changed model needs a new version"):
+        export(ExportJob(checkpoint.stem, checkpoint, exported[0], photos, "MIT"))
+    assert (exported[0] / "manifest.json").read_bytes() == before
+
+
+Tamper = Callable[[onnx.ModelProto], None]
+
+
+def scale_first_weights(model: onnx.ModelProto) -> None:
+    """One convolution's weights a thousandth too large."""
+    tensor = next(t for t in model.graph.initializer if t.name.endswith("stem.conv.weight"))
+    values = onnx.numpy_helper.to_array(tensor) * np.float32(1.001)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+
+
+def shift_last_class(model: onnx.ModelProto) -> None:
+    """Labels one too high, everything else right."""
+    where = next(node for node in model.graph.node if "labels" in node.output)
+    one = onnx.numpy_helper.from_array(np.array(1), "one")
+    model.graph.initializer.append(one)
+    shifted = onnx.helper.make_node("Add", [where.input[1], "one"], ["shifted"])
+    where.input[1] = "shifted"
+    model.graph.node.insert(list(model.graph.node).index(where), shifted)
+
+
+@pytest.fixture(scope="module")
+def traced(checkpoint: Path) -> tuple[torch.nn.Module, bytes]:
+    """A detector's graph in PyTorch and in ONNX."""
+    variant = VARIANTS[checkpoint.stem]
+    network = variant.build(len(LABELS))
+    load_into(network, load_checkpoint(checkpoint).state, "")
+    graph = build_graph(network, variant.input)
+    return graph, to_onnx(variant, graph).SerializeToString()
+
+
+@pytest.mark.parametrize("tamper", [None, scale_first_weights, shift_last_class])
+def test_gate_catches_a_graph_that_is_not_the_model(
+    traced: tuple[torch.nn.Module, bytes], photos: Path, tamper: Tamper | None
+) -> None:
+    graph, content = traced
+    spec = InputSpec(**vars(VARIANTS["efficientdet_lite0"].input))
+    pixels = [photo.pixels for photo in read_photos(photos, spec)]
+    if tamper is None:
+        assert check_detector(graph, ort.InferenceSession(content), pixels).detections_compared
+        return
+    model = onnx.load_from_string(content)
+    tamper(model)
+    with pytest.raises(ParityError, match="agree with none of the other side"):
+        check_detector(graph, ort.InferenceSession(model.SerializeToString()), pixels)
+
+
+def test_gate_catches_a_classifier_that_differs(
+    imagenet_weights: Path, store: Path, photos: Path
+) -> None:
+    variant = VARIANTS["efficientnet_lite0"]
+    network = variant.build(1000)
+    load_into(network, load_checkpoint(imagenet_weights).state, "")
+    session = open_package(store / "efficientnet_lite0_imagenet" / "1").session
+    pixels = [p.pixels for p in read_photos(photos, InputSpec(**vars(variant.input)))]
+    check_classifier(build_graph(network, variant.input), session, pixels)
+    with torch.no_grad():
+        network.classifier.bias[0] += 2
+    with pytest.raises(ParityError, match="probabilities differ"):
+        check_classifier(build_graph(network, variant.input), session, pixels)
+
+
+def test_failed_gate_writes_nothing(
+    checkpoint: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is exported from a network with other weights than the one that it is held to."""
+    honest = exporter.to_onnx
+
+    def exchanged(variant: Variant, graph: torch.nn.Module) -> onnx.ModelProto:
+        stranger = copy.deepcopy(graph)
+        stranger.network.backbone.stem.conv.weight *= 1.01
+        return honest(variant, stranger)
+
+    monkeypatch.setattr(exporter, "to_onnx", exchanged)
+    with pytest.raises(ParityError):
+        export(
+            ExportJob(checkpoint.stem, checkpoint, tmp_path / "store" / "x" / "1", photos, "MIT")
+        )
+    assert not (tmp_path / "store").exists()
+
+
+def test_accuracy_is_measured_through_the_package(
+    exported: tuple[Path, ModelManifest], photos: Path, tmp_path: Path
+) -> None:
+    """Boxes that the package itself gives are the truth, so its AP must come near one."""
+    package = open_package(exported[0])
+    truth = own_detections_as_truth(package, photos, tmp_path / "truth.json")
+    accuracy = detector_accuracy(package, truth, photos)
+    assert accuracy.images == 2
+    assert accuracy.metrics["ap50"] > 0.95
+    emptied = json.loads(truth.read_text())
+    for row in emptied["annotations"]:
+        row["bbox"][0] += 300
+    truth.write_text(json.dumps(emptied))
+    assert detector_accuracy(package, truth, photos).metrics["ap50"] < 0.5
+
+
+def test_accuracy_is_written_into_the_manifest(
+    checkpoint: Path, exported: tuple[Path, ModelManifest], photos: Path, tmp_path: Path
+) -> None:
+    if checkpoint.stem != "efficientdet_lite0":
+        return  # one export is enough to see it written
+    truth = own_detections_as_truth(open_package(exported[0]), photos, tmp_path / "truth.json")
+    output = tmp_path / "store" / "measured" / "1"
+    evaluation = EvaluationSet(truth, photos)
+    job = ExportJob(checkpoint.stem, checkpoint, output, photos, "MIT", evaluation=evaluation)
+    accuracy = export(job).accuracy
+    assert ModelManifest.read(output / "manifest.json").accuracy == accuracy
+    assert accuracy.metrics["ap50"] > 0.95
+
+
+def own_detections_as_truth(package: ModelPackage, photos: Path, path: Path) -> Path:
+    """A COCO file of what the package finds in two photos, none left out."""
+    detector = Detector(package)
+    spec = detector.manifest.input
+    names = ["cat.jpg", "astronaut.jpg"]
+    rows = detector.run([Job(read_photo(photos / name, spec), QUERY) for name in names])
+    annotations = []
+    for image_id, detections in enumerate(rows):
+        for row in detections:
+            left, top, right, bottom = row["box"]
+            width, height = right - left, bottom - top
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": row["label_id"],
+                    "bbox": [left, top, width, height],
+                    "area": width * height,
+                    "iscrowd": 0,
+                }
+            )
+    images = [{"id": i, "file_name": name, "width": 1, "height": 1} for i, name in enumerate(names)]
+    categories = [{"id": i, "name": name} for i, name in LABELS]
+    path.write_text(
+        json.dumps({"images": images, "annotations": annotations, "categories": categories})
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing"], "there is no nothing; choose of"),
+        (["efficientdet_lite0", "--weights", "missing.pth"], "missing.pth: there is no such file"),
+        (["efficientdet_lite0", "--photos", "."], "holds no photo"),
+        (["efficientnet_lite0", "--labels", "missing.txt"], "missing.txt"),
+        (["efficientnet_lite0"], "does not name its classes; pass --labels"),
+    ],
+    ids=["architecture", "weights", "photos", "labels file", "no labels"],
+)
+def test_command_line_says_in_one_line_what_is_wrong(
+    tmp_path: Path, imagenet_weights: Path, arguments: list[str], words: str
+) -> None:
+    weights = imagenet_weights
+    if arguments[0] == "efficientdet_lite0":
+        weights = tmp_path / "some.pth"
+        state = VARIANTS["efficientdet_lite0"].build(4).state_dict()
+        save_checkpoint(Checkpoint(state, "efficientdet_lite0", LABELS), weights)
+    base = ["--weights", str(weights), "--output", str(tmp_path / "store" / "x" / "1")]
+    result = CliRunner().invoke(app, [arguments[0], *base, *arguments[1:]])
+    assert result.exit_code == 1
+    assert words in result.output.strip().splitlines()[-1]
+    assert not (tmp_path / "store").exists()

@@ -1,0 +1,200 @@
+"""Every kind of image that people send becomes the same upright RGB, or a clear refusal."""
+
+import struct
+import zlib
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.images import decode_image
+from service.problems import Problem
+
+LIMIT = 1_000_000
+ORIENTATION = 0x0112
+# What a camera did to the upright picture, for each value of EXIF's orientation.
+UNDONE_BY = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def quadrants(width: int = 60, height: int = 40) -> Image.Image:
+    """Red and green above, blue and yellow below: no turn or flip leaves it as it is."""
+    image = Image.new("RGB", (width, height))
+    colours = ("red", "lime", "blue", "yellow")
+    for i, colour in enumerate(colours):
+        x, y = i % 2 * width // 2, i // 2 * height // 2
+        image.paste(colour, (x, y, x + width // 2, y + height // 2))
+    return image
+
+
+def encode(image: Image.Image, image_format: str, **options: object) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def difference(a: Image.Image, b: Image.Image) -> float:
+    """Mean absolute difference of pixels, 0..255."""
+    assert a.size == b.size
+    assert a.mode == b.mode == "RGB"
+    return float(np.abs(np.asarray(a, dtype=float) - np.asarray(b, dtype=float)).mean())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_exif_orientation_is_undone(orientation: int, image_format: str) -> None:
+    upright = quadrants()
+    turn = UNDONE_BY[orientation]
+    stored = upright if turn is None else upright.transpose(turn)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    decoded = decode_image(encode(stored, image_format, exif=exif), LIMIT)
+    assert decoded.size == (60, 40)
+    assert difference(decoded, upright) < 8  # JPEG blurs the borders of the quadrants
+
+
+def test_damaged_exif_does_not_cost_the_image() -> None:
+    content = encode(quadrants(), "JPEG", exif=b"Exif\x00\x00MM\x00*garbage")
+    assert difference(decode_image(content, LIMIT), quadrants()) < 8
+
+
+@pytest.mark.parametrize(
+    ("image_format", "options"),
+    [
+        ("PNG", {}),
+        ("BMP", {}),
+        ("GIF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("WEBP", {"lossless": True}),
+    ],
+)
+def test_lossless_formats_give_the_same_pixels(image_format: str, options: dict) -> None:
+    assert (
+        difference(decode_image(encode(quadrants(), image_format, **options), LIMIT), quadrants())
+        == 0
+    )
+
+
+def test_grey_becomes_rgb() -> None:
+    grey = quadrants().convert("L")
+    assert difference(decode_image(encode(grey, "PNG"), LIMIT), grey.convert("RGB")) == 0
+
+
+def test_one_bit_becomes_black_and_white() -> None:
+    decoded = decode_image(encode(quadrants().convert("1"), "PNG"), LIMIT)
+    assert set(np.unique(decoded)) == {0, 255}
+
+
+def test_palette_keeps_its_colours() -> None:
+    palette = quadrants().convert("P", palette=Image.Palette.ADAPTIVE)
+    assert difference(decode_image(encode(palette, "PNG"), LIMIT), quadrants()) < 1
+
+
+def test_transparent_parts_show_white() -> None:
+    layer = quadrants().convert("RGBA")
+    layer.paste((0, 0, 0, 0), (0, 0, 30, 40))  # black underneath
+    layer.putpixel((59, 39), (0, 0, 0, 128))
+    decoded = decode_image(encode(layer, "PNG"), LIMIT)
+    assert decoded.getpixel((5, 5)) == (255, 255, 255)
+    assert decoded.getpixel((45, 5)) == (0, 255, 0)
+    assert decoded.getpixel((59, 39)) == pytest.approx((127, 127, 127), abs=1)
+
+
+def test_transparent_colour_of_a_palette_shows_white() -> None:
+    palette = Image.new("P", (4, 4), 0)
+    palette.putpalette([0, 0, 0, 255, 0, 0])
+    palette.putpixel((0, 0), 1)
+    decoded = decode_image(encode(palette, "GIF", transparency=0), LIMIT)
+    assert decoded.getpixel((0, 0)) == (255, 0, 0)
+    assert decoded.getpixel((3, 3)) == (255, 255, 255)
+
+
+def test_grey_with_alpha_shows_white() -> None:
+    assert decode_image(encode(Image.new("LA", (4, 4), (0, 0)), "PNG"), LIMIT).getpixel((0, 0)) == (
+        255,
+        255,
+        255,
+    )
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "TIFF"])
+def test_cmyk_becomes_rgb(image_format: str) -> None:
+    decoded = decode_image(encode(quadrants().convert("CMYK"), image_format), LIMIT)
+    assert difference(decoded, quadrants()) < 8
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "TIFF"])
+def test_16_bits_are_scaled_to_8(image_format: str) -> None:
+    ramp = np.linspace(0, 65535, 60 * 40).reshape(40, 60).astype(np.uint16)
+    decoded = np.asarray(decode_image(encode(Image.fromarray(ramp), image_format), LIMIT))
+    assert decoded.shape == (40, 60, 3)
+    np.testing.assert_array_equal(decoded[..., 0], ramp // 257)
+
+
+def test_animation_gives_its_first_frame() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    content = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode_image(content, LIMIT).getpixel((4, 4)) == (255, 0, 0)
+
+
+def test_phone_photo_of_several_pictures_gives_the_first() -> None:
+    content = encode(quadrants(), "MPO", save_all=True, append_images=[Image.new("RGB", (8, 8))])
+    assert difference(decode_image(content, LIMIT), quadrants()) < 8
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of a few bytes whose header promises ``width`` x ``height`` pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b""))
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (b"", "empty_image", "0 bytes"),
+        (b"# Boxport\n" * 20, "invalid_image", "no image"),
+        (b"\xff\xd8\xff\xe0" + bytes(50), "invalid_image", "image"),
+        (encode(quadrants(), "JPEG")[:-300], "invalid_image", "cut short"),
+        (encode(quadrants(), "PNG")[:-40], "invalid_image", "cut short"),
+        (encode(quadrants(), "WEBP")[:-40], "invalid_image", "cut short"),
+        (encode(quadrants(), "ICO"), "invalid_image", "no image"),
+        (encode(Image.new("F", (4, 4)), "TIFF"), "invalid_image", "Floating-point"),
+        (bomb(100_000, 100_000), "image_too_large", "100000 x 100000"),
+        (encode(Image.new("1", (1001, 1000)), "PNG"), "image_too_large", "1001 x 1000"),
+    ],
+    ids=[
+        "empty",
+        "text",
+        "only the start of a JPEG",
+        "JPEG cut short",
+        "PNG cut short",
+        "WebP cut short",
+        "a format that is not accepted",
+        "floating point",
+        "decompression bomb",
+        "just over the limit of pixels",
+    ],
+)
+def test_bad_image_is_refused(content: bytes, code: str, words: str) -> None:
+    with pytest.raises(Problem, match=words) as caught:
+        decode_image(content, LIMIT)
+    assert caught.value.code == code
+
+
+def test_image_of_exactly_the_limit_is_accepted() -> None:
+    assert decode_image(encode(Image.new("1", (1000, 1000)), "PNG"), LIMIT).size == (1000, 1000)

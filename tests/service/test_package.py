@@ -1,0 +1,125 @@
+"""A package is served only if its files are what its manifest says."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+from service.manifest import ManifestError, ModelManifest
+from service.opset import read_opset
+from service.package import PackageError, find_packages, open_package, verify_package
+
+NAME = "efficientnet_lite0_imagenet"
+Edit = Callable[[dict], None]
+
+
+@pytest.fixture
+def package(store: Path, tmp_path: Path) -> Path:
+    """A copy of the shipped classifier, to be damaged."""
+    return shutil.copytree(store / NAME / "1", tmp_path / NAME / "1")
+
+
+def edit_manifest(package: Path, edit: Edit) -> None:
+    path = package / "manifest.json"
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def test_shipped_packages_are_whole(store: Path) -> None:
+    for folder in find_packages(store):
+        package = open_package(folder)
+        assert package.manifest.name == folder.parent.name
+
+
+def test_manifest_survives_writing_and_reading(package: Path, tmp_path: Path) -> None:
+    manifest = ModelManifest.read(package / "manifest.json")
+    manifest.write(tmp_path / "again.json")
+    assert ModelManifest.read(tmp_path / "again.json") == manifest
+
+
+def test_opset_is_the_one_that_onnx_reads(package: Path) -> None:
+    graph = package / "model.onnx"
+    assert read_opset(graph) == onnx.load(graph).opset_import[0].version
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda m: m.update(sha256="0" * 64), "sha256"),
+        (lambda m: m.update(opset=19), "opset 20, the manifest says 19"),
+        (lambda m: m.update(name="other"), "name the folder after it"),
+        (lambda m: m.update(version="2"), "name the folder after it"),
+        (lambda m: m.update(colour="red"), "colour: Extra inputs are not permitted"),
+        (lambda m: m.pop("labels"), "labels: Field required"),
+        (lambda m: m["input"].pop("shorter_side"), "centre_crop needs shorter_side"),
+        (lambda m: m["input"].update(height=225), None),
+        (lambda m: m["inputs"][0].update(name="pixels"), "inputs must be images"),
+        (lambda m: m.update(task="detection"), "defaults are not those of detection"),
+    ],
+    ids=[
+        "another hash",
+        "another opset",
+        "another name",
+        "another version",
+        "an unknown field",
+        "no labels",
+        "a crop without its size",
+        "an input size that the graph does not have",
+        "another input name",
+        "another task",
+    ],
+)
+def test_manifest_that_does_not_fit_is_refused(
+    package: Path, edit: Edit, words: str | None
+) -> None:
+    edit_manifest(package, edit)
+    if words is None:
+        edit_manifest(package, lambda m: m["inputs"][0].update(shape=["N", 225, 224, 3]))
+        words = "inputs are .*224.*the manifest says .*225"
+    with pytest.raises(PackageError, match=words) as caught:
+        open_package(package)
+    assert "\n" not in str(caught.value)
+    assert str(package) in str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "model.onnx"])
+def test_missing_file_is_refused(package: Path, file: str) -> None:
+    (package / file).unlink()
+    with pytest.raises(PackageError, match=f"{file}: No such file"):
+        verify_package(package)
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "model.onnx"])
+def test_truncated_file_is_refused(package: Path, file: str) -> None:
+    path = package / file
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(PackageError, match=file):
+        verify_package(package)
+
+
+def test_graph_that_is_no_onnx_is_refused(package: Path) -> None:
+    graph = package / "model.onnx"
+    graph.write_bytes(b"\xff" * 100)
+    digest = hashlib.sha256(graph.read_bytes()).hexdigest()
+    edit_manifest(package, lambda m: m.update(sha256=digest))
+    with pytest.raises(PackageError, match="is no ONNX file"):
+        verify_package(package)
+
+
+def test_unreadable_manifest_names_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text("{not json")
+    with pytest.raises(ManifestError, match=f"{path}: "):
+        ModelManifest.read(path)
+
+
+def test_store_without_packages_says_what_it_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match="holds no package"):
+        find_packages(tmp_path)
+    with pytest.raises(PackageError, match="there is no such folder"):
+        find_packages(tmp_path / "missing")
