@@ -27,6 +27,10 @@ from models.weights import CheckpointError, load_backbone, load_checkpoint, load
 console = Console(stderr=True)
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def main(
     architecture: Annotated[str, typer.Argument(help="A detector, such as efficientdet_lite0.")],
     data: Annotated[
@@ -141,4 +145,4 @@ def progress_bar() -> Progress:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

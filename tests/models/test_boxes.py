@@ -1,0 +1,70 @@
+"""Areas, overlaps, clipping, and boxes as offsets from anchors."""
+
+import math
+
+import pytest
+import torch
+
+from models.box_coder import BoxCoder
+from models.boxes import box_area, box_iou, clip_boxes
+
+
+def random_boxes(count: int, seed: int = 0, size: float = 320.0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.rand(count, 2, 2, generator=generator, dtype=torch.float64) * size
+    return torch.cat((corners.amin(dim=1), corners.amax(dim=1) + 1), dim=1)
+
+
+def test_iou_of_boxes_worked_out_by_hand() -> None:
+    first = torch.tensor([[0.0, 0, 10, 10]])
+    second = torch.tensor(
+        [[0.0, 0, 10, 10], [5, 0, 15, 10], [10, 10, 20, 20], [2, 2, 4, 4], [3, 3, 3, 3]]
+    )
+    expected = [[1.0, 50 / 150, 0.0, 4 / 100, 0.0]]
+    torch.testing.assert_close(box_iou(first, second), torch.tensor(expected))
+
+
+def test_iou_of_two_empty_boxes_is_zero() -> None:
+    point = torch.tensor([[3.0, 3, 3, 3]])
+    assert box_iou(point, point).item() == 0
+
+
+def test_inside_out_boxes_have_no_area() -> None:
+    assert box_area(torch.tensor([[5.0, 5, 1, 9]])).item() == 0
+
+
+def test_clipping_moves_corners_inside() -> None:
+    boxes = torch.tensor([[-5.0, -1, 400, 90], [10, 20, 30, 40]])
+    expected = torch.tensor([[0.0, 0, 200, 90], [10, 20, 30, 40]])
+    torch.testing.assert_close(clip_boxes(boxes, height=100, width=200), expected)
+
+
+@pytest.mark.parametrize("order", ["xywh", "yxhw"])
+def test_decoding_undoes_encoding(order: str) -> None:
+    coder = BoxCoder(order=order, max_log_scale=None)
+    boxes, anchors = random_boxes(500, seed=1), random_boxes(500, seed=2)
+    deltas = coder.encode(boxes, anchors)
+    torch.testing.assert_close(coder.decode(deltas, anchors), boxes)
+
+
+def test_encoding_worked_out_by_hand() -> None:
+    anchor = torch.tensor([[0.0, 0, 10, 20]])  # centre (5, 10)
+    box = torch.tensor([[5.0, 10, 25, 20]])  # centre (15, 15), 20 x 10
+    expected = [1.0, 0.25, math.log(2), math.log(0.5)]
+    torch.testing.assert_close(BoxCoder().encode(box, anchor), torch.tensor([expected]))
+    dx, dy, dw, dh = expected
+    swapped = BoxCoder(order="yxhw").encode(box, anchor)
+    torch.testing.assert_close(swapped, torch.tensor([[dy, dx, dh, dw]]))
+
+
+def test_sizes_are_bounded_when_decoding() -> None:
+    anchor = torch.tensor([[0.0, 0, 16, 16]])
+    huge = torch.tensor([[0.0, 0, 50, 50]])
+    box = BoxCoder().decode(huge, anchor)[0]
+    torch.testing.assert_close(box[2:] - box[:2], torch.tensor([1000.0, 1000.0]))
+    assert BoxCoder(max_log_scale=None).decode(huge, anchor).max() > 1e20
+
+
+def test_a_degenerate_box_has_finite_deltas() -> None:
+    line = torch.tensor([[5.0, 5, 5, 50]])
+    assert BoxCoder().encode(line, torch.tensor([[0.0, 0, 10, 10]])).isfinite().all()

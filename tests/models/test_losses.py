@@ -1,0 +1,117 @@
+"""Losses and their gradients against naive float64 arithmetic; matching by hand."""
+
+import math
+
+import pytest
+import torch
+
+from models.box_coder import BoxCoder
+from models.losses import DetectionLoss, sigmoid_focal_loss, smooth_l1_loss
+from models.matcher import BACKGROUND, IGNORED, match_anchors
+
+ANCHORS = torch.tensor(
+    [[0.0, 0, 10, 10], [0, 0, 10, 20], [5, 0, 15, 10], [50, 50, 60, 60]], dtype=torch.float64
+)
+
+
+def naive_focal(logit: float, target: float, alpha: float, gamma: float) -> float:
+    p = 1 / (1 + math.exp(-logit))
+    if target == 1:
+        return -alpha * (1 - p) ** gamma * math.log(p)
+    return -(1 - alpha) * p**gamma * math.log(1 - p)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.5, 2.0])
+@pytest.mark.parametrize("target", [0.0, 1.0])
+def test_focal_loss_and_its_gradient(target: float, gamma: float) -> None:
+    values = [-6.0, -1.0, -0.1, 0.0, 0.7, 3.0]
+    logits = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    loss = sigmoid_focal_loss(logits, torch.full_like(logits, target), 0.25, gamma)
+    expected = [naive_focal(v, target, 0.25, gamma) for v in values]
+    torch.testing.assert_close(loss.detach(), torch.tensor(expected, dtype=torch.float64))
+    loss.sum().backward()
+    step = 1e-6
+    slopes = [
+        (naive_focal(v + step, target, 0.25, gamma) - naive_focal(v - step, target, 0.25, gamma))
+        / (2 * step)
+        for v in values
+    ]
+    expected_slopes = torch.tensor(slopes, dtype=torch.float64)
+    torch.testing.assert_close(logits.grad, expected_slopes, atol=1e-8, rtol=1e-6)
+
+
+def test_smooth_l1_and_its_gradient() -> None:
+    values = [-3.0, -0.05, 0.0, 0.02, 0.1, 2.0]
+    errors = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    loss = smooth_l1_loss(errors, beta=0.1)
+    expected = [x * x / 0.2 if abs(x) < 0.1 else abs(x) - 0.05 for x in values]
+    torch.testing.assert_close(loss.detach(), torch.tensor(expected, dtype=torch.float64))
+    loss.sum().backward()
+    slopes = [max(-1.0, min(1.0, x / 0.1)) for x in values]
+    torch.testing.assert_close(errors.grad, torch.tensor(slopes, dtype=torch.float64))
+
+
+def test_extreme_logits_have_finite_losses() -> None:
+    logits = torch.tensor([-200.0, 200.0], requires_grad=True)
+    sigmoid_focal_loss(logits, torch.tensor([1.0, 0.0]), 0.25, 1.5).sum().backward()
+    assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ([0, 0, 10, 10], [0, 0, BACKGROUND, BACKGROUND]),  # IoU 1, .5, .33, 0
+        ([0, 0, 10, 14], [0, 0, BACKGROUND, BACKGROUND]),  # IoU .71, .7, .26, 0
+        ([0, 0, 10, 8.9], [0, IGNORED, BACKGROUND, BACKGROUND]),  # IoU .89, .445, .31, 0
+        ([40, 40, 52, 52], [BACKGROUND, BACKGROUND, BACKGROUND, 0]),  # IoU .017: the best it has
+        ([200, 200, 210, 210], [BACKGROUND] * 4),  # overlaps none
+    ],
+)
+def test_matching_by_overlap(box: list[float], expected: list[int]) -> None:
+    boxes = torch.tensor([box], dtype=torch.float64)
+    assert match_anchors(ANCHORS, boxes, 0.5, 0.4).tolist() == expected
+
+
+def test_an_anchor_takes_the_box_that_it_overlaps_most() -> None:
+    boxes = torch.tensor([[0.0, 0, 10, 19], [0, 0, 10, 11]], dtype=torch.float64)
+    assert match_anchors(ANCHORS, boxes, 0.5, 0.4).tolist()[:2] == [1, 0]
+
+
+def test_without_boxes_everything_is_background() -> None:
+    matches = match_anchors(ANCHORS, torch.zeros(0, 4), 0.5, 0.4)
+    assert matches.tolist() == [BACKGROUND] * 4
+
+
+def test_detection_loss_by_hand() -> None:
+    loss = DetectionLoss(BoxCoder())
+    logits = torch.randn(2, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    deltas = torch.full((2, 4, 4), 0.3, dtype=torch.float64)
+    box = torch.tensor([[0.0, 0, 10, 8.9]], dtype=torch.float64)  # anchor 0; anchor 1 is ignored
+    empty = torch.zeros(0, 4, dtype=torch.float64)
+    labels = [torch.tensor([2]), torch.zeros(0, dtype=torch.int64)]
+    class_loss, box_loss = loss(logits, deltas, ANCHORS, [box, empty], labels)
+    expected = sum(
+        naive_focal(logits[i, a, c].item(), float((i, a, c) == (0, 0, 2)), 0.25, 1.5)
+        for i in range(2)
+        for a in range(4)
+        for c in range(3)
+        if (i, a) != (0, 1)
+    )
+    assert class_loss.item() == pytest.approx(expected)
+    goal = BoxCoder().encode(box, ANCHORS[:1])[0]
+    errors = [abs(0.3 - g) for g in goal.tolist()]
+    huber = sum(e * e / 0.2 if e < 0.1 else e - 0.05 for e in errors) / 4
+    assert box_loss.item() == pytest.approx(5 * huber)
+
+
+def test_a_batch_without_any_object_still_teaches_background() -> None:
+    logits = torch.zeros(1, 4, 2, requires_grad=True)
+    deltas = torch.zeros(1, 4, 4, requires_grad=True)
+    no_label = [torch.zeros(0, dtype=torch.int64)]
+    losses = DetectionLoss(BoxCoder())(
+        logits, deltas, ANCHORS.float(), [torch.zeros(0, 4)], no_label
+    )
+    sum(losses).backward()
+    assert losses[0] > 0
+    assert losses[1] == 0
+    assert (logits.grad > 0).all()
