@@ -77,25 +77,27 @@ class Engine:
     def find(self, reference: str | None, task: Task | None = None) -> ServedModel:
         """The model that ``reference``, a name or name/version, means; raises Problem.
 
-        A name means its highest version; None means the first model of ``task``.
+        A name means its highest version; None means the first model, by name, of ``task``.
         """
-        name, _, version = (reference or "").partition("/")
-        candidates = [
+        name, _, version = (reference or self._default_name(task)).partition("/")
+        found = [
             model
             for model in self.models
-            if (not reference and model.manifest.task == task)
-            or (model.manifest.name == name and version in ("", model.manifest.version))
+            if model.manifest.name == name and version in ("", model.manifest.version)
         ]
-        if not candidates:
+        if not found:
             names = ", ".join(sorted({model.manifest.name for model in self.models}))
-            what = repr(reference) if reference else f"for {task}"
-            raise Problem("model_not_found", f"There is no model {what}; there are {names}.")
-        if not reference:
-            return candidates[0]
-        chosen = max(candidates, key=lambda model: int(model.manifest.version))
-        if task is not None and chosen.manifest.task != task:
-            raise Problem("wrong_task", f"{name} does {chosen.manifest.task}, not {task}.")
-        return chosen
+            raise Problem("model_not_found", f"There is no model {reference!r}; there are {names}.")
+        model = max(found, key=lambda model: int(model.manifest.version))
+        if task is not None and model.manifest.task != task:
+            raise Problem("wrong_task", f"{name} does {model.manifest.task}, not {task}.")
+        return model
+
+    def _default_name(self, task: Task | None) -> str:
+        names = [model.manifest.name for model in self.models if model.manifest.task == task]
+        if not names:
+            raise Problem("model_not_found", f"The service holds no model for {task}.")
+        return names[0]
 
     async def answer(
         self,

@@ -1,10 +1,15 @@
 """GET /v1/models, the health endpoints and the description of the API."""
 
+import json
+import shutil
 from pathlib import Path
 
 import httpx
+import pytest
+from server import running_server
 
 from service.manifest import ModelManifest
+from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 
 
 def test_every_model_of_the_store_is_listed(http: httpx.Client, store: Path) -> None:
@@ -22,14 +27,48 @@ def test_one_model_by_name_and_by_version(http: httpx.Client) -> None:
     assert by_name["accuracy"]["metrics"]["ap50"] >= 0.35
 
 
-def test_health(http: httpx.Client) -> None:
+def test_health_and_metrics(http: httpx.Client) -> None:
     assert http.get("/livez").status_code == 200
     assert http.get("/readyz").status_code == 200
-    assert "process_" in http.get("/metrics").text or http.get("/metrics").status_code == 200
+    assert "bentoml_service_request_total{" in http.get("/metrics").text
 
 
-def test_apis_stand_in_the_openapi_description(http: httpx.Client) -> None:
-    paths = http.get("/docs.json").json()["paths"]
-    for path in ("/v1/detect", "/v1/classify"):
-        body = paths[path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-        assert "images" in str(body) or "$ref" in body
+@pytest.mark.parametrize(
+    ("path", "parameters", "rows"),
+    [
+        ("/v1/detect", DetectParameters, "DetectedImage"),
+        ("/v1/classify", ClassifyParameters, "ClassifiedImage"),
+    ],
+)
+def test_apis_stand_in_the_openapi_description(
+    http: httpx.Client, path: str, parameters: type[RequestParameters], rows: str
+) -> None:
+    post = http.get("/docs.json").json()["paths"][path]["post"]
+    form = post["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["properties"].keys() == {"images", *parameters.model_fields}
+    assert form["required"] == ["images"]
+    answer = post["responses"]["200"]["content"]["application/json"]["schema"]
+    kinds = {
+        kind["$ref"].split("/")[-1] for kind in answer["properties"]["results"]["items"]["anyOf"]
+    }
+    assert kinds == {rows, "FailedImage"}
+
+
+def test_a_name_means_its_highest_version(tmp_path: Path, store: Path, photos: Path) -> None:
+    for version in ("2", "10", "9"):
+        name = "efficientnet_lite0_imagenet"
+        package = shutil.copytree(store / name / "1", tmp_path / "store" / name / version)
+        manifest = json.loads((package / "manifest.json").read_text())
+        manifest["version"] = version
+        (package / "manifest.json").write_text(json.dumps(manifest))
+    photo = (photos / "coffee.jpg").read_bytes()
+    headers = {"content-type": "image/jpeg"}
+    with running_server(tmp_path, model_store=tmp_path / "store") as server:
+        url = f"{server.url}/v1/classify"
+        versions = [
+            httpx.post(url, content=photo, headers=headers, params=params).json()["model"][
+                "version"
+            ]
+            for params in ({}, {"model": name}, {"model": f"{name}/2"})
+        ]
+    assert versions == ["10", "10", "2"]
