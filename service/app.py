@@ -18,7 +18,7 @@ from service.problems import Problem
 from service.replies import answer_reply, problem_reply, request_id_of
 from service.request import read_request
 from service.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
-from service.settings import Settings
+from service.settings import SettingsError, read_settings
 
 
 @bentoml.asgi_app(models_app, path="/")
@@ -27,17 +27,17 @@ class Boxport:
     """Image classifiers and detectors as a service: POST photos, read what is in them."""
 
     def __init__(self) -> None:
-        self.settings = Settings()
+        self.settings = read_settings()
         self.engine = Engine(self.settings)
 
     @bentoml.on_deployment
     @staticmethod
     def verify_models() -> None:
-        """Refuse to start on a damaged store: once, in one line, before any worker tries."""
+        """Refuse to start with a wrong setting or a damaged store: once, in one line."""
         try:
-            for folder in find_packages(Settings().model_store):
+            for folder in find_packages(read_settings().model_store):
                 verify_package(folder)
-        except PackageError as error:
+        except (SettingsError, PackageError) as error:
             raise SystemExit(f"boxport: {error}") from error
 
     @bentoml.api(route="/v1/detect", input_spec=DetectForm, output_spec=DetectAnswer)

@@ -162,16 +162,15 @@ class Engine:
         """One image's result, and its seconds of decoding, waiting and running."""
         if isinstance(content, Problem):
             return content, (0.0, 0.0, 0.0)
-        started = time.perf_counter()
+        started, decoded = time.perf_counter(), 0.0
         try:
             image = await asyncio.get_running_loop().run_in_executor(
                 self._decoders, self._prepare, content, model.manifest.input
             )
-        except Problem as fault:
-            return fault, (time.perf_counter() - started, 0.0, 0.0)
-        decoded = time.perf_counter() - started
-        try:
+            decoded = time.perf_counter() - started
             rows = await model.batcher.submit(Job(image, query))
+        except Problem as problem:
+            return problem, (time.perf_counter() - started, 0.0, 0.0)
         except Exception:
             logger.exception("%s failed on an image", model.manifest.name)
             failure = Problem("internal_error", "The model failed on this image.")

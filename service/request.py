@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from service.problems import Problem
 from service.settings import Settings
@@ -62,11 +62,14 @@ async def read_request(request: Request, settings: Settings) -> ImageRequest:
 async def _read_body(request: Request, limit: int) -> bytes:
     """The whole body, counted as it comes: its stated length may be missing or false."""
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise Problem("body_too_large", f"The body has more than {limit} bytes.")
-        chunks.append(chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise Problem("body_too_large", f"The body has more than {limit} bytes.")
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise Problem("malformed_body", "The connection closed before the body's end.") from None
     return b"".join(chunks)
 
 

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.cpus import available_cpus
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names its variable."""
 
 
 class Settings(BaseSettings):
@@ -35,3 +39,13 @@ class Settings(BaseSettings):
         " second than several threads on one batch.",
     )
     decode_threads: int = Field(default_factory=available_cpus, gt=0)
+
+
+def read_settings() -> Settings:
+    """The settings of this process; raises SettingsError on the first that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = f"BOXPORT_{first['loc'][0]}".upper()
+        raise SettingsError(f"{variable}={first['input']}: {first['msg']}") from error

@@ -11,9 +11,9 @@ from server import free_port, launch, running_server
 CLASSIFIER = "efficientnet_lite0_imagenet"
 
 
-def ending(folder: Path, store: Path) -> tuple[int, str]:
+def ending(folder: Path, **settings: object) -> tuple[int, str]:
     """Exit status and last line of a server that should refuse to start."""
-    process = launch(folder, free_port(), model_store=store)
+    process = launch(folder, free_port(), **settings)
     try:
         code = process.wait(30)
     finally:
@@ -22,10 +22,16 @@ def ending(folder: Path, store: Path) -> tuple[int, str]:
 
 
 def test_missing_store_refuses_the_start_in_one_line(tmp_path: Path) -> None:
-    code, line = ending(tmp_path, tmp_path / "nowhere")
+    code, line = ending(tmp_path, model_store=tmp_path / "nowhere")
     assert code != 0
     assert line.startswith("boxport: ")
     assert "there is no such folder" in line
+
+
+def test_wrong_setting_refuses_the_start_in_one_line(tmp_path: Path) -> None:
+    code, line = ending(tmp_path, max_batch_size="many")
+    assert code != 0
+    assert line.startswith("boxport: BOXPORT_MAX_BATCH_SIZE=many: ")
 
 
 def test_tampered_package_refuses_the_start_in_one_line(tmp_path: Path, store: Path) -> None:
@@ -33,7 +39,7 @@ def test_tampered_package_refuses_the_start_in_one_line(tmp_path: Path, store: P
     with (package / "model.onnx").open("r+b") as graph:
         graph.seek(100_000)
         graph.write(b"tampered")
-    code, line = ending(tmp_path, tmp_path / "store")
+    code, line = ending(tmp_path, model_store=tmp_path / "store")
     assert code != 0
     assert "its sha256 is not the manifest's" in line
 

@@ -29,7 +29,7 @@ def session() -> ort.InferenceSession:
     )
     batch = torch.export.Dim("N")
     program = torch.onnx.export(
-        Selection(),
+        Selection().eval(),
         example,
         dynamo=True,
         verbose=False,

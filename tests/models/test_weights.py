@@ -43,7 +43,7 @@ class Evil:
         (None, "there is no such file"),
         (b"", "not a readable PyTorch checkpoint"),
         (b"not a checkpoint", "not a readable PyTorch checkpoint"),
-        (pickle.dumps(Evil()), "not a readable PyTorch checkpoint"),
+        (pickle.dumps(Evil(), protocol=2), "not a readable PyTorch checkpoint"),
     ],
     ids=["missing", "empty", "text", "a pickle that would run code"],
 )
