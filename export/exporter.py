@@ -1,6 +1,7 @@
 """Checkpoint -> model package: the steps, and the one place that writes a package."""
 
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from models.weights import CheckpointError, load_checkpoint, load_into
 from service.manifest import (
     GRAPH_FILE,
     MANIFEST_FILE,
+    NAME_PATTERN,
+    VERSION_PATTERN,
     ClassificationDefaults,
     DetectionDefaults,
     InputSpec,
@@ -80,6 +83,12 @@ def export(
     variant = VARIANTS.get(job.architecture)
     if variant is None:
         raise ExportError(f"there is no {job.architecture}; choose of {', '.join(VARIANTS)}")
+    name, version_ = job.output.parent.name, job.output.name
+    if not re.fullmatch(NAME_PATTERN, name) or not re.fullmatch(VERSION_PATTERN, version_):
+        raise ExportError(
+            f"{job.output}: the last two parts name the package, such as pets/1:"
+            " small letters, digits and _.- in the name, a whole number for the version"
+        )
     if job.output.exists():
         raise ExportError(f"{job.output} exists; a changed model needs a new version")
     on_step(f"reading {job.weights}")
@@ -94,8 +103,8 @@ def export(
     check = check_detector if variant.task == "detection" else check_classifier
     parity = check(graph, ort.InferenceSession(content), photos)
     manifest = ModelManifest(
-        name=job.output.parent.name,
-        version=job.output.name,
+        name=name,
+        version=version_,
         task=variant.task,
         labels=labels,
         input=spec,

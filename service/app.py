@@ -11,17 +11,17 @@ from starlette.responses import Response
 from service.engine import PARAMETERS, Engine
 from service.log import logger
 from service.manifest import Task
-from service.models_page import models_app
 from service.package import PackageError, find_packages, verify_package
 from service.parameters import read_parameters
 from service.problems import Problem
 from service.replies import answer_reply, problem_reply, request_id_of
 from service.request import read_request
+from service.routes import routes_app
 from service.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
 from service.settings import SettingsError, read_settings
 
 
-@bentoml.asgi_app(models_app, path="/")
+@bentoml.asgi_app(routes_app, path="/")
 @bentoml.service(name="boxport", workers=1, traffic={"timeout": 60})
 class Boxport:
     """Image classifiers and detectors as a service: POST photos, read what is in them."""

@@ -5,13 +5,14 @@ export writes it, the service reads it, and this file is the only definition of 
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "model.onnx"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
+VERSION_PATTERN = r"^[1-9][0-9]*$"
 
 DETECTION_INPUTS = ("images", "score_threshold", "iou_threshold", "max_detections")
 DETECTION_OUTPUTS = ("num_detections", "boxes", "scores", "labels")
@@ -121,7 +122,7 @@ class ModelManifest(Part):
 
     schema_version: Literal[1] = 1
     name: str = Field(pattern=NAME_PATTERN)
-    version: str = Field(pattern=r"^[1-9][0-9]*$")
+    version: str = Field(pattern=VERSION_PATTERN)
     task: Task
     labels: tuple[Label, ...] = Field(min_length=1)
     input: InputSpec
@@ -159,6 +160,10 @@ class ModelManifest(Part):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "content"
             raise ManifestError(f"{path}: {where}: {first['msg']}") from error
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as plain values, without the fields that are not set."""
+        return self.model_dump(mode="json", exclude_none=True)
 
     def write(self, path: Path) -> None:
         path.write_text(self.model_dump_json(indent=2, exclude_none=True) + "\n")

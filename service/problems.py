@@ -24,6 +24,8 @@ KINDS: dict[str, Kind] = {
     "malformed_body": Kind(400, "The body cannot be read"),
     "url_not_allowed": Kind(403, "Images by URL are off"),
     "model_not_found": Kind(404, "There is no such model"),
+    "not_found": Kind(404, "There is nothing here"),
+    "method_not_allowed": Kind(405, "The method is not the endpoint's"),
     "body_too_large": Kind(413, "The request is too large"),
     "image_too_large": Kind(413, "The image has too many pixels"),
     "too_many_images": Kind(413, "The request has too many images"),

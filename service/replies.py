@@ -2,6 +2,8 @@
 
 import re
 import uuid
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -30,8 +32,10 @@ def json_reply(content: Any, request_id: str) -> Response:
     )
 
 
-def problem_reply(problem: Problem, request_id: str) -> Response:
-    headers = {REQUEST_ID_HEADER: request_id}
+def problem_reply(
+    problem: Problem, request_id: str, extra_headers: Mapping[str, str] = MappingProxyType({})
+) -> Response:
+    headers = {REQUEST_ID_HEADER: request_id, **extra_headers}
     if problem.kind.retryable:
         headers["Retry-After"] = RETRY_AFTER_SECONDS
     return Response(

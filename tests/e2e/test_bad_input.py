@@ -223,6 +223,28 @@ def test_too_many_images(strict_server: Server, cat: bytes) -> None:
     assert_problem(response, 413, "too_many_images", "4 images")
 
 
+@pytest.mark.parametrize("path", ["/v1/", "/v1/nothing", "/v1/detect/more", "/v1/detects"])
+def test_path_that_is_not_there(http: httpx.Client, path: str) -> None:
+    assert_problem(http.post(path), 404, "not_found", "POST /v1/detect")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/detect", "POST"),
+        ("DELETE", "/v1/classify", "POST"),
+        ("POST", "/v1/models", "GET"),
+        ("PUT", "/v1/models/efficientdet_lite0_voc", "GET"),
+    ],
+)
+def test_method_that_is_not_the_endpoints(
+    http: httpx.Client, method: str, path: str, allowed: str
+) -> None:
+    response = http.request(method, path)
+    assert_problem(response, 405, "method_not_allowed", f"takes {allowed}, not {method}")
+    assert response.headers["allow"] == allowed
+
+
 @pytest.mark.parametrize("path", ["/v1/models/nothing", "/v1/models/efficientdet_lite0_voc/7"])
 def test_model_that_is_not_there(http: httpx.Client, path: str) -> None:
     assert_problem(http.get(path), 404, "model_not_found")

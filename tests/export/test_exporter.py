@@ -250,9 +250,10 @@ def own_detections_as_truth(package: ModelPackage, photos: Path, path: Path) -> 
         (["efficientdet_lite0", "--weights", "missing.pth"], "missing.pth: there is no such file"),
         (["efficientdet_lite0", "--photos", "."], "holds no photo"),
         (["efficientnet_lite0", "--labels", "missing.txt"], "missing.txt"),
+        (["efficientnet_lite0", "--output", "pets/v1"], "the last two parts name the package"),
         (["efficientnet_lite0"], "does not name its classes; pass --labels"),
     ],
-    ids=["architecture", "weights", "photos", "labels file", "no labels"],
+    ids=["architecture", "weights", "photos", "labels file", "output", "no labels"],
 )
 def test_command_line_says_in_one_line_what_is_wrong(
     tmp_path: Path, imagenet_weights: Path, arguments: list[str], words: str
