@@ -42,4 +42,5 @@ $(VENV)/serve.done: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/test.done: pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
 	$(PIP_INSTALL) --group test --editable clients/python
+	$(PIP_INSTALL) --group oracles --no-deps
 	@touch $@

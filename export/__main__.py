@@ -26,9 +26,20 @@ app = typer.Typer(add_completion=False)
 def main(
     name: Annotated[
         str,
-        typer.Argument(help="The architecture: a row of models/variants.py.", show_default=False),
+        typer.Argument(
+            help="The architecture, such as retinanet_resnet50_fpn, tf_efficientdet_d1 or resnet50;"
+            " `python -m models` lists them. A classifier's name with +bilinear has a bilinear"
+            " head.",
+            show_default=False,
+        ),
     ],
-    weights: Annotated[Path, typer.Option(help="Checkpoint (.pth) to export.")],
+    weights: Annotated[
+        Path,
+        typer.Option(
+            help="Checkpoint (.pth or .safetensors) to export: one of models.training, or as"
+            " torchvision, timm, effdet and their training scripts write it."
+        ),
+    ],
     output: Annotated[
         Path,
         typer.Option(help="The package's folder, STORE/NAME/VERSION, such as model_store/pets/1."),
@@ -39,10 +50,26 @@ def main(
     labels: Annotated[
         str | None,
         typer.Option(
-            help="File with a class name a line, or imagenet1k. Not needed for a checkpoint of"
-            " models.training, which holds its own."
+            help="File with a class name a line, or one of imagenet1k, coco (90 names) and coco91"
+            " (with a background, as torchvision's RetinaNet counts). Not needed for a checkpoint"
+            " of models.training, which holds its own."
         ),
     ] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            help="Side of the input in pixels, where it is not to be the architecture's own; for"
+            " torchvision's detectors, whose input varies, the shorter side.",
+        ),
+    ] = None,
+    multi_label: Annotated[
+        bool,
+        typer.Option(
+            help="For a classifier trained so that a photo may be of several classes: each gets a"
+            " probability of its own (sigmoid) in place of a share of one (softmax)."
+        ),
+    ] = False,
     licence: Annotated[str, typer.Option(help="Of the weights, for the manifest.")] = "unknown",
     annotations: Annotated[
         Path | None, typer.Option(help="COCO instances file to measure a detector's AP on.")
@@ -65,6 +92,8 @@ def main(
             licence=licence,
             labels=None if labels is None else read_labels(labels),
             evaluation=EvaluationSet(annotations, images) if annotations and images else None,
+            input_size=input_size,
+            multi_label=multi_label,
         )
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("export", total=None)

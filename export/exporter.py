@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,16 +15,18 @@ from torch import nn
 
 from export.accuracy import detector_accuracy
 from export.graph import build_graph
+from export.label_files import KNOWN
 from export.onnx_file import OPSET, describe, to_onnx
 from export.parity import check_classifier, check_detector
 from export.photos import read_photos
-from models.variants import VARIANTS, Variant
-from models.weights import CheckpointError, load_checkpoint, load_into
+from models.variants import VARIANTS, Variant, at_size, find_variant
+from models.weights import CheckpointError, Recognised, count_classes, load_checkpoint, load_into
 from service.manifest import (
     GRAPH_FILE,
     MANIFEST_FILE,
     NAME_PATTERN,
     VERSION_PATTERN,
+    Activation,
     ClassificationDefaults,
     DetectionDefaults,
     InputSpec,
@@ -60,6 +63,9 @@ class ExportJob:
     output: ``…/<name>/<version>``, which name the package; must not exist yet.
     labels: of the classes in the network's order, for a checkpoint that does not hold them.
     photos: folder of real photos for the parity gate.
+    input_size: side of the input in pixels where it is not to be the architecture's own; of inputs
+        whose size varies, the shorter side.
+    multi_label: whether an image may be of several classes, for a classifier trained so.
     """
 
     architecture: str
@@ -69,6 +75,8 @@ class ExportJob:
     licence: str
     labels: tuple[Label, ...] | None = None
     evaluation: EvaluationSet | None = None
+    input_size: int | None = None
+    multi_label: bool = False
 
 
 def export(
@@ -80,9 +88,7 @@ def export(
 
     Raises ExportError, CheckpointError, PhotoError, ParityError or PackageError.
     """
-    variant = VARIANTS.get(job.architecture)
-    if variant is None:
-        raise ExportError(f"there is no {job.architecture}; choose of {', '.join(VARIANTS)}")
+    variant = _find_variant(job)
     name, version_ = job.output.parent.name, job.output.name
     if not re.fullmatch(NAME_PATTERN, name) or not re.fullmatch(VERSION_PATTERN, version_):
         raise ExportError(
@@ -92,10 +98,11 @@ def export(
     if job.output.exists():
         raise ExportError(f"{job.output} exists; a changed model needs a new version")
     on_step(f"reading {job.weights}")
-    network, labels = _load(job, variant)
+    network, labels, recognised = _load(job, variant)
+    on_step(f"loaded {recognised}")
     spec = InputSpec(**asdict(variant.input))
     photos = [photo.pixels for photo in read_photos(job.photos, spec)]
-    graph = build_graph(network, variant.input)
+    graph = build_graph(network, variant.input, job.multi_label)
     on_step("tracing the graph")
     model = to_onnx(variant, graph)
     content = model.SerializeToString()
@@ -109,6 +116,7 @@ def export(
         labels=labels,
         input=spec,
         defaults=DEFAULTS[variant.task],
+        activation=_activation(job, variant),
         inputs=describe(model.graph.input),
         outputs=describe(model.graph.output),
         opset=OPSET,
@@ -126,8 +134,26 @@ def export(
     return _write(job, manifest, content, on_step, on_progress)
 
 
-def _load(job: ExportJob, variant: Variant) -> tuple[nn.Module, tuple[Label, ...]]:
-    """The trained network, and its labels."""
+def _find_variant(job: ExportJob) -> Variant:
+    """The architecture's row, at the size that is asked for."""
+    try:
+        variant = find_variant(job.architecture)
+    except KeyError:
+        close = get_close_matches(job.architecture, VARIANTS, n=5) or VARIANTS
+        raise ExportError(f"there is no {job.architecture}; choose of {', '.join(close)}") from None
+    if job.multi_label and variant.task != "classification":
+        raise ExportError(f"{job.architecture} is a detector; multi-label is for classifiers")
+    return variant if job.input_size is None else at_size(variant, job.input_size)
+
+
+def _activation(job: ExportJob, variant: Variant) -> Activation | None:
+    if variant.task == "detection":
+        return None
+    return "sigmoid" if job.multi_label else "softmax"
+
+
+def _load(job: ExportJob, variant: Variant) -> tuple[nn.Module, tuple[Label, ...], Recognised]:
+    """The trained network, its labels, and what its checkpoint was recognised as."""
     checkpoint = load_checkpoint(job.weights)
     if checkpoint.architecture not in (None, job.architecture):
         raise CheckpointError(
@@ -137,10 +163,14 @@ def _load(job: ExportJob, variant: Variant) -> tuple[nn.Module, tuple[Label, ...
     if labels is None and checkpoint.labels is not None:
         labels = tuple(Label(id=i, name=name) for i, name in checkpoint.labels)
     if labels is None:
-        raise ExportError(f"{job.weights} does not name its classes; pass --labels")
+        count = count_classes(variant.build(1), checkpoint.state)
+        classes = "classes" if count is None else f"{count} classes"
+        raise ExportError(
+            f"{job.weights} does not name its {classes}; pass --labels with a file of one name a"
+            f" line, or {', '.join(KNOWN)}"
+        )
     network = variant.build(len(labels))
-    load_into(network, checkpoint.state, str(job.weights))
-    return network, labels
+    return network, labels, load_into(network, checkpoint.state, str(job.weights))
 
 
 def _write(

@@ -1,15 +1,17 @@
 """The whole path from uint8 images to answers as one module: what is exported, and its reference.
 
 images uint8 [N, H, W, 3] ─ normalise ─ network ─ decode ─ select ─► detections
-images uint8 [N, H, W, 3] ─ normalise ─ network ─ softmax ─────────► probabilities
+images uint8 [N, H, W, 3] ─ normalise ─ network ─ softmax or sigmoid ► probabilities
 """
 
 import torch
 from torch import Tensor, nn
 
-from export.selection import select_detections
+from models.anchors import AnchorGenerator
 from models.detector import OneStageDetector
-from models.postprocess import DetectionDecoder
+from models.faster_rcnn import FasterRCNN
+from models.operators import select_detections
+from models.postprocess import MAX_CANDIDATES, DetectionDecoder, decode_anchors, decode_regions
 from models.variants import InputSpec
 
 
@@ -26,14 +28,64 @@ class Normalise(nn.Module):
         return images.permute(0, 3, 1, 2).to(torch.float32) * self.scale + self.shift
 
 
-class DetectorGraph(nn.Module):
-    """A detector's inputs and outputs are those of contract 1, in its order."""
+class FixedSizeDecoder(nn.Module):
+    """Scores and boxes of a one-stage detector whose input has one size; anchors are constants."""
 
     def __init__(self, network: OneStageDetector, spec: InputSpec) -> None:
         super().__init__()
-        self.normalise = Normalise(spec)
         self.network = network
         self.decoder = DetectionDecoder(network.anchors, network.box_coder, spec.height, spec.width)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        scores, boxes = self.decoder(*self.network(images))
+        return scores, boxes
+
+
+class VaryingSizeDecoder(nn.Module):
+    """The same where the size varies: the anchors are laid over each input anew."""
+
+    def __init__(self, network: OneStageDetector) -> None:
+        super().__init__()
+        self.network = network
+        self.anchors = AnchorGenerator(network.anchors)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        network = self.network
+        pyramid = network.pyramid(network.backbone(images))
+        height, width = images.shape[-2], images.shape[-1]
+        grids = [(x.shape[-2], x.shape[-1]) for x in pyramid]
+        anchors = torch.cat(self.anchors.levels(height, width, grids))
+        logits, deltas = network.read(pyramid)
+        return decode_anchors(logits, deltas, anchors, network.box_coder, height, width)
+
+
+class RegionDecoder(nn.Module):
+    """Scores and boxes of a two-stage detector, whatever its input's size."""
+
+    def __init__(self, network: FasterRCNN) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        logits, deltas, proposals, scores = self.network(images)
+        return decode_regions(
+            logits,
+            deltas,
+            proposals,
+            scores,
+            self.network.box_coder,
+            height=images.shape[-2],
+            width=images.shape[-1],
+        )
+
+
+class DetectorGraph(nn.Module):
+    """A detector's inputs and outputs are those of contract 1, in its order."""
+
+    def __init__(self, decoder: nn.Module, spec: InputSpec) -> None:
+        super().__init__()
+        self.normalise = Normalise(spec)
+        self.decoder = decoder
 
     def forward(
         self,
@@ -42,32 +94,36 @@ class DetectorGraph(nn.Module):
         iou_threshold: Tensor,
         max_detections: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        logits, deltas = self.network(self.normalise(images))
-        scores, boxes = self.decoder(logits, deltas)
+        scores, boxes = self.decoder(self.normalise(images))
         detections: tuple[Tensor, Tensor, Tensor, Tensor] = select_detections(
-            scores, boxes, score_threshold, iou_threshold, max_detections
+            scores, boxes, score_threshold, iou_threshold, max_detections, MAX_CANDIDATES
         )
         return detections
 
 
 class ClassifierGraph(nn.Module):
-    """Probabilities float32 [N, C], each row adding up to one."""
+    """Probabilities float32 [N, C]: of one class among all, adding up to one, or for an image that
+    may show several, each on its own."""
 
-    def __init__(self, network: nn.Module, spec: InputSpec) -> None:
+    def __init__(self, network: nn.Module, spec: InputSpec, multi_label: bool) -> None:
         super().__init__()
         self.normalise = Normalise(spec)
         self.network = network
+        self.multi_label = multi_label
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(self.normalise(images))
-        return logits.softmax(dim=1)
+        return logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
 
 
-def build_graph(network: nn.Module, spec: InputSpec) -> nn.Module:
+def build_graph(network: nn.Module, spec: InputSpec, multi_label: bool = False) -> nn.Module:
     """The graph of a trained ``network``, ready for inference."""
     graph: nn.Module
-    if isinstance(network, OneStageDetector):
-        graph = DetectorGraph(network, spec)
+    if isinstance(network, FasterRCNN):
+        graph = DetectorGraph(RegionDecoder(network), spec)
+    elif isinstance(network, OneStageDetector):
+        decoder = VaryingSizeDecoder(network) if spec.varies else FixedSizeDecoder(network, spec)
+        graph = DetectorGraph(decoder, spec)
     else:
-        graph = ClassifierGraph(network, spec)
+        graph = ClassifierGraph(network, spec, multi_label)
     return graph.eval().requires_grad_(False)

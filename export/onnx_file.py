@@ -9,19 +9,26 @@ import onnx
 import torch
 from torch import nn
 
-from export.selection import ONNX_TRANSLATIONS
+from export.operators import ONNX_TRANSLATIONS
 from models.variants import Variant
 from service import manifest
 
 OPSET = 20
+TRACED_SIDES = (224, 320)
 MAX_DETECTIONS_AXIS = "K"
 
 
 def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
     """Export ``graph``, its batch dynamic; raises onnx.checker.ValidationError if it is unsound."""
     detects = variant.task == "detection"
-    # Two images: with one, the exporter would take the batch size for a constant.
-    images = torch.zeros(2, variant.input.height, variant.input.width, 3, dtype=torch.uint8)
+    spec = variant.input
+    # Two images: with one, the exporter would take the batch size for a constant. A size that
+    # varies is traced on small images, of two sides for the same reason.
+    sides = TRACED_SIDES if spec.varies else (spec.height, spec.width)
+    images = torch.zeros(2, *sides, 3, dtype=torch.uint8)
+    axes = {0: torch.export.Dim("N")}
+    if spec.varies:
+        axes |= {1: torch.export.Dim("H"), 2: torch.export.Dim("W")}
     thresholds = (torch.tensor(0.05), torch.tensor(0.5), torch.tensor(100)) if detects else ()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside PyTorch's own exporter
@@ -32,7 +39,7 @@ def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
-            dynamic_shapes=({0: torch.export.Dim("N")}, *(None for _ in thresholds)),
+            dynamic_shapes=(axes, *(None for _ in thresholds)),
             input_names=manifest.DETECTION_INPUTS if detects else manifest.CLASSIFICATION_INPUTS,
             output_names=(
                 manifest.DETECTION_OUTPUTS if detects else manifest.CLASSIFICATION_OUTPUTS

@@ -55,7 +55,16 @@ def photo_batches(photos: Sequence[Image]) -> Iterator[Case]:
     for size in BATCH_SIZES:
         for start in range(0, len(photos), size):
             chosen = [photos[(start + i) % len(photos)] for i in range(size)]
-            yield Case(f"photos from {start} at batch {size}", np.stack(chosen))
+            yield Case(f"photos from {start} at batch {size}", stack(chosen))
+
+
+def stack(images: Sequence[Image]) -> Image:
+    """Images [H, W, 3] as one batch; smaller ones are filled up with grey."""
+    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
+    batch = np.full((len(images), height, width, 3), 128, dtype=np.uint8)
+    for row, image in zip(batch, images, strict=True):
+        row[: image.shape[0], : image.shape[1]] = image
+    return batch
 
 
 def check_classifier(
@@ -111,7 +120,7 @@ def check_detector(
 def _sparse_batches(graph: nn.Module, photos: Sequence[Image]) -> list[Case]:
     """Batches at thresholds that leave all, or some, of their images without a detection."""
     feeds: dict[str, Array] = {
-        "images": np.stack(photos),
+        "images": stack(photos),
         "score_threshold": np.array(0, dtype=np.float32),
         "iou_threshold": np.array(IOU_THRESHOLD, dtype=np.float32),
         "max_detections": np.array(1, dtype=np.int64),
@@ -121,9 +130,9 @@ def _sparse_batches(graph: nn.Module, photos: Sequence[Image]) -> list[Case]:
     above_all = float(best[-1] + 1) / 2
     blank = np.full_like(photos[0], 128)
     return [
-        Case("a photo with no detection", np.stack(photos[:1]), above_all),
-        Case("photos with no detection", np.stack(photos), above_all),
-        Case("photos with and without detections", np.stack([*photos, blank]), middle),
+        Case("a photo with no detection", stack(photos[:1]), above_all),
+        Case("photos with no detection", stack(photos), above_all),
+        Case("photos with and without detections", stack([*photos, blank]), middle),
     ]
 
 

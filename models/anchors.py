@@ -7,7 +7,6 @@ convention is a field of `AnchorSettings`.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -23,6 +22,9 @@ class AnchorSettings:
     offset: where in its cell an anchor's centre lies, in strides: 0 is the corner, .5 the middle.
     rounded: whether corners relative to the centre are rounded to whole pixels.
     ratio_major: order within a cell; True holds the ratio and runs over sizes, False the reverse.
+    fits_input: whether a level's cells are spaced by the input's side over their number, cut to
+        whole pixels, in place of the stride. At 800 pixels P6 has 13 cells, and torchvision's stand
+        61 pixels apart and not 64.
     """
 
     sizes: tuple[tuple[float, ...], ...]
@@ -31,6 +33,7 @@ class AnchorSettings:
     offset: float = 0.5
     rounded: bool = False
     ratio_major: bool = False
+    fits_input: bool = False
 
     @property
     def per_cell(self) -> int:
@@ -54,7 +57,7 @@ def efficientdet_anchors(scale: float, levels: int = 5) -> AnchorSettings:
     )
 
 
-def retinanet_anchors(base: int = 32) -> AnchorSettings:
+def retinanet_anchors(base: int = 32, fits_input: bool = False) -> AnchorSettings:
     """RetinaNet's: sides ``base`` x (1, 2, 4, 8, 16) x (1, 2^1/3, 2^2/3), cut to whole pixels;
     height to width .5, 1 and 2 at equal area.
 
@@ -64,39 +67,87 @@ def retinanet_anchors(base: int = 32) -> AnchorSettings:
         (-16, -16, 16, 16)   (-20, -20, 20, 20)   (-25, -25, 25, 25)
         (-11, -23, 11, 23)   (-14, -28, 14, 28)   (-18, -35, 18, 35)
     """
-    sides = tuple(base * 2**level for level in range(5))
-    return AnchorSettings(
+    octaves = tuple(2 ** (octave / 3) for octave in range(3))
+    return _torchvision_anchors(
         sizes=tuple(
-            tuple(float(int(side * 2 ** (octave / 3))) for octave in range(3)) for side in sides
+            tuple(float(int(base * 2**level * octave)) for octave in octaves) for level in range(5)
         ),
+        strides=(8, 16, 32, 64, 128),
+        fits_input=fits_input,
+    )
+
+
+def fpn_anchors(base: int = 32) -> AnchorSettings:
+    """FPN's (arXiv 1612.03144, section 4.1): on P2 to P6, one octave of sides ``base`` x (1, 2, 4,
+    8, 16), height to width .5, 1 and 2: 15 anchors over the five levels.
+
+    At base 32 the first cell of each level has these, in xyxy around (0, 0):
+
+        P2, stride 4     (-23, -11, 23, 11)      (-16, -16, 16, 16)      (-11, -23, 11, 23)
+        P3, stride 8     (-45, -23, 45, 23)      (-32, -32, 32, 32)      (-23, -45, 23, 45)
+        P4, stride 16    (-91, -45, 91, 45)      (-64, -64, 64, 64)      (-45, -91, 45, 91)
+        P5, stride 32    (-181, -91, 181, 91)    (-128, -128, 128, 128)  (-91, -181, 91, 181)
+        P6, stride 64    (-362, -181, 362, 181)  (-256, -256, 256, 256)  (-181, -362, 181, 362)
+    """
+    return _torchvision_anchors(
+        sizes=tuple((float(base * 2**level),) for level in range(5)),
+        strides=(4, 8, 16, 32, 64),
+        fits_input=True,
+    )
+
+
+def _torchvision_anchors(
+    sizes: tuple[tuple[float, ...], ...], strides: tuple[int, ...], fits_input: bool
+) -> AnchorSettings:
+    """torchvision's conventions: centred on cells' corners, whole pixels, three ratios."""
+    return AnchorSettings(
+        sizes=sizes,
         ratios=tuple((ratio**-0.5, ratio**0.5) for ratio in (0.5, 1.0, 2.0)),
+        strides=strides,
         offset=0.0,
         rounded=True,
         ratio_major=True,
+        fits_input=fits_input,
     )
+
+
+RETINANET_ANCHORS = retinanet_anchors(fits_input=True)  # torchvision's
+FPN_ANCHORS = fpn_anchors()
 
 
 @dataclass(frozen=True)
 class AnchorGenerator:
-    """Lays anchors over an input of a fixed size.
+    """Lays anchors over an input, level by level where the pyramid's grids are at hand.
 
     The order is level, row, column, anchor within the cell: that of the heads' flattened outputs.
     """
 
     settings: AnchorSettings
-    height: int
-    width: int
 
-    @cached_property
-    def anchors(self) -> Tensor:
-        """All anchors, float32 [A, 4], xyxy in pixels of the input."""
-        levels = zip(self.settings.sizes, self.settings.strides, strict=True)
-        return torch.cat([self._level(sizes, stride) for sizes, stride in levels])
+    def over_input(self, height: int, width: int) -> Tensor:
+        """All anchors of an input of ``height`` x ``width`` pixels, float32 [A, 4], xyxy."""
+        grids = [(-(-height // s), -(-width // s)) for s in self.settings.strides]
+        return torch.cat(self.levels(height, width, grids))
 
-    def _level(self, sizes: tuple[float, ...], stride: int) -> Tensor:
-        rows, columns = -(-self.height // stride), -(-self.width // stride)
-        y = (torch.arange(rows, dtype=torch.float32) + self.settings.offset) * stride
-        x = (torch.arange(columns, dtype=torch.float32) + self.settings.offset) * stride
+    def levels(self, height: int, width: int, grids: list[tuple[int, int]]) -> list[Tensor]:
+        """Each level's anchors [A_l, 4] from the (rows, columns) that its features have."""
+        levels = []
+        for sizes, stride, (rows, columns) in zip(
+            self.settings.sizes, self.settings.strides, grids, strict=True
+        ):
+            spacing = (height // rows, width // columns)
+            levels.append(
+                self._level(
+                    sizes, spacing if self.settings.fits_input else (stride, stride), rows, columns
+                )
+            )
+        return levels
+
+    def _level(
+        self, sizes: tuple[float, ...], spacing: tuple[int, int], rows: int, columns: int
+    ) -> Tensor:
+        y = (torch.arange(rows, dtype=torch.float32) + self.settings.offset) * spacing[0]
+        x = (torch.arange(columns, dtype=torch.float32) + self.settings.offset) * spacing[1]
         grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
         centres = torch.stack((grid_x, grid_y, grid_x, grid_y), dim=-1)  # [rows, columns, 4]
         return (centres[:, :, None] + self._cell(sizes)).reshape(-1, 4)

@@ -15,15 +15,37 @@ A cell passes information down the pyramid and back up (Figure 2d), shown for le
 P7' = P7 + down P6'. Each sum is a fusion, followed by activation, separable convolution and norm.
 """
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers import Activation, Conv2dSame, MaxPool2dSame, SeparableConv2d
+from models.layers import Activation, Conv2dSame, Padding, SeparableConv2d, max_pool2d
 
 BATCH_NORM_EPS = 1e-3
 BATCH_NORM_MOMENTUM = 0.01
 FUSION_EPS = 1e-4
+FusionKind = Literal["sum", "fast", "softmax"]
+
+
+@dataclass(frozen=True)
+class BiFPNSettings:
+    """A BiFPN's size, and the conventions that its weights were trained with.
+
+    channels, depth: W_bifpn and D_bifpn of arXiv 1911.09070, equation 1.
+    fusion: see `Fusion`.
+    bias: whether convolutions before a norm have one, as TensorFlow's do though the norm undoes it.
+    """
+
+    channels: int
+    depth: int
+    fusion: FusionKind
+    activation: Activation
+    levels: int = 5
+    bias: bool = True
+    padding: Padding = "same"
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
@@ -39,7 +61,7 @@ class Fusion(nn.Module):
     "softmax": exp(w_i) / sum exp(w_j): softmax-based fusion.
     """
 
-    def __init__(self, kind: str, inputs: int) -> None:
+    def __init__(self, kind: FusionKind, inputs: int) -> None:
         super().__init__()
         self.kind = kind
         if kind != "sum":
@@ -61,20 +83,21 @@ class Fusion(nn.Module):
 class Project(nn.Sequential):
     """Brings a backbone feature to the pyramid's width: 1x1 convolution and norm."""
 
-    def __init__(self, in_channels: int, channels: int) -> None:
+    def __init__(self, in_channels: int, channels: int, bias: bool) -> None:
         super().__init__()
-        self.add_module("conv", Conv2dSame(in_channels, channels, 1))
+        self.add_module("conv", Conv2dSame(in_channels, channels, 1, bias=bias))
         self.add_module("norm", batch_norm(channels))
 
 
 class Node(nn.Module):
     """One fusion of a cell: sum, activation, separable convolution, norm."""
 
-    def __init__(self, channels: int, inputs: int, fusion: str, activation: Activation) -> None:
+    def __init__(self, settings: BiFPNSettings, inputs: int) -> None:
         super().__init__()
-        self.fusion = Fusion(fusion, inputs)
-        self.activation = activation()
-        self.conv = SeparableConv2d(channels, channels)
+        channels = settings.channels
+        self.fusion = Fusion(settings.fusion, inputs)
+        self.activation = settings.activation()
+        self.conv = SeparableConv2d(channels, channels, settings.bias)
         self.norm = batch_norm(channels)
 
     def forward(self, features: list[Tensor]) -> Tensor:
@@ -89,30 +112,21 @@ class BiFPNCell(nn.Module):
     with two readers (all but P3) has two projections.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        levels: int,
-        fusion: str,
-        activation: Activation,
-        backbone_channels: tuple[int, ...] = (),
-    ) -> None:
+    def __init__(self, settings: BiFPNSettings, backbone_channels: tuple[int, ...] = ()) -> None:
         super().__init__()
+        levels = settings.levels
         self.down_projections = nn.ModuleList(
-            Project(width, channels) for width in backbone_channels
+            Project(width, settings.channels, settings.bias) for width in backbone_channels
         )
         self.up_projections = nn.ModuleList(
-            Project(width, channels) for width in backbone_channels[1:]
+            Project(width, settings.channels, settings.bias) for width in backbone_channels[1:]
         )
         # finest first: top_down[i] makes T_i (level 0: its output), bottom_up[i] the output i + 1
-        self.top_down = nn.ModuleList(
-            Node(channels, 2, fusion, activation) for _ in range(levels - 1)
-        )
+        self.top_down = nn.ModuleList(Node(settings, 2) for _ in range(levels - 1))
         self.bottom_up = nn.ModuleList(
-            Node(channels, 3 if level < levels - 1 else 2, fusion, activation)
-            for level in range(1, levels)
+            Node(settings, 3 if level < levels - 1 else 2) for level in range(1, levels)
         )
-        self.downsample = MaxPool2dSame(3, 2)
+        self.downsample = max_pool2d(3, 2, settings.padding)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         top = len(features) - 1
@@ -141,22 +155,13 @@ class BiFPN(nn.Module):
     P6 is C5 projected and halved, and each coarser level the one below it halved (max pooling).
     """
 
-    def __init__(
-        self,
-        backbone_channels: tuple[int, ...],
-        channels: int,
-        depth: int,
-        fusion: str,
-        activation: Activation,
-        levels: int = 5,
-    ) -> None:
+    def __init__(self, settings: BiFPNSettings, backbone_channels: tuple[int, ...]) -> None:
         super().__init__()
-        self.extra_levels = levels - len(backbone_channels)
-        self.project_extra = Project(backbone_channels[-1], channels)
-        self.downsample = MaxPool2dSame(3, 2)
+        self.extra_levels = settings.levels - len(backbone_channels)
+        self.project_extra = Project(backbone_channels[-1], settings.channels, settings.bias)
+        self.downsample = max_pool2d(3, 2, settings.padding)
         self.cells = nn.ModuleList(
-            BiFPNCell(channels, levels, fusion, activation, backbone_channels if i == 0 else ())
-            for i in range(depth)
+            BiFPNCell(settings, backbone_channels if i == 0 else ()) for i in range(settings.depth)
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:

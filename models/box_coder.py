@@ -1,11 +1,12 @@
 """Boxes written as offsets from anchors, and back.
 
-The parametrisation of R-CNN (arXiv 1311.2524, appendix C, equations 6-9), with the weights one:
+The parametrisation of R-CNN (arXiv 1311.2524, appendix C, equations 6-9):
 
     dx = (gx - ax) / aw     dw = log(gw / aw)
     dy = (gy - ay) / ah     dh = log(gh / ah)
 
-where (x, y) is a centre, (w, h) a size, g the box and a its anchor.
+where (x, y) is a centre, (w, h) a size, g the box and a its anchor. Two-stage detectors multiply
+centres' and sizes' deltas by a weight each, to bring them to unit variance.
 """
 
 import math
@@ -31,24 +32,29 @@ class BoxCoder:
     "yxhw" is (dy, dx, dh, dw), the one of the EfficientDet checkpoints.
     ``max_log_scale`` bounds dw and dh when decoding, so that an untrained or hostile input cannot
     overflow exp(); None leaves them as they are, as EfficientDet does.
+    ``weights`` multiply (dx, dy) and (dw, dh).
     """
 
     order: str = "xywh"
     max_log_scale: float | None = math.log(1000 / 16)
+    weights: tuple[float, float] = (1.0, 1.0)
 
     def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         """Deltas [..., 4] that turn ``anchors`` [..., 4] into ``boxes`` [..., 4]."""
         box_x, box_y, box_w, box_h = to_centres(boxes)
         anchor_x, anchor_y, anchor_w, anchor_h = to_centres(anchors)
-        dx = (box_x - anchor_x) / anchor_w
-        dy = (box_y - anchor_y) / anchor_h
-        dw = torch.log(box_w.clamp(min=SMALLEST_SIDE) / anchor_w)
-        dh = torch.log(box_h.clamp(min=SMALLEST_SIDE) / anchor_h)
+        of_centre, of_size = self.weights
+        dx = (box_x - anchor_x) / anchor_w * of_centre
+        dy = (box_y - anchor_y) / anchor_h * of_centre
+        dw = torch.log(box_w.clamp(min=SMALLEST_SIDE) / anchor_w) * of_size
+        dh = torch.log(box_h.clamp(min=SMALLEST_SIDE) / anchor_h) * of_size
         return torch.stack(self._arrange(dx, dy, dw, dh), dim=-1)
 
     def decode(self, deltas: Tensor, anchors: Tensor) -> Tensor:
         """Boxes [..., 4] in xyxy pixels, not clipped, from ``deltas`` and ``anchors`` [..., 4]."""
         dx, dy, dw, dh = self._arrange(*deltas.unbind(-1))
+        of_centre, of_size = self.weights
+        dx, dy, dw, dh = dx / of_centre, dy / of_centre, dw / of_size, dh / of_size
         if self.max_log_scale is not None:
             dw, dh = dw.clamp(max=self.max_log_scale), dh.clamp(max=self.max_log_scale)
         anchor_x, anchor_y, anchor_w, anchor_h = to_centres(anchors)

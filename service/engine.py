@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+from PIL import Image
 
 from service.batcher import Batcher
 from service.classifier import Classifier
@@ -21,7 +21,7 @@ from service.manifest import InputSpec, ModelManifest, Task
 from service.package import ModelPackage, find_packages, open_package
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from service.problems import Problem
-from service.resize import ModelInput, Placement, to_input
+from service.resize import ModelInput, to_input
 from service.runner import Job, Row, Runner
 from service.settings import Settings
 
@@ -29,6 +29,7 @@ RUNNERS: dict[Task, type[Detector] | type[Classifier]] = {
     "detection": Detector,
     "classification": Classifier,
 }
+WARM_UP_SIZE = (640, 480)  # of the photo that a model runs on first
 PARAMETERS: dict[Task, type[RequestParameters]] = {
     "detection": DetectParameters,
     "classification": ClassifyParameters,
@@ -188,9 +189,7 @@ class Engine:
 
 def warm_up(runner: Runner[Any], max_batch_size: int) -> None:
     """Run one image and one full batch, so that no caller pays for first-time allocations."""
-    spec = runner.manifest.input
-    grey = np.full((spec.height, spec.width, 3), 128, dtype=np.uint8)
-    image = ModelInput(grey, Placement(spec.width, spec.height, 1.0, 1.0))
+    image = to_input(Image.new("RGB", WARM_UP_SIZE), runner.manifest.input)
     query = runner.to_query(PARAMETERS[runner.manifest.task]())
     for size in (1, max_batch_size):
         runner.run([Job(image, query)] * size)

@@ -20,6 +20,7 @@ CLASSIFICATION_INPUTS = ("images",)
 CLASSIFICATION_OUTPUTS = ("probabilities",)
 
 Task = Literal["classification", "detection"]
+Activation = Literal["softmax", "sigmoid"]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -43,27 +44,45 @@ class Label(Part):
 class InputSpec(Part):
     """How a photo becomes the graph's input.
 
-    Normalisation happens inside the graph; ``mean`` and ``std``, of channels scaled to 0..1, are
-    stated for readers.
+    "letterbox" fits the photo into the top left corner; "shorter_side" scales one side of it and
+    fills both up to a multiple of ``divisor``, so that inputs differ in size, and ``height`` and
+    ``width`` are the most that they can be; "centre_crop" scales the shorter side and cuts the
+    middle out. Normalisation happens inside the graph; ``mean`` and ``std``, of channels scaled to
+    0..1, are stated for readers.
     """
 
     height: int = Field(gt=0)
     width: int = Field(gt=0)
-    resize: Literal["letterbox", "centre_crop"]
+    resize: Literal["letterbox", "shorter_side", "centre_crop"]
     interpolation: Literal["bilinear", "bicubic"]
     shorter_side: int | None = Field(
-        None, gt=0, description="Pixels of the shorter side before a centre crop."
+        None, gt=0, description="Pixels of the shorter side after scaling, before a crop."
     )
+    longer_side: int | None = Field(
+        None, gt=0, description="Pixels that the longer side may have after scaling at most."
+    )
+    divisor: int | None = Field(None, gt=0, description="Of the sides of an input that varies.")
+    antialias: bool = Field(True, description="Whether a photo that is made smaller is smoothed.")
     fill: tuple[Channel, Channel, Channel] = Field(
-        (128, 128, 128), description="RGB of a letterbox's empty part."
+        (128, 128, 128), description="RGB of the part that the photo leaves empty."
     )
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
     @model_validator(mode="after")
-    def _shorter_side_is_given(self) -> "InputSpec":
-        if self.resize == "centre_crop" and self.shorter_side is None:
-            raise ValueError("centre_crop needs shorter_side")
+    def _fits_together(self) -> "InputSpec":
+        needed = {
+            "letterbox": (),
+            "shorter_side": ("shorter_side", "longer_side", "divisor"),
+            "centre_crop": ("shorter_side",),
+        }[self.resize]
+        for field in needed:
+            if getattr(self, field) is None:
+                raise ValueError(f"{self.resize} needs {field}")
+        if not self.antialias and (
+            self.resize == "centre_crop" or self.interpolation != "bilinear"
+        ):
+            raise ValueError("only a bilinear resize without a crop can do without antialias")
         return self
 
 
@@ -127,6 +146,11 @@ class ModelManifest(Part):
     labels: tuple[Label, ...] = Field(min_length=1)
     input: InputSpec
     defaults: DetectionDefaults | ClassificationDefaults
+    activation: Activation | None = Field(
+        None,
+        description="Of a classifier: softmax for photos of one class each, sigmoid for photos that"
+        " may be of several.",
+    )
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     opset: int
@@ -141,6 +165,8 @@ class ModelManifest(Part):
         detects = self.task == "detection"
         if isinstance(self.defaults, DetectionDefaults) != detects:
             raise ValueError(f"defaults are not those of {self.task}")
+        if (self.activation is None) != detects:
+            raise ValueError("a classifier, and no detector, has an activation")
         expected_inputs = DETECTION_INPUTS if detects else CLASSIFICATION_INPUTS
         expected_outputs = DETECTION_OUTPUTS if detects else CLASSIFICATION_OUTPUTS
         if tuple(t.name for t in self.inputs) != expected_inputs:

@@ -1,6 +1,7 @@
 """A photo as the model's input, and boxes on that input back in the photo's pixels."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
+
+ROUNDING = 1e-6  # pixels; what binary fractions may lose of a whole one
+Resized = tuple[Image.Image, float, float]  # the input, and the photo's scale along x and y
 
 
 @dataclass(frozen=True)
@@ -41,23 +45,84 @@ class ModelInput:
 
 def to_input(photo: Image.Image, spec: InputSpec) -> ModelInput:
     """Resize an RGB photo as ``spec`` says."""
-    resized = _letterbox(photo, spec) if spec.resize == "letterbox" else _centre_crop(photo, spec)
-    image, scale_x, scale_y = resized
+    image, scale_x, scale_y = RESIZE[spec.resize](photo, spec)
     placement = Placement(photo.width, photo.height, scale_x, scale_y)
     return ModelInput(np.asarray(image, dtype=np.uint8), placement)
 
 
-def _letterbox(photo: Image.Image, spec: InputSpec) -> tuple[Image.Image, float, float]:
+def _letterbox(photo: Image.Image, spec: InputSpec) -> Resized:
     """Fit the photo into the top left corner and fill the rest."""
     scale = min(spec.width / photo.width, spec.height / photo.height)
-    width, height = (max(1, round(side * scale)) for side in photo.size)
-    resized = photo.resize((width, height), RESAMPLING[spec.interpolation])
-    canvas = Image.new("RGB", (spec.width, spec.height), spec.fill)
-    canvas.paste(resized)
-    return canvas, width / photo.width, height / photo.height
+    return _place(photo, scale, spec.width, spec.height, spec)
 
 
-def _centre_crop(photo: Image.Image, spec: InputSpec) -> tuple[Image.Image, float, float]:
+def _shorter_side(photo: Image.Image, spec: InputSpec) -> Resized:
+    """Scale one side to its length and fill both up to a multiple of the divisor."""
+    assert spec.shorter_side is not None  # the manifest's own check, as the next two are
+    assert spec.longer_side is not None
+    assert spec.divisor is not None
+    scale = min(spec.shorter_side / min(photo.size), spec.longer_side / max(photo.size))
+    width, height = (-(-_scaled(side, scale) // spec.divisor) * spec.divisor for side in photo.size)
+    return _place(photo, scale, width, height, spec)
+
+
+def _place(photo: Image.Image, scale: float, width: int, height: int, spec: InputSpec) -> Resized:
+    """The photo in the top left corner of ``width`` x ``height``.
+
+    The scale to undo is that of the whole pixels: the nominal one would shift boxes by up to one.
+    """
+    sides = (_scaled(photo.width, scale), _scaled(photo.height, scale))
+    canvas = Image.new("RGB", (width, height), spec.fill)
+    canvas.paste(_resize(photo, sides, spec))
+    return canvas, sides[0] / photo.width, sides[1] / photo.height
+
+
+def _resize(photo: Image.Image, sides: tuple[int, int], spec: InputSpec) -> Image.Image:
+    method = RESAMPLING[spec.interpolation]
+    if spec.antialias:
+        return photo.resize(sides, method)
+    return Image.fromarray(_interpolate(np.asarray(photo), *sides))
+
+
+def _interpolate(pixels: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+    """Bilinear between the four nearest pixels, as torch.nn.functional.interpolate does it.
+
+    Pillow's resize smooths what it makes smaller, and its affine transform does not round.
+    """
+    mixed: npt.NDArray[Any] = pixels
+    axes = {0: height, 1: width}
+    # what shrinks most goes first, so that nothing larger than need be is ever held
+    for axis in sorted(axes, key=lambda axis: axes[axis] / pixels.shape[axis]):
+        mixed = _interpolate_axis(mixed, axis, axes[axis])
+    return (mixed + np.float32(0.5)).astype(np.uint8)
+
+
+def _interpolate_axis(values: npt.NDArray[Any], axis: int, scaled: int) -> npt.NDArray[Any]:
+    """``values`` with ``scaled`` places along ``axis``, each between its two neighbours."""
+    first, second, share = _neighbours(values.shape[axis], scaled)
+    share = np.expand_dims(share, tuple(i for i in range(values.ndim) if i != axis))
+    before, after = np.take(values, first, axis), np.take(values, second, axis)
+    mixed: npt.NDArray[Any] = before * (1 - share) + after * share
+    return mixed
+
+
+def _neighbours(
+    side: int, scaled: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """For each pixel of the ``scaled`` side the two of ``side`` around it, the second's share."""
+    centre = (np.arange(scaled) + 0.5) * (side / scaled) - 0.5
+    centre = np.clip(centre, 0, side - 1)
+    first = np.floor(centre).astype(np.intp)
+    share = (centre - first).astype(np.float32)
+    return first, np.minimum(first + 1, side - 1), share
+
+
+def _scaled(side: int, scale: float) -> int:
+    """A side after scaling, cut to whole pixels as the published networks were trained with."""
+    return max(1, int(side * scale + ROUNDING))
+
+
+def _centre_crop(photo: Image.Image, spec: InputSpec) -> Resized:
     """Scale the shorter side to ``spec.shorter_side`` and cut the middle out.
 
     Sides are cut to whole pixels and the crop's corner is rounded, both as torchvision does: half a
@@ -76,3 +141,6 @@ def _centre_crop(photo: Image.Image, spec: InputSpec) -> tuple[Image.Image, floa
     )
     crop = photo.resize((spec.width, spec.height), RESAMPLING[spec.interpolation], box=region)
     return crop, scale_x, scale_y
+
+
+RESIZE = {"letterbox": _letterbox, "shorter_side": _shorter_side, "centre_crop": _centre_crop}

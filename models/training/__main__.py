@@ -26,6 +26,12 @@ from models.weights import CheckpointError, load_backbone, load_checkpoint, load
 
 console = Console(stderr=True)
 
+# One-stage detectors on a square input, whose backbones can be frozen by stage.
+TRAINABLE = [
+    name
+    for name, row in VARIANTS.items()
+    if row.task == "detection" and row.input.resize == "letterbox"
+]
 
 app = typer.Typer(add_completion=False)
 
@@ -70,9 +76,10 @@ def main(
     seed: int = 0,
 ) -> None:
     """Train a detector; the best weights by AP on the validation photos end in OUTPUT/best.pth."""
-    if architecture not in VARIANTS or VARIANTS[architecture].task != "detection":
-        detectors = ", ".join(name for name, v in VARIANTS.items() if v.task == "detection")
-        raise typer.BadParameter(f"{architecture} is not a detector; choose of {detectors}")
+    if architecture not in TRAINABLE:
+        raise typer.BadParameter(
+            f"{architecture} cannot be trained; choose of {', '.join(TRAINABLE)}"
+        )
     random.seed(seed)
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)

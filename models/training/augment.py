@@ -14,8 +14,8 @@ LEAST_VISIBLE = 0.3  # share of a box's area that a crop must leave for the box 
 
 def letterbox(image: Image.Image, boxes: Tensor, size: int) -> tuple[Image.Image, Tensor]:
     """Fit ``image`` into the top left corner of a ``size`` x ``size`` square, ``boxes`` with it."""
-    scale = size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
+    longest = max(image.size)
+    width, height = (max(1, side * size // longest) for side in image.size)
     canvas = Image.new("RGB", (size, size), FILL)
     canvas.paste(image.resize((width, height), Image.Resampling.BILINEAR))
     stretch = torch.tensor([width / image.width, height / image.height]).repeat(2)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from server import ROOT, Server, free_port, wait_until_ready
 
+from models.zoo import ZOO
 from service.settings import Settings
 
 README = (ROOT / "README.md").read_text()
@@ -100,7 +101,7 @@ def test_python_code_prints_the_cat_and_draws_it(
 
 
 def test_export_command_writes_a_package(served: Server, tmp_path: Path) -> None:
-    block = block_with("sh", "-m export").replace("my_models", str(tmp_path / "my_models"))
+    block = block_with("sh", "WEIGHTS=").replace("my_models", str(tmp_path / "my_models"))
     run(block, served)
     shipped = ROOT / "model_store" / "efficientnet_lite0_imagenet" / "1" / "model.onnx"
     written = tmp_path / "my_models" / "lite0" / "1" / "model.onnx"
@@ -109,9 +110,14 @@ def test_export_command_writes_a_package(served: Server, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("block", blocks("sh"))
 def test_every_command_is_one_that_is_known(block: str) -> None:
-    """Each block is run above, but for these two, which would install or test all over again."""
+    """Each block is run above, but for these, which would install, test or download."""
     if block.strip() == "make test":
         assert "pytest" in subprocess.check_output(["make", "-n", "test"], cwd=ROOT, text=True)
+    elif "models.zoo" in block:
+        download, exported = block.strip().splitlines()
+        entry = ZOO[download.split()[-1]]
+        assert f"--weights checkpoints/{entry.file} " in exported
+        assert exported.split("-m export ")[1].startswith(entry.variant)
     elif "pip install" in block:
         target = block.split()[-1]
         assert (ROOT / target / "pyproject.toml").is_file()

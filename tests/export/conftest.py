@@ -1,20 +1,25 @@
-"""An untrained detector that nevertheless finds things, for tests that need many detections."""
+"""Untrained detectors that nevertheless find things, for tests that need many detections."""
 
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from export.graph import Normalise
+from export.parity import stack
 from export.photos import read_photos
-from models.variants import VARIANTS
+from models.faster_rcnn import FasterRCNN
+from models.variants import VARIANTS, Variant
 from models.weights import Checkpoint, load_backbone, load_checkpoint, save_checkpoint
 from service.manifest import InputSpec
 
 LABELS = tuple((i + 1, name) for i, name in enumerate(("person", "cat", "cup", "rocket")))
 MEAN_LOGIT, LOGIT_SPREAD = -6.0, 1.5  # some hundred of 77,000 scores lie above .05
+
+
+RESIDUAL = 0.2  # of a residual branch: at 1, fifty random layers make noise of rounding errors
 
 
 def make_detector(name: str, imagenet_weights: Path, photos: Path, seed: int = 3) -> nn.Module:
@@ -24,29 +29,93 @@ def make_detector(name: str, imagenet_weights: Path, photos: Path, seed: int = 3
     variant = VARIANTS[name]
     network = variant.build(len(LABELS))
     load_backbone(network, load_checkpoint(imagenet_weights).state, "")
-    for module in (network.pyramid, network.class_head, network.box_head):
-        for layer in module.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight)
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.momentum = None  # statistics of all that it sees
-    spec = InputSpec(**vars(variant.input))
-    pixels = np.stack([photo.pixels for photo in read_photos(photos, spec)])
     with torch.no_grad():
-        images = Normalise(variant.input)(torch.from_numpy(pixels))
-        features = network.backbone.eval()(images)
+        features = network.backbone.eval()(read_images(variant, photos))
+        for part in (network.pyramid, network.class_head, network.box_head):
+            randomise(part)
         network.train().predict(features)
-        logits, deltas = network.eval().predict(features)
-        rescale(last_layer(network.class_head), logits, MEAN_LOGIT, LOGIT_SPREAD)
-        rescale(last_layer(network.box_head), deltas, 0.0, 0.3)
+        spread_outputs(network.eval(), features)
     return network
+
+
+@torch.no_grad()
+def make_retinanet(variant: Variant, photos: Path, seed: int = 0) -> nn.Module:
+    """The same on a ResNet, all of it random."""
+    torch.manual_seed(seed)
+    network = variant.build(len(LABELS))
+    images = read_images(variant, photos)
+    randomise(network.class_head)
+    randomise(network.box_head)
+    measure_norms(network.backbone, images)
+    spread_outputs(network.eval(), network.backbone(images))
+    return network
+
+
+@torch.no_grad()
+def make_faster_rcnn(variant: Variant, photos: Path, seed: int = 0) -> FasterRCNN:
+    """The same in two stages: proposals first, then what is seen in them."""
+    torch.manual_seed(seed)
+    network = variant.build(len(LABELS))
+    images = read_images(variant, photos)
+    rpn, head = network.rpn.head, network.region_head
+    randomise(rpn)
+    randomise(head)
+    measure_norms(network.backbone, images)
+    network.eval()
+    outputs = [rpn(level) for level in network.pyramid(network.backbone(images))]
+    rescale(rpn.objectness, torch.cat([logits for logits, _ in outputs], dim=1), 0.0, 2.0)
+    rescale(rpn.deltas, torch.cat([deltas for _, deltas in outputs], dim=1), 0.0, 0.3)
+    logits, deltas, _, scores = network(images)
+    rescale(head.logits, logits[scores > 0], 0.0, 1.5)
+    head.logits.bias[0] += 3  # most of what is proposed is background
+    rescale(head.deltas, deltas[scores > 0], 0.0, 1.0)
+    return network
+
+
+def read_images(variant: Variant, photos: Path) -> torch.Tensor:
+    """The photos as one batch of the network's normalised input."""
+    pixels = stack([p.pixels for p in read_photos(photos, InputSpec(**asdict(variant.input)))])
+    return Normalise(variant.input)(torch.from_numpy(pixels))
+
+
+def randomise(part: nn.Module) -> None:
+    for layer in part.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = None  # statistics of all that it sees
+
+
+def measure_norms(backbone: nn.Module, images: torch.Tensor) -> None:
+    """Let a ResNet's batch norms learn from ``images``, in one run in training mode."""
+    norms = [layer for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
+    epsilons = [norm.eps for norm in norms]
+    for block in backbone.modules():
+        last = getattr(block, "bn3", getattr(block, "bn2", None))
+        if last is not None:
+            nn.init.constant_(last.weight, RESIDUAL)
+    for norm in norms:
+        norm.momentum, norm.eps = None, 1e-5  # no training with torchvision's 0
+    backbone.train()(images)
+    for norm, eps in zip(norms, epsilons, strict=True):
+        norm.eps = eps
+    backbone.eval()
+
+
+def spread_outputs(network: nn.Module, features: list[torch.Tensor]) -> None:
+    """Bring a one-stage detector's outputs to the spread of a trained one's."""
+    logits, deltas = network.predict(features)
+    rescale(last_layer(network.class_head), logits, MEAN_LOGIT, LOGIT_SPREAD)
+    rescale(last_layer(network.box_head), deltas, 0.0, 0.3)
 
 
 def last_layer(head: nn.Module) -> nn.Conv2d:
     return getattr(head.predict, "pointwise", head.predict)
 
 
-def rescale(layer: nn.Conv2d, outputs: torch.Tensor, mean: float, spread: float) -> None:
+def rescale(
+    layer: nn.Conv2d | nn.Linear, outputs: torch.Tensor, mean: float, spread: float
+) -> None:
     """Make the outputs of ``layer`` have this mean and standard deviation."""
     factor = spread / outputs.std()
     layer.bias -= outputs.mean()

@@ -185,7 +185,7 @@ def test_failed_gate_writes_nothing(
 
     def exchanged(variant: Variant, graph: torch.nn.Module) -> onnx.ModelProto:
         stranger = copy.deepcopy(graph)
-        stranger.network.backbone.stem.conv.weight *= 1.01
+        stranger.decoder.network.backbone.stem.conv.weight *= 1.01
         return honest(variant, stranger)
 
     monkeypatch.setattr(exporter, "to_onnx", exchanged)
@@ -263,9 +263,22 @@ def own_detections_as_truth(package: ModelPackage, photos: Path, path: Path) -> 
         (["efficientdet_lite0", "--photos", "."], "holds no photo"),
         (["efficientnet_lite0", "--labels", "missing.txt"], "missing.txt"),
         (["efficientnet_lite0", "--output", "pets/v1"], "the last two parts name the package"),
-        (["efficientnet_lite0"], "does not name its classes; pass --labels"),
+        (["efficientnet_lite0"], "does not name its 1000 classes; pass --labels"),
+        (["efficientdet_lite"], "there is no efficientdet_lite; choose of efficientdet_lite"),
+        (["efficientdet_lite0+bilinear"], "there is no efficientdet_lite0+bilinear; choose of"),
+        (["efficientdet_lite0", "--multi-label"], "is a detector; multi-label is for classifiers"),
     ],
-    ids=["architecture", "weights", "photos", "labels file", "output", "no labels"],
+    ids=[
+        "architecture",
+        "weights",
+        "photos",
+        "labels file",
+        "output",
+        "no labels",
+        "architecture's number",
+        "a detector's bilinear head",
+        "a detector of several labels",
+    ],
 )
 def test_command_line_says_in_one_line_what_is_wrong(
     tmp_path: Path, imagenet_weights: Path, arguments: list[str], words: str

@@ -68,3 +68,43 @@ def test_sizes_are_bounded_when_decoding() -> None:
 def test_a_degenerate_box_has_finite_deltas() -> None:
     line = torch.tensor([[5.0, 5, 5, 50]])
     assert BoxCoder().encode(line, torch.tensor([[0.0, 0, 10, 10]])).isfinite().all()
+
+
+@pytest.mark.parametrize("order", ["xywh", "yxhw"])
+@pytest.mark.parametrize("weights", [(10.0, 5.0), (0.5, 2.0)])
+def test_decoding_undoes_weighted_encoding(order: str, weights: tuple[float, float]) -> None:
+    coder = BoxCoder(order=order, max_log_scale=None, weights=weights)
+    boxes, anchors = random_boxes(500, seed=3), random_boxes(500, seed=4)
+    torch.testing.assert_close(coder.decode(coder.encode(boxes, anchors), anchors), boxes)
+
+
+def test_weights_multiply_deltas_of_centres_and_of_sizes() -> None:
+    anchor = torch.tensor([[0.0, 0, 10, 20]])
+    box = torch.tensor([[5.0, 10, 25, 20]])
+    deltas = torch.tensor([[1.0 * 10, 0.25 * 10, math.log(2) * 5, math.log(0.5) * 5]])
+    coder = BoxCoder(weights=(10.0, 5.0))
+    torch.testing.assert_close(coder.encode(box, anchor), deltas)
+    torch.testing.assert_close(coder.decode(deltas, anchor), box)
+
+
+def test_the_bound_on_sizes_is_on_what_weights_were_taken_off() -> None:
+    """A delta of 4.2 stands for exp(.84); only above 5 log(1000 / 16) = 20.7 is it bounded."""
+    anchor = torch.tensor([[0.0, 0, 16, 16]])
+    coder = BoxCoder(weights=(10.0, 5.0))
+    boxes = coder.decode(torch.tensor([[0.0, 0, 4.2, 4.2], [0.0, 0, 25, 25]]), anchor)
+    widths = torch.tensor([16 * math.exp(0.84), 1000.0])
+    torch.testing.assert_close(boxes[:, 2] - boxes[:, 0], widths)
+
+
+def test_decoding_spreads_over_a_box_for_each_class() -> None:
+    """Two proposals [2, 1, 4] against deltas of three classes [2, 3, 4]."""
+    proposals = torch.tensor([[0.0, 0, 10, 10], [20, 20, 40, 60]])
+    deltas = torch.zeros(2, 3, 4)
+    deltas[:, 1, 0] = 1.0
+    deltas[:, 2, 3] = math.log(2)
+    boxes = BoxCoder().decode(deltas, proposals[:, None])
+    expected = [
+        [[0, 0, 10, 10], [10, 0, 20, 10], [0, -5, 10, 15]],
+        [[20, 20, 40, 60], [40, 20, 60, 60], [20, 0, 40, 80]],
+    ]
+    torch.testing.assert_close(boxes, torch.tensor(expected, dtype=torch.float32))

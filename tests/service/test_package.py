@@ -14,7 +14,9 @@ from service.opset import read_opset
 from service.package import PackageError, find_packages, open_package, verify_package
 
 NAME = "efficientnet_lite0_imagenet"
+DETECTOR = "efficientdet_lite0_voc"
 Edit = Callable[[dict], None]
+varying = {"resize": "shorter_side", "shorter_side": 800, "longer_side": 1333}
 
 
 @pytest.fixture
@@ -60,6 +62,14 @@ def test_opset_is_the_one_that_onnx_reads(package: Path) -> None:
         (lambda m: m["input"].update(height=225), None),
         (lambda m: m["inputs"][0].update(name="pixels"), "inputs must be images"),
         (lambda m: m.update(task="detection"), "defaults are not those of detection"),
+        (lambda m: m.pop("activation"), "a classifier, and no detector, has an activation"),
+        (lambda m: m.update(activation="tanh"), "activation: Input should be 'softmax' or 'sig"),
+        (lambda m: m["input"].update(varying), "shorter_side needs divisor"),
+        (lambda m: m["input"].update(varying, divisor=0), "divisor: Input should be greater than"),
+        (
+            lambda m: m["input"].update(varying, longer_side=None, divisor=32),
+            "shorter_side needs longer_side",
+        ),
     ],
     ids=[
         "another hash",
@@ -72,6 +82,11 @@ def test_opset_is_the_one_that_onnx_reads(package: Path) -> None:
         "an input size that the graph does not have",
         "another input name",
         "another task",
+        "a classifier without its activation",
+        "an unknown activation",
+        "a size that varies without its divisor",
+        "a divisor of nothing",
+        "a size that varies without its limit",
     ],
 )
 def test_manifest_that_does_not_fit_is_refused(
@@ -85,6 +100,21 @@ def test_manifest_that_does_not_fit_is_refused(
         open_package(package)
     assert "\n" not in str(caught.value)
     assert str(package) in str(caught.value)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_detector_with_an_activation_is_refused(
+    store: Path, tmp_path: Path, activation: str
+) -> None:
+    package = shutil.copytree(store / DETECTOR / "1", tmp_path / DETECTOR / "1")
+    verify_package(package)
+    edit_manifest(package, lambda m: m.update(activation=activation))
+    with pytest.raises(PackageError, match="a classifier, and no detector, has an activation"):
+        verify_package(package)
+
+
+def test_shipped_classifier_says_how_its_scores_add_up(package: Path) -> None:
+    assert verify_package(package).activation == "softmax"
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "model.onnx"])

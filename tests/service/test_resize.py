@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from models.training.augment import letterbox
 from service.manifest import InputSpec
@@ -21,6 +22,18 @@ CENTRE_CROP = InputSpec(
     resize="centre_crop",
     interpolation="bicubic",
     shorter_side=256,
+    mean=HALF,
+    std=HALF,
+)
+SHORTER_SIDE = InputSpec(
+    height=1344,
+    width=1344,
+    resize="shorter_side",
+    interpolation="bilinear",
+    shorter_side=800,
+    longer_side=1333,
+    divisor=32,
+    fill=(124, 116, 104),
     mean=HALF,
     std=HALF,
 )
@@ -40,6 +53,8 @@ def noise(width: int, height: int) -> Image.Image:
         ((10, 5), (320, 160)),
         ((5000, 1), (320, 1)),
         ((1, 5000), (1, 320)),
+        ((333, 500), (213, 320)),  # of 213.12
+        ((1999, 37), (320, 5)),  # of 5.92
     ],
 )
 def test_letterbox_fits_the_photo_into_the_top_left_corner(
@@ -55,15 +70,105 @@ def test_letterbox_fits_the_photo_into_the_top_left_corner(
     assert (pixels[~is_photo] == 128).all()
 
 
-@pytest.mark.parametrize("size", [(640, 480), (333, 500), (1999, 37)])
-def test_a_box_comes_back_where_it_was(size: tuple[int, int]) -> None:
+def extent(pixels: np.ndarray, fill: tuple[int, int, int]) -> tuple[int, int]:
+    """Width and height of the part of an input that is not of the colour ``fill``."""
+    is_photo = (pixels != fill).any(axis=-1)
+    return int(is_photo.any(axis=0).sum()), int(is_photo.any(axis=1).sum())
+
+
+@pytest.mark.parametrize("spec", [LETTERBOX, SHORTER_SIDE], ids=["letterbox", "shorter side"])
+@pytest.mark.parametrize("size", [(640, 480), (333, 500), (1999, 37), (3, 4000)])
+def test_a_box_comes_back_where_it_was(size: tuple[int, int], spec: InputSpec) -> None:
+    """The whole photo is squeezed into whole pixels, so its quarters are theirs, however few."""
+    made = to_input(Image.new("RGB", size, (250, 0, 0)), spec)
+    quarters = np.array([0.25, 0.5, 0.75, 0.875])
+    on_input = quarters * (extent(made.pixels, spec.fill) * 2)
+    back = made.placement.undo(on_input[None].astype(np.float32))
+    np.testing.assert_allclose(back[0], quarters * (size * 2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("spec", [LETTERBOX, SHORTER_SIDE], ids=["letterbox", "shorter side"])
+@pytest.mark.parametrize("size", [(640, 480), (333, 500), (1999, 137)])
+def test_a_painted_box_comes_back_where_it_was_painted(
+    size: tuple[int, int], spec: InputSpec
+) -> None:
     width, height = size
-    box = np.array([width * 0.25, height * 0.5, width * 0.75, height * 0.875])
-    scale = 320 / max(size)
-    on_input = box * np.array([round(width * scale) / width, round(height * scale) / height] * 2)
-    placement = to_input(Image.new("RGB", size), LETTERBOX).placement
-    back = placement.undo(on_input[None].astype(np.float32))
-    np.testing.assert_allclose(back[0], box, rtol=1e-5)
+    box = (int(width * 0.2), int(height * 0.4), int(width * 0.7), int(height * 0.9))
+    photo = Image.new("RGB", size, (0, 0, 0))
+    photo.paste((255, 255, 255), box)
+    made = to_input(photo, spec)
+    filled = extent(made.pixels, spec.fill)
+    is_box = made.pixels[: filled[1], : filled[0], 0] > 127
+    columns, rows = np.flatnonzero(is_box.any(axis=0)), np.flatnonzero(is_box.any(axis=1))
+    painted = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+    back = made.placement.undo(np.array([painted], dtype=np.float32))[0]
+    pixel = [width / filled[0], height / filled[1]] * 2  # of the input, in pixels of the photo
+    assert (np.abs(back - box) <= 0.5 * np.array(pixel) + 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "filled", "canvas"),
+    [
+        ((500, 375), (1066, 800), (1088, 800)),  # of 1066.67
+        ((375, 500), (800, 1066), (800, 1088)),
+        ((2000, 1000), (1333, 666), (1344, 672)),  # of 666.5; the longer side is the limit
+        ((1000, 2000), (666, 1333), (672, 1344)),
+        ((100, 100), (800, 800), (800, 800)),
+        ((3000, 3000), (800, 800), (800, 800)),
+        ((1333, 800), (1333, 800), (1344, 800)),  # as it is
+        ((640, 480), (1066, 800), (1088, 800)),
+        ((640, 384), (1333, 799), (1344, 800)),  # both limits at once, to within .2 pixels
+        ((1, 1), (800, 800), (800, 800)),
+        ((5000, 1), (1333, 1), (1344, 32)),
+        ((1, 5000), (1, 1333), (32, 1344)),
+    ],
+)
+@pytest.mark.parametrize("antialias", [True, False])
+def test_shorter_side_is_scaled_and_both_are_filled_up(
+    size: tuple[int, int], filled: tuple[int, int], canvas: tuple[int, int], antialias: bool
+) -> None:
+    spec = SHORTER_SIDE.model_copy(update={"antialias": antialias})
+    made = to_input(Image.new("RGB", size, (250, 0, 0)), spec)
+    assert made.pixels.shape == (canvas[1], canvas[0], 3)
+    assert made.pixels.dtype == np.uint8
+    is_photo = (made.pixels == (250, 0, 0)).all(axis=-1)
+    expected = np.zeros(is_photo.shape, dtype=bool)
+    expected[: filled[1], : filled[0]] = True
+    np.testing.assert_array_equal(is_photo, expected)
+    assert (made.pixels[~is_photo] == (124, 116, 104)).all()
+    placement = made.placement
+    assert (placement.width, placement.height) == size
+    np.testing.assert_allclose(
+        placement.undo(np.array([[0, 0, *filled]], dtype=np.float32)), [[0, 0, *size]], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 4000), (801, 800), (999, 1001), (4000, 2401)])
+def test_input_that_varies_stays_within_what_the_manifest_states(size: tuple[int, int]) -> None:
+    height, width, _ = to_input(Image.new("RGB", size), SHORTER_SIDE).pixels.shape
+    assert height % 32 == width % 32 == 0
+    assert height <= SHORTER_SIDE.height
+    assert width <= SHORTER_SIDE.width
+
+
+@pytest.mark.parametrize("size", [(500, 375), (375, 500), (1, 1), (2, 90), (1600, 1200)])
+def test_without_antialias_pixels_are_those_of_torchs_interpolate(size: tuple[int, int]) -> None:
+    """Made larger and made smaller; rounded, to which a hair's difference may add one."""
+    photo = noise(*size)
+    spec = SHORTER_SIDE.model_copy(update={"antialias": False})
+    pixels = to_input(photo, spec).pixels
+    scale = min(800 / min(size), 1333 / max(size))
+    width, height = (max(1, int(side * scale + 1e-6)) for side in size)
+    channels = torch.from_numpy(np.asarray(photo).copy()).permute(2, 0, 1)[None].double()
+    expected = F.interpolate(channels, (height, width), mode="bilinear", align_corners=False)
+    difference = pixels[:height, :width] - expected[0].permute(1, 2, 0).numpy()
+    assert np.abs(difference).max() <= 0.5 + 1e-3
+
+
+def test_boxes_on_a_varying_input_are_clipped_to_the_photo() -> None:
+    placement = to_input(Image.new("RGB", (500, 375)), SHORTER_SIDE).placement
+    back = placement.undo(np.array([[-5, -5, 1088, 800]], dtype=np.float32))
+    np.testing.assert_allclose(back, [[0, 0, 500, 375]])
 
 
 def test_boxes_are_clipped_to_the_photo() -> None:

@@ -1,0 +1,127 @@
+"""ONNX subgraphs for the operators in `models.operators`.
+
+What torch.export cannot follow through a loop is an operator of its own; the exporter puts the
+subgraph below in its place. The parity gate then compares the two on real photos.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from onnxscript import FLOAT, INT64, opset20
+
+import models.operators  # noqa: F401  registers the operators
+from models.roi import OUTPUT_SIZE, SAMPLES
+
+op: Any = opset20  # its stubs know no symbolic values
+
+
+def ints(*values: int) -> Any:
+    return op.Constant(value_ints=list(values))
+
+
+def select_detections_in_onnx(
+    scores: Any,  # float32 [N, A, C]
+    boxes: Any,  # float32 [N, A, 4]
+    score_threshold: Any,  # float32
+    iou_threshold: Any,  # float32
+    max_detections: Any,  # int64
+    max_candidates: int,
+) -> tuple[Any, ...]:
+    """The subgraph. Ties fall as in PyTorch: ONNX's TopK and NMS prefer the lower index."""
+    anchors, classes = scores.shape[1], scores.shape[2]
+    candidates = (  # k
+        ints(min(max_candidates, anchors))
+        if isinstance(anchors, int)
+        else op.Min(ints(max_candidates), op.Shape(scores, start=1, end=2))
+    )
+
+    best_class = op.ReduceMax(scores, ints(2), keepdims=0)  # [N, A]
+    _, top = op.TopK(best_class, candidates)  # [N, k]
+    top = op.Unsqueeze(top, ints(-1))
+    top_boxes = op.GatherND(boxes, top, batch_dims=1)  # [N, k, 4]
+    top_scores = op.GatherND(scores, top, batch_dims=1)  # [N, k, C]
+    by_class = op.Transpose(top_scores, perm=[0, 2, 1])  # [N, C, k]
+
+    # rows of (image, class, candidate)
+    kept = op.NonMaxSuppression(top_boxes, by_class, max_detections, iou_threshold, score_threshold)
+    blank = op.Mul(by_class, op.Constant(value_float=0.0))
+    kept_scores = op.ScatterND(blank, kept, op.GatherND(by_class, kept))  # [N, C, k]
+    flat = op.Reshape(kept_scores, ints(0, -1))
+
+    rows = op.Min(max_detections, op.Mul(candidates, ints(classes)))
+    best_scores, index = op.TopK(flat, rows)  # [N, K]
+    found = op.Greater(best_scores, op.Constant(value_float=0.0))
+    label = op.Div(index, candidates)
+    candidate = op.Mod(index, candidates)
+    candidate = op.Unsqueeze(candidate, ints(-1))
+    best_boxes = op.GatherND(top_boxes, candidate, batch_dims=1)  # [N, K, 4]
+    found_column = op.Unsqueeze(found, ints(-1))
+    return (
+        op.ReduceSum(op.Cast(found, to=INT64.dtype), ints(1), keepdims=0),
+        op.Where(found_column, best_boxes, op.Constant(value_float=0.0)),
+        best_scores,
+        op.Where(found, label, op.Constant(value_int=-1)),
+    )
+
+
+def pool_regions_in_onnx(
+    features: Sequence[Any],  # float32 [N, C, H_l, W_l]
+    boxes: Any,  # float32 [N, R, 4]
+    levels: Any,  # int64 [N, R]
+    strides: Sequence[int],
+    pooling: str,
+) -> Any:
+    """The subgraph: each level's regions are taken out, cut, and put back in their places."""
+    # the image that each region is of: [N, R], flattened
+    count = op.Squeeze(op.Shape(boxes, start=0, end=1))
+    images = op.Range(op.Constant(value_int=0), count, op.Constant(value_int=1))
+    of_image = op.Reshape(
+        op.Expand(op.Unsqueeze(images, ints(1)), op.Shape(boxes, start=0, end=2)), ints(-1)
+    )
+    flat_boxes, flat_levels = op.Reshape(boxes, ints(-1, 4)), op.Reshape(levels, ints(-1))
+    channels = op.Shape(features[0], start=1, end=2)
+    shape = op.Concat(op.Shape(flat_levels), channels, ints(OUTPUT_SIZE, OUTPUT_SIZE), axis=0)
+    pooled = op.Expand(op.Constant(value_float=0.0), shape)
+    for level, (feature, stride) in enumerate(zip(features, strides, strict=True)):
+        found = op.NonZero(op.Equal(flat_levels, op.Constant(value_int=level)))  # [1, M]
+        members = op.Squeeze(found, ints(0))
+        regions = op.Gather(flat_boxes, members)
+        image = op.Gather(of_image, members)
+        cut = (
+            _align(feature, regions, image, stride)
+            if pooling == "align"
+            else _max_pool(feature, regions, image, stride)
+        )
+        pooled = op.ScatterND(pooled, op.Transpose(found, perm=[1, 0]), cut)
+    return pooled
+
+
+def _align(feature: Any, regions: Any, image: Any, stride: int) -> Any:
+    return op.RoiAlign(
+        feature,
+        regions,
+        image,
+        coordinate_transformation_mode="output_half_pixel",
+        mode="avg",
+        output_height=OUTPUT_SIZE,
+        output_width=OUTPUT_SIZE,
+        sampling_ratio=SAMPLES,
+        spatial_scale=1 / stride,
+    )
+
+
+def _max_pool(feature: Any, regions: Any, image: Any, stride: int) -> Any:
+    column = op.Unsqueeze(op.Cast(image, to=FLOAT.dtype), ints(1))
+    return op.MaxRoiPool(
+        feature,
+        op.Concat(column, regions, axis=1),
+        pooled_shape=[OUTPUT_SIZE, OUTPUT_SIZE],
+        spatial_scale=1 / stride,
+    )
+
+
+ONNX_TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    torch.ops.boxport.select_detections.default: select_detections_in_onnx,
+    torch.ops.boxport.pool_regions.default: pool_regions_in_onnx,
+}

@@ -1,0 +1,32 @@
+"""Names that public checkpoints give their tensors, as ours: one file for each foreign family.
+
+To add a family: write its file with a `KeyMap` called KEYS, and list it in `FAMILIES`.
+"""
+
+from models.key_maps import (
+    effdet,
+    efficientnet_pytorch,
+    timm_efficientnet,
+    torchvision_classifiers,
+    torchvision_detectors,
+    torchvision_efficientnet,
+)
+from models.key_maps.key_map import KeyMap
+
+# The first whose mark is found is taken, so a detector comes before the classifier inside it.
+FAMILIES: tuple[KeyMap, ...] = (
+    effdet.KEYS,
+    torchvision_detectors.FASTER_RCNN,
+    torchvision_detectors.RETINANET,
+    torchvision_efficientnet.KEYS,
+    timm_efficientnet.KEYS,
+    efficientnet_pytorch.KEYS,
+    torchvision_classifiers.RESNET,
+    torchvision_classifiers.VGG,
+)
+
+
+def find_family(keys: list[str]) -> KeyMap | None:
+    """The family whose mark is among ``keys``, or None if they are ours, or nobody's."""
+    present = set(keys)
+    return next((family for family in FAMILIES if family.mark in present), None)

@@ -1,0 +1,89 @@
+"""The region proposal network: where a two-stage detector looks closer.
+
+Ren et al., "Faster R-CNN", arXiv 1506.01497, section 3.1, on a feature pyramid (arXiv 1612.03144,
+section 4.1).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.anchors import AnchorGenerator, AnchorSettings
+from models.box_coder import BoxCoder
+from models.boxes import clip_boxes
+from models.heads import flatten_level
+from models.operators import select_detections
+
+LEVEL_CANDIDATES = 1000  # of each level, before NMS
+MAX_PROPOSALS = 1000
+IOU_THRESHOLD = 0.7
+SMALLEST_PROPOSAL = 1e-3  # pixels
+
+
+class RPNHead(nn.Module):
+    """A 3x3 convolution, and from it for each anchor an objectness logit and four deltas."""
+
+    def __init__(self, channels: int, anchors_per_cell: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.objectness = nn.Conv2d(channels, anchors_per_cell, 1)
+        self.deltas = nn.Conv2d(channels, anchors_per_cell * 4, 1)
+        for conv in (self.conv, self.objectness, self.deltas):
+            nn.init.normal_(conv.weight, std=0.01)
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        """[N, channels, H, W] -> logits [N, A_l] and deltas [N, A_l, 4]."""
+        x = F.relu(self.conv(level))
+        return flatten_level(self.objectness(x), 1).squeeze(-1), flatten_level(self.deltas(x), 4)
+
+
+class RegionProposalNetwork(nn.Module):
+    """The pyramid -> the best proposals of each image: boxes [N, R, 4] and scores [N, R].
+
+    R is at most `MAX_PROPOSALS`; images with fewer are padded with boxes and scores of 0.
+    """
+
+    def __init__(self, channels: int, anchors: AnchorSettings) -> None:
+        super().__init__()
+        self.head = RPNHead(channels, anchors.per_cell)
+        self.anchors = AnchorGenerator(anchors)
+        self.coder = BoxCoder()
+
+    def forward(self, pyramid: list[Tensor], height: int, width: int) -> tuple[Tensor, Tensor]:
+        anchors = self.anchors.levels(height, width, [(x.shape[-2], x.shape[-1]) for x in pyramid])
+        candidates = [
+            self._candidates(*self.head(x), level)
+            for x, level in zip(pyramid, anchors, strict=True)
+        ]
+        boxes = clip_boxes(torch.cat([b for b, _ in candidates], dim=1), height, width)
+        # Proposals suppress each other within a level only, so levels are what classes are to
+        # detections: a row has its score in its level's column.
+        levels = len(candidates)
+        scores = torch.cat(
+            [F.pad(s.unsqueeze(-1), (i, levels - 1 - i)) for i, (_, s) in enumerate(candidates)],
+            dim=1,
+        )
+        sides = boxes[..., 2:] - boxes[..., :2]
+        scores = scores * (sides.amin(dim=-1, keepdim=True) >= SMALLEST_PROPOSAL)
+        _, proposals, proposal_scores, _ = select_detections(
+            scores,
+            boxes,
+            torch.tensor(0.0),
+            torch.tensor(IOU_THRESHOLD),
+            torch.tensor(MAX_PROPOSALS),
+            LEVEL_CANDIDATES * levels,
+        )
+        return proposals, proposal_scores
+
+    def _candidates(self, logits: Tensor, deltas: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
+        """A level's best: boxes [N, `LEVEL_CANDIDATES`, 4], scores [N, `LEVEL_CANDIDATES`].
+
+        A level with fewer anchors is filled up with empty boxes of score 0.
+        """
+        logits = F.pad(logits, (0, LEVEL_CANDIDATES), value=-torch.inf)
+        deltas = F.pad(deltas, (0, 0, 0, LEVEL_CANDIDATES))
+        anchors = F.pad(anchors, (0, 0, 0, LEVEL_CANDIDATES))
+        best, index = logits.topk(LEVEL_CANDIDATES, dim=1)
+        chosen = deltas.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
+        return self.coder.decode(chosen, anchors[index]), best.sigmoid()

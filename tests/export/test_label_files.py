@@ -1,0 +1,58 @@
+"""Class names from files, each with the id that its data set gives it."""
+
+from pathlib import Path
+
+import pytest
+
+from export.label_files import LabelsError, read_labels
+
+
+def ids_and_names(name_or_path: str) -> list[tuple[int, str]]:
+    return [(label.id, label.name) for label in read_labels(name_or_path)]
+
+
+def test_imagenet_has_a_thousand_classes_from_zero() -> None:
+    labels = ids_and_names("imagenet1k")
+    assert len(labels) == 1000
+    assert (labels[0], labels[999]) == ((0, "tench"), (999, "toilet tissue"))
+
+
+def test_coco_has_the_data_sets_own_ids() -> None:
+    labels = ids_and_names("coco")
+    assert [i for i, _ in labels] == list(range(1, 91))
+    assert [labels[i - 1][1] for i in (1, 17, 44, 90)] == ["person", "cat", "bottle", "toothbrush"]
+
+
+def test_torchvisions_coco_has_a_background_first() -> None:
+    """So that an output's index is its id."""
+    labels = ids_and_names("coco91")
+    assert labels[0] == (0, "background")
+    assert labels[1:] == ids_and_names("coco")
+    assert all(index == id_ for index, (id_, _) in enumerate(labels))
+
+
+def test_a_file_of_ones_own_counts_from_zero(tmp_path: Path) -> None:
+    path = tmp_path / "pets.txt"
+    path.write_text("cat\nguinea pig\nKätzchen\n", encoding="utf-8")
+    assert ids_and_names(str(path)) == [(0, "cat"), (1, "guinea pig"), (2, "Kätzchen")]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "known sets are imagenet1k, coco, coco91"),
+        (b"\xff\xfe", "known sets are imagenet1k, coco, coco91"),
+        (b"", "needs one name a line"),
+        (b"cat\n\ndog\n", "no empty line"),
+    ],
+    ids=["missing", "not UTF-8", "empty", "an empty line"],
+)
+def test_a_file_that_is_no_list_of_names_is_refused(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / "labels.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(LabelsError, match=words) as caught:
+        read_labels(str(path))
+    assert str(path) in str(caught.value)

@@ -1,0 +1,302 @@
+"""The operators' ONNX subgraphs against their definitions in PyTorch."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+from torch import Tensor, nn
+
+from export.onnx_file import OPSET
+from export.operators import ONNX_TRANSLATIONS
+from models.operators import pool_regions, select_detections
+from models.postprocess import MAX_CANDIDATES
+from models.roi import assign_levels
+
+ANCHORS, CLASSES = 1300, 3  # more anchors than candidates
+
+
+class Selection(nn.Module):
+    def __init__(self, max_candidates: int) -> None:
+        super().__init__()
+        self.max_candidates = max_candidates
+
+    def forward(self, scores: Tensor, boxes: Tensor, s: Tensor, i: Tensor, m: Tensor):
+        return select_detections(scores, boxes, s, i, m, self.max_candidates)
+
+
+def selection_in_onnx(max_candidates: int) -> ort.InferenceSession:
+    example = (
+        torch.rand(2, ANCHORS, CLASSES),
+        torch.rand(2, ANCHORS, 4),
+        torch.tensor(0.1),
+        torch.tensor(0.5),
+        torch.tensor(10),
+    )
+    batch = torch.export.Dim("N")
+    program = torch.onnx.export(
+        Selection(max_candidates).eval(),
+        example,
+        dynamo=True,
+        verbose=False,
+        opset_version=OPSET,
+        dynamic_shapes=({0: batch}, {0: batch}, None, None, None),
+        input_names=["scores", "boxes", "s", "i", "m"],
+        custom_translation_table=ONNX_TRANSLATIONS,
+    )
+    return ort.InferenceSession(program.model_proto.SerializeToString())
+
+
+@pytest.fixture(scope="module")
+def session() -> ort.InferenceSession:
+    return selection_in_onnx(MAX_CANDIDATES)
+
+
+def random_case(seed: int, images: int, levels: int | None = None) -> tuple[Tensor, Tensor]:
+    """Scores and boxes; with ``levels``, scores are multiples of 1 / levels, so many are equal."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.rand(images, ANCHORS, CLASSES, generator=generator) ** 3
+    if levels is not None:
+        scores = (scores * levels).round() / levels
+    corners = torch.rand(images, ANCHORS, 2, generator=generator) * 200
+    sides = 10 + torch.rand(images, ANCHORS, 2, generator=generator) * 80
+    return scores, torch.cat((corners, corners + sides), dim=2)
+
+
+def compare(
+    session: ort.InferenceSession, *inputs: Tensor, max_candidates: int = MAX_CANDIDATES
+) -> list[np.ndarray]:
+    expected = select_detections(*inputs, max_candidates)
+    names = [value.name for value in session.get_inputs()]
+    actual = session.run(None, {n: t.numpy() for n, t in zip(names, inputs, strict=True)})
+    for e, a in zip(expected, actual, strict=True):
+        np.testing.assert_array_equal(a, e.numpy())
+        assert a.dtype == e.numpy().dtype
+    return actual
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("images", [1, 2, 7])
+def test_random_scores(session: ort.InferenceSession, seed: int, images: int) -> None:
+    scores, boxes = random_case(seed, images)
+    thresholds = torch.tensor(0.3), torch.tensor(0.5), torch.tensor(100)
+    number, *_ = compare(session, scores, boxes, *thresholds)
+    assert (number > 5).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_many_equal_scores(session: ort.InferenceSession, seed: int) -> None:
+    scores, boxes = random_case(seed, 2, levels=20)
+    compare(session, scores, boxes, torch.tensor(0.2), torch.tensor(0.4), torch.tensor(100))
+
+
+def test_identical_boxes_with_identical_scores(session: ort.InferenceSession) -> None:
+    scores = torch.full((2, ANCHORS, CLASSES), 0.5)
+    boxes = torch.tensor([10.0, 10.0, 20.0, 20.0]).expand(2, ANCHORS, 4).contiguous()
+    thresholds = torch.tensor(0.2), torch.tensor(0.5), torch.tensor(10)
+    number, *_ = compare(session, scores, boxes, *thresholds)
+    assert number.tolist() == [CLASSES, CLASSES]
+
+
+def test_nothing_above_the_threshold(session: ort.InferenceSession) -> None:
+    scores, boxes = random_case(0, 2)
+    thresholds = torch.tensor(1.0), torch.tensor(0.5), torch.tensor(10)
+    number, _, scores_, labels = compare(session, scores, boxes, *thresholds)
+    assert number.tolist() == [0, 0]
+    assert (scores_ == 0).all()
+    assert (labels == -1).all()
+
+
+def test_an_empty_image_between_full_ones(session: ort.InferenceSession) -> None:
+    scores, boxes = random_case(0, 3)
+    scores[1] = 0
+    thresholds = torch.tensor(0.3), torch.tensor(0.5), torch.tensor(10)
+    number, *_ = compare(session, scores, boxes, *thresholds)
+    assert number.tolist() == [10, 0, 10]
+
+
+def test_a_score_on_the_threshold_does_not_count(session: ort.InferenceSession) -> None:
+    scores = torch.zeros(1, ANCHORS, CLASSES)
+    scores[0, 0, 0], scores[0, 1, 1] = 0.5, 0.5001
+    _, boxes = random_case(0, 1)
+    thresholds = torch.tensor(0.5), torch.tensor(0.5), torch.tensor(10)
+    number, _, _, labels = compare(session, scores, boxes, *thresholds)
+    assert number.tolist() == [1]
+    assert labels[0, 0] == 1
+
+
+def test_more_rows_asked_for_than_there_can_be(session: ort.InferenceSession) -> None:
+    scores, boxes = random_case(0, 1)
+    thresholds = torch.tensor(0.9), torch.tensor(0.5), torch.tensor(2**31 - 1)
+    _, boxes_, *_ = compare(session, scores, boxes, *thresholds)
+    assert boxes_.shape == (1, MAX_CANDIDATES * CLASSES, 4)
+
+
+def test_iou_threshold_of_one_suppresses_nothing(session: ort.InferenceSession) -> None:
+    scores, boxes = random_case(1, 1)
+    thresholds = torch.tensor(0.6), torch.tensor(1.0), torch.tensor(1000)
+    number, *_ = compare(session, scores, boxes, *thresholds)
+    best = scores[0].max(dim=1).values.topk(MAX_CANDIDATES).indices
+    assert number[0] == (scores[0][best] > 0.6).sum()
+
+
+@pytest.mark.parametrize("max_candidates", [50, ANCHORS - 1, ANCHORS, 4 * ANCHORS])
+def test_another_number_of_candidates(max_candidates: int) -> None:
+    session = selection_in_onnx(max_candidates)
+    scores, boxes = random_case(2, 2)
+    thresholds = torch.tensor(0.3), torch.tensor(0.9), torch.tensor(2000)
+    number, *_ = compare(session, scores, boxes, *thresholds, max_candidates=max_candidates)
+    assert (number > 40).all()
+    if max_candidates == 50:
+        assert (number <= 50 * CLASSES).all()
+    else:
+        assert (number > 50 * CLASSES).all()
+
+
+STRIDES = [4, 8, 16, 32]
+HEIGHT, WIDTH = 160, 192  # of the input that the features are of
+Compare = Callable[[Tensor, Tensor, list[Tensor]], np.ndarray]
+
+
+class RegionPooling(nn.Module):
+    def __init__(self, pooling: str) -> None:
+        super().__init__()
+        self.pooling = pooling
+
+    def forward(self, boxes: Tensor, levels: Tensor, *features: Tensor) -> Tensor:
+        return pool_regions(list(features), boxes, levels, STRIDES, self.pooling)
+
+
+def random_features(images: int, height: int = HEIGHT, width: int = WIDTH) -> list[Tensor]:
+    """Of both signs: what lies outside must not pass for a maximum."""
+    generator = torch.Generator().manual_seed(images)
+    return [torch.randn(images, 3, height // s, width // s, generator=generator) for s in STRIDES]
+
+
+def random_boxes(seed: int, images: int, number: int, smallest: float = 0.0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    sides = torch.tensor([WIDTH, HEIGHT])
+    corners = torch.rand(images, number, 2, 2, generator=generator) * sides
+    first = torch.minimum(corners.amin(dim=2), sides - smallest)
+    return torch.cat((first, torch.maximum(corners.amax(dim=2), first + smallest)), dim=2)
+
+
+def random_levels(seed: int, boxes: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(len(STRIDES), boxes.shape[:2], generator=generator)
+
+
+@pytest.fixture(scope="module", params=["align", "pool"])
+def compare_pooling(request: pytest.FixtureRequest) -> Compare:
+    """Pools in PyTorch and in ONNX Runtime, and gives what both say, [N * R, C, 7, 7]."""
+    boxes, features = random_boxes(0, 2, 5), random_features(2)
+    batch, regions = torch.export.Dim("N"), torch.export.Dim("R")
+    varying = torch.export.Dim.DYNAMIC
+    names = ["boxes", "levels", *(f"P{level}" for level in range(2, 6))]
+    program = torch.onnx.export(
+        RegionPooling(request.param).eval(),
+        (boxes, random_levels(0, boxes), *features),
+        dynamo=True,
+        verbose=False,
+        opset_version=OPSET,
+        dynamic_shapes=(
+            {0: batch, 1: regions},
+            {0: batch, 1: regions},
+            tuple({0: batch, 2: varying, 3: varying} for _ in STRIDES),
+        ),
+        input_names=names,
+        custom_translation_table=ONNX_TRANSLATIONS,
+    )
+    session = ort.InferenceSession(program.model_proto.SerializeToString())
+
+    def compare(boxes: Tensor, levels: Tensor, features: list[Tensor]) -> np.ndarray:
+        expected = pool_regions(features, boxes, levels, STRIDES, request.param)
+        values = (t.numpy() for t in (boxes, levels, *features))
+        (actual,) = session.run(None, dict(zip(names, values, strict=True)))
+        assert actual.dtype == np.float32
+        np.testing.assert_allclose(actual, expected.numpy(), atol=1e-4)
+        return actual
+
+    return compare
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("images", [1, 2, 5])
+def test_random_regions(compare_pooling: Compare, seed: int, images: int) -> None:
+    boxes = random_boxes(seed, images, 200, smallest=32)
+    pooled = compare_pooling(boxes, random_levels(seed, boxes), random_features(images))
+    assert pooled.shape == (images * 200, 3, 7, 7)
+    assert (np.abs(pooled).reshape(len(pooled), -1).max(axis=1) > 0).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_regions_of_the_levels_that_fit_them(compare_pooling: Compare, seed: int) -> None:
+    """Most are of the finest levels, and thin ones lie on the borders too."""
+    boxes = random_boxes(seed, 2, 500)
+    levels = assign_levels(boxes)
+    assert set(levels.unique().tolist()) == {0, 1}
+    compare_pooling(boxes, levels, random_features(2))
+
+
+@pytest.mark.parametrize("level", range(len(STRIDES)))
+def test_all_regions_of_one_level(compare_pooling: Compare, level: int) -> None:
+    boxes = random_boxes(level, 2, 30, smallest=32)
+    compare_pooling(boxes, torch.full(boxes.shape[:2], level), random_features(2))
+
+
+def test_a_level_that_only_one_image_has_regions_of(compare_pooling: Compare) -> None:
+    boxes = random_boxes(0, 3, 20, smallest=32)
+    levels = torch.tensor([0, 3, 1])[:, None].repeat(1, 20)
+    compare_pooling(boxes, levels, random_features(3))
+
+
+def test_regions_of_an_input_of_another_size(compare_pooling: Compare) -> None:
+    boxes = random_boxes(0, 2, 50, smallest=32) / 2
+    compare_pooling(boxes, random_levels(0, boxes) % 2, random_features(2, HEIGHT // 2, WIDTH // 2))
+
+
+def test_a_region_is_read_from_its_own_image(compare_pooling: Compare) -> None:
+    boxes = random_boxes(0, 1, 40, smallest=32).repeat(2, 1, 1)
+    levels = random_levels(0, boxes[:1]).repeat(2, 1)
+    pooled = compare_pooling(boxes, levels, random_features(2))
+    first, second = pooled.reshape(2, 40, -1)
+    assert (np.abs(first - second).max(axis=1) > 0.01).all()
+
+
+def test_padding_is_pooled_like_a_region(compare_pooling: Compare) -> None:
+    """Rows that hold no proposal have a box without area in the corner."""
+    boxes = torch.zeros(2, 3, 4)
+    compare_pooling(boxes, assign_levels(boxes), random_features(2))
+
+
+SLIVERS = {
+    "right": [191, 10, 192, 60],
+    "right, wider than its overlap": [188.5, 10, 192, 60],
+    "bottom": [10, 158, 60, 160],
+    "corner": [191.5, 159.5, 192, 160],
+    "no area, right": [192, 10, 192, 60],
+    "left": [0, 10, 1, 60],
+    "top": [10, 0, 60, 0.5],
+}
+
+
+@pytest.mark.parametrize("box", SLIVERS.values(), ids=SLIVERS)
+@pytest.mark.parametrize("level", range(len(STRIDES)))
+def test_regions_narrower_than_a_cell_at_the_border(
+    compare_pooling: Compare, level: int, box: list[float]
+) -> None:
+    boxes = torch.tensor([[box]], dtype=torch.float32)
+    compare_pooling(boxes, torch.full((1, 1), level), random_features(1))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_regions_of_every_whole_number_of_cells(compare_pooling: Compare, axis: int) -> None:
+    """A seventh of some numbers, such as 57, is a little too large as a binary fraction."""
+    long, short = 1056, 32
+    ends = torch.arange(4.0, long + 1, 4)
+    zeros, low, high = torch.zeros_like(ends), ends * 0 + 8, ends * 0 + 24
+    sides = [(zeros, ends), (low, high)] if axis == 0 else [(low, high), (zeros, ends)]
+    boxes = torch.stack((sides[0][0], sides[1][0], sides[0][1], sides[1][1]), dim=-1)[None]
+    features = random_features(1, *((short, long) if axis == 0 else (long, short)))
+    compare_pooling(boxes, torch.zeros(boxes.shape[:2], dtype=torch.int64), features)

@@ -1,0 +1,17 @@
+"""Every family goes through the export and its parity gate with any weights, not only trained."""
+
+import pytest
+
+from export.parity import BOX_TOLERANCE, SCORE_TOLERANCE
+from models.variants import VARIANTS
+from tests.fidelity.exports import EXPORTED, export
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("variant", EXPORTED)
+def test_family_passes_the_parity_gate(variant: str) -> None:
+    row = export(variant, EXPORTED[variant])
+    assert row.scores <= SCORE_TOLERANCE
+    if VARIANTS[variant].task == "detection":
+        assert row.detections > 50
+        assert row.boxes <= BOX_TOLERANCE
