@@ -108,7 +108,7 @@ def export(
     content = model.SerializeToString()
     on_step(f"comparing ONNX Runtime with PyTorch on {len(photos)} photos")
     check = check_detector if variant.task == "detection" else check_classifier
-    parity = check(graph, ort.InferenceSession(content), photos)
+    parity = check(graph, ort.InferenceSession(content), photos, on_progress)
     manifest = ModelManifest(
         name=name,
         version=version_,

@@ -1,6 +1,6 @@
 """The parity gate: ONNX Runtime must answer as PyTorch does, or there is no package."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from service.manifest import Parity
 Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[Any]
 Outputs = list[Array]
+OnProgress = Callable[[int, int], None]  # how many of how many batches are compared
 
 BATCH_SIZES = (1, 2, 7)
 SCORE_TOLERANCE = 1e-4
@@ -68,11 +69,16 @@ def stack(images: Sequence[Image]) -> Image:
 
 
 def check_classifier(
-    graph: nn.Module, session: ort.InferenceSession, photos: Sequence[Image]
+    graph: nn.Module,
+    session: ort.InferenceSession,
+    photos: Sequence[Image],
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Parity:
     """Compare probabilities and the best class; raises ParityError."""
     differences = Differences()
-    for case in photo_batches(photos):
+    cases = list(photo_batches(photos))
+    for done, case in enumerate(cases):
+        on_progress(done, len(cases))
         expected = _run_torch(graph, {"images": case.images})[0]
         actual = _run_onnx(session, {"images": case.images})[0]
         for i, (wanted, got) in enumerate(zip(expected, actual, strict=True)):
@@ -90,11 +96,16 @@ def check_classifier(
 
 
 def check_detector(
-    graph: nn.Module, session: ort.InferenceSession, photos: Sequence[Image]
+    graph: nn.Module,
+    session: ort.InferenceSession,
+    photos: Sequence[Image],
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Parity:
     """Compare detections: on photos, on images with none, on both mixed; raises ParityError."""
     differences = Differences()
-    for case in (*photo_batches(photos), *_sparse_batches(graph, photos)):
+    cases = [*photo_batches(photos), *_sparse_batches(graph, photos)]
+    for done, case in enumerate(cases):
+        on_progress(done, len(cases))
         feeds: dict[str, Array] = {
             "images": case.images,
             "score_threshold": np.array(case.score_threshold, dtype=np.float32),

@@ -221,7 +221,7 @@ def _check_classes(network: nn.Module, state: StateDict, expected: StateDict, so
     if fits and has != wanted:
         raise CheckpointError(
             f"{source} was trained on {has} classes, not {wanted}: name all {has} of them, in the"
-            " order of the network's outputs (--labels FILE, or the names 'coco' or 'imagenet1k')"
+            " order of the network's outputs (--labels FILE, or a known set such as coco91)"
         )
 
 
