@@ -1,60 +1,68 @@
-"""`python -m tests.fidelity.report`: the tables of docs/fidelity.md, measured anew."""
+"""The tables of docs/fidelity.md: a full test run leaves its rows, and this prints them.
 
-from rich.console import Console
-from rich.progress import track
+python -m pytest -m full && python -m tests.fidelity.report
+"""
+
+from pathlib import Path
 
 from models.variants import VARIANTS
-from tests.fidelity.exports import EXPORTED, export
-from tests.fidelity.measure import count_gmacs, count_parameters, measure
-from tests.fidelity.test_networks import PUBLIC, PUBLISHED_GMACS
+from tests.fidelity.exports import ExportRow
+from tests.fidelity.measure import Row, count_gmacs, count_parameters
 
-console = Console(stderr=True)
-
-
-def networks() -> None:
-    print("| variant | recognised as | tensors | parameters | GMAC | published | logits | boxes |")
-    print("|---|---|---|---|---|---|---|---|")
-    for variant in track(PUBLIC, "networks", console=console):
-        row = measure(variant)
-        cost = "" if row.gmacs is None else f"{row.gmacs:.4g}"
-        boxes = "" if row.boxes is None else f"{row.boxes:.0e}"
-        same = (
-            "" if row.parameters == row.oracle_parameters else f" (not {row.oracle_parameters:,})"
-        )
-        print(
-            f"| {variant} | {row.family} | {row.tensors} | {row.parameters:,}{same} | {cost}"
-            f" | {PUBLISHED_GMACS.get(variant, '')} | {row.logits:.0e} | {boxes} |",
-            flush=True,
-        )
+FOLDER = Path("build/fidelity")
+NETWORKS = "| variant | recognised as | tensors | parameters | GMAC | published | logits | boxes |"
+EXPORTS = "| variant | detections compared | scores within | boxes within, px |"
 
 
-def exports() -> None:
-    print("| variant | detections compared | scores within | boxes within, px |")
-    print("|---|---|---|---|")
-    for variant in track(EXPORTED, "exports", console=console):
-        row = export(variant, EXPORTED[variant])
-        boxes = "" if row.boxes is None else f"{row.boxes:.0e}"
-        print(f"| {variant} | {row.detections or ''} | {row.scores:.0e} | {boxes} |", flush=True)
+def keep_network(row: Row, published: float | None) -> None:
+    cells = (
+        row.family,
+        row.tensors,
+        f"{row.parameters:,}",
+        "" if row.gmacs is None else f"{row.gmacs:.4g}",
+        published or "",
+        f"{row.logits:.0e}",
+        "" if row.boxes is None else f"{row.boxes:.0e}",
+    )
+    _keep("networks", row.variant, cells)
 
 
-def claims() -> None:
+def keep_export(row: ExportRow) -> None:
+    boxes = "" if row.boxes is None else f"{row.boxes:.0e}"
+    _keep("exports", row.variant, (row.detections or "", f"{row.scores:.0e}", boxes))
+
+
+def _keep(table: str, variant: str, cells: tuple[object, ...]) -> None:
+    """A file for each row, so that tests in several processes do not meet."""
+    folder = FOLDER / table
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / variant).write_text("| " + " | ".join(map(str, (variant, *cells))) + " |\n")
+
+
+def table(name: str, header: str) -> str:
+    rows = [FOLDER / name / variant for variant in VARIANTS]
+    rule = "|---" * (header.count("|") - 1) + "|\n"
+    return f"{header}\n{rule}" + "".join(path.read_text() for path in rows if path.exists())
+
+
+def claims() -> str:
     """EfficientDet-D1 against RetinaNet-R50: parameters, and multiply-adds at three sizes."""
     ours, theirs = (
         count_parameters(VARIANTS[name].build(90))
         for name in ("tf_efficientdet_d1", "retinanet_resnet50_fpn")
     )
     d1 = count_gmacs("tf_efficientdet_d1")
-    print(f"parameters: {ours:,} and {theirs:,}, {theirs / ours:.1f} times fewer")
-    for size in ((640, 640), (800, 1344), (1024, 1024)):
-        cost = count_gmacs("retinanet_resnet50_fpn", size)
-        print(
-            f"GMAC: {d1:.1f} and {cost:.1f} at {size[0]} x {size[1]}, {cost / d1:.1f} times fewer"
+    lines = [f"* parameters: {ours:,} and {theirs:,}, {theirs / ours:.1f} times fewer"]
+    for height, width in ((640, 640), (800, 1344), (1024, 1024)):
+        cost = count_gmacs("retinanet_resnet50_fpn", (height, width))
+        lines.append(
+            f"* GMAC: {d1:.1f} at 640 x 640, and {cost:.1f} at {height} x {width},"
+            f" {cost / d1:.1f} times fewer"
         )
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    networks()
-    print()
-    exports()
-    print()
-    claims()
+    print(table("networks", NETWORKS))
+    print(table("exports", EXPORTS))
+    print(claims(), end="")

@@ -5,12 +5,14 @@ import pytest
 from export.parity import BOX_TOLERANCE, SCORE_TOLERANCE
 from models.variants import VARIANTS
 from tests.fidelity.exports import EXPORTED, export
+from tests.fidelity.report import keep_export
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("variant", EXPORTED)
 def test_family_passes_the_parity_gate(variant: str) -> None:
     row = export(variant, EXPORTED[variant])
+    keep_export(row)
     assert row.scores <= SCORE_TOLERANCE
     if VARIANTS[variant].task == "detection":
         assert row.detections > 50
