@@ -1,13 +1,14 @@
 """Losses of one-stage detectors."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from models.box_coder import BoxCoder
-from models.matcher import IGNORED, match_anchors
+from models.matcher import BACKGROUND, IGNORED, match_anchors
 
 
 def sigmoid_focal_loss(logits: Tensor, targets: Tensor, alpha: float, gamma: float) -> Tensor:
@@ -31,19 +32,47 @@ def smooth_l1_loss(errors: Tensor, beta: float) -> Tensor:
     return torch.where(size < beta, size * size / (2 * beta), size - beta / 2)
 
 
+def huber_loss(errors: Tensor, delta: float) -> Tensor:
+    """Huber loss of each element: x^2 / 2 where |x| < delta, else delta (|x| - delta / 2).
+
+    It is ``delta`` times smooth L1 with beta = delta. Any shape.
+    """
+    return delta * smooth_l1_loss(errors, delta)
+
+
+def hard_negatives(losses: Tensor, positives: Tensor, negatives: Tensor, ratio: int) -> Tensor:
+    """The anchors of the background that are most wrong, ``ratio`` for each object's: bool [N, A].
+
+    Online hard example mining (arXiv 1604.03540) at SSD's ratio of 3 (arXiv 1512.02325, section
+    2.2). losses [N, A]; positives and negatives bool [N, A]. An image without objects gives
+    ``ratio`` of its anchors.
+    """
+    wanted = ratio * positives.sum(dim=1, keepdim=True).clamp(min=1)  # [N, 1]
+    worst_first = losses.masked_fill(~negatives, -torch.inf).argsort(dim=1, descending=True)
+    place = torch.empty_like(worst_first)
+    places = torch.arange(losses.shape[1], device=losses.device).expand_as(worst_first)
+    place.scatter_(1, worst_first, places)  # each anchor's place in that order
+    return negatives & (place < wanted)
+
+
 @dataclass(frozen=True)
 class DetectionLoss:
-    """Focal loss on classes plus smooth L1 on box deltas, per matched anchor.
+    """A loss on classes plus one on box deltas, per matched anchor.
 
-    The defaults are EfficientDet's (arXiv 1911.09070, section 5.1): its box loss is a Huber loss
+    The defaults are EfficientDet's (arXiv 1911.09070, section 5.1): focal loss, and for boxes Huber
     with delta .1 weighted 50, which is smooth L1 with beta .1 weighted 5.
+
+    class_loss: "focal", or "ohem": cross-entropy of objects and of the worst background.
+    box_loss: "huber" or "smooth_l1".
     """
 
     coder: BoxCoder
+    class_loss: Literal["focal", "ohem"] = "focal"
+    box_loss: Literal["huber", "smooth_l1"] = "huber"
     alpha: float = 0.25
     gamma: float = 1.5
+    negatives_ratio: int = 3
     beta: float = 0.1
-    box_weight: float = 5.0
     foreground_iou: float = 0.5
     background_iou: float = 0.4
 
@@ -66,9 +95,25 @@ class DetectionLoss:
 
         targets = torch.zeros_like(logits)
         targets[image, anchor, torch.cat(labels)[matched]] = 1
-        class_loss = sigmoid_focal_loss(logits, targets, self.alpha, self.gamma)
-        class_loss = class_loss.sum(-1)[matches != IGNORED].sum() / count
+        class_loss = self._class_loss(logits, targets, matches).sum() / count
 
         goal = self.coder.encode(torch.cat(boxes)[matched], anchors[anchor])
-        box_loss = smooth_l1_loss(deltas[image, anchor] - goal, self.beta).sum() / count
-        return class_loss, self.box_weight * box_loss / 4
+        box_loss = self._box_loss(deltas[image, anchor] - goal).sum() / count
+        return class_loss, box_loss / 4
+
+    def _class_loss(self, logits: Tensor, targets: Tensor, matches: Tensor) -> Tensor:
+        """Of each anchor that counts."""
+        if self.class_loss == "focal":
+            losses = sigmoid_focal_loss(logits, targets, self.alpha, self.gamma).sum(-1)
+            return losses[matches != IGNORED]
+        losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(-1)
+        positives = matches >= 0
+        hard = hard_negatives(
+            losses.detach(), positives, matches == BACKGROUND, self.negatives_ratio
+        )
+        return losses[positives | hard]
+
+    def _box_loss(self, errors: Tensor) -> Tensor:
+        if self.box_loss == "huber":
+            return 50 * huber_loss(errors, self.beta)
+        return 5 * smooth_l1_loss(errors, self.beta)

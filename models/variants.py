@@ -4,6 +4,7 @@ To add one: write its file in this folder, then its row here. The row also state
 the network was trained on, which its exported package carries to the service.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -16,7 +17,7 @@ from models.efficientdet import EfficientDet
 from models.efficientnet import PYTORCH, PYTORCH_LARGE, EfficientNet
 from models.faster_rcnn import FasterRCNN
 from models.resnet import ResNet
-from models.retinanet import RetinaNet
+from models.retinanet import NORM_GROUPS, RetinaNet
 from models.vgg import VGG
 
 Task = Literal["classification", "detection"]
@@ -25,6 +26,7 @@ Channels = tuple[float, float, float]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 BILINEAR_SUFFIX = "+bilinear"
+GROUP_NORM_SUFFIX = "+groupnorm"
 
 
 @dataclass(frozen=True)
@@ -229,10 +231,16 @@ def at_size(variant: Variant, size: int) -> Variant:
 
 
 def find_variant(name: str) -> Variant:
-    """The row called ``name``; a classifier's name with "+bilinear" has a bilinear head.
+    """The row called ``name``; a classifier's name with "+bilinear" has a bilinear head, and a
+    detector's with "+groupnorm" has group norms in its pyramid and heads.
 
     Raises KeyError if there is none.
     """
+    if name.endswith(GROUP_NORM_SUFFIX):
+        row = VARIANTS[name.removesuffix(GROUP_NORM_SUFFIX)]
+        if row.task != "detection":
+            raise KeyError(name)
+        return replace(row, build=lambda classes: with_group_norms(row.build(classes)))
     row = VARIANTS[name.removesuffix(BILINEAR_SUFFIX)]
     if not name.endswith(BILINEAR_SUFFIX):
         return row
@@ -246,3 +254,15 @@ def bilinear(name: str, num_classes: int) -> BilinearClassifier:
     """The classifier called ``name`` with factorised bilinear coding in place of its head."""
     network = VARIANTS[name].build(num_classes)
     return BilinearClassifier(network.get_submodule("backbone"), num_classes)
+
+
+def with_group_norms(detector: nn.Module) -> nn.Module:
+    """``detector`` with group norms (arXiv 1803.08494) in place of the batch norms outside its
+    backbone, which do not suffer from small batches."""
+    for name, module in list(detector.named_modules()):
+        if isinstance(module, nn.BatchNorm2d) and not name.startswith("backbone."):
+            parent, _, own = name.rpartition(".")
+            channels = module.num_features
+            norm = nn.GroupNorm(math.gcd(NORM_GROUPS, channels), channels, module.eps)
+            setattr(detector.get_submodule(parent), own, norm)
+    return detector

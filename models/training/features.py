@@ -7,15 +7,17 @@ float16 (at 320 pixels and three frozen stages, 125 kB a view).
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+
+from models.training.dataset import EpochDataset
 
 FeatureSample = tuple[list[Tensor], Tensor, Tensor]
 
 
-class FeatureCache(Dataset[FeatureSample]):
+class FeatureCache(EpochDataset[FeatureSample]):
     """Feature maps [C, H, W] with their view's boxes and labels; an epoch is one view a photo."""
 
-    def __init__(self, views: int, photos: int) -> None:
+    def __init__(self, views: int, photos: int, seed: int = 0) -> None:
+        super().__init__(seed)
         self.views, self.photos = views, photos
         self.features: list[Tensor] = []
         # Lists, not tensors: a tensor from a loader's process holds a file descriptor while it
@@ -38,7 +40,7 @@ class FeatureCache(Dataset[FeatureSample]):
         return self.photos
 
     def __getitem__(self, index: int) -> FeatureSample:
-        row = int(torch.randint(self.views, ())) * self.photos + index
+        row = self.rng(index).randrange(self.views) * self.photos + index
         boxes, labels = self.targets[row]
         return (
             [feature[row].float() for feature in self.features],

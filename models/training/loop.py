@@ -1,238 +1,222 @@
-"""The training loop of one-stage detectors."""
+"""The training loop, whatever is trained."""
 
-import csv
 import math
+import random
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from models.detector import OneStageDetector
-from models.evaluation import AveragePrecision, BoxRow, average_precision
-from models.losses import DetectionLoss
-from models.postprocess import DetectionDecoder, select_detections
-from models.training.dataset import CocoAnnotations, DetectionDataset, collate, normalise
+from models.training.batches import EpochBatches
+from models.training.classification_task import ClassificationTask
+from models.training.detection_task import DetectionTask
+from models.training.devices import Place, choose_precision
 from models.training.ema import WeightAverage
-from models.variants import InputSpec
+from models.training.optimizers import build_optimizer, freeze
+from models.training.recipe import Recipe
+from models.training.run_log import RunLog
+from models.training.state import Position, TrainingState, load_state, save_state
 from models.weights import Checkpoint, save_checkpoint
 
-LOG_FIELDS = ("epoch", "class_loss", "box_loss", "images_per_second", "ap", "ap50", "ap75")
+SAVE_SECONDS = 300  # between two states saved within an epoch
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What a training run does, beside its data.
-
-    learning_rate: of the pyramid and heads, at the peak; the backbone's is ``backbone_rate`` of it.
-    frozen_stages: leading backbone stages that are left as they are, batch norms included.
-    bfloat16: whether convolutions run in bfloat16; weights and losses stay float32.
-    evaluate_every: epochs between two measurements on the validation photos.
-    """
-
-    epochs: int
-    batch_size: int = 32
-    learning_rate: float = 1.5e-3
-    backbone_rate: float = 0.2
-    weight_decay: float = 1e-2
-    warmup: float = 0.05
-    clip_norm: float = 10.0
-    ema_decay: float = 0.998
-    frozen_stages: int = 3
-    bfloat16: bool = True
-    evaluate_every: int = 4
-
-    def rate_at(self, progress: float) -> float:
-        """Factor of the learning rate at ``progress`` in 0..1: linear warm-up, then a cosine."""
-        if progress < self.warmup:
-            return progress / self.warmup
-        return 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+class TrainingError(Exception):
+    """A run that cannot go on; the message says why and what to do."""
 
 
 class Trainer:
-    """Trains ``network`` on a loader of (images or frozen features, boxes, labels).
+    """Trains ``network`` by ``recipe`` on what ``task`` gives it.
 
-    Each evaluation appends a row to ``log.csv`` in ``output``. The best weights by AP lie in
-    ``best.pth`` and the last epoch's in ``last.pth``; both are averaged, see `WeightAverage`.
+    Leaves in ``output``: the best averaged weights in ``best.pth`` and the last in ``last.pth``, as
+    the export takes them; ``log.csv`` and ``tensorboard/``; and ``state.pth``, from which the same
+    run goes on after any interruption as if there had been none.
     """
 
     def __init__(
         self,
-        network: OneStageDetector,
+        network: nn.Module,
         architecture: str,
-        input_spec: InputSpec,
+        task: DetectionTask | ClassificationTask,
         recipe: Recipe,
-        validation: CocoAnnotations,
-        validation_file: Path,
+        place: Place,
         output: Path,
+        workers: int = 0,
     ) -> None:
-        self.network = network.to(memory_format=torch.channels_last)  # half again as fast on CPU
-        self.architecture, self.recipe = architecture, recipe
-        self.input_spec, self.output = input_spec, output
-        self.validation, self.validation_file = validation, validation_file
-        self.decoder = DetectionDecoder(
-            network.anchors, network.box_coder, input_spec.height, input_spec.width
+        """Raises CheckpointError if ``output`` holds the state of another run."""
+        self.network, self.architecture, self.task = network, architecture, task
+        self.recipe, self.place, self.output = recipe, place, output
+        torch.use_deterministic_algorithms(recipe.deterministic)
+        freeze(network, recipe.frozen_stages)
+        network.to(place.device, memory_format=torch.channels_last)
+        self.dtype = choose_precision(recipe.precision, place.device)
+        self.batches = EpochBatches(
+            len(task.photos), recipe.batch_size, recipe.seed, place.rank, place.processes
         )
-        self.loss = DetectionLoss(network.box_coder)
-        self.average = WeightAverage(network, recipe.ema_decay)
-        self.best = -1.0
+        self.steps_an_epoch = math.ceil(len(self.batches) / recipe.accumulate)
+        self.steps = recipe.epochs * self.steps_an_epoch
+        self.average = WeightAverage(network, recipe.average_decay(self.steps))
+        self.optimizer = build_optimizer(network, recipe)
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.scaler = torch.amp.GradScaler(place.device.type, enabled=self.dtype == torch.float16)
+        self.shared = place.share(network)
+        self.loader = DataLoader(
+            task.photos,
+            batch_sampler=self.batches,
+            collate_fn=task.collate,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=place.device.type == "cuda",
+        )
+        self.position, self.best, self.sums = Position(), -1.0, self._no_losses()
+        self._resume()
 
-    def fit(self, loader: DataLoader, progress: Progress) -> None:
-        """Run every epoch of the recipe."""
-        optimizer = torch.optim.AdamW(self._parameter_groups())
-        steps = self.recipe.epochs * len(loader)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: self.recipe.rate_at(step / steps)
+    def fit(self, progress: Progress) -> None:
+        """Run what is left of the recipe's epochs. Raises TrainingError."""
+        done = self.position.epoch * len(self.batches) + self.position.batch
+        whole = progress.add_task(
+            "all epochs", total=self.recipe.epochs * len(self.batches), completed=done
         )
-        for epoch in range(1, self.recipe.epochs + 1):
-            task = progress.add_task(f"epoch {epoch}/{self.recipe.epochs}", total=len(loader))
-            start, totals, images = time.perf_counter(), torch.zeros(2), 0
-            self._train_mode()
-            for inputs, boxes, labels in loader:
-                losses = self._losses(inputs, boxes, labels)
-                optimizer.zero_grad()
-                sum(losses).backward()
-                nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
-                optimizer.step()
-                schedule.step()
-                self.average.update(self.network)
-                totals += torch.stack(losses).detach()
-                images += len(boxes)
-                progress.advance(task)
-            speed = images / (time.perf_counter() - start)
-            class_loss, box_loss = (totals / len(loader)).tolist()
-            progress.remove_task(task)
-            progress.console.print(
-                f"epoch {epoch}: class loss {class_loss:.3f}, box loss {box_loss:.3f},"
-                f" {speed:.1f} images/s"
+        # one log, whatever the number of processes
+        log = RunLog(self.output, self.position.epoch) if self.place.leads else None
+        with log or nullcontext():
+            while self.position.epoch < self.recipe.epochs:
+                speed = self._run_epoch(progress, whole)
+                row = self._row(speed)
+                number = self.position.epoch + 1
+                if number % self.recipe.evaluate_every == 0 or number == self.recipe.epochs:
+                    row |= self._measure(progress)
+                if log is not None:
+                    log.add(row)
+                    progress.console.print(describe(row), highlight=False)
+                self.position, self.sums = Position(number), self._no_losses()
+                self._save()
+                self.place.wait()
+
+    def _run_epoch(self, progress: Progress, whole: TaskID) -> float:
+        """Train on what is left of the epoch; returns photos a second."""
+        epoch, first = self.position.epoch, self.position.batch
+        self.batches.start(epoch, first)
+        self.task.photos.set_epoch(epoch)
+        self._train_mode()
+        label = f"epoch {epoch + 1}/{self.recipe.epochs}"
+        bar = progress.add_task(label, total=len(self.batches), completed=first)
+        started = saved = time.monotonic()
+        for batch, content in enumerate(self.loader, start=first):
+            last = batch + 1 == len(self.batches)
+            losses = self._add_gradients(batch, content)
+            for name, loss in zip(self.task.losses_named, losses, strict=True):
+                self.sums[name] += loss.item()
+            if last or (batch + 1) % self.recipe.accumulate == 0:
+                self._step(epoch * self.steps_an_epoch + batch // self.recipe.accumulate)
+                self.position = Position(epoch, batch + 1)
+                if last or time.monotonic() - saved > SAVE_SECONDS:
+                    self._save()
+                    saved = time.monotonic()
+            speed = (batch + 1 - first) * self.recipe.batch_size / (time.monotonic() - started)
+            mean = sum(self.sums.values()) / (batch + 1)
+            text = f"{label}, loss {mean:.3f}, {speed:.1f} images/s"
+            progress.update(bar, advance=1, description=text)
+            progress.advance(whole)
+        progress.remove_task(bar)
+        return (len(self.batches) - first) * self.recipe.batch_size / (time.monotonic() - started)
+
+    def _add_gradients(self, batch: int, content: object) -> tuple[Tensor, ...]:
+        """Forward and backward on one batch; returns its losses."""
+        epoch = self.position.epoch
+        rng = random.Random(f"{self.recipe.seed}/{epoch}/batch {batch}")
+        enabled = self.dtype != torch.float32
+        with torch.autocast(self.place.device.type, self.dtype, enabled=enabled):
+            losses = self.task.losses(self.shared, content, rng)  # type: ignore[arg-type]
+        total = sum(losses)
+        if not torch.isfinite(total):
+            raise TrainingError(
+                f"the loss is {total.item()} in epoch {epoch + 1}, batch {batch + 1}; a lower"
+                " --learning-rate, or --precision fp32, may help. state.pth is from before it"
             )
-            self._save("last.pth")
-            last = epoch == self.recipe.epochs
-            if last or epoch % self.recipe.evaluate_every == 0:
-                measured = self.evaluate(progress)
-                self._log(epoch, class_loss, box_loss, speed, measured)
-                self._keep_if_best(measured)
-                progress.console.print(f"  AP {measured.ap:.3f}, AP50 {measured.ap50:.3f}")
+        self.scaler.scale(total / self.recipe.accumulate).backward()
+        return losses
 
-    def evaluate(self, progress: Progress) -> AveragePrecision:
-        """AP of the averaged weights on the validation photos."""
-        rows: list[BoxRow] = []
-        photos = self.validation.photos
-        dataset = DetectionDataset(photos, self.input_spec.height, augment=None)
-        task = progress.add_task("evaluating", total=len(photos))
-        with torch.no_grad():
-            for images, _, _ in DataLoader(dataset, batch_size=16, collate_fn=collate):
-                start = int(progress.tasks[progress.task_ids.index(task)].completed)
-                outputs = self.average.network(self._normalise(images))
-                scores, boxes = self.decoder(*outputs)
-                thresholds = torch.tensor(0.02), torch.tensor(0.5), torch.tensor(100)
-                detections = select_detections(scores, boxes, *thresholds)
-                rows += self._rows(start, *detections)
-                progress.advance(task, len(images))
-        progress.remove_task(task)
-        return average_precision(self.validation_file, rows)
+    def _step(self, step: int) -> None:
+        """Move the weights at the rate of ``step``, and the average after them."""
+        factor = self.recipe.rate_at((step + 1) / self.steps)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update(self.network)
 
-    def frozen_features(self, images: Tensor) -> list[Tensor]:
-        """What the frozen stages give for ``images``, uint8 [N, 3, H, W]; to be computed once."""
-        with torch.no_grad(), self._autocast():
-            normalised = self._normalise(images)
-            return self.network.backbone.run_first(normalised, self.recipe.frozen_stages)
+    def _measure(self, progress: Progress) -> dict[str, float]:
+        """Figures of the averaged weights, which are kept if they are the best."""
+        if not self.place.leads:
+            return {}
+        bar = progress.add_task("evaluating", total=self.task.validation_size)
+        figures = self.task.evaluate(self.average.network, lambda n: progress.advance(bar, n))
+        progress.remove_task(bar)
+        if figures[self.task.figure] > self.best:
+            self.best = figures[self.task.figure]
+            self._save_weights("best.pth")
+        return figures
 
-    def _losses(
-        self, inputs: Tensor | list[Tensor], boxes: list[Tensor], labels: list[Tensor]
-    ) -> list[Tensor]:
-        """``inputs`` are images, or what `frozen_features` gave for them."""
-        with self._autocast():
-            if isinstance(inputs, Tensor):
-                logits, deltas = self.network(self._normalise(inputs))
-            else:
-                kept = [x.contiguous(memory_format=torch.channels_last) for x in inputs]
-                features = self.network.backbone.resume(kept, self.recipe.frozen_stages)
-                logits, deltas = self.network.predict(features)
-        anchors = self.decoder.anchors
-        return list(self.loss(logits.float(), deltas.float(), anchors, boxes, labels))
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16)
-
-    def _normalise(self, images: Tensor) -> Tensor:
-        images = images.contiguous(memory_format=torch.channels_last)
-        return normalise(images, self.input_spec.mean, self.input_spec.std)
+    def _row(self, speed: float) -> dict[str, float]:
+        means = {name: total / len(self.batches) for name, total in self.sums.items()}
+        rate = self.optimizer.param_groups[0]["lr"]
+        epoch = float(self.position.epoch + 1)
+        return {"epoch": epoch, **means, "learning_rate": rate, "images_per_second": speed}
 
     def _train_mode(self) -> None:
+        """Frozen stages keep their batch norms' statistics."""
         self.network.train()
         if self.recipe.frozen_stages:
-            self.network.backbone.stem.eval()
-            self.network.backbone.stages[: self.recipe.frozen_stages].eval()
+            self.network.get_submodule("backbone.stem").eval()
+            self.network.get_submodule("backbone.stages")[: self.recipe.frozen_stages].eval()
 
-    def _parameter_groups(self) -> list[dict]:
-        """Weights decay; norms and biases do not. The backbone learns more slowly."""
-        groups = []
-        for of_backbone in (False, True):
-            rate = self.recipe.learning_rate * (self.recipe.backbone_rate if of_backbone else 1)
-            members = [
-                parameter
-                for name, parameter in self._trainable()
-                if name.startswith("backbone.") == of_backbone
-            ]
-            decayed = [p for p in members if p.ndim > 1]
-            plain = [p for p in members if p.ndim <= 1]
-            groups += [
-                {"params": decayed, "lr": rate, "weight_decay": self.recipe.weight_decay},
-                {"params": plain, "lr": rate, "weight_decay": 0.0},
-            ]
-        return [group for group in groups if group["params"]]
+    def _no_losses(self) -> dict[str, float]:
+        return dict.fromkeys(self.task.losses_named, 0.0)
 
-    def _trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
-        frozen = tuple(f"backbone.stages.{i}." for i in range(self.recipe.frozen_stages))
-        for name, parameter in self.network.named_parameters():
-            if frozen and name.startswith(("backbone.stem.", *frozen)):
-                continue
-            yield name, parameter
+    def _resume(self) -> None:
+        state = load_state(self.recipe, self.output)
+        if state is None:
+            return
+        self.network.load_state_dict(state.parts["network"])
+        self.average.network.load_state_dict(state.parts["average"])
+        self.average.updates = state.parts["updates"]
+        self.optimizer.load_state_dict(state.parts["optimizer"])
+        self.scaler.load_state_dict(state.parts["scaler"])
+        torch.set_rng_state(state.random)
+        self.position, self.best, self.sums = state.position, state.best, dict(state.sums)
 
-    def _rows(
-        self, start: int, numbers: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor
-    ) -> list[BoxRow]:
-        """Detections of a batch whose first photo has the index ``start``, in COCO's terms."""
-        rows = []
-        for offset, number in enumerate(numbers.tolist()):
-            photo = self.validation.photos[start + offset]
-            scale = max(photo.width, photo.height) / self.input_spec.height
-            for box, score, label in zip(
-                (boxes[offset, :number] * scale).tolist(),
-                scores[offset, :number].tolist(),
-                labels[offset, :number].tolist(),
-                strict=True,
-            ):
-                left, top, right, bottom = box
-                category = self.validation.categories[label][0]
-                bbox = (left, top, right - left, bottom - top)
-                rows.append(BoxRow(photo.image_id, category, bbox, score))
-        return rows
+    def _save(self) -> None:
+        if not self.place.leads:
+            return
+        parts = {
+            "network": self.network.state_dict(),
+            "average": self.average.network.state_dict(),
+            "updates": self.average.updates,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+        state = TrainingState(self.position, self.best, self.sums, parts, torch.get_rng_state())
+        save_state(state, self.recipe, self.output)
+        self._save_weights("last.pth")
 
-    def _log(
-        self, epoch: int, class_loss: float, box_loss: float, speed: float, ap: AveragePrecision
-    ) -> None:
-        path = self.output / "log.csv"
-        is_new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if is_new:
-                writer.writerow(LOG_FIELDS)
-            figures = (class_loss, box_loss, speed, ap.ap, ap.ap50, ap.ap75)
-            writer.writerow((epoch, *(f"{figure:.4f}" for figure in figures)))
-
-    def _keep_if_best(self, measured: AveragePrecision) -> None:
-        if measured.ap > self.best:
-            self.best = measured.ap
-            self._save("best.pth")
-
-    def _save(self, name: str) -> None:
+    def _save_weights(self, name: str) -> None:
         """The averaged weights, in a file that --weights and the export take."""
-        state = self.average.network.state_dict()
-        checkpoint = Checkpoint(state, self.architecture, self.validation.categories)
+        state = {k: v.cpu() for k, v in self.average.network.state_dict().items()}
+        checkpoint = Checkpoint(state, self.architecture, self.task.categories)
         save_checkpoint(checkpoint, self.output / name)
+
+
+def describe(row: dict[str, float]) -> str:
+    """A row of the log in one line."""
+    figures = ", ".join(
+        f"{name.replace('_', ' ')} {value:.4g}" for name, value in row.items() if name != "epoch"
+    )
+    return f"epoch {row['epoch']:.0f}: {figures}"

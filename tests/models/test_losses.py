@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from models.box_coder import BoxCoder
-from models.losses import DetectionLoss, sigmoid_focal_loss, smooth_l1_loss
+from models.losses import (
+    DetectionLoss,
+    hard_negatives,
+    huber_loss,
+    sigmoid_focal_loss,
+    smooth_l1_loss,
+)
 from models.matcher import BACKGROUND, IGNORED, match_anchors
 
 ANCHORS = torch.tensor(
@@ -49,6 +55,54 @@ def test_smooth_l1_and_its_gradient() -> None:
     loss.sum().backward()
     slopes = [max(-1.0, min(1.0, x / 0.1)) for x in values]
     torch.testing.assert_close(errors.grad, torch.tensor(slopes, dtype=torch.float64))
+
+
+def test_huber_and_its_gradient() -> None:
+    values = [-3.0, -0.2, -0.05, 0.0, 0.08, 2.0]
+    errors = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    loss = huber_loss(errors, delta=0.1)
+    expected = [x * x / 2 if abs(x) < 0.1 else 0.1 * (abs(x) - 0.05) for x in values]
+    torch.testing.assert_close(loss.detach(), torch.tensor(expected, dtype=torch.float64))
+    loss.sum().backward()
+    slopes = [max(-0.1, min(0.1, x)) for x in values]
+    torch.testing.assert_close(errors.grad, torch.tensor(slopes, dtype=torch.float64))
+
+
+def test_worst_background_is_mined_for_each_image() -> None:
+    losses = torch.tensor([[9.0, 1.0, 5.0, 3.0, 8.0, 2.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
+    positives = torch.tensor([[True, False, False, False, False, False], [False] * 6])
+    negatives = ~positives
+    negatives[0, 4] = False  # ignored, however wrong
+    mined = hard_negatives(losses, positives, negatives, ratio=2)
+    assert mined.tolist() == [
+        [False, False, True, True, False, False],
+        [False, False, False, False, True, True],  # no object: as many as one would have
+    ]
+
+
+def test_mined_loss_and_its_gradient() -> None:
+    """Cross-entropy of the matched anchor and of the worst background, and of nothing else."""
+    loss = DetectionLoss(BoxCoder(), class_loss="ohem", negatives_ratio=1)
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(1, 4, 2, dtype=torch.float64, generator=generator, requires_grad=True)
+    deltas = torch.zeros(1, 4, 4, dtype=torch.float64)
+    box = torch.tensor([[0.0, 0, 10, 8.9]], dtype=torch.float64)  # anchor 0; anchor 1 is ignored
+    class_loss, _ = loss(logits, deltas, ANCHORS, [box], [torch.tensor([1])])
+
+    def cross_entropy(anchor: int, truth: int | None) -> float:
+        return sum(
+            naive_focal(logits[0, anchor, c].item(), float(c == truth), 0.5, 0.0) / 0.5
+            for c in range(2)
+        )
+
+    worst = max((2, 3), key=lambda anchor: cross_entropy(anchor, None))
+    assert class_loss.item() == pytest.approx(cross_entropy(0, 1) + cross_entropy(worst, None))
+    class_loss.backward()
+    probabilities = logits.detach().sigmoid()[0]
+    expected = torch.zeros(4, 2, dtype=torch.float64)
+    expected[0] = probabilities[0] - torch.tensor([0.0, 1.0])
+    expected[worst] = probabilities[worst]
+    torch.testing.assert_close(logits.grad[0], expected)
 
 
 def test_extreme_logits_have_finite_losses() -> None:

@@ -1,6 +1,11 @@
-"""A detector learns what it is shown, with its backbone frozen and its features kept."""
+"""A run learns what it is shown, and goes on after an interruption as if there had been none."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -9,15 +14,21 @@ from PIL import Image
 from rich.progress import Progress
 from typer.testing import CliRunner
 
-from models.evaluation import BoxRow, average_precision
 from models.training.__main__ import app
-from models.training.dataset import CocoAnnotations, DetectionDataset
+from models.training.annotations import Annotations, read_coco
+from models.training.augment import Augment
+from models.training.detection_task import DetectionTask
+from models.training.devices import Place
 from models.training.ema import WeightAverage
-from models.training.features import FeatureCache, collate_features
-from models.training.loop import Recipe, Trainer
-from models.variants import VARIANTS
+from models.training.features import FeatureCache
+from models.training.loop import Trainer
+from models.training.recipe import RECIPES, Recipe
+from models.training.run_log import read_rows
+from models.variants import VARIANTS, at_size, find_variant
 from models.weights import load_backbone, load_checkpoint, load_into
 
+ROOT = Path(__file__).resolve().parents[3]
+CPU = Place(torch.device("cpu"))
 SHAPES = ((255, 40, 40), (40, 40, 255))  # "red" and "blue"
 
 
@@ -54,25 +65,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_annotations_are_read_in_the_order_of_their_ids(data: Path) -> None:
-    annotations = CocoAnnotations.read(data / "instances_train.json", data / "train")
-    assert annotations.categories == ((3, "red"), (9, "blue"))
-    first = annotations.photos[0]
-    truth = json.loads((data / "instances_train.json").read_text())["annotations"][0]["bbox"]
-    x, y, width, height = truth
-    assert first.boxes[0].tolist() == [x, y, x + width, y + height]
-    assert first.labels.tolist() == [0, 1]
-
-
-def test_photo_becomes_input(data: Path) -> None:
-    photos = CocoAnnotations.read(data / "instances_train.json", data / "train").photos
-    image, boxes, labels = DetectionDataset(photos, 320, augment=None)[0]
-    assert image.shape == (3, 320, 320)
-    assert image.dtype == torch.uint8
-    torch.testing.assert_close(boxes, photos[0].boxes * 2)
-    left, top, right, bottom = (boxes[0] / 1).int().tolist()
-    assert image[0, (top + bottom) // 2, (left + right) // 2] > 150
-    assert labels.tolist() == [0, 1]
+@pytest.fixture(scope="module")
+def annotations(data: Path) -> Annotations:
+    return read_coco(data / "instances_train.json", data / "train").annotations
 
 
 def test_cache_gives_what_was_put_in() -> None:
@@ -83,7 +78,8 @@ def test_cache_gives_what_was_put_in() -> None:
         boxes = [torch.full((view, 4), float(photo)) for photo in range(2)]
         cache.add(features, boxes, [torch.full((view,), photo) for photo in range(2)])
     seen = set()
-    for _ in range(50):
+    for epoch in range(50):
+        cache.set_epoch(epoch)
         (first, second), boxes, labels = cache[1]
         view = int(first[0, 0, 0])
         seen.add(view)
@@ -105,8 +101,183 @@ def test_average_follows_the_weights() -> None:
     assert not average.network.weight.requires_grad
 
 
+def test_detector_learns_eight_pictures(
+    annotations: Annotations, imagenet_weights: Path, tmp_path: Path
+) -> None:
+    variant = at_size(VARIANTS["efficientdet_lite0"], 256)
+    torch.manual_seed(0)
+    network = variant.build(2)
+    load_backbone(network, load_checkpoint(imagenet_weights).state, "")
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 0.1  # the published .01 needs hundreds of steps
+    frozen = {k: v.clone() for k, v in network.backbone.state_dict().items()}
+    recipe = Recipe(
+        epochs=70,
+        batch_size=8,
+        optimizer="adamw",
+        learning_rate=0.024,
+        ema_decay=0.9,
+        frozen_stages=7,
+        evaluate_every=70,
+    )
+    still = Augment(scale=(1.0, 1.0), flip=0.0, colour=0.0, hue=0.0)
+    task = DetectionTask(network, variant.input, recipe, CPU, annotations, annotations, still)
+    cache = FeatureCache(views=1, photos=8)
+    samples = [task.photos[i] for i in range(8)]
+    images, boxes, labels = zip(*samples, strict=True)
+    network.eval()
+    cache.add(task.frozen_features(torch.stack(images)), list(boxes), list(labels))
+    task.keep_features(cache)
+    trainer = Trainer(network, "efficientdet_lite0", task, recipe, CPU, tmp_path)
+    with Progress(disable=True) as progress:
+        trainer.fit(progress)
+    for name, before in frozen.items():
+        torch.testing.assert_close(network.backbone.state_dict()[name], before)
+    (*_, last) = read_rows(tmp_path / "log.csv")
+    assert last["ap50"] > 0.95
+    best = load_checkpoint(tmp_path / "best.pth")
+    assert best.labels == ((3, "red"), (9, "blue"))
+    load_into(variant.build(2), best.state, "best.pth")
+
+
+OPTIONS = [
+    *("--input-size", "128", "--epochs", "3", "--batch-size", "2", "--accumulate", "2"),
+    *("--workers", "0", "--evaluate-every", "3", "--deterministic", "--mosaic", "0.5"),
+    *("--multi-scale", "0.5", "1.5", "--precision", "fp32", "--device", "cpu"),
+]
+
+
+def command(data: Path, output: Path, *more: str) -> list[str]:
+    return ["efficientdet_lite0", "--data", str(data), "--output", str(output), *OPTIONS, *more]
+
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def start(arguments: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "models.training", *arguments],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a run that nobody disturbed."""
+    output = tmp_path_factory.mktemp("whole")
+    assert start(command(data, output)).wait(300) == 0
+    return output
+
+
+def test_killed_run_ends_with_the_same_weights(data: Path, whole_run: Path, tmp_path: Path) -> None:
+    process = start(command(data, tmp_path))
+    deadline = time.monotonic() + 120
+    while len(read_rows(tmp_path / "log.csv")) < 1:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "best.pth").exists()
+    assert start(command(data, tmp_path)).wait(300) == 0
+    for name in ("best.pth", "last.pth"):
+        one, other = (load_checkpoint(folder / name).state for folder in (whole_run, tmp_path))
+        assert one.keys() == other.keys()
+        for key in one:
+            assert torch.equal(one[key], other[key]), key
+    rows = [read_rows(folder / "log.csv") for folder in (whole_run, tmp_path)]
+    for one, other in zip(*rows, strict=True):
+        for speed in (one, other):
+            speed.pop("images_per_second")
+        assert one == other
+
+
+def test_run_leaves_what_it_promises(whole_run: Path) -> None:
+    names = {path.name for path in whole_run.iterdir()}
+    assert names == {
+        "best.pth",
+        "last.pth",
+        "state.pth",
+        "log.csv",
+        "tensorboard",
+        "report.html",
+    }
+    assert [row["epoch"] for row in read_rows(whole_run / "log.csv")] == [1, 2, 3]
+    assert any((whole_run / "tensorboard").iterdir())
+
+
+def test_another_recipe_does_not_go_on_with_a_run(data: Path, whole_run: Path) -> None:
+    result = CliRunner().invoke(app, command(data, whole_run, "--epochs", "4"))
+    assert result.exit_code == 1
+    assert "epochs was 3, not 4" in " ".join(result.output.split())
+
+
+def test_two_processes_train_together(data: Path, tmp_path: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    one_epoch = ("--epochs", "1", "--evaluate-every", "1", "--batch-size", "4")
+    arguments = command(data, tmp_path, *one_epoch)
+    done = subprocess.run(
+        [*torchrun, "--nproc-per-node", "2", "-m", "models.training", *arguments],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    assert len(read_rows(tmp_path / "log.csv")) == 1
+    assert b"2 processes" in done.stderr
+
+
+def test_bad_data_stops_a_run_before_it_starts(data: Path, tmp_path: Path) -> None:
+    content = json.loads((data / "instances_train.json").read_text())
+    content["annotations"][0]["bbox"] = [10, 10, 0, 20]
+    content["images"].append({"id": 99, "file_name": "gone.jpg", "width": 10, "height": 10})
+    for split in ("train", "val"):
+        (tmp_path / split).symlink_to(data / split)
+        (tmp_path / f"instances_{split}.json").write_text(json.dumps(content))
+    arguments = command(tmp_path, tmp_path / "run", "--check-only")
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert "4 faults" in result.output
+    assert "gone.jpg" in result.output
+    assert not (tmp_path / "run").exists()
+    assert CliRunner().invoke(app, [*arguments, "--skip-bad"]).exit_code == 0
+
+
+def test_classifier_learns_from_folders(tmp_path: Path) -> None:
+    for split, count in (("train", 8), ("val", 2)):
+        for name, colour in (("blue", (30, 40, 220)), ("red", (220, 40, 30))):
+            folder = tmp_path / "data" / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (80 + i, 70), colour).save(folder / f"{i}.jpg")
+    arguments = ["resnet18", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "run")]
+    options = ["--input-size", "64", "--epochs", "20", "--batch-size", "8", "--workers", "0"]
+    more = ["--evaluate-every", "20", "--precision", "fp32", "--label-smoothing", "0.1"]
+    result = CliRunner().invoke(app, [*arguments, *options, *more])
+    assert result.exit_code == 0, result.output
+    (*_, last) = read_rows(tmp_path / "run" / "log.csv")
+    assert last["top1"] == 1
+    checkpoint = load_checkpoint(tmp_path / "run" / "best.pth")
+    assert checkpoint.labels == ((0, "blue"), (1, "red"))
+    load_into(VARIANTS["resnet18"].build(2), checkpoint.state, "best.pth")
+
+
+def test_group_norms_stand_for_batch_norms_outside_the_backbone() -> None:
+    network = find_variant("efficientdet_lite0+groupnorm").build(2)
+    kinds = {type(m) for n, m in network.named_modules() if not n.startswith("backbone")}
+    assert torch.nn.GroupNorm in kinds
+    assert torch.nn.BatchNorm2d not in kinds
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in network.backbone.modules())
+    with pytest.raises(KeyError):
+        find_variant("resnet18+groupnorm")
+
+
 def test_learning_rate_warms_up_and_falls() -> None:
-    recipe = Recipe(epochs=1, warmup=0.1)
+    recipe = Recipe(warmup=0.1)
     assert recipe.rate_at(0) == 0
     assert recipe.rate_at(0.05) == pytest.approx(0.5)
     assert recipe.rate_at(0.1) == pytest.approx(1)
@@ -114,62 +285,7 @@ def test_learning_rate_warms_up_and_falls() -> None:
     assert recipe.rate_at(1) == pytest.approx(0)
 
 
-def test_detector_learns_eight_pictures(data: Path, imagenet_weights: Path, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    variant = VARIANTS["efficientdet_lite0"]
-    network = variant.build(2)
-    load_backbone(network, load_checkpoint(imagenet_weights).state, "")
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 0.1  # the published .01 needs hundreds of steps
-    frozen = {k: v.clone() for k, v in network.backbone.state_dict().items() if is_frozen(k)}
-    annotations = CocoAnnotations.read(data / "instances_train.json", data / "train")
-    recipe = Recipe(epochs=70, batch_size=8, ema_decay=0.9, frozen_stages=7, evaluate_every=70)
-    truth = data / "instances_val.json"
-    trainer = Trainer(
-        network, "efficientdet_lite0", variant.input, recipe, annotations, truth, tmp_path
-    )
-    samples = [DetectionDataset(annotations.photos, 320, augment=None)[i] for i in range(8)]
-    images, boxes, labels = zip(*samples, strict=True)
-    network.eval()
-    cache = FeatureCache(views=1, photos=8)
-    cache.add(trainer.frozen_features(torch.stack(images)), list(boxes), list(labels))
-    batch = collate_features([cache[i] for i in range(8)])
-    with Progress(disable=True) as progress:
-        trainer.fit([batch], progress)
-        measured = trainer.evaluate(progress)
-    assert measured.ap50 > 0.95
-    for name, before in frozen.items():
-        torch.testing.assert_close(network.backbone.state_dict()[name], before)
-    best = load_checkpoint(tmp_path / "best.pth")
-    assert best.labels == ((3, "red"), (9, "blue"))
-    load_into(variant.build(2), best.state, "best.pth")
-    assert "70," in (tmp_path / "log.csv").read_text().splitlines()[1]
-
-
-def is_frozen(name: str) -> bool:
-    return name.startswith(("stem", "stages"))
-
-
-def test_command_trains_and_leaves_a_checkpoint(
-    data: Path, imagenet_weights: Path, tmp_path: Path
-) -> None:
-    arguments = ["efficientdet_lite0", "--data", data, "--output", tmp_path / "run"]
-    options = ["--backbone", imagenet_weights, "--epochs", 1, "--batch-size", 4, "--views", 1]
-    workers = ["--workers", 0]
-    result = CliRunner().invoke(app, [str(a) for a in (*arguments, *options, *workers)])
-    assert result.exit_code == 0, result.output
-    assert load_checkpoint(tmp_path / "run" / "last.pth").architecture == "efficientdet_lite0"
-
-
-def test_perfect_detections_have_an_ap_of_one(data: Path) -> None:
-    truth = data / "instances_val.json"
-    rows = [
-        BoxRow(row["image_id"], row["category_id"], tuple(row["bbox"]), 0.9)
-        for row in json.loads(truth.read_text())["annotations"]
-    ]
-    perfect = average_precision(truth, rows)
-    assert perfect.ap == perfect.ap50 == pytest.approx(1.0)
-    assert perfect.images == 8
-    assert average_precision(truth, rows[: len(rows) // 2]).ap50 == pytest.approx(0.5, abs=0.02)
-    assert average_precision(truth, []).ap == 0
+def test_papers_rate_is_that_of_its_batch() -> None:
+    assert Recipe(batch_size=128).peak_rate == pytest.approx(0.08)
+    assert Recipe(batch_size=16, accumulate=2).peak_rate == pytest.approx(0.02)
+    assert RECIPES["small"].peak_rate == pytest.approx(1.5e-3)

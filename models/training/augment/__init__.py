@@ -1,0 +1,147 @@
+"""Changes to a photo that keep its boxes on its objects.
+
+Every random choice comes from the ``rng`` that is passed in, none from Python's, numpy's or
+torch's own generators: the same photo, options and ``rng`` always make the same view.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+from torch import Tensor
+
+from models.training.augment.colour import add_noise, random_colour, recolour
+from models.training.augment.geometry import (
+    FILL,
+    LEAST_VISIBLE,
+    SMALLEST_SIDE,
+    Loaded,
+    Placement,
+    letterbox,
+    visible,
+)
+from models.training.augment.mixing import assemble, blend, random_share, random_tiles
+
+__all__ = [
+    "FILL",
+    "LEAST_VISIBLE",
+    "SMALLEST_SIDE",
+    "Augment",
+    "Loaded",
+    "Placement",
+    "letterbox",
+    "visible",
+]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How training photos vary. As it stands: flip, scale jitter with crop, and colour jitter.
+
+    scale: range of the photo's size, as a multiple of the size that just fits. The .1 to 2 of
+        EfficientDet (arXiv 1911.09070, section 5.1) is for hundreds of epochs; a short training on
+        few photos does better with less.
+    aspect: the photo is stretched by up to this share in one direction, at the expense of the
+        other; .25 makes width : height 1/1.25 to 1.25 times what it was.
+    rotation: the photo is turned by up to this many degrees, either way. A box becomes the hull of
+        the turned ellipse inscribed in it, see ``Placement.move``.
+    flip: probability that left and right are mirrored.
+    colour: brightness, contrast and saturation each vary by this share, up and down.
+    hue: colours are turned by up to this share of the colour circle, either way; .5 is everything.
+    lighting: standard deviation of the coefficients of PCA lighting noise; .1 in AlexNet ("ImageNet
+        Classification with Deep Convolutional Neural Networks", section 4.1).
+    noise: each photo gets Gaussian noise with a standard deviation of 0 up to this many of the 255
+        grey levels.
+    mosaic: probability that a view is put together of four photos (YOLOv4, arXiv 2004.10934,
+        section 3.3).
+    mixup: probability that two views, each a mosaic or a single photo, are blended into one with
+        the boxes of both (arXiv 1710.09412; for detection arXiv 1902.04103).
+    """
+
+    scale: tuple[float, float] = (0.6, 1.8)
+    aspect: float = 0.0
+    rotation: float = 0.0
+    flip: float = 0.5
+    colour: float = 0.3
+    hue: float = 0.02
+    lighting: float = 0.0
+    noise: float = 0.0
+    mosaic: float = 0.0
+    mixup: float = 0.0
+
+    def view(
+        self, load: Callable[[int], Loaded], index: int, count: int, size: int, rng: random.Random
+    ) -> Loaded:
+        """A view of ``size`` x ``size`` pixels of photo ``index`` among ``count``.
+
+        ``load`` gives a photo with its boxes by index; mosaic and MixUp call it for more than one.
+        """
+        view = self._scene(load, index, count, size, rng)
+        if rng.random() >= self.mixup:
+            return view
+        other = self._scene(load, rng.randrange(count), count, size, rng)
+        return blend(view, other, random_share(rng))
+
+    def __call__(
+        self, image: Image.Image, boxes: Tensor, labels: Tensor, size: int, rng: random.Random
+    ) -> Loaded:
+        """A view of ``size`` x ``size`` pixels of one photo, with the boxes that it still shows.
+
+        boxes: float32 [G, 4] xyxy in pixels, labels: int64 [G]; fewer of both are returned.
+        """
+        return self._cover(image, boxes, labels, (size, size), rng)
+
+    def place(
+        self, photo: tuple[int, int], canvas: tuple[int, int], rng: random.Random
+    ) -> Placement:
+        """A random place for a photo behind, or within, a canvas; both are width and height."""
+        fit = rng.uniform(*self.scale) * max(canvas) / max(photo)
+        stretch = (1 + self.aspect) ** rng.uniform(-0.5, 0.5)
+        scaled = (max(1, round(photo[0] * fit * stretch)), max(1, round(photo[1] * fit / stretch)))
+        return Placement(
+            photo,
+            canvas,
+            scaled,
+            (random_shift(canvas[0] - scaled[0], rng), random_shift(canvas[1] - scaled[1], rng)),
+            mirrored=rng.random() < self.flip,
+            angle=rng.uniform(-self.rotation, self.rotation),
+        )
+
+    def _scene(
+        self, load: Callable[[int], Loaded], index: int, count: int, size: int, rng: random.Random
+    ) -> Loaded:
+        """A view of photo ``index``, alone or in a mosaic with three others."""
+        if rng.random() >= self.mosaic:
+            return self(*load(index), size, rng)
+        tiles = random_tiles(size, rng)
+        indices = [index, *(rng.randrange(count) for _ in tiles[1:])]
+        views = [
+            self._cover(*load(i), (right - left, bottom - top), rng)
+            for i, (left, top, right, bottom) in zip(indices, tiles, strict=True)
+        ]
+        return assemble(views, tiles, size)
+
+    def _cover(
+        self,
+        image: Image.Image,
+        boxes: Tensor,
+        labels: Tensor,
+        canvas: tuple[int, int],
+        rng: random.Random,
+    ) -> Loaded:
+        """A view of one photo on a canvas of any width and height."""
+        placement = self.place(image.size, canvas, rng)
+        # Colours change between cut and paste: of the pixels that are shown, and not of the fill,
+        # which is the same when the network is used.
+        part = self._vary_colours(placement.cut(image), rng)
+        return placement.paste(part), *visible(placement.move(boxes), labels, canvas)
+
+    def _vary_colours(self, image: Image.Image, rng: random.Random) -> Image.Image:
+        matrix = random_colour(image, self.colour, self.hue, self.lighting, rng)
+        return add_noise(recolour(image, matrix), rng.uniform(0, self.noise), rng)
+
+
+def random_shift(room: int, rng: random.Random) -> int:
+    """Where to begin, in pixels, when ``room`` is left over, or is lacking if negative."""
+    return rng.randint(min(0, room), max(0, room))

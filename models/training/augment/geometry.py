@@ -1,0 +1,151 @@
+"""Where a photo lies on a canvas, and its boxes with it."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+Loaded = tuple[Image.Image, Tensor, Tensor]
+"""An RGB photo or view, its boxes float32 [G, 4] xyxy in its pixels, and their labels int64 [G]."""
+
+FILL = (128, 128, 128)
+SMALLEST_SIDE = 4.0  # pixels of the network's input; a smaller object is no longer visible
+LEAST_VISIBLE = 0.3  # share of a box's area that a crop must leave for the box to stay
+
+
+def letterbox(image: Image.Image, boxes: Tensor, size: int) -> tuple[Image.Image, Tensor]:
+    """Fit ``image`` into the top left corner of a ``size`` x ``size`` square, ``boxes`` with it."""
+    longest = max(image.size)
+    width, height = (max(1, side * size // longest) for side in image.size)
+    canvas = Image.new("RGB", (size, size), FILL)
+    canvas.paste(image.resize((width, height), Image.Resampling.BILINEAR))
+    stretch = torch.tensor([width / image.width, height / image.height]).repeat(2)
+    return canvas, boxes * stretch
+
+
+def visible(boxes: Tensor, labels: Tensor, canvas: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """What a canvas shows of ``boxes`` [G, 4], and the labels of those of which it shows enough."""
+    shown = boxes.clamp(min=torch.zeros(4), max=torch.tensor(canvas * 2, dtype=boxes.dtype))
+    sides, whole = shown[:, 2:] - shown[:, :2], boxes[:, 2:] - boxes[:, :2]
+    kept = (sides.prod(dim=1) >= LEAST_VISIBLE * whole.prod(dim=1)) & (
+        sides.amin(dim=1) >= SMALLEST_SIDE
+    )
+    return shown[kept], labels[kept]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a photo gets onto a canvas: resized, mirrored, shifted and turned, in this order.
+
+    photo, canvas: width and height of both, in their own pixels.
+    scaled: width and height of the photo on the canvas, before it is turned.
+    shift: where its top left corner lies on the canvas, before it is turned; negative if cut off.
+    angle: degrees, clockwise. The photo turns about the middle of what the canvas shows of it, so
+        that none is turned out of sight.
+    """
+
+    photo: tuple[int, int]
+    canvas: tuple[int, int]
+    scaled: tuple[int, int]
+    shift: tuple[int, int]
+    mirrored: bool = False
+    angle: float = 0.0
+
+    def move(self, boxes: Tensor) -> Tensor:
+        """``boxes`` float32 [G, 4] xyxy of the photo, in pixels of the canvas, and beyond it.
+
+        A turned box becomes the hull of the ellipse inscribed in it, which is what "Towards
+        Rotation Invariance in Object Detection" (ICCV 2021) finds best: the hull of its corners
+        is too large for nearly every object, most of which do not reach into the corners.
+        """
+        scale = torch.tensor([s / p for s, p in zip(self.scaled, self.photo, strict=True)])
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2 * scale
+        radii = (boxes[:, 2:] - boxes[:, :2]) / 2 * scale
+        if self.mirrored:
+            centres[:, 0] = self.scaled[0] - centres[:, 0]
+        centres = centres + torch.tensor(self.shift)
+        if self.angle:
+            cos, sin = self._turn
+            turn, pivot = torch.tensor([[cos, -sin], [sin, cos]]), torch.tensor(self._pivot)
+            centres = (centres - pivot) @ turn.T + pivot
+            radii = (radii.square() @ turn.square().T).sqrt()
+        return torch.cat((centres - radii, centres + radii), dim=1)
+
+    def cut(self, image: Image.Image) -> Image.Image:
+        """The part of the photo that the canvas shows, resized and mirrored. RGB."""
+        left, top, right, bottom = self._part
+        width, height = self.scaled
+        if self.mirrored:
+            left, right = width - right, width - left
+        # Only this part of the photo is read. Whole numbers are divided last, for the ratio is to
+        # be no more than the photo's side.
+        box = (
+            left * image.width / width,
+            top * image.height / height,
+            right * image.width / width,
+            bottom * image.height / height,
+        )
+        part = image.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box)
+        return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.mirrored else part
+
+    def paste(self, part: Image.Image) -> Image.Image:
+        """The canvas, with what ``cut`` returned in its place."""
+        left, top, _, _ = self._part
+        x, y = self.shift[0] + left, self.shift[1] + top
+        if self.angle:
+            cos, sin = self._turn
+            pivot_x, pivot_y = self._pivot
+            # From a pixel of the canvas to the part's: turned back about the pivot, then shifted.
+            return part.transform(
+                self.canvas,
+                Image.Transform.AFFINE,
+                (
+                    *(cos, sin, pivot_x - x - cos * pivot_x - sin * pivot_y),
+                    *(-sin, cos, pivot_y - y + sin * pivot_x - cos * pivot_y),
+                ),
+                Image.Resampling.BILINEAR,
+                fillcolor=FILL,
+            )
+        if part.size == self.canvas:
+            return part
+        canvas = Image.new("RGB", self.canvas, FILL)
+        canvas.paste(part, (x, y))
+        return canvas
+
+    @cached_property
+    def _turn(self) -> tuple[float, float]:
+        """Cosine and sine of the angle."""
+        return math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+
+    @cached_property
+    def _pivot(self) -> tuple[float, float]:
+        """The middle of what the canvas would show without a turn, in its pixels."""
+        x, y = (
+            (max(0, shift) + min(side, shift + scaled)) / 2
+            for shift, side, scaled in zip(self.shift, self.canvas, self.scaled, strict=True)
+        )
+        return x, y
+
+    @cached_property
+    def _part(self) -> tuple[int, int, int, int]:
+        """The least box, xyxy in the scaled photo's pixels, with everything that is shown."""
+        cos, sin = self._turn
+        (pivot_x, pivot_y), (width, height) = self._pivot, self.canvas
+        # The canvas turned back: its middle, and how far it reaches from there.
+        x, y = width / 2 - pivot_x, height / 2 - pivot_y
+        middle = (cos * x + sin * y + pivot_x, cos * y - sin * x + pivot_y)
+        reach = (
+            (width * abs(cos) + height * abs(sin)) / 2,
+            (width * abs(sin) + height * abs(cos)) / 2,
+        )
+        left, top = (
+            max(0, math.floor(m - r - s)) for m, r, s in zip(middle, reach, self.shift, strict=True)
+        )
+        right, bottom = (
+            min(side, math.ceil(m + r - s))
+            for m, r, s, side in zip(middle, reach, self.shift, self.scaled, strict=True)
+        )
+        return left, top, right, bottom

@@ -1,0 +1,40 @@
+"""Which photos make up which batch: a function of the seed and the epoch alone."""
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import Sampler
+
+
+class EpochBatches(Sampler[list[int]]):
+    """The batches of an epoch, in an order of its own, without the last few photos that fill none.
+
+    A run that was interrupted goes on at the batch where it stopped: see `start`. Of several
+    processes each takes its share of every batch.
+    """
+
+    def __init__(
+        self, photos: int, batch_size: int, seed: int, rank: int = 0, processes: int = 1
+    ) -> None:
+        """Raises ValueError if there are fewer photos than make up one batch."""
+        if photos < batch_size or batch_size % processes:
+            raise ValueError(
+                f"{photos} photos make no batch of {batch_size} on {processes} processes"
+            )
+        self.photos, self.batch_size, self.seed = photos, batch_size, seed
+        self.rank, self.processes = rank, processes
+        self.epoch, self.first = 0, 0
+
+    def start(self, epoch: int, first: int = 0) -> None:
+        """Go on with ``epoch`` at its batch number ``first``."""
+        self.epoch, self.first = epoch, first
+
+    def __len__(self) -> int:
+        return self.photos // self.batch_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.photos, generator=generator).tolist()
+        for batch in range(self.first, len(self)):
+            start = batch * self.batch_size
+            yield order[start : start + self.batch_size][self.rank :: self.processes]

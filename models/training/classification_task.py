@@ -1,0 +1,75 @@
+"""Training a classifier on a folder for each class: its loss, and its accuracy."""
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from models.evaluation import evaluate_classifications
+from models.training.annotations import ClassFolders
+from models.training.dataset import ClassificationDataset, collate_classes, normalise
+from models.training.devices import Place
+from models.training.recipe import Recipe
+from models.variants import InputSpec
+
+OnProgress = Callable[[int], None]
+
+
+class ClassificationTask:
+    """A classifier's photos, loss and evaluation."""
+
+    figure = "top1"  # by which the best weights are kept
+    losses_named = ("class_loss",)
+    collate = staticmethod(collate_classes)
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        recipe: Recipe,
+        place: Place,
+        training: ClassFolders,
+        validation: ClassFolders,
+    ) -> None:
+        self.spec, self.recipe, self.place = spec, recipe, place
+        self.validation, self.categories = validation, training.categories
+        self.photos = ClassificationDataset(training.photos, spec, augment=True, seed=recipe.seed)
+
+    def losses(
+        self, network: nn.Module, batch: tuple[Tensor, Tensor], rng: random.Random
+    ) -> tuple[Tensor, ...]:
+        """Cross-entropy of ``batch``."""
+        images, labels = (x.to(self.place.device) for x in batch)
+        logits = network(self._normalise(images))
+        smoothing = self.recipe.label_smoothing
+        return (F.cross_entropy(logits.float(), labels, label_smoothing=smoothing),)
+
+    def evaluate(self, network: nn.Module, on_progress: OnProgress) -> dict[str, float]:
+        """Top-1 and top-5 accuracy of ``network`` on the validation photos."""
+        names = [name for _, name in self.categories]
+        truth = [photo.label for photo in self.validation.photos]
+        measured = evaluate_classifications(self.predict(network, on_progress), truth, names)
+        return {"top1": measured.top1, "top5": measured.top5}
+
+    def predict(self, network: nn.Module, on_progress: OnProgress) -> NDArray[np.floating]:
+        """Probabilities [photos, classes] of the validation photos."""
+        rows = []
+        dataset = ClassificationDataset(self.validation.photos, self.spec, augment=False)
+        with torch.no_grad():
+            for images, _ in DataLoader(dataset, batch_size=32, collate_fn=collate_classes):
+                logits = network(self._normalise(images.to(self.place.device)))
+                rows.append(logits.softmax(dim=1).cpu())
+                on_progress(len(images))
+        return torch.cat(rows).numpy()
+
+    @property
+    def validation_size(self) -> int:
+        return len(self.validation.photos)
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        images = images.contiguous(memory_format=torch.channels_last)
+        return normalise(images, self.spec.mean, self.spec.std)

@@ -1,0 +1,154 @@
+"""Training a one-stage detector: its losses, and its average precision."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from models.detector import OneStageDetector
+from models.evaluation import BoxRow, average_precision
+from models.losses import DetectionLoss
+from models.postprocess import DetectionDecoder, select_detections
+from models.training.annotations import Annotations
+from models.training.augment import Augment
+from models.training.dataset import DetectionDataset, EpochDataset, collate, normalise
+from models.training.devices import Place
+from models.training.features import FeatureCache, collate_features
+from models.training.recipe import Recipe
+from models.variants import InputSpec
+
+Batch = tuple[Tensor | list[Tensor], list[Tensor], list[Tensor]]
+OnProgress = Callable[[int], None]  # is told how many photos more are done
+
+SCORE_THRESHOLD = 0.01  # of detections that AP is measured on
+SIZE_STEP = 64  # pixels, between the sizes of multi-scale training
+
+
+class DetectionTask:
+    """A detector's photos, losses and evaluation."""
+
+    figure = "ap"  # by which the best weights are kept
+    losses_named = ("class_loss", "box_loss")
+
+    def __init__(
+        self,
+        network: OneStageDetector,
+        spec: InputSpec,
+        recipe: Recipe,
+        place: Place,
+        training: Annotations,
+        validation: Annotations,
+        augment: Augment,
+    ) -> None:
+        self.network, self.spec, self.recipe, self.place = network, spec, recipe, place
+        self.validation, self.truth = validation, validation.to_coco()
+        self.categories = training.categories
+        self.photos: EpochDataset[Any] = DetectionDataset(
+            training.photos, spec.height, augment, recipe.seed
+        )
+        self.collate: Callable[..., Batch] = collate
+        self.loss = DetectionLoss(
+            network.box_coder, class_loss=recipe.class_loss, box_loss=recipe.box_loss
+        )
+        self._decoders: dict[int, DetectionDecoder] = {}
+
+    def keep_features(self, cache: FeatureCache) -> None:
+        """Train on the frozen stages' output, kept in ``cache``, in place of photos."""
+        self.photos, self.collate = cache, collate_features
+
+    def losses(self, network: nn.Module, batch: Batch, rng: random.Random) -> tuple[Tensor, ...]:
+        """Class loss and box loss of ``batch``; ``network`` may be wrapped for several processes.
+
+        Its convolutions compute in autocast's type, the losses in float32.
+        """
+        inputs, boxes, labels = batch
+        device = self.place.device
+        boxes, labels = [b.to(device) for b in boxes], [y.to(device) for y in labels]
+        if isinstance(inputs, Tensor):
+            images, boxes = self._rescale(inputs.to(device), boxes, rng)
+            size = images.shape[-1]
+            logits, deltas = network(images)
+        else:
+            size = self.spec.height
+            kept = [x.to(device).contiguous(memory_format=torch.channels_last) for x in inputs]
+            features = self.network.backbone.resume(kept, self.recipe.frozen_stages)
+            logits, deltas = self.network.predict(features)
+        with torch.autocast(device.type, enabled=False):
+            anchors = self._decoder(size).anchors
+            return self.loss(logits.float(), deltas.float(), anchors, boxes, labels)
+
+    def frozen_features(self, images: Tensor) -> list[Tensor]:
+        """What the frozen stages give for ``images``, uint8 [N, 3, H, W]; to be computed once."""
+        with torch.no_grad():
+            normalised = self._normalise(images.to(self.place.device))
+            return self.network.backbone.run_first(normalised, self.recipe.frozen_stages)
+
+    def evaluate(self, network: nn.Module, on_progress: OnProgress) -> dict[str, float]:
+        """AP of ``network`` on the validation photos."""
+        measured = average_precision(self.truth, self.detect(network, on_progress))
+        return {"ap": measured.ap, "ap50": measured.ap50, "ap75": measured.ap75}
+
+    def detect(self, network: nn.Module, on_progress: OnProgress) -> list[BoxRow]:
+        """What ``network`` finds in the validation photos."""
+        rows: list[BoxRow] = []
+        dataset = DetectionDataset(self.validation.photos, self.spec.height, augment=None)
+        done = 0
+        with torch.no_grad():
+            for images, _, _ in DataLoader(dataset, batch_size=16, collate_fn=collate):
+                outputs = network(self._normalise(images.to(self.place.device)))
+                scores, boxes = self._decoder(self.spec.height)(*outputs)
+                thresholds = torch.tensor(SCORE_THRESHOLD), torch.tensor(0.5), torch.tensor(100)
+                found = select_detections(scores.cpu(), boxes.cpu(), *thresholds)
+                rows += self._rows(done, *found)
+                done += len(images)
+                on_progress(len(images))
+        return rows
+
+    @property
+    def validation_size(self) -> int:
+        return len(self.validation.photos)
+
+    def _rescale(
+        self, images: Tensor, boxes: list[Tensor], rng: random.Random
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Normalised images at a size of this batch's own, with their boxes."""
+        least, most = self.recipe.multi_scale
+        normalised = self._normalise(images)
+        if least == most == 1:
+            return normalised, boxes
+        size = round(self.spec.height * rng.uniform(least, most) / SIZE_STEP) * SIZE_STEP
+        scaled = F.interpolate(normalised, size=(size, size), mode="bilinear", antialias=True)
+        return scaled, [b * size / self.spec.height for b in boxes]
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        images = images.contiguous(memory_format=torch.channels_last)
+        return normalise(images, self.spec.mean, self.spec.std)
+
+    def _decoder(self, size: int) -> DetectionDecoder:
+        if size not in self._decoders:
+            decoder = DetectionDecoder(self.network.anchors, self.network.box_coder, size, size)
+            self._decoders[size] = decoder.to(self.place.device)
+        return self._decoders[size]
+
+    def _rows(
+        self, first: int, numbers: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor
+    ) -> list[BoxRow]:
+        """Detections of a batch whose first photo has the index ``first``, in COCO's terms."""
+        rows = []
+        for offset, number in enumerate(numbers.tolist()):
+            photo = self.validation.photos[first + offset]
+            scale = max(photo.width, photo.height) / self.spec.height
+            for box, score, label in zip(
+                (boxes[offset, :number] * scale).tolist(),
+                scores[offset, :number].tolist(),
+                labels[offset, :number].tolist(),
+                strict=True,
+            ):
+                left, top, right, bottom = box
+                bbox = (left, top, right - left, bottom - top)
+                rows.append(BoxRow(photo.image_id, self.categories[label][0], bbox, score))
+        return rows

@@ -1,0 +1,64 @@
+"""Where a run computes: processor or GPUs, one process or several, and in which precision."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import distributed, nn
+
+from models.training.recipe import Precision
+
+
+@dataclass(frozen=True)
+class Place:
+    """A process's device, and its number among how many processes (torchrun starts several)."""
+
+    device: torch.device
+    rank: int = 0
+    processes: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process evaluates, writes and prints."""
+        return self.rank == 0
+
+    def share(self, network: nn.Module) -> nn.Module:
+        """``network``, its gradients averaged over all processes."""
+        if self.processes == 1:
+            return network
+        devices = [self.device] if self.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(network, device_ids=devices)
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.processes > 1:
+            distributed.barrier()
+
+
+def find_place(device: str | None = None) -> Place:
+    """This process's place: a GPU each if there are any, or what ``device`` names."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        torch.cuda.set_device(local)
+        device = f"cuda:{local}"
+    if processes > 1 and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    return Place(torch.device(device), rank, processes)
+
+
+def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """The type that convolutions compute in; bfloat16 where "auto" finds hardware for it."""
+    if precision == "auto":
+        precision = "bf16" if has_bfloat16(device) else "fp32"
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether ``device`` computes with bfloat16 faster than with float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

@@ -1,0 +1,85 @@
+"""Everything that a run needs to go on as if it had never stopped."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.training.recipe import Recipe
+from models.weights import CheckpointError
+
+FILE = "state.pth"
+FORMAT = "boxport-training-1"
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a run has come: epochs done, and batches of the next one."""
+
+    epoch: int = 0
+    batch: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A run's position and the state of each of its parts.
+
+    best: the best figure so far, by which the kept weights were chosen.
+    sums: of the losses since the epoch began, for its row in the log.
+    """
+
+    position: Position
+    best: float
+    sums: dict[str, float]
+    parts: dict[str, Any]
+    random: torch.Tensor
+
+
+def save_state(state: TrainingState, recipe: Recipe, output: Path) -> None:
+    """Write ``state`` so that an interruption leaves the previous one whole."""
+    aside = output / f"{FILE}.partial"
+    torch.save(
+        {
+            "format": FORMAT,
+            "recipe": asdict(recipe),
+            "position": asdict(state.position),
+            "best": state.best,
+            "sums": state.sums,
+            "parts": state.parts,
+            "random": state.random,
+        },
+        aside,
+    )
+    aside.replace(output / FILE)
+
+
+def load_state(recipe: Recipe, output: Path) -> TrainingState | None:
+    """The state in ``output``, or None if there is none.
+
+    Raises CheckpointError if it cannot be read, or is of a run by another recipe.
+    """
+    path = output / FILE
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling fails in many ways
+        raise CheckpointError(f"{path}: cannot be read; delete it to start anew") from error
+    differences = [
+        f"{name} was {before}, not {now}"
+        for name, now in asdict(recipe).items()
+        if (before := content["recipe"].get(name)) != now
+    ]
+    if differences:
+        raise CheckpointError(
+            f"{path} is of a run by another recipe ({'; '.join(differences)}); take that recipe,"
+            " or another --output"
+        )
+    return TrainingState(
+        Position(**content["position"]),
+        content["best"],
+        content["sums"],
+        content["parts"],
+        content["random"],
+    )

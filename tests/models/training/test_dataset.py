@@ -1,0 +1,314 @@
+"""Samples are what the service would make of a photo, and the same however they are loaded."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from models.training.annotations import DataError, LabelledPhoto, Photo, read_coco
+from models.training.augment import Augment, Loaded
+from models.training.dataset import (
+    ClassificationDataset,
+    DetectionDataset,
+    PhotoError,
+    centre_crop,
+    collate,
+    collate_classes,
+    normalise,
+    random_crop,
+    random_region,
+    read_photo,
+)
+from models.variants import VARIANTS
+from service.images import decode_image
+from service.manifest import InputSpec as ServiceSpec
+from service.resize import to_input
+
+CROP = VARIANTS["resnet18"].input
+ORIENTATION = 0x0112  # EXIF's tag
+COLOURS = ((250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250))
+
+
+def noise(width: int, height: int, channels: int = 3) -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return Image.fromarray(pixels.squeeze())
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Photo, ...]:
+    """Five photos of one colour, each with as many boxes as its index says."""
+    folder = tmp_path_factory.mktemp("pictures")
+    photos = []
+    for index, colour in enumerate(COLOURS):
+        path = folder / f"{index}.png"
+        Image.new("RGB", (80, 60), colour).save(path)
+        boxes = torch.tensor([[10.0, 10, 60, 50]] * index).reshape(-1, 4)
+        photos.append(Photo(index, path, 80, 60, boxes, torch.full((index,), index)))
+    return tuple(photos)
+
+
+@pytest.fixture(scope="module")
+def labelled(pictures: tuple[Photo, ...]) -> tuple[LabelledPhoto, ...]:
+    return tuple(LabelledPhoto(photo.path, index) for index, photo in enumerate(pictures))
+
+
+def quarter_turn() -> Image.Exif:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    return exif
+
+
+@pytest.mark.parametrize(
+    ("image", "name", "options"),
+    [
+        (noise(40, 30), "a.jpg", {}),
+        (noise(40, 30), "turned.jpg", {"exif": quarter_turn()}),
+        (noise(40, 30).convert("CMYK"), "cmyk.jpg", {}),
+        (noise(40, 30, 1), "grey.png", {}),
+        (noise(40, 30, 4), "transparent.png", {}),
+        (noise(40, 30).convert("1"), "bits.png", {}),
+        (noise(40, 30).convert("P"), "palette.gif", {}),
+        (noise(40, 30, 4).convert("P"), "transparent.gif", {"transparency": 0}),
+        (Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40) * 54), "16.png", {}),
+        (noise(40, 30), "a.webp", {}),
+        (noise(40, 30), "a.tiff", {}),
+        (noise(40, 30), "a.bmp", {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_photo_is_read_as_the_service_reads_it(
+    tmp_path: Path, image: Image.Image, name: str, options: dict
+) -> None:
+    path = tmp_path / name
+    image.save(path, **options)
+    ours, theirs = read_photo(path), decode_image(path.read_bytes(), 10**6)
+    assert ours.mode == theirs.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+def test_a_format_that_the_service_does_not_read_is_refused(tmp_path: Path) -> None:
+    noise(8, 8).save(tmp_path / "a.jp2")
+    with pytest.raises(PhotoError, match="is not in a known format") as caught:
+        read_photo(tmp_path / "a.jp2")
+    assert caught.value.fault.kind == "no image"
+    Image.new("F", (8, 8)).save(tmp_path / "f.tiff")
+    with pytest.raises(PhotoError, match="floating-point images") as caught:
+        read_photo(tmp_path / "f.tiff")
+    assert caught.value.fault.kind == "damaged photo"
+
+
+def test_without_augmentation_a_photo_is_letterboxed(pictures: tuple[Photo, ...]) -> None:
+    image, boxes, labels = DetectionDataset(pictures, 160, augment=None)[2]
+    assert image.shape == (3, 160, 160)
+    assert image.dtype == torch.uint8
+    assert image[:, 60, 80].tolist() == [0, 0, 250]
+    assert image[:, 150, 80].tolist() == [128, 128, 128]
+    assert boxes.tolist() == [[20.0, 20.0, 120.0, 100.0]] * 2
+    assert labels.tolist() == [2, 2]
+
+
+def test_what_is_loaded_may_be_changed(pictures: tuple[Photo, ...]) -> None:
+    dataset = DetectionDataset(pictures, 160, augment=None)
+    _, boxes, labels = dataset.load(1)
+    boxes += 1
+    labels += 1
+    assert pictures[1].boxes.tolist() == [[10.0, 10.0, 60.0, 50.0]]
+    assert pictures[1].labels.tolist() == [1]
+
+
+class Pair:
+    """Two photos side by side: the one asked for, and one that chance picks."""
+
+    def view(
+        self, load: Callable[[int], Loaded], index: int, count: int, size: int, rng: random.Random
+    ) -> Loaded:
+        canvas = Image.new("RGB", (size, size))
+        other = rng.randrange(count)
+        for place, i in enumerate((index, other)):
+            image, _, _ = load(i)
+            canvas.paste(image.resize((size // 2, size)), (place * size // 2, 0))
+        return canvas, torch.tensor([[rng.random()] * 4]), torch.tensor([other])
+
+
+def test_an_augmentation_may_mix_other_photos_in(pictures: tuple[Photo, ...]) -> None:
+    dataset = DetectionDataset(pictures, 64, Pair(), seed=1)
+    others = set()
+    for epoch in range(30):
+        dataset.set_epoch(epoch)
+        image, _, labels = dataset[3]
+        assert image[:, 32, 10].tolist() == list(COLOURS[3])
+        assert image[:, 32, 50].tolist() == list(COLOURS[int(labels)])
+        others.add(int(labels))
+    assert others == {0, 1, 2, 3, 4}
+
+
+def detections(pictures: tuple[Photo, ...], seed: int) -> DetectionDataset:
+    return DetectionDataset(pictures, 64, Augment(mosaic=0.5, mixup=0.5, noise=9.0), seed)
+
+
+def test_a_sample_is_of_the_seed_the_epoch_and_the_index(pictures: tuple[Photo, ...]) -> None:
+    seen = {}
+    for seed in (0, 1):
+        for epoch in (1, 2, 11):
+            dataset = detections(pictures, seed)
+            dataset.set_epoch(epoch)
+            assert dataset.epoch == epoch
+            for index in range(5):
+                seen[seed, epoch, index] = dataset[index][0].numpy().tobytes()
+    assert len(set(seen.values())) == len(seen)
+    again = detections(pictures, 1)
+    again.set_epoch(11)
+    random.seed(5)
+    torch.manual_seed(5)
+    np.random.seed(5)
+    for index in (4, 0, 0, 2):  # nor does the order
+        assert again[index][0].numpy().tobytes() == seen[1, 11, index]
+
+
+def run_epochs(loader: DataLoader, epochs: tuple[int, ...]) -> list[list[list[Tensor]]]:
+    """All tensors of each batch of each epoch."""
+    passes = []
+    for epoch in epochs:
+        loader.dataset.set_epoch(epoch)
+        passes.append([flat(batch) for batch in loader])
+    return passes
+
+
+def flat(batch: tuple) -> list[Tensor]:
+    images, *targets = batch
+    return [images, *(t for target in targets for t in target)]
+
+
+def differs(first: list[list[Tensor]], second: list[list[Tensor]]) -> bool:
+    return not all(torch.equal(a[0], b[0]) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("task", ["detection", "classification"])
+@pytest.mark.parametrize("persistent", [True, False], ids=["persistent", "fresh"])
+def test_samples_are_the_same_however_many_processes_load_them(
+    pictures: tuple[Photo, ...],
+    labelled: tuple[LabelledPhoto, ...],
+    task: str,
+    persistent: bool,
+) -> None:
+    def loader(workers: int) -> DataLoader:
+        if task == "detection":
+            dataset, join = detections(pictures, 3), collate
+        else:
+            dataset, join = ClassificationDataset(labelled, CROP, True, 3), collate_classes
+        keep = persistent and workers > 0
+        return DataLoader(dataset, 2, collate_fn=join, num_workers=workers, persistent_workers=keep)
+
+    epochs = (1, 2, 1)
+    alone, together = run_epochs(loader(0), epochs), run_epochs(loader(2), epochs)
+    torch.testing.assert_close(together, alone, rtol=0, atol=0)
+    assert differs(together[0], together[1])
+    torch.testing.assert_close(together[0], together[2], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_photo_is_named(
+    tmp_path: Path, pictures: tuple[Photo, ...], workers: int
+) -> None:
+    path = tmp_path / "cut.png"
+    path.write_bytes(pictures[0].path.read_bytes()[:60])
+    photo = Photo(1, path, 80, 60, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
+    dataset = DetectionDataset((photo,), 64, augment=None)
+    with pytest.raises(DataError, match=r"cut\.png: is damaged or cut short"):
+        list(DataLoader(dataset, collate_fn=collate, num_workers=workers))
+
+
+def test_coco_becomes_batches(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": i, "file_name": "a.png", "width": 40, "height": 30} for i in (1, 2)],
+        "annotations": [{"id": 1, "image_id": 2, "category_id": 5, "bbox": [4, 6, 8, 10]}],
+        "categories": [{"id": 5, "name": "cat"}],
+    }
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    noise(40, 30).save(tmp_path / "a.png")
+    photos = read_coco(tmp_path / "train.json", tmp_path).annotations.photos
+    loader = DataLoader(DetectionDataset(photos, 80, augment=None), 2, collate_fn=collate)
+    ((images, boxes, labels),) = loader
+    assert images.shape == (2, 3, 80, 80)
+    assert [b.tolist() for b in boxes] == [[], [[8.0, 12.0, 24.0, 32.0]]]
+    assert [y.tolist() for y in labels] == [[], [0]]
+    scaled = normalise(images, (0.5, 0.25, 0.0), (0.5, 1.0, 2.0))
+    torch.testing.assert_close(scaled[:, 2], images[:, 2] / 510)
+    torch.testing.assert_close(scaled[:, 0], images[:, 0] / 127.5 - 1)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_b1", "tf_efficientnet_b3", "vgg16"])
+@pytest.mark.parametrize("size", [(451, 300), (333, 500), (224, 224), (50, 30), (900, 31)])
+def test_the_middle_of_a_photo_is_what_the_service_cuts_out(
+    name: str, size: tuple[int, int]
+) -> None:
+    spec = VARIANTS[name].input
+    image = noise(*size)
+    expected = to_input(image, ServiceSpec(**asdict(spec))).pixels
+    np.testing.assert_array_equal(np.asarray(centre_crop(image, spec)), expected)
+
+
+def test_classes_become_batches(labelled: tuple[LabelledPhoto, ...]) -> None:
+    dataset = ClassificationDataset(labelled, CROP, augment=False)
+    assert len(dataset) == 5
+    images, labels = collate_classes([dataset[i] for i in range(5)])
+    assert images.shape == (5, 3, 224, 224)
+    assert images.dtype == torch.uint8
+    assert images[:, :, 112, 112].tolist() == [list(colour) for colour in COLOURS]
+    assert labels.dtype == torch.int64
+    assert labels.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_detectors_input_is_refused_for_classes(labelled: tuple[LabelledPhoto, ...]) -> None:
+    spec = VARIANTS["efficientdet_lite0"].input
+    with pytest.raises(ValueError, match="a centre crop, not letterbox"):
+        ClassificationDataset(labelled, spec, augment=False)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (100, 300), (7, 5), (1, 1)])
+def test_a_random_region_is_within_the_photo(size: tuple[int, int]) -> None:
+    width, height = size
+    regions = [random_region(width, height, random.Random(seed)) for seed in range(300)]
+    for left, top, right, bottom in regions:
+        assert 0 <= left < right <= width
+        assert 0 <= top < bottom <= height
+    if size == (640, 480):
+        areas = [(r - x) * (b - y) / (width * height) for x, y, r, b in regions]
+        ratios = [(r - x) / (b - y) for x, y, r, b in regions]
+        assert min(areas) == pytest.approx(0.35, abs=0.02)
+        assert 0.9 < max(areas) <= 1.001
+        assert min(ratios) == pytest.approx(3 / 4, abs=0.02)
+        assert max(ratios) == pytest.approx(4 / 3, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((2000, 90), (940, 0, 1060, 90)), ((90, 2000), (0, 940, 90, 1060))],
+)
+def test_of_a_photo_that_is_too_long_the_middle_is_taken(
+    size: tuple[int, int], expected: tuple[int, ...]
+) -> None:
+    assert random_region(*size, random.Random(0)) == pytest.approx(expected)
+
+
+def test_random_crops_are_flipped_half_of_the_time_and_recoloured() -> None:
+    image = Image.new("RGB", (300, 300), (200, 60, 60))
+    image.paste((60, 60, 200), (0, 0, 150, 300))  # blue on the left
+    crops = [random_crop(image, CROP, random.Random(seed)) for seed in range(200)]
+    pixels = np.stack([np.asarray(crop) for crop in crops]).astype(int)
+    assert pixels.shape == (200, 224, 224, 3)
+    left = pixels[:, :, 0].mean(axis=1)
+    right = pixels[:, :, -1].mean(axis=1)
+    both = (left[:, 2] - left[:, 0]) * (right[:, 2] - right[:, 0]) < 0  # both colours are seen
+    flipped = (left[:, 0] > left[:, 2])[both]
+    assert both.sum() > 150
+    assert 0.35 < flipped.mean() < 0.65
+    assert len({tuple(crop) for crop in left.round().astype(int).tolist()}) > 150

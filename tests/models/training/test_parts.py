@@ -1,0 +1,103 @@
+"""The parts of a run: its batches, its optimizer, its log, its state."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.training.batches import EpochBatches
+from models.training.optimizers import build_optimizer, freeze
+from models.training.recipe import Recipe
+from models.training.run_log import RunLog, read_rows
+from models.training.state import Position, TrainingState, load_state, save_state
+from models.variants import VARIANTS
+from models.weights import CheckpointError
+
+
+def test_an_epoch_shows_each_photo_at_most_once_and_is_repeatable() -> None:
+    batches = EpochBatches(photos=11, batch_size=3, seed=5)
+    first = list(batches)
+    assert len(first) == len(batches) == 3
+    seen = [index for batch in first for index in batch]
+    assert len(set(seen)) == len(seen) == 9
+    assert list(batches) == first
+    batches.start(epoch=1)
+    assert list(batches) != first
+
+
+def test_an_epoch_goes_on_where_it_stopped() -> None:
+    batches = EpochBatches(photos=11, batch_size=3, seed=5)
+    batches.start(4)
+    whole = list(batches)
+    batches.start(4, first=2)
+    assert list(batches) == whole[2:]
+
+
+def test_processes_share_each_batch() -> None:
+    whole = list(EpochBatches(photos=8, batch_size=4, seed=0))
+    shares = [list(EpochBatches(8, 4, 0, rank, processes=2)) for rank in range(2)]
+    for batch, one, other in zip(whole, *shares, strict=True):
+        assert sorted(one + other) == sorted(batch)
+        assert len(one) == len(other) == 2
+
+
+def test_too_few_photos_for_a_batch_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 photos make no batch of 4"):
+        EpochBatches(photos=3, batch_size=4, seed=0)
+
+
+def test_norms_and_biases_do_not_decay() -> None:
+    network = VARIANTS["efficientdet_lite0"].build(3)
+    recipe = Recipe(backbone_rate=0.2, weight_decay=4e-5, batch_size=128)
+    optimizer = build_optimizer(network, recipe)
+    by_id = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    assert len(by_id) == len(list(network.parameters()))
+    for name, parameter in network.named_parameters():
+        group = by_id[id(parameter)]
+        is_norm_or_bias = ".norm" in name or name.endswith("bias")
+        assert group["weight_decay"] == (0.0 if is_norm_or_bias else 4e-5), name
+        expected = 0.016 if name.startswith("backbone.") else 0.08
+        assert group["lr"] == pytest.approx(expected)
+        assert group["momentum"] == 0.9
+        assert group["nesterov"]
+
+
+def test_frozen_stages_are_not_trained() -> None:
+    network = VARIANTS["efficientdet_lite0"].build(3)
+    freeze(network, 2)
+    trained = {name for name, p in network.named_parameters() if p.requires_grad}
+    assert not any(
+        n.startswith(("backbone.stem", "backbone.stages.0", "backbone.stages.1")) for n in trained
+    )
+    assert any(name.startswith("backbone.stages.2") for name in trained)
+    groups = build_optimizer(network, Recipe()).param_groups
+    assert sum(len(group["params"]) for group in groups) == len(trained)
+
+
+def test_log_keeps_the_rows_of_epochs_that_are_done(tmp_path: Path) -> None:
+    with RunLog(tmp_path, epochs_done=0) as log:
+        log.add({"epoch": 1.0, "class_loss": 0.5})
+        log.add({"epoch": 2.0, "class_loss": 0.4, "ap": 0.1})
+    with RunLog(tmp_path, epochs_done=1) as log:
+        log.add({"epoch": 2.0, "class_loss": 0.3})
+    assert read_rows(tmp_path / "log.csv") == [
+        {"epoch": 1.0, "class_loss": 0.5},
+        {"epoch": 2.0, "class_loss": 0.3},
+    ]
+
+
+def test_state_comes_back_as_it_was(tmp_path: Path) -> None:
+    recipe = Recipe(epochs=3)
+    assert load_state(recipe, tmp_path) is None
+    parts = {"network": {"weight": torch.randn(2, 3)}, "updates": 7}
+    state = TrainingState(Position(1, 4), 0.5, {"loss": 2.5}, parts, torch.get_rng_state())
+    save_state(state, recipe, tmp_path)
+    loaded = load_state(recipe, tmp_path)
+    assert loaded is not None
+    assert (loaded.position, loaded.best, loaded.sums) == (state.position, 0.5, {"loss": 2.5})
+    torch.testing.assert_close(loaded.parts["network"], parts["network"])
+    with pytest.raises(CheckpointError, match="epochs was 3, not 5"):
+        load_state(Recipe(epochs=5), tmp_path)
+    (tmp_path / "state.pth").write_bytes(b"half a file")
+    with pytest.raises(CheckpointError, match="cannot be read; delete it"):
+        load_state(recipe, tmp_path)
