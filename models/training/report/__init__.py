@@ -1,0 +1,154 @@
+"""A training run as one web page: what was trained, how good it is, and where it goes wrong."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from models.evaluation import (
+    BoxRow,
+    ClassificationEvaluation,
+    DetectionEvaluation,
+    evaluate_classifications,
+    evaluate_detections,
+    match_photos,
+)
+from models.training.report.drawings import Log, charts, heat_map, panels
+from models.training.report.galleries import (
+    BOXES_OF_A_ROLE,
+    JPEG_QUALITY,
+    MISTAKES,
+    PHOTO_SIDE,
+    ROLES,
+    Example,
+    Gallery,
+    JudgedPhoto,
+    chips,
+    classification_galleries,
+    detection_galleries,
+    embed,
+    remarks,
+    together,
+)
+from models.training.report.tables import (
+    class_rows,
+    figure,
+    headline,
+    mixed_up,
+    percent,
+    summary,
+)
+
+__all__ = [
+    "BOXES_OF_A_ROLE",
+    "JPEG_QUALITY",
+    "MISTAKES",
+    "PHOTO_SIDE",
+    "Example",
+    "TrainingReport",
+    "classification_report",
+    "detection_report",
+    "write_report",
+]
+
+Table = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """All that `write_report` tells of a run.
+
+    about: what was trained, on what and where, name → value, shown as it is: architecture, data,
+    hardware, time, versions. recipe: the same of the recipe's settings.
+    log: a row for each epoch. ``epoch`` is the axis; columns that end in "loss" are drawn, and so
+    are those that begin with "ap", "ar", "top" or "accuracy", which are in 0..1. Values that are
+    missing, None or NaN are left out, as in epochs without a measurement.
+    """
+
+    title: str
+    about: Table
+    recipe: Table
+    log: Log
+    evaluation: DetectionEvaluation | ClassificationEvaluation
+    galleries: tuple[Gallery, ...]
+
+
+def detection_report(
+    annotations_coco: dict[str, Any],
+    rows: list[BoxRow],
+    photo_path: Callable[[int], Path],
+    log: Log,
+    about: Table,
+    score_threshold: float = 0.3,
+    *,
+    recipe: Table | None = None,
+    title: str = "Training report",
+) -> TrainingReport:
+    """The report of a detector from its ``rows`` on the photos of ``annotations_coco``.
+
+    ``photo_path`` gives the file of a photo by its id; only those that are shown are opened.
+    ``rows`` should reach down to scores near 0, as AP asks; what scores above ``score_threshold``
+    is drawn and counted.
+    """
+    names = {category["id"]: category["name"] for category in annotations_coco["categories"]}
+    matches = match_photos(annotations_coco, rows, score_threshold)
+    photos = [
+        JudgedPhoto(image, matches[image["id"]], remarks(matches[image["id"]], names))
+        for image in annotations_coco["images"]
+    ]
+    evaluation = evaluate_detections(annotations_coco, rows, score_threshold)
+    galleries = detection_galleries(photos, names, photo_path)
+    return TrainingReport(title, about, recipe or {}, log, evaluation, galleries)
+
+
+def classification_report(
+    names: Sequence[str],
+    probabilities: NDArray[np.floating],
+    labels: Sequence[int],
+    photo_paths: Sequence[Path],
+    log: Log,
+    about: Table,
+    *,
+    recipe: Table | None = None,
+    title: str = "Training report",
+) -> TrainingReport:
+    """The report of a classifier from its ``probabilities`` [photos, classes], in 0..1.
+
+    ``labels`` are the true classes, as indices of ``names``.
+    """
+    evaluation = evaluate_classifications(probabilities, labels, names)
+    galleries = classification_galleries(names, probabilities, labels, photo_paths)
+    return TrainingReport(title, about, recipe or {}, log, evaluation, galleries)
+
+
+def write_report(path: Path, report: TrainingReport) -> None:
+    """Write ``report`` as one HTML file that needs no other, photos included."""
+    # Names of classes and files come from anywhere: everything is escaped.
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        figure=figure, percent=percent, embed=embed, together=together, chips=chips
+    )
+    evaluation = report.evaluation
+    html = environment.get_template("report.html").render(
+        report=report,
+        evaluation=evaluation,
+        summary=summary(evaluation),
+        headline=headline(evaluation),
+        charts=charts(report.log),
+        panels=panels(evaluation),
+        class_rows=class_rows(evaluation),
+        heat_map=heat_map(evaluation.confusion),
+        mixed_up=mixed_up(evaluation.confusion),
+        roles=ROLES,
+    )
+    path.write_text(html, encoding="utf-8")
