@@ -75,7 +75,7 @@ def test_torchvisions_detectors_give_its_detections(variant: str) -> None:
     found = torchvision_detections(variant, oracle, photo_input(variant, size)[0], size)
     spec = at_size(VARIANTS[variant], size).input
     pixels = read_pixels(spec, Path("docs/photos/cat.jpg"))
-    limit = len(found.scores)
+    limit = 100 if variant.startswith("fasterrcnn") else 300  # torchvision's own
     identical(ours(network, spec, pixels, score_threshold=0.05, max_detections=limit), found)
 
 
@@ -172,7 +172,7 @@ def agree(found: Detections, expected: Detections) -> None:
     overlaps = overlaps * (expected.labels[:, None] == found.labels[None, :])
     twins = overlaps.argmax(dim=1)
     matched = overlaps.amax(dim=1) > 0.9
-    assert matched.float().mean() > 0.95
+    assert matched.float().mean() > 0.97
     boxes = (found.boxes[twins] - expected.boxes).abs().amax(dim=1)[matched]
     scores = (found.scores[twins] - expected.scores).abs()[matched]
     assert boxes.max() < BOX_TOLERANCE
