@@ -1,125 +1,20 @@
-"""`python -m export`: write a model package from a checkpoint."""
-
-from pathlib import Path
-from typing import Annotated
+"""`python -m export`: turn checkpoints into model packages, and prove what they are worth."""
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
-from export.exporter import EvaluationSet, ExportError, ExportJob, export
-from export.label_files import LabelsError, read_labels
-from export.parity import ParityError
-from export.photos import PhotoError
-from models.weights import CheckpointError
-from service.package import PackageError
+from export.commands.create import create
 
-FAULTS = (ExportError, LabelsError, CheckpointError, PhotoError, ParityError, PackageError, OSError)
-
-console = Console(stderr=True)
+app = typer.Typer(
+    help="Turn checkpoints into model packages, and prove what they are worth.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.command()(create)
 
 
-app = typer.Typer(add_completion=False)
-
-
-@app.command()
-def main(
-    name: Annotated[
-        str,
-        typer.Argument(
-            help="The architecture, such as retinanet_resnet50_fpn, tf_efficientdet_d1 or resnet50;"
-            " `python -m models` lists them. A classifier's name with +bilinear has a bilinear"
-            " head.",
-            show_default=False,
-        ),
-    ],
-    weights: Annotated[
-        Path,
-        typer.Option(
-            help="Checkpoint (.pth or .safetensors) to export: one of models.training, or as"
-            " torchvision, timm, effdet and their training scripts write it."
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(help="The package's folder, STORE/NAME/VERSION, such as model_store/pets/1."),
-    ],
-    photos: Annotated[
-        Path, typer.Option(help="Folder of real photos to compare PyTorch and ONNX Runtime on.")
-    ] = Path("docs/photos"),
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            help="File with a class name a line, or one of imagenet1k, coco (90 names) and coco91"
-            " (with a background, as torchvision's RetinaNet counts). Not needed for a checkpoint"
-            " of models.training, which holds its own."
-        ),
-    ] = None,
-    input_size: Annotated[
-        int | None,
-        typer.Option(
-            min=32,
-            help="Side of the input in pixels, where it is not to be the architecture's own; for"
-            " torchvision's detectors, whose input varies, the shorter side.",
-        ),
-    ] = None,
-    multi_label: Annotated[
-        bool,
-        typer.Option(
-            help="For a classifier trained so that a photo may be of several classes: each gets a"
-            " probability of its own (sigmoid) in place of a share of one (softmax)."
-        ),
-    ] = False,
-    licence: Annotated[str, typer.Option(help="Of the weights, for the manifest.")] = "unknown",
-    annotations: Annotated[
-        Path | None, typer.Option(help="COCO instances file to measure a detector's AP on.")
-    ] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of that file's photos.")] = None,
-) -> None:
-    """Write a model package: one ONNX file and its manifest.
-
-    Nothing is written unless ONNX Runtime gives PyTorch's answers: the same labels, scores within
-    0.0001 and boxes within 0.01 pixels, at batch 1, 2 and 7.
-    """
-    if (annotations is None) != (images is None):
-        raise typer.BadParameter("--annotations and --images go together")
-    try:
-        job = ExportJob(
-            architecture=name,
-            weights=weights,
-            output=output,
-            photos=photos,
-            licence=licence,
-            labels=None if labels is None else read_labels(labels),
-            evaluation=EvaluationSet(annotations, images) if annotations and images else None,
-            input_size=input_size,
-            multi_label=multi_label,
-        )
-        with Progress(console=console, transient=True) as progress:
-            task = progress.add_task("export", total=None)
-
-            def on_step(step: str) -> None:
-                progress.console.print(f"[dim]•[/] {step}")
-                progress.update(task, description=step, completed=0, total=None)
-
-            manifest = export(
-                job,
-                on_step,
-                lambda done, total: progress.update(task, completed=done, total=total),
-            )
-    except FAULTS as error:
-        console.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from error
-    parity = manifest.parity
-    boxes = (
-        ""
-        if parity.max_box_difference_px is None
-        else (f", boxes within {parity.max_box_difference_px:.1e} px")
-    )
-    console.print(f"parity: scores within {parity.max_score_difference:.1e}{boxes}")
-    if manifest.accuracy is not None:
-        console.print(", ".join(f"{k} {v:.3f}" for k, v in manifest.accuracy.metrics.items()))
-    console.print(f"wrote {output}")
+@app.callback()
+def main() -> None:
+    """Keeps `create` a command of its own while it is the only one."""
 
 
 if __name__ == "__main__":

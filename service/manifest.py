@@ -21,6 +21,7 @@ CLASSIFICATION_OUTPUTS = ("probabilities",)
 
 Task = Literal["classification", "detection"]
 Activation = Literal["softmax", "sigmoid"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -154,7 +155,7 @@ class ModelManifest(Part):
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     opset: int
-    precision: Literal["fp32"]
+    precision: Precision
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the graph's file.")
     provenance: Provenance
     parity: Parity

@@ -289,7 +289,7 @@ def test_command_line_says_in_one_line_what_is_wrong(
         state = VARIANTS["efficientdet_lite0"].build(4).state_dict()
         save_checkpoint(Checkpoint(state, "efficientdet_lite0", LABELS), weights)
     base = ["--weights", str(weights), "--output", str(tmp_path / "store" / "x" / "1")]
-    result = CliRunner().invoke(app, [arguments[0], *base, *arguments[1:]])
+    result = CliRunner().invoke(app, ["create", arguments[0], *base, *arguments[1:]])
     assert result.exit_code == 1
     assert words in result.output.strip().splitlines()[-1]
     assert not (tmp_path / "store").exists()

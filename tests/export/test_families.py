@@ -47,7 +47,7 @@ def export_by_command(store: Path, name: str, state: dict, gate: Path, *options:
     save_checkpoint(Checkpoint(state, name, LABELS), weights)
     output = store / name.replace("+", "_") / "1"
     arguments = [name, "--weights", weights, "--output", output, "--photos", gate, *options]
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(app, ["create", *(str(argument) for argument in arguments)])
     assert result.exit_code == 0, result.output
     weights.unlink()
     return output

@@ -1,0 +1,95 @@
+"""`python -m export create`: write a model package from a checkpoint."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from export.commands.terminal import console, one_line_errors, shown_steps
+from export.exporter import EvaluationSet, ExportJob, export
+from export.label_files import read_labels
+
+
+def create(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="The architecture, such as retinanet_resnet50_fpn, tf_efficientdet_d1 or resnet50;"
+            " `python -m models` lists them. A classifier's name with +bilinear has a bilinear"
+            " head.",
+            show_default=False,
+        ),
+    ],
+    weights: Annotated[
+        Path,
+        typer.Option(
+            help="Checkpoint (.pth or .safetensors) to export: one of models.training, or as"
+            " torchvision, timm, effdet and their training scripts write it."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(help="The package's folder, STORE/NAME/VERSION, such as model_store/pets/1."),
+    ],
+    photos: Annotated[
+        Path, typer.Option(help="Folder of real photos to compare PyTorch and ONNX Runtime on.")
+    ] = Path("docs/photos"),
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="File with a class name a line, or one of imagenet1k, coco (90 names) and coco91"
+            " (with a background, as torchvision's RetinaNet counts). Not needed for a checkpoint"
+            " of models.training, which holds its own."
+        ),
+    ] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            help="Side of the input in pixels, where it is not to be the architecture's own; for"
+            " torchvision's detectors, whose input varies, the shorter side.",
+        ),
+    ] = None,
+    multi_label: Annotated[
+        bool,
+        typer.Option(
+            help="For a classifier trained so that a photo may be of several classes: each gets a"
+            " probability of its own (sigmoid) in place of a share of one (softmax)."
+        ),
+    ] = False,
+    licence: Annotated[str, typer.Option(help="Of the weights, for the manifest.")] = "unknown",
+    annotations: Annotated[
+        Path | None, typer.Option(help="COCO instances file to measure a detector's AP on.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of that file's photos.")] = None,
+) -> None:
+    """Write a model package: one ONNX file and its manifest.
+
+    Nothing is written unless ONNX Runtime gives PyTorch's answers: the same labels, scores within
+    0.0001 and boxes within 0.01 pixels, at batch 1, 2 and 7.
+    """
+    if (annotations is None) != (images is None):
+        raise typer.BadParameter("--annotations and --images go together")
+    with one_line_errors(), shown_steps() as steps:
+        job = ExportJob(
+            architecture=name,
+            weights=weights,
+            output=output,
+            photos=photos,
+            licence=licence,
+            labels=None if labels is None else read_labels(labels),
+            evaluation=EvaluationSet(annotations, images) if annotations and images else None,
+            input_size=input_size,
+            multi_label=multi_label,
+        )
+        manifest = export(job, steps.on_step, steps.on_progress)
+    parity = manifest.parity
+    boxes = (
+        ""
+        if parity.max_box_difference_px is None
+        else (f", boxes within {parity.max_box_difference_px:.1e} px")
+    )
+    console.print(f"parity: scores within {parity.max_score_difference:.1e}{boxes}")
+    if manifest.accuracy is not None:
+        console.print(", ".join(f"{k} {v:.3f}" for k, v in manifest.accuracy.metrics.items()))
+    console.print(f"wrote {output}")
