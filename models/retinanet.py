@@ -47,10 +47,10 @@ SETTINGS = {
     "retinanet_resnet101_fpn": RetinaNetSettings("resnet101", top="convolved P5"),
     # torchvision's second version
     "retinanet_resnet50_fpn_v2": RetinaNetSettings("resnet50", group_norm=True),
-    # At 320 pixels the paper's heads would cost ten times the backbone, so they are half as wide,
-    # and the anchors start a quarter smaller because the objects are smaller too.
+    # At 320 pixels the paper's heads would cost sixteen times the backbone; a quarter as wide they
+    # cost as much. The anchors start a quarter smaller because the objects are smaller too.
     "retinanet_lite0": RetinaNetSettings(
-        "efficientnet_lite0", channels=128, anchors=retinanet_anchors(24)
+        "efficientnet_lite0", channels=64, anchors=retinanet_anchors(24)
     ),
 }
 

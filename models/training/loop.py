@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from models.training.batches import EpochBatches
 from models.training.classification_task import ClassificationTask
+from models.training.depthwise import FastDepthwise
 from models.training.detection_task import DetectionTask
 from models.training.devices import Place, choose_precision
 from models.training.ema import WeightAverage
@@ -130,7 +131,7 @@ class Trainer:
         epoch = self.position.epoch
         rng = random.Random(f"{self.recipe.seed}/{epoch}/batch {batch}")
         enabled = self.dtype != torch.float32
-        with torch.autocast(self.place.device.type, self.dtype, enabled=enabled):
+        with torch.autocast(self.place.device.type, self.dtype, enabled=enabled), FastDepthwise():
             losses = self.task.losses(self.shared, content, rng)  # type: ignore[arg-type]
         total = sum(losses)
         if not torch.isfinite(total):
