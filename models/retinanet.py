@@ -47,7 +47,7 @@ SETTINGS = {
     "retinanet_resnet101_fpn": RetinaNetSettings("resnet101", top="convolved P5"),
     # torchvision's second version
     "retinanet_resnet50_fpn_v2": RetinaNetSettings("resnet50", group_norm=True),
-    # At 320 pixels the paper's heads would cost sixteen times the backbone; a quarter as wide they
+    # At 320 pixels the paper's heads would cost fourteen times the backbone; a quarter as wide they
     # cost as much. The anchors start a quarter smaller because the objects are smaller too.
     "retinanet_lite0": RetinaNetSettings(
         "efficientnet_lite0", channels=64, anchors=retinanet_anchors(24)

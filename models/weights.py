@@ -49,13 +49,18 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Recognised:
-    """What `load_into` made of a checkpoint: whose names it has, and how many tensors it filled."""
+    """What was made of a checkpoint: whose names it has, and how many tensors it filled.
+
+    other_classes: whether it is of other classes, so that the class layer was left as it was.
+    """
 
     family: str
     tensors: int
+    other_classes: bool = False
 
     def __str__(self) -> str:
-        return f"{self.tensors} tensors of {self.family}"
+        anew = "; the class layer starts anew, as it was of other classes"
+        return f"{self.tensors} tensors of {self.family}{anew if self.other_classes else ''}"
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -103,6 +108,18 @@ def load_into(network: nn.Module, state: StateDict, source: str) -> Recognised:
     ``source`` names the checkpoint in the message.
     """
     return _fill(network, _rename(network, state), source, _family_name(state))
+
+
+def load_start(network: nn.Module, state: StateDict, source: str) -> Recognised:
+    """`load_into` for training on: where ``state`` is of other classes, ``network`` keeps its own
+    class layer."""
+    renamed, family = _rename(network, state), _family_name(state)
+    own = {k: v for k, v in network.state_dict().items() if k.startswith(f"{network.class_layer}.")}
+    weight = f"{network.class_layer}.weight"
+    if weight not in renamed or renamed[weight].shape == own[weight].shape:
+        return _fill(network, renamed, source, family)
+    recognised = _fill(network, renamed | own, source, family)
+    return Recognised(family, recognised.tensors - len(own), other_classes=True)
 
 
 def _fill(network: nn.Module, renamed: StateDict, source: str, family: str) -> Recognised:

@@ -33,6 +33,7 @@ from models.weights import (
     load_backbone,
     load_checkpoint,
     load_into,
+    load_start,
     save_checkpoint,
 )
 
@@ -765,6 +766,37 @@ def test_weights_of_another_architecture_are_refused_by_name(family: str) -> Non
 def test_weights_of_another_architecture_have_no_number_of_classes(family: str) -> None:
     state = {key: torch.zeros(1) for key in FOREIGN_MARKS[family]}
     assert count_classes(resnet18(1), state) is None
+
+
+@pytest.mark.parametrize("network", [resnet18, retinanet])
+def test_training_goes_on_with_other_classes(network: Build) -> None:
+    state, fresh = randomised(network(5)), network(2)
+    own = {k: v.clone() for k, v in fresh.state_dict().items() if k.startswith(fresh.class_layer)}
+    recognised = load_start(fresh, state, "five.pth")
+    assert_holds(fresh, {**state, **own})
+    assert recognised.tensors == len(state) - len(own)
+    assert "starts anew" in str(recognised)
+
+
+@pytest.mark.parametrize("network", [resnet18, retinanet])
+def test_training_goes_on_with_the_same_classes(network: Build) -> None:
+    state, fresh = randomised(network(5)), network(5)
+    assert "anew" not in str(load_start(fresh, state, "five.pth"))
+    assert_holds(fresh, state)
+
+
+def test_training_goes_on_from_half_precision() -> None:
+    state, fresh = randomised(resnet18()), resnet18()
+    load_start(fresh, {k: v.half() if v.is_floating_point() else v for k, v in state.items()}, "")
+    assert all(v.dtype == torch.float32 for v in fresh.parameters())
+    torch.testing.assert_close(fresh.classifier.weight, state["classifier.weight"].half().float())
+
+
+def test_other_classes_excuse_no_other_difference() -> None:
+    state = randomised(retinanet(5))
+    del state["box_head.predict.bias"]
+    with pytest.raises(CheckpointError, match=r"1 missing \(box_head\.predict\.bias\)"):
+        load_start(retinanet(2), state, "cut.pth")
 
 
 def test_a_detector_does_not_start_from_another_architectures_backbone(
