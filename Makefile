@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test check clean
+.PHONY: help serve tools test check clean
 
 PYTHON ?= python3.11
 PORT ?= 3000
@@ -17,6 +17,8 @@ help: ## List the targets
 serve: $(VENV)/serve.done ## Serve the embedded models on port 3000 (PORT=8080 changes it)
 	@mkdir -p $(BENTOML_HOME)
 	$(BIN)/bentoml serve service.app:Boxport --port $(PORT)
+
+tools: $(VENV)/tools.done ## Install what training and export need, PyTorch included
 
 test: check ## Check the code, then run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -38,6 +40,10 @@ $(VENV)/bin/python:
 
 $(VENV)/serve.done: pyproject.toml | $(VENV)/bin/python
 	$(PIP_INSTALL) --group serve
+	@touch $@
+
+$(VENV)/tools.done: pyproject.toml | $(VENV)/bin/python
+	$(PIP_INSTALL) --group train
 	@touch $@
 
 $(VENV)/test.done: pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python

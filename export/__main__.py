@@ -2,7 +2,11 @@
 
 import typer
 
+from export.commands.convert import convert
 from export.commands.create import create
+from export.commands.evaluate import evaluate
+from export.commands.sign import keygen, sign
+from export.commands.verify import verify
 
 app = typer.Typer(
     help="Turn checkpoints into model packages, and prove what they are worth.",
@@ -10,11 +14,11 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(create)
-
-
-@app.callback()
-def main() -> None:
-    """Keeps `create` a command of its own while it is the only one."""
+app.command()(convert)
+app.command()(evaluate)
+app.command()(verify)
+app.command()(sign)
+app.command()(keygen)
 
 
 if __name__ == "__main__":

@@ -1,41 +1,56 @@
-"""Checkpoint -> model package: the steps, and the one place that writes a package."""
+"""Checkpoint -> model package, step by step."""
 
 import hashlib
-import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 
+import onnx
 import onnxruntime as ort
 from torch import nn
 
-from export.accuracy import detector_accuracy
+from export.accuracy import classifier_accuracy, detector_accuracy
+from export.bisection import located
+from export.evaluation.network import TorchSession
+from export.evaluation.photo_set import read_annotated, read_class_folders
 from export.graph import build_graph
 from export.label_files import KNOWN
+from export.layered_model import torch_layers
 from export.onnx_file import OPSET, describe, to_onnx
+from export.package_writer import written_aside
 from export.parity import check_classifier, check_detector
-from export.photos import read_photos
+from export.photos import find_photos, read_photo
+from export.report import write_report
 from models.variants import VARIANTS, Variant, at_size, find_variant
-from models.weights import CheckpointError, Recognised, count_classes, load_checkpoint, load_into
+from models.weights import (
+    Checkpoint,
+    CheckpointError,
+    MisfitError,
+    Recognised,
+    count_classes,
+    load_checkpoint,
+    load_into,
+)
 from service.manifest import (
     GRAPH_FILE,
     MANIFEST_FILE,
-    NAME_PATTERN,
-    VERSION_PATTERN,
+    Accuracy,
     Activation,
     ClassificationDefaults,
     DetectionDefaults,
     InputSpec,
     Label,
     ModelManifest,
+    Parity,
     Provenance,
     Task,
 )
-from service.package import open_package
+from service.package import ModelPackage, open_package
+
+OnStep = Callable[[str], None]
+OnProgress = Callable[[int, int], None]  # how many of how many
 
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
 DEFAULTS: dict[Task, DetectionDefaults | ClassificationDefaults] = {
@@ -50,10 +65,11 @@ class ExportError(Exception):
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """A COCO instances file, and the folder that holds its photos."""
+    """Photos to measure on: a COCO instances file and the folder that holds its photos, or for a
+    classifier a folder with a folder of photos for each class."""
 
-    annotations: Path
     images: Path
+    annotations: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +82,7 @@ class ExportJob:
     input_size: side of the input in pixels where it is not to be the architecture's own; of inputs
         whose size varies, the shorter side.
     multi_label: whether an image may be of several classes, for a classifier trained so.
+    timing_seconds: how long the report's latency is measured, for each of its settings.
     """
 
     architecture: str
@@ -77,51 +94,71 @@ class ExportJob:
     evaluation: EvaluationSet | None = None
     input_size: int | None = None
     multi_label: bool = False
+    timing_seconds: float = 1.0
 
 
 def export(
     job: ExportJob,
-    on_step: Callable[[str], None] = lambda step: None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_step: OnStep = lambda step: None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> ModelManifest:
-    """Write the package, or nothing.
+    """Write the package with its report, or nothing.
 
-    Raises ExportError, CheckpointError, PhotoError, ParityError or PackageError.
+    Raises ExportError, OutputError, CheckpointError, PhotoError, GraphError, ParityError or
+    PackageError.
     """
     variant = _find_variant(job)
-    name, version_ = job.output.parent.name, job.output.name
-    if not re.fullmatch(NAME_PATTERN, name) or not re.fullmatch(VERSION_PATTERN, version_):
-        raise ExportError(
-            f"{job.output}: the last two parts name the package, such as pets/1:"
-            " small letters, digits and _.- in the name, a whole number for the version"
-        )
-    if job.output.exists():
-        raise ExportError(f"{job.output} exists; a changed model needs a new version")
-    on_step(f"reading {job.weights}")
-    network, labels, recognised = _load(job, variant)
-    on_step(f"loaded {recognised}")
-    spec = InputSpec(**asdict(variant.input))
-    photos = [photo.pixels for photo in read_photos(job.photos, spec)]
-    graph = build_graph(network, variant.input, job.multi_label)
-    on_step("tracing the graph")
-    model = to_onnx(variant, graph)
-    content = model.SerializeToString()
-    on_step(f"comparing ONNX Runtime with PyTorch on {len(photos)} photos")
-    check = check_detector if variant.task == "detection" else check_classifier
-    parity = check(graph, ort.InferenceSession(content), photos, on_progress)
-    manifest = ModelManifest(
-        name=name,
-        version=version_,
+    with written_aside(job.output) as folder:  # first: a bad output shows at once
+        on_step(f"reading {job.weights}")
+        network, labels, recognised = _load(job, variant)
+        on_step(f"loaded {recognised}")
+        paths = find_photos(job.photos)
+        photos = [read_photo(path, InputSpec(**asdict(variant.input))).pixels for path in paths]
+        _check_evaluation(job, variant, labels)
+        graph = build_graph(network, variant.input, job.multi_label)
+        on_step("tracing the graph")
+        model = to_onnx(variant, graph)
+        content = model.SerializeToString()
+        on_step(f"comparing ONNX Runtime with PyTorch on {len(photos)} photos")
+        check = check_detector if variant.task == "detection" else check_classifier
+        with located(lambda: torch_layers(variant, graph), model, "fp32", on_step):
+            parity = check(graph, ort.InferenceSession(content), photos, on_progress)
+        digest = hashlib.sha256(content).hexdigest()
+        manifest = _manifest(job, variant, labels, model, digest, parity)
+        (folder / GRAPH_FILE).write_bytes(content)
+        manifest.write(folder / MANIFEST_FILE)
+        if job.evaluation is not None:
+            on_step(f"measuring accuracy on {job.evaluation.images}")
+            accuracy = _accuracy(open_package(folder, threads=0), job.evaluation, on_progress)
+            manifest = manifest.model_copy(update={"accuracy": accuracy})
+            manifest.write(folder / MANIFEST_FILE)
+        on_step("writing the report")
+        reference = ModelPackage(manifest, TorchSession(graph, manifest))
+        write_report(folder, paths, reference, seconds=job.timing_seconds)
+    return manifest
+
+
+def _manifest(
+    job: ExportJob,
+    variant: Variant,
+    labels: tuple[Label, ...],
+    model: onnx.ModelProto,
+    sha256: str,
+    parity: Parity,
+) -> ModelManifest:
+    return ModelManifest(
+        name=job.output.parent.name,
+        version=job.output.name,
         task=variant.task,
         labels=labels,
-        input=spec,
+        input=InputSpec(**asdict(variant.input)),
         defaults=DEFAULTS[variant.task],
         activation=_activation(job, variant),
         inputs=describe(model.graph.input),
         outputs=describe(model.graph.output),
         opset=OPSET,
         precision="fp32",
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         provenance=Provenance(
             architecture=job.architecture,
             weights_file=job.weights.name,
@@ -131,7 +168,30 @@ def export(
         ),
         parity=parity,
     )
-    return _write(job, manifest, content, on_step, on_progress)
+
+
+def _check_evaluation(job: ExportJob, variant: Variant, labels: tuple[Label, ...]) -> None:
+    """Raise ExportError or PhotoError now, rather than after the minutes that the gate takes."""
+    if job.evaluation is None:
+        return
+    images, annotations = job.evaluation.images, job.evaluation.annotations
+    if (annotations is not None) != (variant.task == "detection"):
+        raise ExportError(
+            f"{job.architecture} is for {variant.task}: accuracy takes --annotations and --images"
+            " of a detector, --images alone of a classifier"
+        )
+    if annotations is not None:
+        read_annotated(annotations, images, labels)
+    else:
+        read_class_folders(images, labels)
+
+
+def _accuracy(
+    package: ModelPackage, evaluation: EvaluationSet, on_progress: OnProgress
+) -> Accuracy:
+    if evaluation.annotations is None:
+        return classifier_accuracy(package, evaluation.images, on_progress)
+    return detector_accuracy(package, evaluation.annotations, evaluation.images, on_progress)
 
 
 def _find_variant(job: ExportJob) -> Variant:
@@ -164,38 +224,20 @@ def _load(job: ExportJob, variant: Variant) -> tuple[nn.Module, tuple[Label, ...
         labels = tuple(Label(id=i, name=name) for i, name in checkpoint.labels)
     if labels is None:
         count = count_classes(variant.build(1), checkpoint.state)
-        classes = "classes" if count is None else f"{count} classes"
+        # of another architecture's checkpoint nobody should have to name the labels first
+        _fill(variant.build(count or 1), checkpoint, job)
         raise ExportError(
-            f"{job.weights} does not name its {classes}; pass --labels with a file of one name a"
-            f" line, or {', '.join(KNOWN)}"
+            f"{job.weights} does not name its {count} classes; pass --labels with a file of one"
+            f" name a line, or {', '.join(KNOWN)}"
         )
     network = variant.build(len(labels))
-    return network, labels, load_into(network, checkpoint.state, str(job.weights))
+    return network, labels, _fill(network, checkpoint, job)
 
 
-def _write(
-    job: ExportJob,
-    manifest: ModelManifest,
-    content: bytes,
-    on_step: Callable[[str], None],
-    on_progress: Callable[[int, int], None],
-) -> ModelManifest:
-    """Write the package aside, measure it as the service would run it, and move it into place."""
-    store = job.output.parent.parent
-    store.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=store) as aside:
-        folder = Path(aside) / manifest.name / manifest.version
-        folder.mkdir(parents=True)
-        (folder / GRAPH_FILE).write_bytes(content)
-        manifest.write(folder / MANIFEST_FILE)
-        package = open_package(folder, threads=0)
-        if job.evaluation is not None and manifest.task == "detection":
-            on_step(f"measuring AP on {job.evaluation.annotations}")
-            accuracy = detector_accuracy(
-                package, job.evaluation.annotations, job.evaluation.images, on_progress
-            )
-            manifest = manifest.model_copy(update={"accuracy": accuracy})
-            manifest.write(folder / MANIFEST_FILE)
-        job.output.parent.mkdir(exist_ok=True)
-        shutil.move(folder, job.output)
-    return manifest
+def _fill(network: nn.Module, checkpoint: Checkpoint, job: ExportJob) -> Recognised:
+    try:
+        return load_into(network, checkpoint.state, str(job.weights))
+    except MisfitError as error:
+        raise CheckpointError(
+            f"{error}; is it of another architecture? `python -m models` lists them"
+        ) from error

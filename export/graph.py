@@ -1,6 +1,6 @@
 """The whole path from uint8 images to answers as one module: what is exported, and its reference.
 
-images uint8 [N, H, W, 3] ─ normalise ─ network ─ decode ─ select ─► detections
+images uint8 [N, H, W, 3] ─ normalise ─ network ─ cut ─ decode ─ select ─► detections
 images uint8 [N, H, W, 3] ─ normalise ─ network ─ softmax or sigmoid ► probabilities
 """
 
@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from models.anchors import AnchorGenerator
+from models.box_coder import BoxCoder
 from models.detector import OneStageDetector
 from models.faster_rcnn import FasterRCNN
-from models.operators import select_detections
-from models.postprocess import MAX_CANDIDATES, DetectionDecoder, decode_anchors, decode_regions
+from models.operators import best_anchors, select_detections
+from models.postprocess import MAX_CANDIDATES, decode_anchors, decode_regions
 from models.variants import InputSpec
 
 
@@ -28,17 +29,40 @@ class Normalise(nn.Module):
         return images.permute(0, 3, 1, 2).to(torch.float32) * self.scale + self.shift
 
 
+def decode_best(
+    logits: Tensor,  # [N, A, C]
+    deltas: Tensor,  # [N, A, 4]
+    anchors: Tensor,  # [A, 4]
+    coder: BoxCoder,
+    height: int,
+    width: int,
+) -> tuple[Tensor, Tensor]:
+    """`decode_anchors` of the `MAX_CANDIDATES` best alone: scores [N, k, C] and boxes [N, k, 4].
+
+    Logits have the order of their scores, so the rest need not be turned into scores and boxes.
+    """
+    top = best_anchors(logits, MAX_CANDIDATES)  # [N, k]
+    images, count = logits.shape[:2]
+    rows = top + torch.arange(images).unsqueeze(1) * count  # of all images' anchors in a row
+    return decode_anchors(
+        logits.flatten(0, 1)[rows], deltas.flatten(0, 1)[rows], anchors[top], coder, height, width
+    )
+
+
 class FixedSizeDecoder(nn.Module):
     """Scores and boxes of a one-stage detector whose input has one size; anchors are constants."""
 
     def __init__(self, network: OneStageDetector, spec: InputSpec) -> None:
         super().__init__()
         self.network = network
-        self.decoder = DetectionDecoder(network.anchors, network.box_coder, spec.height, spec.width)
+        self.height, self.width = spec.height, spec.width
+        anchors = AnchorGenerator(network.anchors).over_input(spec.height, spec.width)
+        self.anchors = nn.Buffer(anchors)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        scores, boxes = self.decoder(*self.network(images))
-        return scores, boxes
+        logits, deltas = self.network(images)
+        coder = self.network.box_coder
+        return decode_best(logits, deltas, self.anchors, coder, self.height, self.width)
 
 
 class VaryingSizeDecoder(nn.Module):
@@ -56,7 +80,7 @@ class VaryingSizeDecoder(nn.Module):
         grids = [(x.shape[-2], x.shape[-1]) for x in pyramid]
         anchors = torch.cat(self.anchors.levels(height, width, grids))
         logits, deltas = network.read(pyramid)
-        return decode_anchors(logits, deltas, anchors, network.box_coder, height, width)
+        return decode_best(logits, deltas, anchors, network.box_coder, height, width)
 
 
 class RegionDecoder(nn.Module):
@@ -93,10 +117,17 @@ class DetectorGraph(nn.Module):
         score_threshold: Tensor,
         iou_threshold: Tensor,
         max_detections: Tensor,
+        class_agnostic: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         scores, boxes = self.decoder(self.normalise(images))
         detections: tuple[Tensor, Tensor, Tensor, Tensor] = select_detections(
-            scores, boxes, score_threshold, iou_threshold, max_detections, MAX_CANDIDATES
+            scores,
+            boxes,
+            score_threshold,
+            iou_threshold,
+            max_detections,
+            MAX_CANDIDATES,
+            class_agnostic,
         )
         return detections
 

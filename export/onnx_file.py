@@ -9,7 +9,9 @@ import onnx
 import torch
 from torch import nn
 
+from export.batch_norms import fold_batch_norms
 from export.operators import ONNX_TRANSLATIONS
+from export.soundness import check_graph, check_size
 from models.variants import Variant
 from service import manifest
 
@@ -19,7 +21,22 @@ MAX_DETECTIONS_AXIS = "K"
 
 
 def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
-    """Export ``graph``, its batch dynamic; raises onnx.checker.ValidationError if it is unsound."""
+    """Export ``graph``, its batch dynamic; raises GraphError or onnx.checker.ValidationError if the
+    result is unsound."""
+    program = trace(variant, graph)
+    fold_batch_norms(program.model)
+    weights = [value.const_value for value in program.model.graph.initializers.values()]
+    check_size(sum(tensor.nbytes for tensor in weights if tensor is not None))
+    model: onnx.ModelProto = program.model_proto
+    _strip(model)
+    _name_axes(model)
+    onnx.checker.check_model(model, full_check=True)
+    check_graph(model, OPSET)
+    return model
+
+
+def trace(variant: Variant, graph: nn.Module) -> torch.onnx.ONNXProgram:
+    """What PyTorch's exporter makes of ``graph``, with the traced graph that it came from."""
     detects = variant.task == "detection"
     spec = variant.input
     # Two images: with one, the exporter would take the batch size for a constant. A size that
@@ -29,17 +46,21 @@ def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
     axes = {0: torch.export.Dim("N")}
     if spec.varies:
         axes |= {1: torch.export.Dim("H"), 2: torch.export.Dim("W")}
-    thresholds = (torch.tensor(0.05), torch.tensor(0.5), torch.tensor(100)) if detects else ()
+    settings = (
+        (torch.tensor(0.05), torch.tensor(0.5), torch.tensor(100), torch.tensor(False))
+        if detects
+        else ()
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside PyTorch's own exporter
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             graph,
-            (images, *thresholds),
+            (images, *settings),
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
-            dynamic_shapes=(axes, *(None for _ in thresholds)),
+            dynamic_shapes=(axes, *(None for _ in settings)),
             input_names=manifest.DETECTION_INPUTS if detects else manifest.CLASSIFICATION_INPUTS,
             output_names=(
                 manifest.DETECTION_OUTPUTS if detects else manifest.CLASSIFICATION_OUTPUTS
@@ -47,11 +68,7 @@ def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
             custom_translation_table=ONNX_TRANSLATIONS,
         )
     assert program is not None
-    model: onnx.ModelProto = program.model_proto
-    _strip(model)
-    _name_axes(model)
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    return program
 
 
 def describe(values: Iterable[onnx.ValueInfoProto]) -> tuple[manifest.Tensor, ...]:

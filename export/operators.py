@@ -20,6 +20,25 @@ def ints(*values: int) -> Any:
     return op.Constant(value_ints=list(values))
 
 
+def best_anchors_in_onnx(scores: Any, number: int) -> Any:
+    """The subgraph: scores float32 [N, A, C] -> indices int64 [N, k]."""
+    _, top = _best_anchors(scores, number)
+    return top
+
+
+def _best_anchors(scores: Any, number: int) -> tuple[Any, Any]:
+    """Best classes' scores and indices of anchors, [N, k] each. ONNX's TopK prefers the lower
+    index among equal ones, as the definition does."""
+    anchors = scores.shape[1]
+    kept = (
+        ints(min(number, anchors))
+        if isinstance(anchors, int)
+        else op.Min(ints(number), op.Shape(scores, start=1, end=2))
+    )
+    best, top = op.TopK(op.ReduceMax(scores, ints(2), keepdims=0), kept)
+    return best, top
+
+
 def select_detections_in_onnx(
     scores: Any,  # float32 [N, A, C]
     boxes: Any,  # float32 [N, A, 4]
@@ -27,34 +46,35 @@ def select_detections_in_onnx(
     iou_threshold: Any,  # float32
     max_detections: Any,  # int64
     max_candidates: int,
+    class_agnostic: Any = None,  # bool
 ) -> tuple[Any, ...]:
     """The subgraph. Ties fall as in PyTorch: ONNX's TopK and NMS prefer the lower index."""
-    anchors, classes = scores.shape[1], scores.shape[2]
-    candidates = (  # k
-        ints(min(max_candidates, anchors))
-        if isinstance(anchors, int)
-        else op.Min(ints(max_candidates), op.Shape(scores, start=1, end=2))
-    )
-
-    best_class = op.ReduceMax(scores, ints(2), keepdims=0)  # [N, A]
-    _, top = op.TopK(best_class, candidates)  # [N, k]
+    classes = scores.shape[2]
+    best, top = _best_anchors(scores, max_candidates)  # [N, k]
+    candidates = op.Shape(top, start=1, end=2)  # k
     top = op.Unsqueeze(top, ints(-1))
     top_boxes = op.GatherND(boxes, top, batch_dims=1)  # [N, k, 4]
     top_scores = op.GatherND(scores, top, batch_dims=1)  # [N, k, C]
-    by_class = op.Transpose(top_scores, perm=[0, 2, 1])  # [N, C, k]
+    rivals = op.Transpose(top_scores, perm=[0, 2, 1])  # [N, C, k]
+    if class_agnostic is not None:
+        # NMS compares within a row: one row of best classes' scores, nothing in the others
+        one_row = op.Pad(op.Unsqueeze(best, ints(1)), ints(0, 0, 0, 0, classes - 1, 0))
+        rivals = op.Where(class_agnostic, one_row, rivals)
 
-    # rows of (image, class, candidate)
-    kept = op.NonMaxSuppression(top_boxes, by_class, max_detections, iou_threshold, score_threshold)
-    blank = op.Mul(by_class, op.Constant(value_float=0.0))
-    kept_scores = op.ScatterND(blank, kept, op.GatherND(by_class, kept))  # [N, C, k]
+    # rows of (image, row of rivals, candidate)
+    kept = op.NonMaxSuppression(top_boxes, rivals, max_detections, iou_threshold, score_threshold)
+    blank = op.ConstantOfShape(op.Shape(rivals))
+    kept_scores = op.ScatterND(blank, kept, op.GatherND(rivals, kept))  # [N, C, k]
     flat = op.Reshape(kept_scores, ints(0, -1))
 
     rows = op.Min(max_detections, op.Mul(candidates, ints(classes)))
     best_scores, index = op.TopK(flat, rows)  # [N, K]
     found = op.Greater(best_scores, op.Constant(value_float=0.0))
     label = op.Div(index, candidates)
-    candidate = op.Mod(index, candidates)
-    candidate = op.Unsqueeze(candidate, ints(-1))
+    candidate = op.Unsqueeze(op.Mod(index, candidates), ints(-1))
+    if class_agnostic is not None:
+        all_scores = op.GatherND(top_scores, candidate, batch_dims=1)  # [N, K, C]
+        label = op.Where(class_agnostic, op.ArgMax(all_scores, axis=2, keepdims=0), label)
     best_boxes = op.GatherND(top_boxes, candidate, batch_dims=1)  # [N, K, 4]
     found_column = op.Unsqueeze(found, ints(-1))
     return (
@@ -122,6 +142,7 @@ def _max_pool(feature: Any, regions: Any, image: Any, stride: int) -> Any:
 
 
 ONNX_TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    torch.ops.boxport.best_anchors.default: best_anchors_in_onnx,
     torch.ops.boxport.select_detections.default: select_detections_in_onnx,
     torch.ops.boxport.pool_regions.default: pool_regions_in_onnx,
 }

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from PIL import Image
+
 from service.images import decode_image
 from service.manifest import InputSpec
 from service.problems import Problem
@@ -15,19 +17,29 @@ class PhotoError(Exception):
     """A photo, or a folder of them, that is of no use; the message says which and why."""
 
 
-def read_photo(path: Path, spec: InputSpec) -> ModelInput:
-    """Read one photo; raises PhotoError."""
+def read_image(path: Path) -> Image.Image:
+    """One photo, upright, in RGB; raises PhotoError."""
     try:
-        return to_input(decode_image(path.read_bytes(), MAX_PIXELS), spec)
+        return decode_image(path.read_bytes(), MAX_PIXELS)
     except OSError as error:
         raise PhotoError(f"{path}: {error.strerror}") from error
     except Problem as problem:
         raise PhotoError(f"{path}: {problem.detail}") from problem
 
 
-def read_photos(folder: Path, spec: InputSpec) -> list[ModelInput]:
-    """Every photo in ``folder``, by name; raises PhotoError if there is none."""
+def read_photo(path: Path, spec: InputSpec) -> ModelInput:
+    """One photo as the model reads it; raises PhotoError."""
+    return to_input(read_image(path), spec)
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """The photos in ``folder``, by name; raises PhotoError if there is none."""
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise PhotoError(f"{folder}: holds no photo ({', '.join(sorted(SUFFIXES))})")
-    return [read_photo(path, spec) for path in paths]
+    return paths
+
+
+def read_photos(folder: Path, spec: InputSpec) -> list[ModelInput]:
+    """Every photo in ``folder``, by name; raises PhotoError if there is none."""
+    return [read_photo(path, spec) for path in find_photos(folder)]

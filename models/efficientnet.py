@@ -6,11 +6,13 @@ stem, the head and the first and last stage as they are while the rest is scaled
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from models.layers import ConvNorm, Padding
+from models.staged import StagedBackbone
 
 STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
@@ -181,8 +183,10 @@ class MBConv(nn.Module):
         return x + out if self.has_residual else out
 
 
-class EfficientNetBackbone(nn.Module):
+class EfficientNetBackbone(StagedBackbone):
     """Stem and body: normalised images [N, 3, H, W] -> features C3, C4, C5 at strides 8, 16, 32."""
+
+    feature_stages = FEATURE_STAGES
 
     def __init__(self, scaling: Scaling, convention: Convention = TENSORFLOW) -> None:
         super().__init__()
@@ -208,32 +212,14 @@ class EfficientNetBackbone(nn.Module):
             self.stages.append(nn.Sequential(*blocks))
         self.feature_channels = tuple(stages[index].channels for index in FEATURE_STAGES)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        return self.resume(self.run_first(images, 0), 0)
+    def run_stem(self, images: Tensor) -> Tensor:
+        return self.stem(images)
 
-    def run_first(self, images: Tensor, count: int) -> list[Tensor]:
-        """Run the stem and the first ``count`` stages.
+    def stem_layers(self) -> Sequence[nn.Module]:
+        return [self.stem]
 
-        Returns the features among their outputs, and last the output from which `resume` goes on:
-        all that training with these stages frozen needs to keep.
-        """
-        x = self.stem(images)
-        features = []
-        for index in range(count):
-            x = self.stages[index](x)
-            if index in FEATURE_STAGES:
-                features.append(x)
-        return features if count - 1 in FEATURE_STAGES else [*features, x]
-
-    def resume(self, kept: list[Tensor], count: int) -> list[Tensor]:
-        """C3, C4, C5 from what `run_first` kept of the first ``count`` stages."""
-        x = kept[-1]
-        features = kept if count - 1 in FEATURE_STAGES else kept[:-1]
-        for index in range(count, len(self.stages)):
-            x = self.stages[index](x)
-            if index in FEATURE_STAGES:
-                features = [*features, x]
-        return features
+    def body(self) -> Sequence[nn.Module]:
+        return list(self.stages)
 
 
 class EfficientNet(nn.Module):

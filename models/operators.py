@@ -1,15 +1,28 @@
 """Steps that depend on the data, as operators that torch.export does not look into.
 
 The number of detections, and the level that a region is cut from, are known only once a photo is
-seen; torch.export cannot follow such loops. As operators of their own they are opaque to it:
-PyTorch runs the definitions in `models.postprocess` and `models.roi`, and `export.operators` gives
-ONNX a subgraph for each. The parity gate compares the two on real photos.
+seen; torch.export cannot follow such loops. Which of equal scores come first is left open by
+PyTorch's own topk. As operators of their own they are opaque to it: PyTorch runs the definitions in
+`models.postprocess` and `models.roi`, and `export.operators` gives ONNX a subgraph for each. The
+parity gate compares the two on real photos.
 """
 
 import torch
 from torch import Tensor
 
 from models import postprocess, roi
+
+
+@torch.library.custom_op("boxport::best_anchors", mutates_args=())
+def best_anchors(scores: Tensor, number: int) -> Tensor:
+    """See `models.postprocess.best_anchors`."""
+    return postprocess.best_anchors(scores, number)
+
+
+@best_anchors.register_fake
+def _(scores: Tensor, number: int) -> Tensor:
+    kept = torch.sym_min(number, scores.shape[1])
+    return scores.new_empty((scores.shape[0], kept), dtype=torch.int64)
 
 
 @torch.library.custom_op("boxport::select_detections", mutates_args=())
@@ -20,10 +33,17 @@ def select_detections(
     iou_threshold: Tensor,
     max_detections: Tensor,
     max_candidates: int,
+    class_agnostic: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See `models.postprocess.select_detections`."""
     return postprocess.select_detections(
-        scores, boxes, score_threshold, iou_threshold, max_detections, max_candidates
+        scores,
+        boxes,
+        score_threshold,
+        iou_threshold,
+        max_detections,
+        max_candidates,
+        class_agnostic,
     )
 
 
@@ -35,6 +55,7 @@ def _(
     iou_threshold: Tensor,
     max_detections: Tensor,
     max_candidates: int,
+    class_agnostic: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     images = scores.shape[0]
     detections = torch.library.get_ctx().new_dynamic_size()

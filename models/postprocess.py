@@ -1,10 +1,13 @@
 """From a detector's raw outputs to detections.
 
 one-stage    logits [N, A, C], deltas [N, A, 4] ── decode_anchors ──► scores and boxes
+             or, so that fewer are decoded, of the `best_anchors` alone
 two-stage    logits, deltas and proposals ──────── decode_regions ──► scores and boxes
 
 scores [N, A, C], boxes [N, A, 4] ── select_detections ──► the best, suppressed and padded
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +16,7 @@ from torch.nn import functional as F
 from models.anchors import AnchorGenerator, AnchorSettings
 from models.box_coder import BoxCoder
 from models.boxes import clip_boxes
-from models.nms import batched_nms
+from models.nms import batched_nms, nms
 
 # Anchors that reach NMS, chosen by their best class. The public implementations cut by (anchor,
 # class) pair instead (1000 a level, or 5000 in all); the two differ only where thousands of
@@ -25,9 +28,19 @@ SMALLEST_REGION = 1e-2  # pixels; a region's box with a shorter side is no detec
 def decode_anchors(
     logits: Tensor, deltas: Tensor, anchors: Tensor, coder: BoxCoder, height: int, width: int
 ) -> tuple[Tensor, Tensor]:
-    """Class logits [N, A, C] and deltas [N, A, 4] of ``anchors`` [A, 4] -> scores in 0..1 and boxes
-    in pixels inside an input of ``height`` x ``width``."""
+    """Class logits [N, A, C] and deltas [N, A, 4] of ``anchors``, [A, 4] or [N, A, 4] -> scores in
+    0..1 and boxes in pixels inside an input of ``height`` x ``width``."""
     return logits.sigmoid(), clip_boxes(coder.decode(deltas, anchors), height, width)
+
+
+def best_anchors(scores: Tensor, number: int) -> Tensor:
+    """Indices int64 [N, k] of the ``number`` anchors whose best class scores best, or of all if
+    there are fewer; best first, of equal ones the lower index.
+
+    scores [N, A, C], as probabilities or as logits.
+    """
+    best_class = scores.amax(dim=2)
+    return best_class.argsort(dim=1, descending=True, stable=True)[:, :number]
 
 
 class DetectionDecoder(nn.Module):
@@ -74,45 +87,67 @@ def select_detections(
     iou_threshold: Tensor,
     max_detections: Tensor,
     max_candidates: int = MAX_CANDIDATES,
+    class_agnostic: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The best ``max_detections`` of each image after per-class NMS.
+    """The best ``max_detections`` of each image after NMS.
 
-    scores [N, A, C] and boxes [N, A, 4]; the thresholds (float32) and ``max_detections`` (int64)
-    are scalar tensors. A score counts if it is above its threshold. Only the ``max_candidates``
-    anchors with the best class of all reach NMS.
+    scores [N, A, C] and boxes [N, A, 4]; the thresholds (float32), ``max_detections`` (int64) and
+    ``class_agnostic`` (bool, None for false) are scalar tensors. A score counts if it is above its
+    threshold. Only the ``max_candidates`` anchors with the best class of all reach NMS.
+
+    Boxes suppress those of their own class only; with ``class_agnostic`` each anchor competes with
+    its best class alone, the lowest of equal ones, and suppresses anchors of any class.
 
     Returns num_detections int64 [N], boxes float32 [N, K, 4], scores float32 [N, K] in descending
     order (padding 0) and labels int64 [N, K] (padding -1), where K is ``max_detections``, or what
-    the candidates can give if that is less. Of equal scores the lower class comes first, then the
-    anchor with the better best class.
+    the candidates can give per class if that is less. Of equal scores the lower class comes first,
+    unless it is ``class_agnostic``, then the anchor with the better best class.
     """
-    candidates = min(max_candidates, scores.shape[1])
-    limit = min(int(max_detections), candidates * scores.shape[2])
+    top = best_anchors(scores, max_candidates)
+    limit = min(int(max_detections), top.shape[1] * scores.shape[2])
+    suppress = _suppress if class_agnostic is not None and class_agnostic else _suppress_by_class
     images = [
-        _select_in_image(s, b, candidates, float(score_threshold), float(iou_threshold), limit)
-        for s, b in zip(scores, boxes, strict=True)
+        _select_in_image(s[t], b[t], float(score_threshold), float(iou_threshold), limit, suppress)
+        for s, b, t in zip(scores, boxes, top, strict=True)
     ]
     numbers, boxes_, scores_, labels = zip(*images, strict=True)
     return torch.tensor(numbers), torch.stack(boxes_), torch.stack(scores_), torch.stack(labels)
 
 
+def _suppress_by_class(
+    scores: Tensor, boxes: Tensor, score_threshold: float, iou_threshold: float
+) -> tuple[Tensor, Tensor]:
+    """Candidates and labels, int64 [D] each, of what per-class NMS keeps, the best first."""
+    labels, candidates = (score_threshold < scores.T).nonzero(as_tuple=True)  # class-major
+    pair_scores = scores[candidates, labels]
+    kept = batched_nms(boxes[candidates], pair_scores, labels, iou_threshold)
+    return candidates[kept], labels[kept]
+
+
+def _suppress(
+    scores: Tensor, boxes: Tensor, score_threshold: float, iou_threshold: float
+) -> tuple[Tensor, Tensor]:
+    """The same of NMS among all classes."""
+    best, labels = scores.max(dim=1)
+    (candidates,) = (best > score_threshold).nonzero(as_tuple=True)
+    kept = candidates[nms(boxes[candidates], best[candidates], iou_threshold)]
+    return kept, labels[kept]
+
+
 def _select_in_image(
-    scores: Tensor,  # [A, C]
-    boxes: Tensor,  # [A, 4]
-    candidates: int,
+    scores: Tensor,  # [k, C], of the candidates
+    boxes: Tensor,  # [k, 4]
     score_threshold: float,
     iou_threshold: float,
     limit: int,
+    suppress: Callable[[Tensor, Tensor, float, float], tuple[Tensor, Tensor]],
 ) -> tuple[int, Tensor, Tensor, Tensor]:
-    best_class = scores.max(dim=1).values
-    top = best_class.argsort(descending=True, stable=True)[:candidates]
-    labels, anchors = (score_threshold < scores[top].T).nonzero(as_tuple=True)  # class-major
-    pair_scores, pair_boxes = scores[top][anchors, labels], boxes[top][anchors]
-    kept = batched_nms(pair_boxes, pair_scores, labels, iou_threshold)[:limit]
-    padding = limit - len(kept)
+    candidates, labels = suppress(scores, boxes, score_threshold, iou_threshold)
+    candidates, labels = candidates[:limit], labels[:limit]
+    padding = limit - len(labels)
     return (
-        len(kept),
-        torch.cat((pair_boxes[kept], boxes.new_zeros(padding, 4))),
-        torch.cat((pair_scores[kept], scores.new_zeros(padding))),
-        torch.cat((labels[kept], labels.new_full((padding,), -1))),
+        len(labels),
+        torch.cat((boxes[candidates], boxes.new_zeros(padding, 4))),
+        torch.cat((scores[candidates, labels], scores.new_zeros(padding))),
+        torch.cat((labels, labels.new_full((padding,), -1))),
     )

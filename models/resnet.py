@@ -4,9 +4,12 @@ Layers carry the names of the public checkpoints: conv1, bn1, layer1 to layer4. 
 bottleneck's stride is in its 3x3 convolution, where the paper has it in the first 1x1.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+
+from models.staged import StagedBackbone
 
 WIDTHS = (64, 128, 256, 512)  # of the 3x3 convolutions in the paper's conv2_x to conv5_x
 BOTTLENECK_EXPANSION = 4
@@ -84,7 +87,7 @@ class Bottleneck(nn.Module):
         return self.relu(out + (x if self.downsample is None else self.downsample(x)))
 
 
-class ResNetBackbone(nn.Module):
+class ResNetBackbone(StagedBackbone):
     """Normalised images [N, 3, H, W] -> the features of ``levels``, C_l at stride 2^l."""
 
     def __init__(
@@ -94,7 +97,7 @@ class ResNetBackbone(nn.Module):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
-        self.levels = levels
+        self.feature_stages = tuple(level - 2 for level in levels)  # C2 is of the first
         self.feature_channels = tuple(settings.channels[level - 2] for level in levels)
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64, norm_eps)
@@ -110,14 +113,14 @@ class ResNetBackbone(nn.Module):
                 in_channels = settings.channels[index]
             self.add_module(f"layer{index + 1}", nn.Sequential(*blocks))
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        features = []
-        for level, layer in enumerate((self.layer1, self.layer2, self.layer3, self.layer4), 2):
-            x = layer(x)
-            if level in self.levels:
-                features.append(x)
-        return features
+    def run_stem(self, images: Tensor) -> Tensor:
+        return self.maxpool(self.relu(self.bn1(self.conv1(images))))
+
+    def stem_layers(self) -> Sequence[nn.Module]:
+        return [self.conv1, self.bn1]
+
+    def body(self) -> Sequence[nn.Module]:
+        return [self.layer1, self.layer2, self.layer3, self.layer4]
 
 
 class ResNet(nn.Module):

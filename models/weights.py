@@ -8,10 +8,9 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -33,6 +32,10 @@ COUNTER = "num_batches_tracked"
 
 class CheckpointError(Exception):
     """A checkpoint that cannot be used; the message says why and what to do."""
+
+
+class MisfitError(CheckpointError):
+    """A checkpoint of other tensors than the network's; the message lists some."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     content = _read(path)
     if isinstance(content, Mapping) and content.get("format") == FORMAT:
-        labels = content["labels"]
-        return Checkpoint(
-            content["state"],
-            content["architecture"],
-            None if labels is None else tuple((int(i), str(name)) for i, name in labels),
-        )
+        return _own_checkpoint(content, path)
     state = _without_prefixes(_unwrap(content))
     if not state:
         raise CheckpointError(
@@ -100,6 +98,19 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f" {', '.join(WRAPPERS)}"
         )
     return Checkpoint(state)
+
+
+def _own_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:
+    """What `save_checkpoint` wrote."""
+    try:
+        labels = content["labels"]
+        return Checkpoint(
+            content["state"],
+            content["architecture"],
+            None if labels is None else tuple((int(i), str(name)) for i, name in labels),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: is no whole {FORMAT} ({error})") from error
 
 
 def load_into(network: nn.Module, state: StateDict, source: str) -> Recognised:
@@ -140,7 +151,7 @@ def _fill(network: nn.Module, renamed: StateDict, source: str, family: str) -> R
     ]
     if problems:
         read_as = f", read as {family}," if family != OURS else ""
-        raise CheckpointError(
+        raise MisfitError(
             f"{source}{read_as} does not fit {type(network).__name__}: {'; '.join(problems)}"
         )
     network.load_state_dict({k: v for k, v in renamed.items() if k in expected}, strict=False)
@@ -171,17 +182,11 @@ def _read(path: Path) -> object:
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: there is no such file") from None
-    except (
-        UnpicklingError,
-        SafetensorError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-    ) as error:
+    except Exception as error:  # PyTorch's readers raise whatever damaged bytes lead them to
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: not a readable PyTorch checkpoint ({reason})") from error
+        raise CheckpointError(
+            f"{path}: not a readable PyTorch checkpoint ({reason}); is it whole?"
+        ) from error
 
 
 def _unwrap(content: object) -> StateDict:

@@ -35,8 +35,9 @@ class Boxport:
     def verify_models() -> None:
         """Refuse to start with a wrong setting or a damaged store: once, in one line."""
         try:
-            for folder in find_packages(read_settings().model_store):
-                verify_package(folder)
+            settings = read_settings()
+            for folder in find_packages(settings.model_store):
+                verify_package(folder, settings.public_keys)
         except (SettingsError, PackageError) as error:
             raise SystemExit(f"boxport: {error}") from error
 

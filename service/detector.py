@@ -21,12 +21,17 @@ SCORE_DECIMALS = 6
 
 @dataclass(frozen=True)
 class DetectionQuery:
-    """What a request asks of a detector. ``kept``: label indices to keep, None for all."""
+    """What a request asks of a detector.
+
+    kept: label indices to keep, None for all.
+    class_agnostic: whether boxes suppress those of other labels too.
+    """
 
     score_threshold: np.float32
     iou_threshold: np.float32
     max_detections: int
     kept: frozenset[int] | None
+    class_agnostic: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,8 @@ class Detections:
 
 
 class Detector:
-    """Runs a detector's graph on jobs of any thresholds; the IoU threshold divides them, and the
-    input's size where it varies."""
+    """Runs a detector's graph on jobs of any thresholds; what decides which box suppresses which
+    divides them, and the input's size where it varies."""
 
     rows_name = "detections"
 
@@ -78,10 +83,11 @@ class Detector:
             np.float32(merged.iou_threshold),
             merged.max_detections,
             self._to_indices(parameters.labels),
+            bool(parameters.class_agnostic),
         )
 
     def group(self, job: Job[DetectionQuery]) -> Hashable:
-        return job.query.iou_threshold, job.image.pixels.shape
+        return job.query.iou_threshold, job.query.class_agnostic, job.image.pixels.shape
 
     def run(self, jobs: Sequence[Job[DetectionQuery]]) -> list[list[Row]]:
         queries = [job.query for job in jobs]
@@ -95,6 +101,7 @@ class Detector:
                 "score_threshold": np.array(min(q.score_threshold for q in queries)),
                 "iou_threshold": np.array(queries[0].iou_threshold),
                 "max_detections": np.array(limit, dtype=np.int64),
+                "class_agnostic": np.array(queries[0].class_agnostic),
             }
         )
         return [

@@ -69,7 +69,10 @@ class Engine:
         self._settings = settings
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "decode")
         self._images_in_service = 0
-        packages = [open_package(folder) for folder in find_packages(settings.model_store)]
+        packages = [
+            open_package(folder, public_keys=settings.public_keys)
+            for folder in find_packages(settings.model_store)
+        ]
         self.models = [self._serve(package) for package in packages]
         for model in self.models:
             warm_up(model.runner, settings.max_batch_size)

@@ -14,7 +14,13 @@ GRAPH_FILE = "model.onnx"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
 VERSION_PATTERN = r"^[1-9][0-9]*$"
 
-DETECTION_INPUTS = ("images", "score_threshold", "iou_threshold", "max_detections")
+DETECTION_INPUTS = (
+    "images",
+    "score_threshold",
+    "iou_threshold",
+    "max_detections",
+    "class_agnostic",
+)
 DETECTION_OUTPUTS = ("num_detections", "boxes", "scores", "labels")
 CLASSIFICATION_INPUTS = ("images",)
 CLASSIFICATION_OUTPUTS = ("probabilities",)
@@ -109,6 +115,23 @@ class ClassificationDefaults(Part):
     top_k: int = Field(gt=0)
 
 
+class Conversion(Part):
+    """The float32 package that a package in lower precision was made from, and how."""
+
+    package: str = Field(description="Its name and version.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of its graph.")
+    calibration: str | None = Field(None, description="How 8 bits' ranges were found.")
+    photos: int | None = Field(None, description="How many photos they were found on.")
+    in_float: tuple[str, ...] = Field((), description="Modules that were left in float32.")
+    fidelity: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Of a detector: AP with the float32 package's detections as the truth. Of a"
+        " classifier: the share of the probabilities that both give to the same classes.",
+    )
+
+
 class Provenance(Part):
     """Where the weights come from, and what turned them into the graph."""
 
@@ -117,24 +140,57 @@ class Provenance(Part):
     weights_sha256: str
     licence: str
     tools: dict[str, str] = Field(description="Versions of what the export ran with.")
+    converted: Conversion | None = Field(None, description="Of a package in lower precision.")
+
+
+class Tolerance(Part):
+    """Up to which difference two answers count as the same."""
+
+    score: float = Field(ge=0, le=1)
+    iou: float = Field(ge=0, le=1, description="That boxes must have at least.")
+    box_px: float | None = Field(None, ge=0, description="Of each side of a box.")
+    twins: float = Field(ge=0, le=1, description="The share of answers that must be the same.")
+
+
+class ParityCase(Part):
+    """One kind of input that the parity gate tried."""
+
+    name: str
+    images: int = Field(ge=0, description="Counted as often as they ran.")
+    detections: int | None = Field(None, description="Pairs that were compared.")
 
 
 class Parity(Part):
-    """The greatest differences seen between PyTorch and ONNX Runtime at export."""
+    """What the graph was compared with at export, on what, and the greatest differences seen."""
 
-    images: int
+    reference: str = "PyTorch"
+    images: int = Field(description="Real photos; other images are in ``cases``.")
     batch_sizes: tuple[int, ...]
+    cases: tuple[ParityCase, ...] = ()
+    tolerance: Tolerance | None = None
+    agreeing: float = Field(1.0, ge=0, le=1, description="The share of answers that are the same.")
     max_score_difference: float
     max_box_difference_px: float | None = None
+    min_iou: float | None = None
     detections_compared: int | None = None
+    tied: int | None = Field(
+        None, description="Detections that differ since two rivals had one score."
+    )
 
 
 class Accuracy(Part):
-    """Figures measured through the exported graph, each in 0..1."""
+    """Figures measured through the exported graph, each in 0..1.
+
+    Of a detector COCO's: ap, ap50, ap75, ap_small, ap_medium, ap_large and ar100; of a classifier
+    top1 and top5. What the data have nothing to measure on is left out.
+    """
 
     data: str
     images: int
     metrics: dict[str, float]
+    classes: dict[str, float] | None = Field(
+        None, description="AP of each class of the data, by its name; of a detector."
+    )
 
 
 class ModelManifest(Part):
@@ -171,7 +227,7 @@ class ModelManifest(Part):
         expected_inputs = DETECTION_INPUTS if detects else CLASSIFICATION_INPUTS
         expected_outputs = DETECTION_OUTPUTS if detects else CLASSIFICATION_OUTPUTS
         if tuple(t.name for t in self.inputs) != expected_inputs:
-            raise ValueError(f"inputs must be {', '.join(expected_inputs)}")
+            raise ValueError(f"inputs must be {', '.join(expected_inputs)}; export the model again")
         if tuple(t.name for t in self.outputs) != expected_outputs:
             raise ValueError(f"outputs must be {', '.join(expected_outputs)}")
         return self

@@ -1,6 +1,7 @@
 """Opening a model package: its manifest, its graph, and proof that the two belong together."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ManifestError, ModelManifest
 from service.opset import read_opset
+from service.signature import SignatureError, check_signature
 
 Array = npt.NDArray[Any]
 
@@ -42,14 +44,17 @@ def find_packages(store: Path) -> list[Path]:
     return folders
 
 
-def verify_package(folder: Path) -> ModelManifest:
+def verify_package(folder: Path, public_keys: Sequence[Path] = ()) -> ModelManifest:
     """The manifest of the package ``<name>/<version>/``, once its files are what it says.
 
-    Raises PackageError if a file is missing or damaged, if the folder's name is not the manifest's,
-    or if the graph's hash or opset differs.
+    With ``public_keys``, PEM files, it must bear the signature of one of them. Raises PackageError
+    if it does not, if a file is missing or damaged, if the folder's name is not the manifest's, or
+    if the graph's hash or opset differs.
     """
     graph = folder / GRAPH_FILE
     try:
+        if public_keys:  # first: what nobody answers for is not even parsed
+            check_signature(folder, (folder / MANIFEST_FILE).read_bytes(), public_keys)
         manifest = ModelManifest.read(folder / MANIFEST_FILE)
         if (folder.parent.name, folder.name) != (manifest.name, manifest.version):
             raise PackageError(
@@ -61,7 +66,7 @@ def verify_package(folder: Path) -> ModelManifest:
         if digest != manifest.sha256:
             raise PackageError(f"{graph}: its sha256 is not the manifest's")
         opset = read_opset(graph)
-    except ManifestError as error:
+    except (ManifestError, SignatureError) as error:
         raise PackageError(str(error)) from error
     except OSError as error:
         raise PackageError(f"{error.filename}: {error.strerror}") from error
@@ -72,13 +77,13 @@ def verify_package(folder: Path) -> ModelManifest:
     return manifest
 
 
-def open_package(folder: Path, threads: int = 1) -> ModelPackage:
+def open_package(folder: Path, threads: int = 1, public_keys: Sequence[Path] = ()) -> ModelPackage:
     """Verify a package and make it ready to run on CPU, each run on ``threads`` threads.
 
     Raises PackageError as `verify_package` does, and if ONNX Runtime refuses the graph or its
     inputs or outputs differ from the manifest.
     """
-    manifest = verify_package(folder)
+    manifest = verify_package(folder, public_keys)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -30,6 +30,9 @@ class DetectParameters(RequestParameters):
         le=1,
         description="Of two boxes of one label that overlap more, the better one stays.",
     )
+    class_agnostic: bool | None = Field(
+        None, description="Whether boxes of different labels compete as well. Default: false."
+    )
     max_detections: int | None = Field(None, ge=1, le=1000, description="Of each image.")
     labels: list[str] | None = Field(
         None, min_length=1, description="Names of the labels to keep. Default: all."

@@ -1,9 +1,11 @@
 """Settings of the service, from environment variables that start with BOXPORT_."""
 
+import os
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.cpus import available_cpus
 
@@ -18,6 +20,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BOXPORT_", frozen=True)
 
     model_store: Path = Field(Path("model_store"), description="Folder of <name>/<version>/.")
+    public_keys: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (),
+        description="PEM files of ed25519 keys, with a colon between them. If any is named, only"
+        " packages that one of them has signed are served (`python -m export sign`).",
+    )
     max_body_bytes: int = Field(64 * 2**20, gt=0, description="Of a whole request.")
     max_images: int = Field(32, gt=0, description="Of one request.")
     max_image_pixels: int = Field(
@@ -39,6 +46,16 @@ class Settings(BaseSettings):
         " second than several threads on one batch.",
     )
     decode_threads: int = Field(default_factory=available_cpus, gt=0)
+
+    @field_validator("public_keys", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """An empty value is refused: whoever set the variable wants signatures checked."""
+        if not isinstance(value, str):
+            return value
+        if not all(value.split(os.pathsep)):
+            raise ValueError("names no file; unset it to serve packages without a signature")
+        return value.split(os.pathsep)
 
 
 def read_settings() -> Settings:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Sampler
 
+from models.training.errors import TrainingError
+
 
 class EpochBatches(Sampler[list[int]]):
     """The batches of an epoch, in an order of its own, without the last few photos that fill none.
@@ -16,10 +18,16 @@ class EpochBatches(Sampler[list[int]]):
     def __init__(
         self, photos: int, batch_size: int, seed: int, rank: int = 0, processes: int = 1
     ) -> None:
-        """Raises ValueError if there are fewer photos than make up one batch."""
-        if photos < batch_size or batch_size % processes:
-            raise ValueError(
-                f"{photos} photos make no batch of {batch_size} on {processes} processes"
+        """Raises TrainingError if there are fewer photos than make up one batch, or if the
+        processes cannot share it."""
+        if photos < batch_size:
+            raise TrainingError(
+                f"{photos} photos make no batch of {batch_size}: --batch-size {photos} or less"
+            )
+        if batch_size % processes:
+            raise TrainingError(
+                f"{processes} processes cannot share a batch of {batch_size}: --batch-size must be"
+                f" a multiple of {processes}"
             )
         self.photos, self.batch_size, self.seed = photos, batch_size, seed
         self.rank, self.processes = rank, processes

@@ -24,8 +24,9 @@ from models.training.annotations import (
     LabelledPhoto,
     Photo,
 )
-from models.training.augment import Loaded, letterbox
+from models.training.augment import Loaded
 from models.training.augment.colour import random_colour, recolour
+from models.training.inputs import to_input, training_side
 from models.variants import InputSpec
 
 Sample = tuple[Tensor, Tensor, Tensor]
@@ -126,27 +127,32 @@ class EpochDataset(Dataset[AnySample]):
 
 
 class DetectionDataset(EpochDataset[Sample]):
-    """Photos as network inputs: uint8 [3, size, size], boxes [G, 4] in its pixels, labels [G].
+    """Photos as network inputs: uint8 [3, H, W], boxes [G, 4] in its pixels, labels [G].
 
-    Without ``augment`` a photo is letterboxed, exactly as the service does it.
+    With ``augment`` a sample is a square view of the photo; without, the whole of it, exactly as
+    the service makes it an input of ``spec``.
     """
 
     def __init__(
-        self, photos: tuple[Photo, ...], size: int, augment: Augmentation | None, seed: int = 0
+        self,
+        photos: tuple[Photo, ...],
+        spec: InputSpec,
+        augment: Augmentation | None,
+        seed: int = 0,
     ) -> None:
         super().__init__(seed)
-        self.photos, self.size, self.augment = photos, size, augment
+        self.photos, self.spec, self.augment = photos, spec, augment
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, index: int) -> Sample:
         if self.augment is None:
-            photo, boxes, labels = self.load(index)
-            image, boxes = letterbox(photo, boxes, self.size)
+            image, boxes, labels = to_input(self.load(index), self.spec)
         else:
+            side = training_side(self.spec)
             image, boxes, labels = self.augment.view(
-                self.load, index, len(self), self.size, self.rng(index)
+                self.load, index, len(self), side, self.rng(index)
             )
         return to_tensor(image), boxes, labels
 
@@ -231,7 +237,7 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 
 def collate(samples: list[Sample]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Images stacked [N, 3, size, size]; boxes and labels stay lists, their lengths differ."""
+    """Images of one size, stacked [N, 3, H, W]; boxes and labels stay lists, of any length each."""
     images, boxes, labels = zip(*samples, strict=True)
     return torch.stack(images), list(boxes), list(labels)
 

@@ -18,6 +18,7 @@ from models.training.augment import Augment
 from models.training.dataset import DetectionDataset, EpochDataset, collate, normalise
 from models.training.devices import Place
 from models.training.features import FeatureCache, collate_features
+from models.training.inputs import Size, input_size, photo_pixels, training_side
 from models.training.recipe import Recipe
 from models.variants import InputSpec
 
@@ -48,13 +49,14 @@ class DetectionTask:
         self.validation, self.truth = validation, validation.to_coco()
         self.categories = training.categories
         self.photos: EpochDataset[Any] = DetectionDataset(
-            training.photos, spec.height, augment, recipe.seed
+            training.photos, spec, augment.for_input(spec), recipe.seed
         )
         self.collate: Callable[..., Batch] = collate
         self.loss = DetectionLoss(
             network.box_coder, class_loss=recipe.class_loss, box_loss=recipe.box_loss
         )
-        self._decoders: dict[int, DetectionDecoder] = {}
+        self.side = training_side(spec)
+        self._decoders: dict[tuple[int, int], DetectionDecoder] = {}
 
     def keep_features(self, cache: FeatureCache) -> None:
         """Train on the frozen stages' output, kept in ``cache``, in place of photos."""
@@ -70,15 +72,15 @@ class DetectionTask:
         boxes, labels = [b.to(device) for b in boxes], [y.to(device) for y in labels]
         if isinstance(inputs, Tensor):
             images, boxes = self._rescale(inputs.to(device), boxes, rng)
-            size = images.shape[-1]
+            side = images.shape[-1]
             logits, deltas = network(images)
         else:
-            size = self.spec.height
+            side = self.side
             kept = [x.to(device).contiguous(memory_format=torch.channels_last) for x in inputs]
             features = self.network.backbone.resume(kept, self.recipe.frozen_stages)
             logits, deltas = self.network.predict(features)
         with torch.autocast(device.type, enabled=False):
-            anchors = self._decoder(size).anchors
+            anchors = self._decoder(side, side).anchors
             return self.loss(logits.float(), deltas.float(), anchors, boxes, labels)
 
     def frozen_features(self, images: Tensor) -> list[Tensor]:
@@ -95,16 +97,18 @@ class DetectionTask:
     def detect(self, network: nn.Module, on_progress: OnProgress) -> list[BoxRow]:
         """What ``network`` finds in the validation photos."""
         rows: list[BoxRow] = []
-        dataset = DetectionDataset(self.validation.photos, self.spec.height, augment=None)
-        done = 0
+        photos = self.validation.photos
+        dataset = DetectionDataset(photos, self.spec, augment=None)
+        sizes = [input_size((photo.width, photo.height), self.spec) for photo in photos]
+        batches = batches_of_one_size(sizes, 16)
+        loader = DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
         with torch.no_grad():
-            for images, _, _ in DataLoader(dataset, batch_size=16, collate_fn=collate):
+            for indices, (images, _, _) in zip(batches, loader, strict=True):
                 outputs = network(self._normalise(images.to(self.place.device)))
-                scores, boxes = self._decoder(self.spec.height)(*outputs)
+                scores, boxes = self._decoder(*images.shape[-2:])(*outputs)
                 thresholds = torch.tensor(SCORE_THRESHOLD), torch.tensor(0.5), torch.tensor(100)
                 found = select_detections(scores.cpu(), boxes.cpu(), *thresholds)
-                rows += self._rows(done, *found)
-                done += len(images)
+                rows += self._rows(indices, *found)
                 on_progress(len(images))
         return rows
 
@@ -120,28 +124,29 @@ class DetectionTask:
         normalised = self._normalise(images)
         if least == most == 1:
             return normalised, boxes
-        size = round(self.spec.height * rng.uniform(least, most) / SIZE_STEP) * SIZE_STEP
+        size = round(self.side * rng.uniform(least, most) / SIZE_STEP) * SIZE_STEP
         scaled = F.interpolate(normalised, size=(size, size), mode="bilinear", antialias=True)
-        return scaled, [b * size / self.spec.height for b in boxes]
+        return scaled, [b * size / self.side for b in boxes]
 
     def _normalise(self, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
         return normalise(images, self.spec.mean, self.spec.std)
 
-    def _decoder(self, size: int) -> DetectionDecoder:
+    def _decoder(self, height: int, width: int) -> DetectionDecoder:
+        size = height, width
         if size not in self._decoders:
-            decoder = DetectionDecoder(self.network.anchors, self.network.box_coder, size, size)
+            decoder = DetectionDecoder(self.network.anchors, self.network.box_coder, *size)
             self._decoders[size] = decoder.to(self.place.device)
         return self._decoders[size]
 
     def _rows(
-        self, first: int, numbers: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor
+        self, indices: list[int], numbers: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor
     ) -> list[BoxRow]:
-        """Detections of a batch whose first photo has the index ``first``, in COCO's terms."""
+        """Detections of a batch of the photos ``indices``, in COCO's terms."""
         rows = []
         for offset, number in enumerate(numbers.tolist()):
-            photo = self.validation.photos[first + offset]
-            scale = max(photo.width, photo.height) / self.spec.height
+            photo = self.validation.photos[indices[offset]]
+            scale = photo_pixels((photo.width, photo.height), self.spec)
             for box, score, label in zip(
                 (boxes[offset, :number] * scale).tolist(),
                 scores[offset, :number].tolist(),
@@ -152,3 +157,15 @@ class DetectionTask:
                 bbox = (left, top, right - left, bottom - top)
                 rows.append(BoxRow(photo.image_id, self.categories[label][0], bbox, score))
         return rows
+
+
+def batches_of_one_size(sizes: list[Size], most: int) -> list[list[int]]:
+    """Indices of ``sizes`` in batches of at most ``most``, each of one size."""
+    groups: dict[Size, list[int]] = {}
+    for index, size in enumerate(sizes):
+        groups.setdefault(size, []).append(index)
+    return [
+        group[start : start + most]
+        for group in groups.values()
+        for start in range(0, len(group), most)
+    ]

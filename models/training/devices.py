@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import distributed, nn
 
+from models.training.errors import TrainingError
 from models.training.recipe import Precision
 
 
@@ -36,11 +37,16 @@ class Place:
 
 
 def find_place(device: str | None = None) -> Place:
-    """This process's place: a GPU each if there are any, or what ``device`` names."""
+    """This process's place: a GPU each if there are any, or what ``device`` names.
+
+    Raises TrainingError if there is no such device.
+    """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise TrainingError(f"--device {device}: PyTorch finds no GPU here")
     if device == "cuda":
         local = int(os.environ.get("LOCAL_RANK", "0"))
         torch.cuda.set_device(local)

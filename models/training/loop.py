@@ -17,17 +17,15 @@ from models.training.depthwise import FastDepthwise
 from models.training.detection_task import DetectionTask
 from models.training.devices import Place, choose_precision
 from models.training.ema import WeightAverage
-from models.training.optimizers import build_optimizer, freeze
+from models.training.errors import TrainingError
+from models.training.freezing import freeze, train_mode
+from models.training.optimizers import build_optimizer
 from models.training.recipe import Recipe
 from models.training.run_log import RunLog
 from models.training.state import Position, TrainingState, load_state, save_state
 from models.weights import Checkpoint, save_checkpoint
 
 SAVE_SECONDS = 300  # between two states saved within an epoch
-
-
-class TrainingError(Exception):
-    """A run that cannot go on; the message says why and what to do."""
 
 
 class Trainer:
@@ -48,7 +46,8 @@ class Trainer:
         output: Path,
         workers: int = 0,
     ) -> None:
-        """Raises CheckpointError if ``output`` holds the state of another run."""
+        """Raises CheckpointError if ``output`` holds the state of another run, TrainingError if the
+        backbone has fewer stages than the recipe freezes."""
         self.network, self.architecture, self.task = network, architecture, task
         self.recipe, self.place, self.output = recipe, place, output
         torch.use_deterministic_algorithms(recipe.deterministic)
@@ -80,7 +79,7 @@ class Trainer:
         """Run what is left of the recipe's epochs. Raises TrainingError."""
         done = self.position.epoch * len(self.batches) + self.position.batch
         whole = progress.add_task(
-            "all epochs", total=self.recipe.epochs * len(self.batches), completed=done
+            "whole run", total=self.recipe.epochs * len(self.batches), completed=done
         )
         # one log, whatever the number of processes
         log = RunLog(self.output, self.position.epoch) if self.place.leads else None
@@ -93,7 +92,7 @@ class Trainer:
                     row |= self._measure(progress)
                 if log is not None:
                     log.add(row)
-                    progress.console.print(describe(row), highlight=False)
+                    progress.console.print(describe(row), highlight=False, soft_wrap=True)
                 self.position, self.sums = Position(number), self._no_losses()
                 self._save()
                 self.place.wait()
@@ -103,7 +102,7 @@ class Trainer:
         epoch, first = self.position.epoch, self.position.batch
         self.batches.start(epoch, first)
         self.task.photos.set_epoch(epoch)
-        self._train_mode()
+        train_mode(self.network, self.recipe.frozen_stages)
         label = f"epoch {epoch + 1}/{self.recipe.epochs}"
         bar = progress.add_task(label, total=len(self.batches), completed=first)
         started = saved = time.monotonic()
@@ -171,13 +170,6 @@ class Trainer:
         rate = self.optimizer.param_groups[0]["lr"]
         epoch = float(self.position.epoch + 1)
         return {"epoch": epoch, **means, "learning_rate": rate, "images_per_second": speed}
-
-    def _train_mode(self) -> None:
-        """Frozen stages keep their batch norms' statistics."""
-        self.network.train()
-        if self.recipe.frozen_stages:
-            self.network.get_submodule("backbone.stem").eval()
-            self.network.get_submodule("backbone.stages")[: self.recipe.frozen_stages].eval()
 
     def _no_losses(self) -> dict[str, float]:
         return dict.fromkeys(self.task.losses_named, 0.0)

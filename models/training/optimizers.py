@@ -11,20 +11,6 @@ from models.training.recipe import Recipe
 BACKBONE = "backbone."
 
 
-def freeze(network: nn.Module, stages: int) -> None:
-    """Leave the stem and the first ``stages`` of the backbone as they are."""
-    for name, parameter in network.named_parameters():
-        if name.startswith(frozen_prefixes(stages)):
-            parameter.requires_grad_(False)
-
-
-def frozen_prefixes(stages: int) -> tuple[str, ...]:
-    """Of the names of parameters that are frozen with the first ``stages``."""
-    if stages == 0:
-        return ()
-    return (f"{BACKBONE}stem.", *(f"{BACKBONE}stages.{i}." for i in range(stages)))
-
-
 def build_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
     """The recipe's optimizer over what is not frozen."""
     groups = list(parameter_groups(network, recipe))

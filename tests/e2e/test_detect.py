@@ -71,6 +71,7 @@ def test_answer_is_that_of_bare_onnx_runtime(http: httpx.Client, cat: bytes, sto
             "score_threshold": np.array(0.05, dtype=np.float32),
             "iou_threshold": np.array(0.5, dtype=np.float32),
             "max_detections": np.array(100),
+            "class_agnostic": np.array(False),
         },
     )
     served = detections(post_raw(http, cat, **LOW))

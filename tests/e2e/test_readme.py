@@ -117,7 +117,11 @@ def test_every_command_is_one_that_is_known(block: str) -> None:
         download, exported = block.strip().splitlines()
         entry = ZOO[download.split()[-1]]
         assert f"--weights checkpoints/{entry.file} " in exported
-        assert exported.split("-m export ")[1].startswith(entry.variant)
+        assert exported.split("-m export create ")[1].startswith(entry.variant)
+    elif block.startswith("make tools"):  # run by test_train_on_my_photos.py
+        assert "--group train" in subprocess.check_output(
+            ["make", "-n", "-B", "tools"], cwd=ROOT, text=True
+        )
     elif "pip install" in block:
         target = block.split()[-1]
         assert (ROOT / target / "pyproject.toml").is_file()

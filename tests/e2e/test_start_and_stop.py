@@ -8,6 +8,8 @@ import httpx
 import pytest
 from server import free_port, launch, running_server
 
+from export.signing import make_keys, sign
+
 CLASSIFIER = "efficientnet_lite0_imagenet"
 
 
@@ -42,6 +44,37 @@ def test_tampered_package_refuses_the_start_in_one_line(tmp_path: Path, store: P
     code, line = ending(tmp_path, model_store=tmp_path / "store")
     assert code != 0
     assert "its sha256 is not the manifest's" in line
+
+
+def test_package_that_nobody_known_signed_refuses_the_start_in_one_line(
+    tmp_path: Path, store: Path, photos: Path
+) -> None:
+    package = shutil.copytree(store / CLASSIFIER, tmp_path / "store" / CLASSIFIER) / "1"
+    private, public = tmp_path / "private.pem", tmp_path / "public.pem"
+    make_keys(private, public)
+    settings = {"model_store": tmp_path / "store", "public_keys": public}
+    code, line = ending(tmp_path, **settings)
+    assert code != 0
+    assert line.startswith(f"boxport: {package}: is not signed")
+    sign(package, private)
+    with running_server(tmp_path, **settings) as server:
+        body = (photos / "cat.jpg").read_bytes()
+        headers = {"content-type": "image/jpeg"}
+        assert httpx.post(f"{server.url}/v1/classify", content=body, headers=headers).is_success
+    manifest = package / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"tiger cat"', '"tiger"'))
+    code, line = ending(tmp_path, **settings)
+    assert code != 0
+    assert "the manifest was changed after it was signed" in line
+
+
+def test_missing_public_key_refuses_the_start_in_one_line(tmp_path: Path) -> None:
+    code, line = ending(tmp_path, public_keys=tmp_path / "missing.pem")
+    assert code != 0
+    assert line.startswith(f"boxport: {tmp_path / 'missing.pem'}: ")
+    code, line = ending(tmp_path, public_keys="")
+    assert code != 0
+    assert "BOXPORT_PUBLIC_KEYS=: " in line
 
 
 def test_ready_means_that_every_model_has_run(tmp_path: Path) -> None:

@@ -3,7 +3,13 @@
 import copy
 import json
 import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +23,15 @@ from typer.testing import CliRunner
 from export import exporter
 from export.__main__ import app
 from export.accuracy import QUERY, detector_accuracy
+from export.evaluation.photo_set import PhotoSetError
 from export.exporter import EvaluationSet, ExportError, ExportJob, export
 from export.graph import build_graph
+from export.label_files import read_labels
 from export.onnx_file import to_onnx
+from export.package_writer import OutputError
 from export.parity import ParityError, check_classifier, check_detector
 from export.photos import read_photo, read_photos
+from export.verify import verify
 from models.variants import VARIANTS, Variant
 from models.weights import Checkpoint, CheckpointError, load_checkpoint, load_into, save_checkpoint
 from service.detector import Detector
@@ -29,6 +39,7 @@ from service.manifest import InputSpec, ModelManifest
 from service.package import ModelPackage, open_package
 from service.runner import Job
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 LABELS = ((1, "person"), (2, "cat"), (3, "cup"), (4, "rocket"))  # of the `checkpoint` fixture
 
 
@@ -37,7 +48,8 @@ def exported(
     checkpoint: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, ModelManifest]:
     output = tmp_path_factory.mktemp("store") / "things" / "1"
-    return output, export(ExportJob(checkpoint.stem, checkpoint, output, photos, "MIT"))
+    job = ExportJob(checkpoint.stem, checkpoint, output, photos, "MIT", timing_seconds=0)
+    return output, export(job)
 
 
 def test_package_opens_and_states_what_it_is(exported: tuple[Path, ModelManifest]) -> None:
@@ -47,6 +59,15 @@ def test_package_opens_and_states_what_it_is(exported: tuple[Path, ModelManifest
     assert [(label.id, label.name) for label in manifest.labels] == list(LABELS)
     assert manifest.provenance.licence == "MIT"
     assert [path.name for path in output.parent.parent.iterdir()] == ["things"]
+    assert sorted(p.name for p in output.iterdir()) == [
+        "manifest.json",
+        "model.onnx",
+        "report.html",
+    ]
+
+
+def test_package_passes_verification(exported: tuple[Path, ModelManifest], photos: Path) -> None:
+    assert [check.detail for check in verify(exported[0], photos) if check.passed is False] == []
 
 
 def test_parity_was_measured_on_many_detections(exported: tuple[Path, ModelManifest]) -> None:
@@ -90,6 +111,7 @@ def test_photo_runs_alone_as_in_any_batch(
         "score_threshold": np.array(0.1, dtype=np.float32),
         "iou_threshold": np.array(0.5, dtype=np.float32),
         "max_detections": np.array(20),
+        "class_agnostic": np.array(False),
     }
     together = package.run({"images": images, **feeds})
     for i in range(len(images)):
@@ -111,7 +133,7 @@ def test_existing_package_is_left_alone(
     exported: tuple[Path, ModelManifest], checkpoint: Path, photos: Path
 ) -> None:
     before = (exported[0] / "manifest.json").read_bytes()
-    with pytest.raises(ExportError, match="a changed model needs a new version"):
+    with pytest.raises(OutputError, match="a changed model needs a new version"):
         export(ExportJob(checkpoint.stem, checkpoint, exported[0], photos, "MIT"))
     assert (exported[0] / "manifest.json").read_bytes() == before
 
@@ -196,6 +218,73 @@ def test_failed_gate_writes_nothing(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.fixture
+def small_job(imagenet_weights: Path, photos: Path, tmp_path: Path) -> ExportJob:
+    """A classifier of 2 MB and a photo: an export of few seconds."""
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    shutil.copy(photos / "cat.jpg", gate)
+    return ExportJob(
+        "efficientnet_lite0",
+        imagenet_weights,
+        tmp_path / "store" / "small" / "1",
+        gate,
+        "Apache-2.0",
+        labels=read_labels("imagenet1k"),
+        input_size=64,
+        timing_seconds=0,
+    )
+
+
+def test_full_disk_leaves_nothing(small_job: ExportJob) -> None:
+    """A limit on the size of files stands in for the disk's."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"there is no room for it .*free some"):
+            export(small_job)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not small_job.output.parent.parent.exists()
+
+
+def test_interrupted_command_leaves_nothing(small_job: ExportJob) -> None:
+    store = small_job.output.parent.parent
+    options = ["--labels", "imagenet1k", "--input-size", "64", "--photos", small_job.photos]
+    files = ["--weights", small_job.weights, "--output", small_job.output]
+    command = [sys.executable, "-m", "export", "create", small_job.architecture, *options, *files]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "tracing the graph" in line:
+            break
+    assert store.exists()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    *_, last = errors.strip().splitlines()
+    assert last.startswith("error: interrupted; nothing unfinished is left")
+    assert not store.exists()
+
+
+def test_wrong_evaluation_set_is_found_before_the_long_work(
+    small_job: ExportJob, checkpoint: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(exporter, "to_onnx")
+    classifier = replace(small_job, evaluation=EvaluationSet(photos, photos / "truth.json"))
+    with pytest.raises(ExportError, match="is for classification: accuracy takes"):
+        export(classifier)
+    no_folder = replace(small_job, evaluation=EvaluationSet(photos / "missing"))
+    with pytest.raises(PhotoSetError, match="missing: there is no such folder"):
+        export(no_folder)
+    detector = replace(small_job, architecture=checkpoint.stem, weights=checkpoint, labels=None)
+    detector = replace(detector, input_size=None)
+    with pytest.raises(ExportError, match="is for detection: accuracy takes"):
+        export(replace(detector, evaluation=EvaluationSet(photos)))
+    with pytest.raises(PhotoSetError, match=r"missing\.json"):
+        export(replace(detector, evaluation=EvaluationSet(photos, photos / "missing.json")))
+    assert not small_job.output.parent.parent.exists()
+
+
 def test_accuracy_is_measured_through_the_package(
     exported: tuple[Path, ModelManifest], photos: Path, tmp_path: Path
 ) -> None:
@@ -219,8 +308,15 @@ def test_accuracy_is_written_into_the_manifest(
         return  # one export is enough to see it written
     truth = own_detections_as_truth(open_package(exported[0]), photos, tmp_path / "truth.json")
     output = tmp_path / "store" / "measured" / "1"
-    evaluation = EvaluationSet(truth, photos)
-    job = ExportJob(checkpoint.stem, checkpoint, output, photos, "MIT", evaluation=evaluation)
+    job = ExportJob(
+        checkpoint.stem,
+        checkpoint,
+        output,
+        photos,
+        "MIT",
+        evaluation=EvaluationSet(photos, truth),
+        timing_seconds=0,
+    )
     accuracy = export(job).accuracy
     assert ModelManifest.read(output / "manifest.json").accuracy == accuracy
     assert accuracy.metrics["ap50"] > 0.95
@@ -264,6 +360,10 @@ def own_detections_as_truth(package: ModelPackage, photos: Path, path: Path) -> 
         (["efficientnet_lite0", "--labels", "missing.txt"], "missing.txt"),
         (["efficientnet_lite0", "--output", "pets/v1"], "the last two parts name the package"),
         (["efficientnet_lite0"], "does not name its 1000 classes; pass --labels"),
+        (["efficientnet_lite0", "--output", "/dev/null/x/1"], "/dev/null/x/1: cannot be written"),
+        (["resnet18"], "does not fit ResNet: "),
+        (["resnet18", "--labels", "imagenet1k"], "is it of another architecture? `python -m mod"),
+        (["efficientnet_lite0", "--weights", "TRUNCATED"], "cut.pth: not a readable PyTorch check"),
         (["efficientdet_lite"], "there is no efficientdet_lite; choose of efficientdet_lite"),
         (["efficientdet_lite0+bilinear"], "there is no efficientdet_lite0+bilinear; choose of"),
         (["efficientdet_lite0", "--multi-label"], "is a detector; multi-label is for classifiers"),
@@ -275,6 +375,10 @@ def own_detections_as_truth(package: ModelPackage, photos: Path, path: Path) -> 
         "labels file",
         "output",
         "no labels",
+        "an output below a file",
+        "another architecture",
+        "another architecture, with labels",
+        "a truncated checkpoint",
         "architecture's number",
         "a detector's bilinear head",
         "a detector of several labels",
@@ -288,8 +392,11 @@ def test_command_line_says_in_one_line_what_is_wrong(
         weights = tmp_path / "some.pth"
         state = VARIANTS["efficientdet_lite0"].build(4).state_dict()
         save_checkpoint(Checkpoint(state, "efficientdet_lite0", LABELS), weights)
+    cut = tmp_path / "cut.pth"
+    cut.write_bytes(weights.read_bytes()[:1_000_000])
     base = ["--weights", str(weights), "--output", str(tmp_path / "store" / "x" / "1")]
-    result = CliRunner().invoke(app, ["create", arguments[0], *base, *arguments[1:]])
+    more = [str(cut) if argument == "TRUNCATED" else argument for argument in arguments[1:]]
+    result = CliRunner().invoke(app, ["create", arguments[0], *base, *more])
     assert result.exit_code == 1
     assert words in result.output.strip().splitlines()[-1]
     assert not (tmp_path / "store").exists()

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from export.onnx_file import OPSET
 from export.operators import ONNX_TRANSLATIONS
-from models.operators import pool_regions, select_detections
+from models.boxes import box_iou
+from models.operators import best_anchors, pool_regions, select_detections
 from models.postprocess import MAX_CANDIDATES
 from models.roi import assign_levels
 
@@ -22,8 +23,8 @@ class Selection(nn.Module):
         super().__init__()
         self.max_candidates = max_candidates
 
-    def forward(self, scores: Tensor, boxes: Tensor, s: Tensor, i: Tensor, m: Tensor):
-        return select_detections(scores, boxes, s, i, m, self.max_candidates)
+    def forward(self, scores: Tensor, boxes: Tensor, s: Tensor, i: Tensor, m: Tensor, c: Tensor):
+        return select_detections(scores, boxes, s, i, m, self.max_candidates, c)
 
 
 def selection_in_onnx(max_candidates: int) -> ort.InferenceSession:
@@ -33,6 +34,7 @@ def selection_in_onnx(max_candidates: int) -> ort.InferenceSession:
         torch.tensor(0.1),
         torch.tensor(0.5),
         torch.tensor(10),
+        torch.tensor(False),
     )
     batch = torch.export.Dim("N")
     program = torch.onnx.export(
@@ -41,8 +43,8 @@ def selection_in_onnx(max_candidates: int) -> ort.InferenceSession:
         dynamo=True,
         verbose=False,
         opset_version=OPSET,
-        dynamic_shapes=({0: batch}, {0: batch}, None, None, None),
-        input_names=["scores", "boxes", "s", "i", "m"],
+        dynamic_shapes=({0: batch}, {0: batch}, None, None, None, None),
+        input_names=["scores", "boxes", "s", "i", "m", "c"],
         custom_translation_table=ONNX_TRANSLATIONS,
     )
     return ort.InferenceSession(program.model_proto.SerializeToString())
@@ -65,11 +67,16 @@ def random_case(seed: int, images: int, levels: int | None = None) -> tuple[Tens
 
 
 def compare(
-    session: ort.InferenceSession, *inputs: Tensor, max_candidates: int = MAX_CANDIDATES
+    session: ort.InferenceSession,
+    *inputs: Tensor,
+    max_candidates: int = MAX_CANDIDATES,
+    class_agnostic: bool = False,
 ) -> list[np.ndarray]:
-    expected = select_detections(*inputs, max_candidates)
+    agnostic = torch.tensor(class_agnostic)
+    expected = select_detections(*inputs, max_candidates, agnostic)
     names = [value.name for value in session.get_inputs()]
-    actual = session.run(None, {n: t.numpy() for n, t in zip(names, inputs, strict=True)})
+    feeds = zip(names, (*inputs, agnostic), strict=True)
+    actual = session.run(None, {name: tensor.numpy() for name, tensor in feeds})
     for e, a in zip(expected, actual, strict=True):
         np.testing.assert_array_equal(a, e.numpy())
         assert a.dtype == e.numpy().dtype
@@ -152,6 +159,74 @@ def test_another_number_of_candidates(max_candidates: int) -> None:
         assert (number <= 50 * CLASSES).all()
     else:
         assert (number > 50 * CLASSES).all()
+
+
+@pytest.mark.parametrize("levels", [None, 20, 2], ids=["", "equal scores", "most equal"])
+@pytest.mark.parametrize("images", [1, 2, 7])
+def test_class_agnostic(session: ort.InferenceSession, images: int, levels: int | None) -> None:
+    scores, boxes = random_case(images, images, levels)
+    thresholds = torch.tensor(0.3), torch.tensor(0.4), torch.tensor(2000)
+    number, boxes_, _, labels = compare(session, scores, boxes, *thresholds, class_agnostic=True)
+    assert (number > 20).all()
+    for image in range(images):
+        found = torch.from_numpy(boxes_[image, : number[image]])
+        assert box_iou(found, found).fill_diagonal_(0).max() <= 0.4
+        assert set(labels[image, : number[image]].tolist()) == set(range(CLASSES))
+    by_class, *_ = compare(session, scores, boxes, *thresholds)
+    assert (number < by_class).all()
+
+
+@pytest.mark.parametrize("score", [1.0, 0.999])
+def test_class_agnostic_with_images_that_have_nothing(
+    session: ort.InferenceSession, score: float
+) -> None:
+    scores, boxes = random_case(0, 3)
+    scores[1] = 0
+    thresholds = torch.tensor(score), torch.tensor(0.5), torch.tensor(10)
+    number, *_ = compare(session, scores, boxes, *thresholds, class_agnostic=True)
+    assert number[1] == 0
+    assert (number[[0, 2]] > 0).all() == (score < 1)
+
+
+def test_class_agnostic_keeps_each_candidate_once(session: ort.InferenceSession) -> None:
+    """With nothing suppressed, there is a row for each candidate, and room for its classes."""
+    scores, boxes = random_case(1, 1)
+    thresholds = torch.tensor(0.0), torch.tensor(1.0), torch.tensor(2**31 - 1)
+    number, boxes_, *_ = compare(session, scores, boxes, *thresholds, class_agnostic=True)
+    assert number.tolist() == [MAX_CANDIDATES]
+    assert boxes_.shape == (1, MAX_CANDIDATES * CLASSES, 4)
+
+
+class Cut(nn.Module):
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def forward(self, scores: Tensor) -> Tensor:
+        return best_anchors(scores, self.number)
+
+
+@pytest.mark.parametrize("number", [50, 2 * ANCHORS])
+@pytest.mark.parametrize("vary", [False, True], ids=["fixed", "varying"])
+def test_best_anchors_of_logits_of_which_many_are_equal(number: int, vary: bool) -> None:
+    axes = {0: torch.export.Dim("N")} | ({1: torch.export.Dim("A")} if vary else {})
+    program = torch.onnx.export(
+        Cut(number).eval(),
+        (torch.rand(2, ANCHORS, CLASSES),),
+        dynamo=True,
+        verbose=False,
+        opset_version=OPSET,
+        dynamic_shapes=(axes,),
+        input_names=["scores"],
+        custom_translation_table=ONNX_TRANSLATIONS,
+    )
+    session = ort.InferenceSession(program.model_proto.SerializeToString())
+    for images, anchors in ((1, ANCHORS), (3, 40 if vary else ANCHORS)):
+        generator = torch.Generator().manual_seed(images)
+        scores = torch.randint(-9, 9, (images, anchors, CLASSES), generator=generator).float()
+        (top,) = session.run(None, {"scores": scores.numpy()})
+        assert top.shape == (images, min(number, anchors))
+        np.testing.assert_array_equal(top, best_anchors(scores, number).numpy())
 
 
 STRIDES = [4, 8, 16, 32]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from export.parity import BOX_TOLERANCE, SCORE_TOLERANCE
+from export.parity import TOLERANCES
 from models.variants import VARIANTS
 from tests.fidelity.exports import EXPORTED, export
 from tests.fidelity.report import keep_export
@@ -13,7 +13,7 @@ from tests.fidelity.report import keep_export
 def test_family_passes_the_parity_gate(variant: str) -> None:
     row = export(variant, EXPORTED[variant])
     keep_export(row)
-    assert row.scores <= SCORE_TOLERANCE
+    assert row.scores <= TOLERANCES["fp32"].score
     if VARIANTS[variant].task == "detection":
         assert row.detections > 50
-        assert row.boxes <= BOX_TOLERANCE
+        assert row.boxes <= TOLERANCES["fp32"].box_px

@@ -7,12 +7,22 @@ import torch
 
 from models.anchors import efficientdet_anchors
 from models.box_coder import BoxCoder
-from models.postprocess import DetectionDecoder, decode_regions, select_detections
+from models.postprocess import (
+    DetectionDecoder,
+    best_anchors,
+    decode_regions,
+    select_detections,
+)
 
 
-def select(scores: torch.Tensor, boxes: torch.Tensor, score=0.1, iou=0.5, number=10):
+def select(scores: torch.Tensor, boxes: torch.Tensor, score=0.1, iou=0.5, number=10, agnostic=None):
     return select_detections(
-        scores, boxes, torch.tensor(score), torch.tensor(iou), torch.tensor(number)
+        scores,
+        boxes,
+        torch.tensor(score),
+        torch.tensor(iou),
+        torch.tensor(number),
+        class_agnostic=None if agnostic is None else torch.tensor(agnostic),
     )
 
 
@@ -78,6 +88,35 @@ def test_fewer_rows_are_the_first_of_more() -> None:
     many, few = select(scores, boxes, number=50), select(scores, boxes, number=7)
     for more, less in zip(many[1:], few[1:], strict=True):
         torch.testing.assert_close(more[:, :7], less)
+
+
+def test_class_agnostic_gives_one_box_an_object_with_its_best_label() -> None:
+    boxes = torch.tensor([[[0.0, 0, 10, 10], [0, 0, 10, 9], [30, 30, 40, 40], [50, 50, 60, 60]]])
+    scores = torch.tensor([[[0.5, 0.8], [0.7, 0.1], [0.6, 0.6], [0.0, 0.05]]])
+    number, boxes_, scores_, labels = select(scores, boxes, agnostic=True)
+    assert number.tolist() == [2]
+    torch.testing.assert_close(scores_[0, :3], torch.tensor([0.8, 0.6, 0.0]))
+    assert labels[0, :3].tolist() == [1, 0, -1]
+    assert boxes_[0, :2].tolist() == [[0, 0, 10, 10], [30, 30, 40, 40]]
+    assert select(scores, boxes)[3][0].tolist() == [1, 0, 0, 1, -1, -1, -1, -1]
+    for same in (False, None):
+        assert select(scores, boxes, agnostic=same)[3].tolist() == select(scores, boxes)[3].tolist()
+
+
+def test_class_agnostic_at_a_higher_threshold_is_the_lower_one_cut() -> None:
+    scores, boxes = random_case()
+    low = select(scores, boxes, score=0.05, number=1200, agnostic=True)
+    high = select(scores, boxes, score=0.8, number=1200, agnostic=True)
+    for i in range(2):
+        kept = low[2][i] > 0.8
+        assert 0 < kept.sum() < low[0][i]
+        assert low[3][i][kept].tolist() == high[3][i][: high[0][i]].tolist()
+
+
+def test_best_anchors_are_those_with_the_best_class() -> None:
+    scores = torch.tensor([[[0.1, 0.2], [0.9, 0.0], [0.2, 0.1], [0.3, 0.3]], [[-1.0, -2]] * 4])
+    assert best_anchors(scores, 3).tolist() == [[1, 3, 0], [0, 1, 2]]
+    assert best_anchors(scores, 9).tolist() == [[1, 3, 0, 2], [0, 1, 2, 3]]
 
 
 CODER = BoxCoder(weights=(10.0, 5.0))

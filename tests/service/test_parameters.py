@@ -12,6 +12,15 @@ def test_text_and_numbers_mean_the_same() -> None:
     assert read_parameters(DetectParameters, text) == read_parameters(DetectParameters, numbers)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("1", True), ("False", False), ("0", False)]
+)
+def test_yes_and_no_as_text(text: str, value: bool) -> None:
+    parameters = read_parameters(DetectParameters, {"class_agnostic": text})
+    assert parameters.class_agnostic is value
+    assert read_parameters(DetectParameters, {"class_agnostic": value}) == parameters
+
+
 def test_nothing_is_filled_in() -> None:
     parameters = read_parameters(DetectParameters, {})
     assert not parameters.model_dump(exclude_none=True)
@@ -28,6 +37,9 @@ def test_nothing_is_filled_in() -> None:
         ("max_detections", 0),
         ("max_detections", 1001),
         ("max_detections", 2.5),
+        ("class_agnostic", "maybe"),
+        ("class_agnostic", 2),
+        ("class_agnostic", ""),
         ("labels", []),
         ("labels", "cat"),
         ("model", 3),

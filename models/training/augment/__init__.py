@@ -6,7 +6,7 @@ torch's own generators: the same photo, options and ``rng`` always make the same
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 from torch import Tensor
@@ -16,12 +16,14 @@ from models.training.augment.geometry import (
     FILL,
     LEAST_VISIBLE,
     SMALLEST_SIDE,
+    Colour,
     Loaded,
     Placement,
     letterbox,
     visible,
 )
 from models.training.augment.mixing import assemble, blend, random_share, random_tiles
+from models.variants import InputSpec
 
 __all__ = [
     "FILL",
@@ -39,9 +41,9 @@ __all__ = [
 class Augment:
     """How training photos vary. As it stands: flip, scale jitter with crop, and colour jitter.
 
-    scale: range of the photo's size, as a multiple of the size that just fits. The .1 to 2 of
-        EfficientDet (arXiv 1911.09070, section 5.1) is for hundreds of epochs; a short training on
-        few photos does better with less.
+    scale: range of the photo's size, as a multiple of the size that the service gives it. The .1 to
+        2 of EfficientDet (arXiv 1911.09070, section 5.1) is for hundreds of epochs; a short
+        training on few photos does better with less.
     aspect: the photo is stretched by up to this share in one direction, at the expense of the
         other; .25 makes width : height 1/1.25 to 1.25 times what it was.
     rotation: the photo is turned by up to this many degrees, either way. A box becomes the hull of
@@ -57,6 +59,8 @@ class Augment:
         section 3.3).
     mixup: probability that two views, each a mosaic or a single photo, are blended into one with
         the boxes of both (arXiv 1710.09412; for detection arXiv 1902.04103).
+    longest, fill, antialias: of the network's input, see `for_input`. ``longest`` is how many times
+        the view's side a photo's longer side may be at scale 1, while the shorter one fits in.
     """
 
     scale: tuple[float, float] = (0.6, 1.8)
@@ -69,6 +73,15 @@ class Augment:
     noise: float = 0.0
     mosaic: float = 0.0
     mixup: float = 0.0
+    longest: float = 1.0
+    fill: Colour = FILL
+    antialias: bool = True
+
+    def for_input(self, spec: InputSpec) -> "Augment":
+        """The same for views that become inputs of ``spec``: at scale 1 a photo is as large in them
+        as the service makes it, with the same colour around it."""
+        shorter, longer = spec.shorter_side or spec.height, spec.longer_side or spec.height
+        return replace(self, longest=longer / shorter, fill=spec.fill, antialias=spec.antialias)
 
     def view(
         self, load: Callable[[int], Loaded], index: int, count: int, size: int, rng: random.Random
@@ -96,7 +109,8 @@ class Augment:
         self, photo: tuple[int, int], canvas: tuple[int, int], rng: random.Random
     ) -> Placement:
         """A random place for a photo behind, or within, a canvas; both are width and height."""
-        fit = rng.uniform(*self.scale) * max(canvas) / max(photo)
+        fitted = max(max(photo) / self.longest, min(photo))  # on the canvas at scale 1
+        fit = rng.uniform(*self.scale) * max(canvas) / fitted
         stretch = (1 + self.aspect) ** rng.uniform(-0.5, 0.5)
         scaled = (max(1, round(photo[0] * fit * stretch)), max(1, round(photo[1] * fit / stretch)))
         return Placement(
@@ -106,6 +120,8 @@ class Augment:
             (random_shift(canvas[0] - scaled[0], rng), random_shift(canvas[1] - scaled[1], rng)),
             mirrored=rng.random() < self.flip,
             angle=rng.uniform(-self.rotation, self.rotation),
+            fill=self.fill,
+            antialias=self.antialias,
         )
 
     def _scene(

@@ -11,16 +11,20 @@ from torch import Tensor
 Loaded = tuple[Image.Image, Tensor, Tensor]
 """An RGB photo or view, its boxes float32 [G, 4] xyxy in its pixels, and their labels int64 [G]."""
 
-FILL = (128, 128, 128)
+Colour = tuple[int, int, int]
+
+FILL: Colour = (128, 128, 128)
 SMALLEST_SIDE = 4.0  # pixels of the network's input; a smaller object is no longer visible
 LEAST_VISIBLE = 0.3  # share of a box's area that a crop must leave for the box to stay
 
 
-def letterbox(image: Image.Image, boxes: Tensor, size: int) -> tuple[Image.Image, Tensor]:
+def letterbox(
+    image: Image.Image, boxes: Tensor, size: int, fill: Colour = FILL
+) -> tuple[Image.Image, Tensor]:
     """Fit ``image`` into the top left corner of a ``size`` x ``size`` square, ``boxes`` with it."""
     longest = max(image.size)
     width, height = (max(1, side * size // longest) for side in image.size)
-    canvas = Image.new("RGB", (size, size), FILL)
+    canvas = Image.new("RGB", (size, size), fill)
     canvas.paste(image.resize((width, height), Image.Resampling.BILINEAR))
     stretch = torch.tensor([width / image.width, height / image.height]).repeat(2)
     return canvas, boxes * stretch
@@ -45,6 +49,8 @@ class Placement:
     shift: where its top left corner lies on the canvas, before it is turned; negative if cut off.
     angle: degrees, clockwise. The photo turns about the middle of what the canvas shows of it, so
         that none is turned out of sight.
+    fill: colour of the canvas where the photo is not.
+    antialias: whether a photo that is made smaller is smoothed.
     """
 
     photo: tuple[int, int]
@@ -53,6 +59,8 @@ class Placement:
     shift: tuple[int, int]
     mirrored: bool = False
     angle: float = 0.0
+    fill: Colour = FILL
+    antialias: bool = True
 
     def move(self, boxes: Tensor) -> Tensor:
         """``boxes`` float32 [G, 4] xyxy of the photo, in pixels of the canvas, and beyond it.
@@ -88,7 +96,12 @@ class Placement:
             right * image.width / width,
             bottom * image.height / height,
         )
-        part = image.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box)
+        size = (right - left, bottom - top)
+        if self.antialias:
+            part = image.resize(size, Image.Resampling.BILINEAR, box)
+        else:
+            extent = Image.Transform.EXTENT
+            part = image.transform(size, extent, box, Image.Resampling.BILINEAR)
         return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.mirrored else part
 
     def paste(self, part: Image.Image) -> Image.Image:
@@ -107,11 +120,11 @@ class Placement:
                     *(-sin, cos, pivot_y - y + sin * pivot_x - cos * pivot_y),
                 ),
                 Image.Resampling.BILINEAR,
-                fillcolor=FILL,
+                fillcolor=self.fill,
             )
         if part.size == self.canvas:
             return part
-        canvas = Image.new("RGB", self.canvas, FILL)
+        canvas = Image.new("RGB", self.canvas, self.fill)
         canvas.paste(part, (x, y))
         return canvas
 

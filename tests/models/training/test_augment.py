@@ -128,6 +128,20 @@ def test_boxes_stay_on_objects(
     assert found >= 5
 
 
+def test_aspect_stretches_photos_up_to_its_share_either_way() -> None:
+    image, boxes, labels = painting([(100, 100, 200, 200)], [4], (300, 300), "rectangle")
+    augment = Augment(scale=(0.8, 0.8), colour=0.0, hue=0.0, aspect=0.25)
+    ratios = []
+    for seed in range(60):
+        view, (box,), _ = augment(image, boxes, labels, 300, random.Random(seed))
+        width, height = box[2:] - box[:2]
+        ratios.append(float(width / height))
+        assert width * height == pytest.approx(80**2, rel=0.02)
+        torch.testing.assert_close(box, extents(view)[4], atol=TOLERANCE, rtol=0)
+    assert 0.79 < min(ratios) < 0.85
+    assert 1.18 < max(ratios) < 1.26
+
+
 @pytest.mark.parametrize("colours", [{"colour": 0.0, "hue": 0.0}, {"colour": 0.1, "noise": 5.0}])
 @pytest.mark.parametrize("aspect", [0.0, 0.5])
 @pytest.mark.parametrize("flip", [0.0, 1.0])

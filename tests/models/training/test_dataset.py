@@ -27,7 +27,7 @@ from models.training.dataset import (
     random_region,
     read_photo,
 )
-from models.variants import VARIANTS
+from models.variants import VARIANTS, InputSpec, at_size
 from service.images import decode_image
 from service.manifest import InputSpec as ServiceSpec
 from service.resize import to_input
@@ -35,6 +35,10 @@ from service.resize import to_input
 CROP = VARIANTS["resnet18"].input
 ORIENTATION = 0x0112  # EXIF's tag
 COLOURS = ((250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250))
+
+
+def square(side: int) -> InputSpec:
+    return at_size(VARIANTS["efficientdet_lite0"], side).input
 
 
 def noise(width: int, height: int, channels: int = 3) -> Image.Image:
@@ -106,7 +110,7 @@ def test_a_format_that_the_service_does_not_read_is_refused(tmp_path: Path) -> N
 
 
 def test_without_augmentation_a_photo_is_letterboxed(pictures: tuple[Photo, ...]) -> None:
-    image, boxes, labels = DetectionDataset(pictures, 160, augment=None)[2]
+    image, boxes, labels = DetectionDataset(pictures, square(160), augment=None)[2]
     assert image.shape == (3, 160, 160)
     assert image.dtype == torch.uint8
     assert image[:, 60, 80].tolist() == [0, 0, 250]
@@ -116,7 +120,7 @@ def test_without_augmentation_a_photo_is_letterboxed(pictures: tuple[Photo, ...]
 
 
 def test_what_is_loaded_may_be_changed(pictures: tuple[Photo, ...]) -> None:
-    dataset = DetectionDataset(pictures, 160, augment=None)
+    dataset = DetectionDataset(pictures, square(160), augment=None)
     _, boxes, labels = dataset.load(1)
     boxes += 1
     labels += 1
@@ -139,7 +143,7 @@ class Pair:
 
 
 def test_an_augmentation_may_mix_other_photos_in(pictures: tuple[Photo, ...]) -> None:
-    dataset = DetectionDataset(pictures, 64, Pair(), seed=1)
+    dataset = DetectionDataset(pictures, square(64), Pair(), seed=1)
     others = set()
     for epoch in range(30):
         dataset.set_epoch(epoch)
@@ -151,7 +155,7 @@ def test_an_augmentation_may_mix_other_photos_in(pictures: tuple[Photo, ...]) ->
 
 
 def detections(pictures: tuple[Photo, ...], seed: int) -> DetectionDataset:
-    return DetectionDataset(pictures, 64, Augment(mosaic=0.5, mixup=0.5, noise=9.0), seed)
+    return DetectionDataset(pictures, square(64), Augment(mosaic=0.5, mixup=0.5, noise=9.0), seed)
 
 
 def test_a_sample_is_of_the_seed_the_epoch_and_the_index(pictures: tuple[Photo, ...]) -> None:
@@ -221,7 +225,7 @@ def test_a_damaged_photo_is_named(
     path = tmp_path / "cut.png"
     path.write_bytes(pictures[0].path.read_bytes()[:60])
     photo = Photo(1, path, 80, 60, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
-    dataset = DetectionDataset((photo,), 64, augment=None)
+    dataset = DetectionDataset((photo,), square(64), augment=None)
     with pytest.raises(DataError, match=r"cut\.png: is damaged or cut short"):
         list(DataLoader(dataset, collate_fn=collate, num_workers=workers))
 
@@ -235,7 +239,7 @@ def test_coco_becomes_batches(tmp_path: Path) -> None:
     (tmp_path / "train.json").write_text(json.dumps(content))
     noise(40, 30).save(tmp_path / "a.png")
     photos = read_coco(tmp_path / "train.json", tmp_path).annotations.photos
-    loader = DataLoader(DetectionDataset(photos, 80, augment=None), 2, collate_fn=collate)
+    loader = DataLoader(DetectionDataset(photos, square(80), augment=None), 2, collate_fn=collate)
     ((images, boxes, labels),) = loader
     assert images.shape == (2, 3, 80, 80)
     assert [b.tolist() for b in boxes] == [[], [[8.0, 12.0, 24.0, 32.0]]]

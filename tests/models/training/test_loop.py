@@ -204,6 +204,7 @@ def test_run_leaves_what_it_promises(whole_run: Path) -> None:
         "log.csv",
         "tensorboard",
         "report.html",
+        "settings.json",
     }
     assert [row["epoch"] for row in read_rows(whole_run / "log.csv")] == [1, 2, 3]
     assert any((whole_run / "tensorboard").iterdir())

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from models.training.batches import EpochBatches
-from models.training.optimizers import build_optimizer, freeze
+from models.training.errors import TrainingError
+from models.training.optimizers import build_optimizer
 from models.training.recipe import Recipe
 from models.training.run_log import RunLog, read_rows
 from models.training.state import Position, TrainingState, load_state, save_state
@@ -42,8 +43,10 @@ def test_processes_share_each_batch() -> None:
 
 
 def test_too_few_photos_for_a_batch_are_refused() -> None:
-    with pytest.raises(ValueError, match="3 photos make no batch of 4"):
+    with pytest.raises(TrainingError, match="3 photos make no batch of 4: --batch-size 3 or less"):
         EpochBatches(photos=3, batch_size=4, seed=0)
+    with pytest.raises(TrainingError, match="--batch-size must be a multiple of 3"):
+        EpochBatches(photos=8, batch_size=4, seed=0, processes=3)
 
 
 def test_norms_and_biases_do_not_decay() -> None:
@@ -60,18 +63,6 @@ def test_norms_and_biases_do_not_decay() -> None:
         assert group["lr"] == pytest.approx(expected)
         assert group["momentum"] == 0.9
         assert group["nesterov"]
-
-
-def test_frozen_stages_are_not_trained() -> None:
-    network = VARIANTS["efficientdet_lite0"].build(3)
-    freeze(network, 2)
-    trained = {name for name, p in network.named_parameters() if p.requires_grad}
-    assert not any(
-        n.startswith(("backbone.stem", "backbone.stages.0", "backbone.stages.1")) for n in trained
-    )
-    assert any(name.startswith("backbone.stages.2") for name in trained)
-    groups = build_optimizer(network, Recipe()).param_groups
-    assert sum(len(group["params"]) for group in groups) == len(trained)
 
 
 def test_log_keeps_the_rows_of_epochs_that_are_done(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ class Client:
         model: str | None = None,
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
+        class_agnostic: bool | None = None,
         max_detections: int | None = None,
         labels: Sequence[str] | None = None,
     ) -> DetectionResult:
@@ -49,6 +50,7 @@ class Client:
         model: name, or name/version.
         score_threshold: 0..1; detections must score above it.
         iou_threshold: 0..1; of two boxes of one label that overlap more, the better one stays.
+        class_agnostic: whether boxes of different labels compete as well; false if not given.
         max_detections: 1..1000.
         labels: names of the labels to keep.
 
@@ -58,6 +60,7 @@ class Client:
             "model": model,
             "score_threshold": score_threshold,
             "iou_threshold": iou_threshold,
+            "class_agnostic": class_agnostic,
             "max_detections": max_detections,
             "labels": labels,
         }

@@ -1,0 +1,84 @@
+"""Packages of one model in several precisions, end to end: from a JPEG's bytes to an answer's rows.
+
+python -m benchmarks.precisions FP32_PACKAGE INT8_PACKAGE --photos DIR
+
+One worker for each processor, each with a session of one thread, takes photos as the service does;
+no HTTP. The packages take turns in one run, and the medians of all rounds are compared.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from export.photos import MAX_PIXELS, find_photos
+from service.classifier import Classifier
+from service.detector import Detector
+from service.images import decode_image
+from service.package import open_package
+from service.parameters import ClassifyParameters, DetectParameters
+from service.resize import to_input
+from service.runner import Job, Runner
+
+MOST_PHOTOS = 64
+
+
+def open_runner(folder: Path) -> Runner:
+    package = open_package(folder, threads=1)
+    return Detector(package) if package.manifest.task == "detection" else Classifier(package)
+
+
+def answer(runner: Runner, content: bytes, whole: bool) -> float:
+    """Seconds of one photo; ``whole`` with its decoding and resizing, else the run alone."""
+    parameters = DetectParameters if runner.rows_name == "detections" else ClassifyParameters
+    started = time.perf_counter()
+    image = to_input(decode_image(content, MAX_PIXELS), runner.manifest.input)
+    decoded = time.perf_counter()
+    runner.run([Job(image, runner.to_query(parameters()))])
+    return time.perf_counter() - (started if whole else decoded)
+
+
+def photos_a_second(runners: list[Runner], contents: list[bytes]) -> float:
+    """With a worker for each of ``runners``, all busy all the time."""
+    started = time.perf_counter()
+    shares = [contents[i :: len(runners)] for i in range(len(runners))]
+    with ThreadPoolExecutor(len(runners)) as pool:
+        list(pool.map(lambda r, share: [answer(r, c, True) for c in share], runners, shares))
+    return len(contents) / (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("packages", type=Path, nargs="+", help="the first is compared with")
+    parser.add_argument("--photos", type=Path, default=Path("docs/photos"))
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    workers = len(os.sched_getaffinity(0))
+    contents = [path.read_bytes() for path in find_photos(options.photos)[:MOST_PHOTOS]]
+    packages = {path: [open_runner(path) for _ in range(workers)] for path in options.packages}
+    speeds: dict[Path, list[float]] = {path: [] for path in packages}
+    alone: dict[Path, list[float]] = {path: [] for path in packages}
+    for runners in packages.values():
+        photos_a_second(runners, contents)  # warm
+    for _ in range(options.rounds):
+        for path, runners in packages.items():
+            speeds[path].append(photos_a_second(runners, contents))
+            times = [answer(runners[0], content, False) for content in contents]
+            alone[path].append(statistics.median(times))
+    first = options.packages[0]
+    print(f"{len(contents)} photos, {workers} workers of one thread, {options.rounds} rounds\n")
+    print("| package | end to end, photos/s | ratio | graph alone, one worker, ms | ratio |")
+    print("|---|---|---|---|---|")
+    base, base_alone = statistics.median(speeds[first]), statistics.median(alone[first])
+    for path in packages:
+        speed, seconds = statistics.median(speeds[path]), statistics.median(alone[path])
+        print(
+            f"| {path.parent.name} | {speed:.1f} | {speed / base:.2f} |"
+            f" {seconds * 1e3:.1f} | {base_alone / seconds:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""`python -m export keygen` and `python -m export sign`: answer for packages by name."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from export.commands.terminal import console, one_line_errors
+from export.signing import make_keys
+from export.signing import sign as sign_package
+from service.signature import SIGNATURE_FILE
+
+
+def keygen(
+    private: Annotated[Path, typer.Option(help="File for the private key, to be kept secret.")],
+    public: Annotated[Path, typer.Option(help="File for the public key, to be given away.")],
+) -> None:
+    """Make a pair of ed25519 keys to sign packages with."""
+    with one_line_errors():
+        make_keys(private, public)
+    console.print(f"wrote {private} (keep it secret) and {public}", soft_wrap=True)
+
+
+def sign(
+    packages: Annotated[
+        list[Path],
+        typer.Argument(help="Folders STORE/NAME/VERSION of packages.", show_default=False),
+    ],
+    key: Annotated[Path, typer.Option(help="The private key, a PEM file.")],
+) -> None:
+    """Sign packages, so that a service that asks for signatures serves them.
+
+    The signature is of the manifest, which holds the graph's sha256.
+    """
+    with one_line_errors():
+        for package in packages:
+            sign_package(package, key)
+            console.print(f"wrote {package / SIGNATURE_FILE}", soft_wrap=True)

@@ -1,0 +1,143 @@
+"""What contract 1 asks of a graph's answers, whatever computes them."""
+
+import numpy as np
+import torch
+
+from export.feeds import to_feeds
+from export.parity import TOLERANCES, Case, Outputs
+from export.parity.comparison import Detections, Tally, compare_detections
+from export.parity.model import Array, Image
+from models.boxes import box_iou
+from service.manifest import DetectionDefaults, ModelManifest
+from service.package import ModelPackage
+
+LOW_SCORE = 0.02  # a threshold that lets much through
+STRICT_IOU = 0.3
+FEW = 3  # detections asked for
+ROUNDING = 1e-3  # pixels beyond an edge, or of a sum of probabilities
+IOU_ROUNDING = 0.005
+NUMPY_TYPES = {"float": np.float32, "int64": np.int64}
+
+
+class ContractError(Exception):
+    """An answer that contract 1 does not allow; the message says what is wrong with it."""
+
+
+def check_answer(package: ModelPackage, image: Image) -> int:
+    """How many detections, or classes, the answer to ``image`` uint8 [H, W, 3] has, once it has the
+    types, shapes, ranges and order of contract 1; raises ContractError."""
+    manifest = package.manifest
+    outputs = answer(package, [image], score_threshold=LOW_SCORE)
+    _check_types(manifest, outputs)
+    if manifest.task == "classification":
+        _check_probabilities(manifest, outputs[0])
+        return outputs[0].size
+    _check_padding(outputs)
+    found = Detections.of(outputs, 0)
+    _check_detections(manifest, found, image)
+    return len(found)
+
+
+def check_settings(package: ModelPackage, image: Image) -> None:
+    """Each of a detector's run-time inputs does what it says on ``image``; raises ContractError."""
+
+    def run(**settings: float) -> Detections:
+        low = {"score_threshold": LOW_SCORE, **settings}
+        return Detections.of(answer(package, [image], **low), 0)
+
+    loose = run()
+    if (loose.scores <= LOW_SCORE).any():
+        raise ContractError(f"a score of {loose.scores[-1]:.4f} passes the threshold {LOW_SCORE}")
+    middle = float(np.median(loose.scores)) if len(loose) else 0.5
+    kept = loose.scores[loose.scores > np.float32(middle)]
+    if not np.array_equal(run(score_threshold=middle).scores, kept):
+        raise ContractError(f"score_threshold {middle:.4f} does not keep just what scores above it")
+    if not np.array_equal(run(max_detections=FEW).scores, loose.scores[:FEW]):
+        raise ContractError(f"max_detections {FEW} does not keep the best {FEW}")
+    for class_agnostic in (False, True):
+        settled = run(iou_threshold=STRICT_IOU, class_agnostic=class_agnostic)
+        boxes = torch.from_numpy(settled.boxes).double()
+        rivals = box_iou(boxes, boxes).numpy() > STRICT_IOU + IOU_ROUNDING
+        if not class_agnostic:
+            rivals &= settled.labels[:, None] == settled.labels
+        np.fill_diagonal(rivals, val=False)
+        if rivals.any():
+            raise ContractError(f"boxes overlap by more than the iou_threshold {STRICT_IOU}")
+
+
+def check_batch(package: ModelPackage, images: list[Image]) -> None:
+    """``images``, of one size, are answered together as each is alone; raises ContractError."""
+    together = answer(package, images)
+    for row, image in enumerate(images):
+        if not _same(package.manifest, answer(package, [image]), together, row):
+            raise ContractError(
+                f"image {row} of a batch of {len(images)} is answered otherwise than alone"
+            )
+
+
+def answer(package: ModelPackage, images: list[Image], **settings: float) -> Outputs:
+    """The graph's outputs in the manifest's order."""
+    return list(package.run(to_feeds(package.manifest, images, **settings)).values())
+
+
+def _check_types(manifest: ModelManifest, outputs: Outputs) -> None:
+    """Types and shapes are those of the manifest, one size for each named dimension."""
+    sizes: dict[str | int, int] = {"N": 1}
+    for tensor, output in zip(manifest.outputs, outputs, strict=True):
+        if output.dtype != NUMPY_TYPES[tensor.dtype] or output.ndim != len(tensor.shape):
+            raise ContractError(
+                f"{tensor.name} is {output.dtype} {list(output.shape)}, not {tensor}"
+            )
+        for stated, actual in zip(tensor.shape, output.shape, strict=True):
+            if actual != (stated if isinstance(stated, int) else sizes.setdefault(stated, actual)):
+                raise ContractError(
+                    f"{tensor.name} has the shape {list(output.shape)}, not {tensor.shape}"
+                )
+        if not np.isfinite(output).all():
+            raise ContractError(f"{tensor.name} holds values that are not finite")
+
+
+def _check_probabilities(manifest: ModelManifest, probabilities: Array) -> None:
+    if probabilities.min() < 0 or probabilities.max() > 1 + ROUNDING:
+        raise ContractError("probabilities are not in 0..1")
+    if manifest.activation == "softmax" and abs(float(probabilities.sum()) - 1) > ROUNDING:
+        raise ContractError(f"probabilities add up to {probabilities.sum():.4f}, not to 1")
+
+
+def _check_padding(outputs: Outputs) -> None:
+    number, boxes, scores, labels = (output[0] for output in outputs)
+    if not 0 <= number <= len(scores):
+        raise ContractError(f"num_detections is {number} of {len(scores)} rows")
+    if boxes[number:].any() or scores[number:].any():
+        raise ContractError("boxes or scores past num_detections are not 0")
+    if (labels[number:] != -1).any():
+        raise ContractError("labels past num_detections are not -1")
+
+
+def _check_detections(manifest: ModelManifest, found: Detections, image: Image) -> None:
+    if (np.diff(found.scores) > 0).any():
+        raise ContractError("scores do not descend")
+    if ((found.scores < 0) | (found.scores > 1)).any():
+        raise ContractError("a score is not in 0..1")
+    if ((found.labels < 0) | (found.labels >= len(manifest.labels))).any():
+        raise ContractError("a label is none of the manifest's")
+    height, width = image.shape[:2]
+    limit = np.array([width, height] * 2) + ROUNDING
+    if (found.boxes < -ROUNDING).any() or (found.boxes > limit).any():
+        raise ContractError(f"a box reaches beyond the input of {width} x {height}")
+    if (found.boxes[:, 2:] < found.boxes[:, :2]).any():
+        raise ContractError("a box ends before it begins")
+
+
+def _same(manifest: ModelManifest, alone: Outputs, together: Outputs, row: int) -> bool:
+    tolerance = TOLERANCES[manifest.precision]
+    if not isinstance(manifest.defaults, DetectionDefaults):
+        return bool(np.abs(alone[0][0] - together[0][row]).max() <= tolerance.score)
+    case = Case(
+        "",
+        np.empty(0, dtype=np.uint8),
+        score_threshold=manifest.defaults.score_threshold,
+        max_detections=manifest.defaults.max_detections,
+    )
+    first, second = Detections.of(alone, 0), Detections.of(together, row)
+    return not len(compare_detections(first, second, case, tolerance, Tally()))

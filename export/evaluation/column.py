@@ -1,0 +1,86 @@
+"""One way to have photos answered, as a column of the comparison."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from export.photos import read_photo
+from service.classifier import ClassificationQuery, Classifier
+from service.detector import DetectionQuery, Detector
+from service.manifest import ModelManifest
+from service.package import ModelPackage
+from service.runner import Job, Row, Runner
+
+OnProgress = Callable[[int, int], None]  # how many photos of how many are done
+
+BATCH_SIZE = 8
+TOP_K = 5
+# What COCO's protocol sees: nearly everything, and of it the best hundred of each photo.
+QUERY = DetectionQuery(
+    score_threshold=np.float32(0.001),
+    iou_threshold=np.float32(0.5),
+    max_detections=100,
+    kept=None,
+)
+
+
+class Column(Protocol):
+    """Answers photos: `PackageColumn`, or `export.evaluation.server.ServerColumn`.
+
+    title: what answers, such as "ONNX int8". source: which one, such as "pets/1".
+    sha256: of the file that the weights are in.
+    """
+
+    title: str
+    source: str
+    sha256: str
+    manifest: ModelManifest
+
+    def answer(self, photos: Sequence[Path], on_progress: OnProgress) -> list[list[Row]]:
+        """Each photo's rows, the best first, as contract 2 shows them: detections above .001, at
+        most a hundred, or the five best classes."""
+
+
+class PackageColumn:
+    """A package in this process, through the code that serves it."""
+
+    def __init__(self, package: ModelPackage) -> None:
+        self.manifest = package.manifest
+        self.title = f"ONNX {self.manifest.precision}"
+        self.source = f"{self.manifest.name}/{self.manifest.version}"
+        self.sha256 = self.manifest.sha256
+        self._runner: Runner[Any]
+        self._query: DetectionQuery | ClassificationQuery
+        if self.manifest.task == "detection":
+            self._runner, self._query = Detector(package), QUERY
+        else:
+            self._runner = Classifier(package)
+            self._query = ClassificationQuery(top_k(self.manifest))
+
+    def answer(self, photos: Sequence[Path], on_progress: OnProgress) -> list[list[Row]]:
+        """See `Column`; raises PhotoError naming a photo that cannot be read."""
+        answers: list[list[Row]] = []
+        for start in range(0, len(photos), BATCH_SIZE):
+            batch = photos[start : start + BATCH_SIZE]
+            spec = self.manifest.input
+            answers += self._run([Job(read_photo(photo, spec), self._query) for photo in batch])
+            on_progress(len(answers), len(photos))
+        return answers
+
+    def _run(self, jobs: Sequence[Job[Any]]) -> list[list[Row]]:
+        """Rows of each job, of which only those of one input size run together."""
+        groups: dict[Hashable, list[int]] = defaultdict(list)
+        for i, job in enumerate(jobs):
+            groups[self._runner.group(job)].append(i)
+        rows: dict[int, list[Row]] = {}
+        for group in groups.values():
+            rows.update(zip(group, self._runner.run([jobs[i] for i in group]), strict=True))
+        return [rows[i] for i in range(len(jobs))]
+
+
+def top_k(manifest: ModelManifest) -> int:
+    """How many classes of a photo are looked at."""
+    return min(TOP_K, len(manifest.labels))

@@ -1,0 +1,145 @@
+"""Columns beside each other on the same photos, and whether one falls too far behind the first."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from export.evaluation.column import Column, OnProgress
+from export.evaluation.figures import Figures, agreement, measure
+from export.evaluation.photo_set import PhotoSet, PhotoSetError
+from service.manifest import Label, ModelManifest
+from service.package import PackageError
+
+# The figure that decides is the first of these that was measured. It may fall by so many points of
+# a hundred below the reference's: answers that differ cancel out in AP, not in agreement.
+TOLERANCES = {"ap": 0.5, "top1": 0.5, "agreement": 3.0}
+ROUNDING = 1e-9
+
+OnColumn = Callable[[Column], AbstractContextManager[OnProgress]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured of a column. Agreement is that with the reference, in 0..1."""
+
+    column: Column
+    figures: Figures
+    agreement: float
+    images_per_second: float
+
+    def value(self, metric: str) -> float:
+        """One of `TOLERANCES`, in 0..1."""
+        return self.agreement if metric == "agreement" else self.figures.metrics[metric]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Results, of which the first is the reference.
+
+    metric: the figure that decides, one of `TOLERANCES`.
+    tolerance: how far a column's may fall below the reference's, in points of a hundred.
+    """
+
+    photos: PhotoSet
+    metric: str
+    tolerance: float
+    results: tuple[Result, ...]
+
+    @property
+    def reference(self) -> Result:
+        return self.results[0]
+
+    def drop(self, result: Result) -> float:
+        """Points of a hundred by which ``result`` lies below the reference; negative above it."""
+        return 100 * (self.reference.value(self.metric) - result.value(self.metric))
+
+    def passes(self, result: Result) -> bool:
+        return self.drop(result) <= self.tolerance + ROUNDING
+
+    @property
+    def failures(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if not self.passes(result))
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain values; figures in 0..1 but for those whose name says points."""
+        return {
+            "data": self.photos.name,
+            "images": len(self.photos.photos),
+            "images_in_data": self.photos.total,
+            "gate": {
+                "metric": self.metric,
+                "tolerance_points": self.tolerance,
+                "passed": not self.failures,
+            },
+            "columns": [
+                {
+                    "title": result.column.title,
+                    "source": result.column.source,
+                    "sha256": result.column.sha256,
+                    "metrics": _rounded(result.figures.metrics),
+                    "classes": _rounded(result.figures.classes),
+                    "agreement": round(result.agreement, 6),
+                    "drop_points": round(self.drop(result), 4),
+                    "passed": self.passes(result),
+                    "images_per_second": round(result.images_per_second, 2),
+                }
+                for result in self.results
+            ],
+        }
+
+
+def compare(
+    columns: Sequence[Column], photos: PhotoSet, on_column: OnColumn, tolerance: float | None = None
+) -> Comparison:
+    """Have each column answer all photos; the first is the reference.
+
+    ``on_column`` opens a column's progress. Raises PackageError if the columns are of different
+    tasks or labels, PhotoSetError if there is nothing to measure, and what a column raises.
+    """
+    _check_alike([column.manifest for column in columns])
+    if photos.objects is None and photos.classes is None and len(columns) == 1:
+        raise PhotoSetError(
+            f"{photos.name}: nothing is known of these photos, and there is no second column to"
+            " agree with; give annotations, folders of classes, another package or the weights"
+        )
+    results: list[Result] = []
+    reference = None
+    for column in columns:
+        started = time.perf_counter()
+        with on_column(column) as on_progress:
+            answers = column.answer(photos.photos, on_progress)
+        seconds = time.perf_counter() - started
+        reference = answers if reference is None else reference
+        results.append(
+            Result(
+                column,
+                measure(photos, answers),
+                agreement(column.manifest, answers, reference),
+                len(answers) / seconds,
+            )
+        )
+    measured = results[0].figures.metrics
+    metric = next((name for name in TOLERANCES if name in measured), "agreement")
+    return Comparison(
+        photos, metric, TOLERANCES[metric] if tolerance is None else tolerance, tuple(results)
+    )
+
+
+def _check_alike(manifests: Sequence[ModelManifest]) -> None:
+    first = manifests[0]
+    for other in manifests[1:]:
+        names = f"{first.name}/{first.version} and {other.name}/{other.version}"
+        if other.task != first.task:
+            raise PackageError(f"{names}: one does {first.task}, the other {other.task}")
+        if _named(other.labels) != _named(first.labels):
+            raise PackageError(f"{names}: their labels differ, so their answers do not compare")
+
+
+def _named(labels: Sequence[Label]) -> set[tuple[int, str]]:
+    return {(label.id, label.name) for label in labels}
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in values.items()}

@@ -1,0 +1,103 @@
+"""A column's answers as figures: how good they are, and how like another column's."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from export.evaluation.photo_set import PhotoSet
+from models.evaluation import BoxRow, evaluate_detections, match_photo
+from service.manifest import DetectionDefaults, ModelManifest
+from service.runner import Row
+
+Answers = Sequence[Sequence[Row]]  # of each photo, its rows
+DETECTION_METRICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar100")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures in 0..1 by name; those that there is nothing to measure on are left out.
+
+    metrics: COCO's, as `models.evaluation.DetectionEvaluation` names and describes them, or top1
+        and top5; empty of photos of which nothing is known.
+    classes: AP of each class, by its name; of a detector.
+    """
+
+    metrics: dict[str, float]
+    classes: dict[str, float]
+
+
+def measure(photos: PhotoSet, answers: Answers) -> Figures:
+    """How good ``answers`` are, as far as it is known what the photos show."""
+    if photos.objects is not None:
+        return _measure_detections(photos.objects, answers)
+    if photos.classes is not None:
+        return Figures(_measure_classes(photos.classes, answers), {})
+    return Figures({}, {})
+
+
+def agreement(manifest: ModelManifest, answers: Answers, reference: Answers) -> float:
+    """How like the answers are to those of another column, in 0..1.
+
+    Of a classifier: the share of photos with the same best class. Of a detector: the share of both
+    columns' detections, above the model's default threshold, that have a twin in the other: the
+    same label and an IoU of .5 or more. One detection is the twin of one other alone.
+    """
+    defaults = manifest.defaults
+    if not isinstance(defaults, DetectionDefaults):
+        first = [rows[0]["label_id"] for rows in reference]
+        same: int = sum(rows[0]["label_id"] == i for rows, i in zip(answers, first, strict=True))
+        return same / len(first)
+    twins = total = 0
+    for own, other in zip(answers, reference, strict=True):
+        kept, others = _above(own, defaults), _above(other, defaults)
+        twins += _count_twins(kept, others)
+        total += len(kept) + len(others)
+    return 2 * twins / total if total else 1.0
+
+
+def _measure_detections(objects: dict[str, Any], answers: Answers) -> Figures:
+    rows = [
+        to_coco(image["id"], row)
+        for image, detections in zip(objects["images"], answers, strict=True)
+        for row in detections
+    ]
+    evaluation = evaluate_detections(objects, rows)
+    metrics = {name: getattr(evaluation, name) for name in DETECTION_METRICS}
+    return Figures(
+        metrics={name: value for name, value in metrics.items() if value is not None},
+        classes={row.name: row.ap for row in evaluation.classes if row.ap is not None},
+    )
+
+
+def _measure_classes(classes: Sequence[int], answers: Answers) -> dict[str, float]:
+    ranked = [[row["label_id"] for row in rows] for rows in answers]
+    pairs = list(zip(ranked, classes, strict=True))
+    return {
+        "top1": sum(ids[0] == truth for ids, truth in pairs) / len(pairs),
+        "top5": sum(truth in ids[:5] for ids, truth in pairs) / len(pairs),
+    }
+
+
+def to_coco(image_id: int, row: Row) -> BoxRow:
+    """A detection of contract 2 in COCO's terms."""
+    left, top, right, bottom = row["box"]
+    bbox = (left, top, right - left, bottom - top)
+    return BoxRow(image_id, row["label_id"], bbox, row["score"])
+
+
+def _above(rows: Sequence[Row], defaults: DetectionDefaults) -> list[BoxRow]:
+    return [to_coco(0, row) for row in rows if row["score"] > defaults.score_threshold]
+
+
+def _count_twins(rows: Sequence[BoxRow], others: Sequence[BoxRow]) -> int:
+    """How many of ``rows`` overlap one of ``others`` that has their label and is still free."""
+    by_label: dict[int, tuple[list[BoxRow], list[BoxRow]]] = defaultdict(lambda: ([], []))
+    for side, detections in enumerate((rows, others)):
+        for row in detections:
+            by_label[row.category_id][side].append(row)
+    return sum(
+        found is not None
+        for own, other in by_label.values()
+        for found in match_photo([vars(row) for row in other], own).found
+    )

@@ -1,0 +1,184 @@
+"""Photos to measure on, and what is known to be in them."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from export.photos import SUFFIXES, PhotoError, find_photos
+from models.training.annotations import DataError, Fault, Kind, read_coco
+from service.manifest import Label, ModelManifest
+
+Item = TypeVar("Item")
+
+# Faults of a row that leave open what it means. Boxes that stick out of their photo, which public
+# data sets have, are measured on as they are.
+UNREADABLE: frozenset[Kind] = frozenset(
+    {"bad row", "duplicate image", "unknown image", "unknown class", "bad box"}
+)
+
+
+class PhotoSetError(PhotoError):
+    """Photos, or what is said of them, that nothing can be measured on; the message says why."""
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Photos, with what they show where that is known.
+
+    name: the file or folder that says it, with the start of its sha256.
+    total: how many photos it has, of which ``photos`` may be a part.
+    objects: the content of a COCO instances file whose images are ``photos``, in their order.
+    classes: of each photo the id of the label that it shows.
+    """
+
+    name: str
+    total: int
+    photos: tuple[Path, ...]
+    objects: dict[str, Any] | None = None
+    classes: tuple[int, ...] | None = None
+
+
+def read_photo_set(
+    manifest: ModelManifest, images: Path, annotations: Path | None = None, limit: int | None = None
+) -> PhotoSet:
+    """Photos for the model of ``manifest``, at most ``limit`` spread over the whole set.
+
+    With ``annotations`` those that the COCO file lists; for a classifier a folder for each class,
+    if ``images`` holds folders; else the photos in ``images``, of which nothing is known.
+    Raises PhotoError.
+    """
+    if annotations is not None and manifest.task != "detection":
+        raise PhotoSetError(
+            f"{annotations}: boxes do not measure {manifest.name}, a classifier; leave the"
+            " annotations out and give a folder with a folder of photos for each class"
+        )
+    if annotations is not None:
+        return read_annotated(annotations, images, manifest.labels, limit)
+    if not images.is_dir():
+        raise PhotoSetError(f"{images}: there is no such folder")
+    if manifest.task == "classification" and _folders(images):
+        return read_class_folders(images, manifest.labels, limit)
+    photos = find_photos(images)
+    return PhotoSet(_described(images, photos), len(photos), _spread(photos, limit))
+
+
+def read_annotated(
+    annotations: Path, images: Path, labels: Sequence[Label], limit: int | None = None
+) -> PhotoSet:
+    """The photos of a COCO instances file, whose names lie in the folder ``images``.
+
+    Raises PhotoSetError if the file cannot be read, if it has objects of a category that is not,
+    by id and name, one of ``labels``, or if a photo is missing.
+    """
+    try:
+        reading = read_coco(annotations, images)
+    except DataError as error:
+        raise PhotoSetError(str(error)) from error
+    _refuse_unreadable([fault for fault in reading.faults if fault.kind in UNREADABLE])
+    # The reader clips boxes and leaves crowds out, which COCO's protocol does not.
+    raw = annotations.read_bytes()
+    content = json.loads(raw.decode("utf-8-sig"))
+    _check_categories(annotations, content, labels)
+    chosen = _spread(content["images"], limit)
+    ids = {image["id"] for image in chosen}
+    rows = [row for row in content["annotations"] if row["image_id"] in ids]
+    if all(row.get("iscrowd") for row in rows):
+        raise PhotoSetError(f"{annotations}: has no object in its {len(chosen)} photos to be found")
+    photos = tuple(images / image["file_name"] for image in chosen)
+    for photo in photos:
+        if not photo.is_file():
+            raise PhotoSetError(f"{photo}: there is no such photo; {annotations.name} lists it")
+    return PhotoSet(
+        f"{annotations.name}, sha256 {hashlib.sha256(raw).hexdigest()[:12]}",
+        len(content["images"]),
+        photos,
+        objects={**content, "images": list(chosen), "annotations": rows},
+    )
+
+
+def read_class_folders(folder: Path, labels: Sequence[Label], limit: int | None = None) -> PhotoSet:
+    """Photos at any depth in folders that are each called as one of ``labels``, or as its id where
+    several have that name. Not every label needs a folder. Raises PhotoSetError."""
+    if not folder.is_dir():
+        raise PhotoSetError(f"{folder}: there is no such folder")
+    if any(_is_photo(path) for path in folder.iterdir()):
+        raise PhotoSetError(
+            f"{folder}: holds photos beside its folders; for top-1 put each into the folder of its"
+            " class, for agreement move them into a folder of their own"
+        )
+    photos: list[Path] = []
+    classes: list[int] = []
+    for path in _folders(folder):
+        label = _label_of(path, labels)
+        found = sorted(p for p in path.rglob("*") if _is_photo(p))
+        photos += found
+        classes += [label.id] * len(found)
+    if not photos:
+        raise PhotoSetError(f"{folder}: its folders hold no photo ({', '.join(sorted(SUFFIXES))})")
+    return PhotoSet(
+        _described(folder, photos),
+        len(photos),
+        _spread(photos, limit),
+        classes=_spread(classes, limit),
+    )
+
+
+def _refuse_unreadable(faults: Sequence[Fault]) -> None:
+    if faults:
+        others = f" (and {len(faults) - 1} more such faults)" if len(faults) > 1 else ""
+        raise PhotoSetError(f"{faults[0]}{others}")
+
+
+def _check_categories(annotations: Path, content: dict[str, Any], labels: Sequence[Label]) -> None:
+    """Categories without an object may be strange: some tools write one for all others."""
+    known = {label.id: label.name for label in labels}
+    used = {row["category_id"] for row in content["annotations"]}
+    for category in content["categories"]:
+        number, name = category["id"], category["name"]
+        if number in used and known.get(number) != name:
+            own = f"calls {known[number]!r}" if number in known else "does not have"
+            raise PhotoSetError(
+                f"{annotations}: its category {number} is {name!r}, an id that the model {own};"
+                " both must be those of the model's labels"
+            )
+
+
+def _label_of(folder: Path, labels: Sequence[Label]) -> Label:
+    by_name = [label for label in labels if label.name == folder.name]
+    found = by_name or [label for label in labels if str(label.id) == folder.name]
+    if not found:
+        raise PhotoSetError(
+            f"{folder}: the model has no label {folder.name!r}; call each folder as a label, such"
+            f" as {labels[0].name!r}, or as its id"
+        )
+    if len(found) > 1:
+        ids = ", ".join(str(label.id) for label in found)
+        raise PhotoSetError(
+            f"{folder}: {len(found)} of the model's labels have this name; use their ids: {ids}"
+        )
+    return found[0]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _is_photo(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _spread(items: Sequence[Item], limit: int | None) -> tuple[Item, ...]:
+    """``limit`` of ``items`` at equal distances: the first alone would be of few classes."""
+    if limit is None or limit >= len(items):
+        return tuple(items)
+    return tuple(items[i * len(items) // limit] for i in range(limit))
+
+
+def _described(folder: Path, photos: Sequence[Path]) -> str:
+    """The name of a folder, with the sha256 of its photos' names."""
+    listing = "\n".join(photo.relative_to(folder).as_posix() for photo in photos)
+    digest = hashlib.sha256(listing.encode()).hexdigest()
+    return f"{folder.resolve().name}, sha256 of its file names {digest[:12]}"

@@ -1,0 +1,158 @@
+"""Packages behind a running server, asked as any caller asks."""
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from export.evaluation.column import QUERY, OnProgress, top_k
+from export.photos import PhotoError
+from service.manifest import ModelManifest
+from service.runner import Row
+
+CONCURRENCY = 8
+TIMEOUT_SECONDS = 60
+ATTEMPTS = 8  # at a server that others keep busy
+LONGEST_WAIT_SECONDS = 10
+
+
+class ServerError(ConnectionError):
+    """A server that does not answer, or not with the package; the message says which and why."""
+
+
+class ServerColumn:
+    """A model of the server at ``http``'s base URL, asked for one photo a request."""
+
+    def __init__(self, http: httpx.Client, manifest: ModelManifest) -> None:
+        self._http = http
+        self.manifest = manifest
+        self.title = f"HTTP {manifest.precision}"
+        self.source = _reference(manifest)
+        self.sha256 = manifest.sha256
+        self._path, self._rows_name, self._parameters = _question(manifest)
+
+    def answer(self, photos: Sequence[Path], on_progress: OnProgress) -> list[list[Row]]:
+        """See `Column`; `CONCURRENCY` photos at a time. Raises ServerError or PhotoError."""
+        answers: list[list[Row]] = []
+        with ThreadPoolExecutor(CONCURRENCY, "ask") as threads:
+            for rows in threads.map(self._ask, photos):
+                answers.append(rows)
+                on_progress(len(answers), len(photos))
+        return answers
+
+    def _ask(self, photo: Path) -> list[Row]:
+        content = photo.read_bytes()
+        for attempt in range(1, ATTEMPTS + 1):
+            response = _send(
+                self._http,
+                "POST",
+                self._path,
+                content=content,
+                params=self._parameters,
+                headers={"Content-Type": "application/octet-stream"},
+            )
+            if response.status_code not in (429, 503) or attempt == ATTEMPTS:
+                break
+            time.sleep(_wait(response))
+        if response.is_client_error and response.status_code != 429:
+            raise PhotoError(f"{photo}: {self._http.base_url} refuses it: {_detail(response)}")
+        answer = _content(response)
+        rows: list[Row] = answer["results"][0][self._rows_name]
+        return rows
+
+
+@contextmanager
+def open_server(url: str, manifests: Sequence[ModelManifest]) -> Iterator[list[ServerColumn]]:
+    """A column for each of the packages that the server at ``url`` holds.
+
+    Raises ServerError if it holds none of them, or a changed one under a package's name.
+    """
+    try:
+        http = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS)
+    except httpx.InvalidURL as error:
+        raise ServerError(f"{url}: is no address such as http://localhost:3000: {error}") from error
+    with http:
+        served = _served(http)
+        for manifest in manifests:
+            _check_graph(http, manifest, served)
+        columns = [ServerColumn(http, m) for m in manifests if _reference(m) in served]
+        if not columns:
+            asked = ", ".join(map(_reference, manifests))
+            raise ServerError(f"{http.base_url} serves no {asked}, but {', '.join(served)}")
+        yield columns
+
+
+def _served(http: httpx.Client) -> dict[str, str]:
+    """The sha256 of each model that the server holds, by name/version."""
+    content = _content(_send(http, "GET", "/v1/models"))
+    try:
+        return {f"{row['name']}/{row['version']}": row["sha256"] for row in content["models"]}
+    except (KeyError, TypeError):
+        raise ServerError(f"{http.base_url} is no Boxport server: it lists no models") from None
+
+
+def _check_graph(http: httpx.Client, manifest: ModelManifest, served: dict[str, str]) -> None:
+    name = _reference(manifest)
+    if served.get(name, manifest.sha256) != manifest.sha256:
+        raise ServerError(
+            f"{http.base_url} serves another graph as {name}: its sha256 is {served[name][:12]}…,"
+            f" the package's {manifest.sha256[:12]}…; restart the server on this package"
+        )
+
+
+def _send(http: httpx.Client, method: str, path: str, **request: Any) -> httpx.Response:
+    try:
+        return http.request(method, path, **request)
+    except httpx.TransportError as error:
+        reason = str(error) or type(error).__name__
+        raise ServerError(f"{http.base_url} cannot be asked: {reason}") from error
+
+
+def _reference(manifest: ModelManifest) -> str:
+    return f"{manifest.name}/{manifest.version}"
+
+
+def _question(manifest: ModelManifest) -> tuple[str, str, dict[str, str | float]]:
+    """The path, the field of a result that holds its rows, and the parameters."""
+    model = _reference(manifest)
+    if manifest.task == "classification":
+        return "/v1/classify", "classifications", {"model": model, "top_k": top_k(manifest)}
+    thresholds: dict[str, str | float] = {
+        "score_threshold": str(QUERY.score_threshold),
+        "iou_threshold": str(QUERY.iou_threshold),
+        "max_detections": QUERY.max_detections,
+    }
+    return "/v1/detect", "detections", {"model": model, **thresholds}
+
+
+def _content(response: httpx.Response) -> dict[str, Any]:
+    """The JSON object of an answer; raises ServerError if it is none."""
+    url = response.request.url.copy_with(query=None)
+    if not response.is_success:
+        raise ServerError(f"{url} answers {response.status_code}: {_detail(response)}")
+    try:
+        content = response.json()
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise ServerError(f"{url} is of no Boxport server: it answers no JSON object")
+    return content
+
+
+def _detail(response: httpx.Response) -> str:
+    """What a problem says in its own words; of another's answer, how it starts."""
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return " ".join(response.text[:100].split()) or response.reason_phrase
+
+
+def _wait(response: httpx.Response) -> float:
+    try:
+        return min(float(response.headers["Retry-After"]), LONGEST_WAIT_SECONDS)
+    except (KeyError, ValueError):
+        return 1.0

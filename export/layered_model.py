@@ -1,0 +1,99 @@
+"""Models whose inner values can be seen, by the names that the exporter gives them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+import onnxruntime as ort
+import torch
+from onnx import helper
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from export.onnx_file import trace
+from export.parity import Feeds
+from export.parity.model import Array
+from models.variants import Variant
+
+Values = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class LayeredModel:
+    """A model whose inner values can be seen.
+
+    run: feeds -> values by name. modules: name of a value -> path of the module it comes from.
+    """
+
+    name: str
+    run: Callable[[Feeds], Values]
+    modules: Mapping[str, str]
+
+
+def torch_layers(variant: Variant, graph: nn.Module) -> LayeredModel:
+    """``graph``, traced as the exporter traces it, so that its values have the exporter's names."""
+    program = trace(variant, graph)
+    exported = program.exported_program
+    assert exported is not None  # it is lacking only in programs that were loaded
+    modules = {}
+    for node in exported.graph.nodes:
+        path = list(node.meta.get("nn_module_stack", {}).values())
+        modules[node.name] = path[-1][0] if path else ""
+    names = (str(value.name) for value in program.model.graph.outputs)
+    outputs = dict(zip(names, exported.graph_signature.user_outputs, strict=True))
+
+    def run(feeds: Feeds) -> Values:
+        recorder = Recorder(exported.graph_module)
+        with torch.no_grad():
+            recorder.run(*_arguments(exported, feeds))
+        renamed = {own: recorder.values[name] for own, name in outputs.items()}
+        return recorder.values | renamed
+
+    return LayeredModel("PyTorch", run, modules | {o: modules[n] for o, n in outputs.items()})
+
+
+def onnx_layers(model: onnx.ModelProto, name: str) -> LayeredModel:
+    """``model`` in ONNX Runtime without optimisation, each of its values an output."""
+    inferred = onnx.shape_inference.infer_shapes(model)
+    typed = [*inferred.graph.value_info, *inferred.graph.output]
+    types = {value.name: value.type.tensor_type.elem_type for value in typed}
+    made = [output for node in model.graph.node for output in node.output if types.get(output)]
+    open_model = onnx.ModelProto()
+    open_model.CopyFrom(model)
+    del open_model.graph.output[:]
+    open_model.graph.output.extend(
+        helper.make_tensor_value_info(output, types[output], None) for output in made
+    )
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(open_model.SerializeToString(), options)
+    return LayeredModel(
+        name, lambda feeds: dict(zip(made, session.run(made, feeds), strict=True)), {}
+    )
+
+
+class Recorder(fx.Interpreter):
+    """Runs a traced graph and keeps what each of its nodes gives."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.values: Values = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if isinstance(value, Tensor):
+            self.values[n.name] = value.numpy()
+        return value
+
+
+def _arguments(program: ExportedProgram, feeds: Feeds) -> list[Any]:
+    """A traced graph's inputs in order: ``feeds``, and the weights that tracing made inputs."""
+    held = {**program.constants, **program.state_dict}
+    return [
+        torch.from_numpy(feeds[spec.arg.name])
+        if spec.kind == InputKind.USER_INPUT
+        else held[spec.target]
+        for spec in program.graph_signature.input_specs
+    ]

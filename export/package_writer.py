@@ -1,0 +1,141 @@
+"""The one place that puts a package where it is served from: whole, or not at all."""
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from service.manifest import NAME_PATTERN, VERSION_PATTERN
+
+PREFIX = ".unfinished-"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+
+
+class OutputError(Exception):
+    """A place that no package can be written to; the message says why, and what to do."""
+
+
+@contextmanager
+def written_aside(output: Path) -> Iterator[Path]:
+    """A folder to write the package ``output``, ``…/<name>/<version>``, into.
+
+    It bears those two names itself, so that the package can be opened in it, and lies in the same
+    store, hence in the same file system, out of the service's sight. When the block ends it is
+    flushed to the disk and renamed to ``output``. If anything is raised, an interruption included,
+    nothing is left of it, nor of the folders that were made for it.
+
+    Raises OutputError before the block if ``output`` exists, names no package or cannot be written,
+    and out of it if the disk is full.
+    """
+    check_output(output)
+    store = output.parent.parent
+    made = [folder for folder in (output.parent, store, *store.parents) if not folder.exists()]
+    try:
+        with _own_folder(store) as aside:
+            folder = aside / output.parent.name / output.name
+            folder.mkdir(parents=True)
+            yield folder
+            _flush(folder)
+            output.parent.mkdir(exist_ok=True)
+            folder.rename(output)
+            made.clear()
+            _flush_entry(output.parent)
+    except OSError as error:
+        raise _explained(error, output) from error
+    finally:
+        for parent in made:
+            with suppress(OSError):  # it was never made, or holds something of others by now
+                parent.rmdir()
+
+
+def check_output(output: Path) -> None:
+    """Raise OutputError if ``output`` names no package, or one that exists."""
+    name, version = output.parent.name, output.name
+    if not re.fullmatch(NAME_PATTERN, name) or not re.fullmatch(VERSION_PATTERN, version):
+        raise OutputError(
+            f"{output}: the last two parts name the package, such as pets/1:"
+            " small letters, digits and _.- in the name, a whole number for the version"
+        )
+    if os.path.lexists(output):
+        raise OutputError(f"{output} exists; a changed model needs a new version")
+
+
+@contextmanager
+def _own_folder(store: Path) -> Iterator[Path]:
+    """A new folder in ``store``, locked as long as this process lives, and deleted at the end."""
+    store.mkdir(parents=True, exist_ok=True)
+    gate = _lock(store)
+    _sweep(store)
+    aside = Path(tempfile.mkdtemp(prefix=PREFIX, dir=store))
+    held = _lock(aside)
+    _unlock(gate)
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        _unlock(held)
+
+
+def _sweep(store: Path) -> None:
+    """Delete what killed processes left in ``store``: their locks went with them."""
+    for folder in store.glob(f"{PREFIX}*"):
+        lock = _lock(folder, wait=False)
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            _unlock(lock)
+
+
+def _lock(folder: Path, wait: bool = True) -> int | None:
+    """A descriptor that holds ``folder`` locked; None if somebody else does, or if the file system
+    has no such locks."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _unlock(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _flush(folder: Path) -> None:
+    """Have the disk hold ``folder`` and all in it: after a rename a power cut must not empty it."""
+    for path in folder.rglob("*"):
+        _flush_entry(path)
+    _flush_entry(folder)
+
+
+def _flush_entry(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _explained(error: OSError, output: Path) -> Exception:
+    """``error`` in the terms of ``output``, if it comes of writing there."""
+    if error.errno in FULL:
+        return OutputError(
+            f"{output}: there is no room for it ({error.strerror}), and nothing was written;"
+            " free some, or choose another output"
+        )
+    if error.errno in TAKEN and error.filename2 == str(output):
+        return OutputError(f"{output} exists by now; a changed model needs a new version")
+    ours = [str(folder) for folder in (output.parent, *output.parent.parents)]
+    if error.filename is not None and (error.filename in ours or PREFIX in str(error.filename)):
+        return OutputError(
+            f"{output}: cannot be written ({error.filename}: {error.strerror});"
+            " choose another output, or mend that folder"
+        )
+    return error

@@ -1,0 +1,167 @@
+"""What the gate compares on: photos, and images and thresholds that are likely to break a graph."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from export.parity.model import Feeds, Image, Model
+from service.manifest import InputSpec
+from service.resize import to_input
+
+BATCH_SIZES = (1, 2, 7)
+SCORE_THRESHOLD = 0.05  # low, so that many detections are compared
+IOU_THRESHOLD = 0.5
+MAX_DETECTIONS = 100
+FEW_DETECTIONS = 3
+SAMPLE = 4  # photos that the adversarial cases are made of
+GREY = 128
+TILES = 4  # along each side
+
+
+@dataclass(frozen=True)
+class Case:
+    """A batch uint8 [N, H, W, 3] to compare on, and what is asked of it.
+
+    name: the kind of case, as the manifest lists it. detail: which of its kind, for messages.
+    """
+
+    name: str
+    images: Image
+    detail: str = ""
+    score_threshold: float = SCORE_THRESHOLD
+    max_detections: int = MAX_DETECTIONS
+    class_agnostic: bool = False
+
+    def __str__(self) -> str:
+        return self.name + self.detail
+
+    def detector_feeds(self) -> Feeds:
+        """The inputs of a detector's graph, in contract 1's order."""
+        return {
+            "images": self.images,
+            "score_threshold": np.array(self.score_threshold, dtype=np.float32),
+            "iou_threshold": np.array(IOU_THRESHOLD, dtype=np.float32),
+            "max_detections": np.array(self.max_detections, dtype=np.int64),
+            "class_agnostic": np.array(self.class_agnostic),
+        }
+
+    def classifier_feeds(self) -> Feeds:
+        return {"images": self.images}
+
+
+def photo_cases(photos: Sequence[Image]) -> Iterator[Case]:
+    """Every photo, at each of `BATCH_SIZES`; the last batch of a size is filled from the start."""
+    for size in BATCH_SIZES:
+        for start in range(0, len(photos), size):
+            chosen = [photos[(start + i) % len(photos)] for i in range(size)]
+            yield Case(f"photos at batch {size}", stack(chosen), f", from photo {start}")
+
+
+def image_cases(photos: Sequence[Image]) -> list[Case]:
+    """Images that are hard in themselves, for any network."""
+    sample = photos[:SAMPLE]
+    return [
+        Case("objects cut by the photo's border", stack(cut_photos(sample))),
+        Case("portrait, landscape, panorama and tiny photos", stack(shaped_photos(sample))),
+        Case("black, white and noise", stack(empty_images(sample[0]))),
+    ]
+
+
+def detector_cases(reference: Model, photos: Sequence[Image]) -> list[Case]:
+    """Cases that only a detector has. Runs ``reference`` once, to learn which scores to expect."""
+    sample = list(photos[:SAMPLE])
+    flat = flat_images(sample[0])
+    best = best_scores(reference, [*sample, *flat])
+    of_photos, of_flat = np.sort(best[: len(sample)]), best[len(sample) :]
+    middle = float(of_photos[(len(sample) - 1) // 2] + of_photos[len(sample) // 2]) / 2
+    above_all = float(of_photos[-1] + 1) / 2
+    return [
+        Case(
+            "flat and tiled images, whose anchors tie",
+            stack(flat),
+            score_threshold=float(of_flat.min()) / 2,
+        ),
+        Case(
+            "more objects than are asked for",
+            stack(sample[:2]),
+            score_threshold=float(best[:2].min()) / 10,
+            max_detections=FEW_DETECTIONS,
+        ),
+        Case("no detection in any photo", stack(sample[:2]), score_threshold=above_all),
+        Case(
+            "photos with and without detections", stack([*sample, flat[0]]), score_threshold=middle
+        ),
+        Case("suppression across classes", stack(sample), class_agnostic=True),
+    ]
+
+
+def best_scores(reference: Model, images: Sequence[Image]) -> Image:
+    """The best score in each image, float32 [N]."""
+    case = Case("", stack(images), score_threshold=0.0, max_detections=1)
+    return reference.run(case.detector_feeds())[2][:, 0]
+
+
+def stack(images: Sequence[Image]) -> Image:
+    """Images [H, W, 3] as one batch; smaller ones are filled up with grey."""
+    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
+    batch = np.full((len(images), height, width, 3), GREY, dtype=np.uint8)
+    for row, image in zip(batch, images, strict=True):
+        row[: image.shape[0], : image.shape[1]] = image
+    return batch
+
+
+def cut_photos(photos: Sequence[Image]) -> list[Image]:
+    """Photos without their left and upper, or their right and lower, third."""
+    first, last = photos[0], photos[-1]
+    height, width = first.shape[0] // 3, first.shape[1] // 3
+    return [
+        fitted(first[height:, width:], first),
+        fitted(last[: last.shape[0] - height, : last.shape[1] - width], last),
+    ]
+
+
+def shaped_photos(photos: Sequence[Image]) -> list[Image]:
+    """Photos of all shapes, fitted into inputs of one size as the service does it."""
+    first, last = photos[0], photos[-1]
+    height, width = first.shape[:2]
+    return [
+        fitted(first[:, width // 3 : 2 * width // 3], first),
+        fitted(last[last.shape[0] // 4 : 3 * last.shape[0] // 4], first),
+        fitted(first[2 * height // 5 : 3 * height // 5], first),
+        fitted(shrunk(last, 16), first),
+    ]
+
+
+def empty_images(like: Image) -> list[Image]:
+    """Images of nothing: black, white, and noise that is the same at every export."""
+    noise = np.random.default_rng(0).integers(0, 256, like.shape, dtype=np.uint8)
+    return [np.zeros_like(like), np.full_like(like, 255), noise]
+
+
+def flat_images(photo: Image) -> list[Image]:
+    """Images that look the same in many places: one grey, one tiled with small copies."""
+    height, width = photo.shape[:2]
+    tiled = np.tile(shrunk(photo, TILES), (TILES + 1, TILES + 1, 1))
+    return [np.full_like(photo, GREY), tiled[:height, :width]]
+
+
+def fitted(photo: Image, like: Image) -> Image:
+    """``photo`` letterboxed to the size of ``like``."""
+    height, width = like.shape[:2]
+    spec = InputSpec(
+        height=height,
+        width=width,
+        resize="letterbox",
+        interpolation="bilinear",
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+    )
+    return to_input(PillowImage.fromarray(photo), spec).pixels
+
+
+def shrunk(photo: Image, factor: int) -> Image:
+    """``photo`` with each side one ``factor``-th as long."""
+    height, width = (max(1, -(-side // factor)) for side in photo.shape[:2])
+    return np.asarray(PillowImage.fromarray(photo).resize((width, height)), dtype=np.uint8)

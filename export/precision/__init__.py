@@ -1,0 +1,1 @@
+"""Packages in lower precision, each measured against the float32 package that it is made from."""

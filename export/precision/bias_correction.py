@@ -1,0 +1,86 @@
+"""Biases that make up for what rounding the weights does to a layer's mean output.
+
+Rounding a weight W to Wq shifts the output of its channel by (Wq - W) E[x] on average. That adds up
+from layer to layer, most of all in depthwise layers, whose few weights do not average out. Nagel et
+al., "Data-Free Quantization Through Weight Equalization and Bias Correction", arXiv 1906.04721,
+section 4.2, with E[x] from photos.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+from onnx import helper, numpy_helper
+
+from export.parity import Feeds
+from export.precision.nodes import constants, drop_unused_constants
+
+Array = npt.NDArray[Any]
+Shifts = Mapping[str, Array]
+LARGEST = 127  # of a weight in 8 bits; there is no -128, so that zero is in the middle
+
+
+def rounding_shifts(model: onnx.ModelProto, feeds: Sequence[Feeds]) -> Shifts:
+    """By how much rounding its weights shifts the mean outputs [O] of each convolution, by name.
+
+    model: prepared for 8 bits. feeds: of the photos that E[x] is found on.
+    """
+    values = constants(model)
+    layers = [n for n in model.graph.node if n.op_type == "Conv" and n.input[1] in values]
+    means = _channel_means(model, {layer.input[0] for layer in layers}, feeds)
+    shifts = {}
+    for layer in layers:
+        weight = values[layer.input[1]]  # [O, I / groups, k, k]
+        groups = next((a.i for a in layer.attribute if a.name == "group"), 1)
+        error = (_rounded(weight) - weight).sum(axis=(2, 3))  # [O, I / groups]
+        inputs = means[layer.input[0]].reshape(groups, 1, -1)  # [groups, 1, I / groups]
+        by_group = error.reshape(groups, -1, error.shape[1]) * inputs
+        shifts[layer.name] = by_group.sum(axis=2).ravel()
+    return shifts
+
+
+def correct_biases(model: onnx.ModelProto, shifts: Shifts) -> None:
+    """Take ``shifts`` from the biases of the convolutions that they name, in place."""
+    values = constants(model)
+    for layer in model.graph.node:
+        if layer.name in shifts:
+            shift = shifts[layer.name]
+            bias = values[layer.input[2]] if len(layer.input) > 2 else np.zeros_like(shift)
+            name = f"{layer.name}.corrected_bias"
+            corrected = (bias - shift).astype(np.float32)
+            model.graph.initializer.append(numpy_helper.from_array(corrected, name))
+            del layer.input[2:]
+            layer.input.append(name)
+    drop_unused_constants(model)
+
+
+def _rounded(weight: Array) -> Array:
+    """``weight`` after 8 bits, each output channel with its own scale."""
+    scale = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / LARGEST
+    scale[scale == 0] = 1
+    rounded: Array = np.round(weight / scale) * scale
+    return rounded
+
+
+def _channel_means(
+    model: onnx.ModelProto, names: set[str], feeds: Sequence[Feeds]
+) -> dict[str, Array]:
+    """The mean of each channel of feature maps [N, C, H, W] over all photos and places."""
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    known = {output.name for output in exposed.graph.output}
+    exposed.graph.output.extend(
+        helper.make_empty_tensor_value_info(name) for name in sorted(names - known)
+    )
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors
+    session = ort.InferenceSession(exposed.SerializeToString(), options, ["CPUExecutionProvider"])
+    wanted = sorted(names)
+    sums = [np.zeros(1) for _ in wanted]
+    for feed in feeds:
+        found = session.run(wanted, feed)
+        sums = [total + maps.mean(axis=(0, 2, 3)) for total, maps in zip(sums, found, strict=True)]
+    return {name: total / len(feeds) for name, total in zip(wanted, sums, strict=True)}

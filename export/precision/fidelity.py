@@ -1,0 +1,92 @@
+"""How much of a float32 model's answers another precision of it gives: one number, 0 to 1."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from models.evaluation import BoxRow, average_precision
+from service.detector import DetectionQuery, Detector
+from service.manifest import ModelManifest
+from service.package import ModelPackage
+from service.resize import ModelInput
+from service.runner import Job
+
+Fidelity = Callable[[onnx.ModelProto], float]
+
+SCORE_THRESHOLD = 0.3  # of the float model's detections that are to be found again
+
+
+def detector_fidelity(
+    manifest: ModelManifest, reference: onnx.ModelProto, photos: Sequence[ModelInput]
+) -> Fidelity:
+    """COCO's AP on ``photos``, with what ``reference`` finds there as the truth."""
+    truth = _as_truth(manifest, _detect(manifest, reference, photos, SCORE_THRESHOLD), photos)
+
+    def fidelity(model: onnx.ModelProto) -> float:
+        return average_precision(truth, _detect(manifest, model, photos, 0.01)).ap
+
+    return fidelity
+
+
+def classifier_fidelity(
+    manifest: ModelManifest, reference: onnx.ModelProto, photos: Sequence[ModelInput]
+) -> Fidelity:
+    """The share of the probabilities that both give to the same classes, mean over ``photos``."""
+    expected = _classify(reference, photos)
+
+    def fidelity(model: onnx.ModelProto) -> float:
+        return float(np.minimum(expected, _classify(model, photos)).sum(axis=1).mean())
+
+    return fidelity
+
+
+def _classify(model: onnx.ModelProto, photos: Sequence[ModelInput]) -> np.ndarray[Any, Any]:
+    session = _open(model)
+    return np.concatenate([session.run(None, {"images": p.pixels[None]})[0] for p in photos])
+
+
+def _detect(
+    manifest: ModelManifest,
+    model: onnx.ModelProto,
+    photos: Sequence[ModelInput],
+    score_threshold: float,
+) -> list[BoxRow]:
+    detector = Detector(ModelPackage(manifest, _open(model)))
+    query = DetectionQuery(np.float32(score_threshold), np.float32(0.5), 100, None)
+    rows = []
+    for image_id, photo in enumerate(photos):
+        for found in detector.run([Job(photo, query)])[0]:
+            left, top, right, bottom = found["box"]
+            bbox = (left, top, right - left, bottom - top)
+            rows.append(BoxRow(image_id, found["label_id"], bbox, found["score"]))
+    return rows
+
+
+def _as_truth(
+    manifest: ModelManifest, rows: Sequence[BoxRow], photos: Sequence[ModelInput]
+) -> dict[str, Any]:
+    """Detections as a COCO instances file would state them."""
+    return {
+        "images": [{"id": image_id} for image_id in range(len(photos))],
+        "categories": [{"id": label.id, "name": label.name} for label in manifest.labels],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": row.image_id,
+                "category_id": row.category_id,
+                "bbox": list(row.bbox),
+                "area": row.bbox[2] * row.bbox[3],
+                "iscrowd": 0,
+            }
+            for number, row in enumerate(rows, start=1)
+        ],
+    }
+
+
+def _open(model: onnx.ModelProto) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors
+    return ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])

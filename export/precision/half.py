@@ -1,0 +1,91 @@
+"""16-bit floats: the network in binary16, the pixels before it and the decoding after it as they
+were."""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from export.precision.nodes import drop_unused_constants, network_nodes
+
+FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
+# Inputs that stay as they are although the operator computes in half: Resize's regions and scales.
+KEPT_INPUTS = {"Resize": (1, 2)}
+LARGEST = float(np.finfo(np.float16).max)
+
+
+def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """``model`` with its network in float16. Inputs and outputs keep their types.
+
+    Boxes and scores are computed from the network's outputs in float32, as pixels of large photos
+    and near-equal scores need more than 11 bits.
+    """
+    half = onnx.ModelProto()
+    half.CopyFrom(model)
+    _Halver(half).run()
+    onnx.checker.check_model(half, full_check=True)
+    return half
+
+
+class _Halver:
+    """One graph's conversion, in place."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model, self.graph = model, model.graph
+        self.network = network_nodes(model)
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+        values = (*inferred.value_info, *inferred.input, *inferred.output)
+        self.floats = {v.name for v in values if v.type.tensor_type.elem_type == FLOAT}
+        self.initializers = {tensor.name: tensor for tensor in self.graph.initializer}
+        self.casts: dict[tuple[str, int], str] = {}  # (value, type) -> its name in that type
+        self.halved: set[str] = set()  # values that the network computes
+
+    def run(self) -> None:
+        del self.graph.value_info[:]
+        nodes, outputs = list(self.graph.node), {o.name for o in self.graph.output}
+        del self.graph.node[:]
+        for node in nodes:
+            inside = node.name in self.network
+            kept = KEPT_INPUTS.get(node.op_type, ()) if inside else ()
+            for place, name in enumerate(node.input):
+                node.input[place] = self._read(name, half=inside and place not in kept)
+            if inside:
+                self._retype(node)
+                self.halved |= {name for name in node.output if name in self.floats}
+                assert not self.halved & outputs, "a network's output goes through decoding"
+            self.graph.node.append(node)
+        drop_unused_constants(self.model)
+
+    def _read(self, name: str, half: bool) -> str:
+        """The name under which ``name`` is to be read, in half or in full."""
+        if name in self.initializers:
+            tensor = self.initializers[name]
+            return self._half_constant(tensor) if half and tensor.data_type == FLOAT else name
+        if name not in self.floats or (name in self.halved) == half:
+            return name
+        return self._cast(name, HALF if half else FLOAT)
+
+    def _half_constant(self, tensor: TensorProto) -> str:
+        key = (tensor.name, HALF)
+        if key not in self.casts:
+            self.casts[key] = f"{tensor.name}.half"
+            values = numpy_helper.to_array(tensor).clip(-LARGEST, LARGEST).astype(np.float16)
+            self.graph.initializer.append(numpy_helper.from_array(values, self.casts[key]))
+        return self.casts[key]
+
+    def _cast(self, name: str, dtype: int) -> str:
+        key = (name, dtype)
+        if key not in self.casts:
+            self.casts[key] = f"{name}.{'half' if dtype == HALF else 'full'}"
+            node = helper.make_node("Cast", [name], [self.casts[key]], to=dtype)
+            node.name = f"{self.casts[key]}.cast"
+            self.graph.node.append(node)
+        return self.casts[key]
+
+    def _retype(self, node: onnx.NodeProto) -> None:
+        """What a node of the network says of its own type."""
+        for attribute in node.attribute:
+            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == FLOAT:
+                attribute.i = HALF
+            if node.op_type == "Constant" and attribute.t.data_type == FLOAT:
+                values = numpy_helper.to_array(attribute.t).astype(np.float16)
+                attribute.t.CopyFrom(numpy_helper.from_array(values))

@@ -1,0 +1,49 @@
+"""Finding one's way in an ONNX graph."""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+WEIGHTED = ("Conv", "Gemm", "MatMul")
+
+
+def is_weighted(node: onnx.NodeProto) -> bool:
+    """Whether ``node`` is a layer: nearly all of a network's work is in these."""
+    return node.op_type in WEIGHTED
+
+
+def network_nodes(model: onnx.ModelProto) -> set[str]:
+    """Names of the layers and of all that leads to one; what comes after the last layer, such as
+    decoding, selection and softmax, is not of the network."""
+    ahead: set[str] = set()  # values that lead to a layer
+    found = set()
+    for node in reversed(model.graph.node):
+        if is_weighted(node) or any(name in ahead for name in node.output):
+            found.add(node.name)
+            ahead.update(node.input)
+    return found
+
+
+def constants(model: onnx.ModelProto) -> dict[str, np.ndarray[Any, Any]]:
+    """Initializers by name."""
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def readers(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
+    """The nodes that read each value."""
+    found: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+    for node in model.graph.node:
+        for name in node.input:
+            found[name].append(node)
+    return found
+
+
+def drop_unused_constants(model: onnx.ModelProto) -> None:
+    """Take out the initializers that no node reads."""
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)

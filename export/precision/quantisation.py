@@ -1,0 +1,99 @@
+"""8-bit integers: activations as uint8, weights as int8 with a scale for each output channel.
+
+The graph keeps its float operators between pairs of QuantizeLinear and DequantizeLinear (QDQ),
+which every runtime understands; ONNX Runtime fuses them into integer kernels on loading the file.
+Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+Inference", arXiv 1712.05877, section 2.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import onnx
+from onnxruntime.quantization import QuantType
+from onnxruntime.quantization.calibrate import TensorsData
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+from export.precision.bias_correction import Shifts, correct_biases
+from export.precision.nodes import is_weighted, network_nodes
+
+# What has a kernel for integers. Only feature maps are computed so, and what has weights: decoding,
+# selection and softmax cost little, and need floats.
+OPERATORS = (
+    "Conv",
+    "Gemm",
+    "MatMul",
+    "Add",
+    "Mul",
+    "Clip",
+    "Relu",
+    "Pad",
+    "Resize",
+    "MaxPool",
+    "GlobalAveragePool",
+    "ReduceMean",
+)
+FEATURE_MAP_RANK = 4
+# A weight's module: its path up to the first number, or up to its last layer.
+MODULE = re.compile(r"network\.((?:[a-z_]\w*\.)*?(?:\d+|\w+(?=\.\w+(?:\.weight|$))))")
+
+
+@dataclass(frozen=True)
+class Quantiser:
+    """A prepared graph with all that makes it one of 8 bits.
+
+    ranges: of every tensor. shifts: what rounding does to the layers' means, to be made up for.
+    """
+
+    prepared: onnx.ModelProto
+    ranges: TensorsData
+    shifts: Shifts = field(default_factory=dict)
+
+    def quantise(self, in_float: Collection[str] = ()) -> onnx.ModelProto:
+        """The graph in 8 bits, but for the layers named ``in_float``.
+
+        One of those that stands alone between two layers in integers gains nothing by it: ONNX
+        Runtime quantises its weights itself when it loads the file.
+        """
+        copy = onnx.ModelProto()
+        copy.CopyFrom(self.prepared)
+        correct_biases(copy, {k: v for k, v in self.shifts.items() if k not in in_float})
+        quantizer = QDQQuantizer(
+            copy,
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QUInt8,
+            tensors_range=self.ranges,
+            nodes_to_quantize=[],
+            nodes_to_exclude=[*_kept_in_float(copy), *in_float],
+            op_types_to_quantize=list(OPERATORS),
+            extra_options={},
+        )
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+        model: onnx.ModelProto = quantizer.model.model
+        return model
+
+
+def _kept_in_float(model: onnx.ModelProto) -> list[str]:
+    """Nodes that have a kernel for integers but work on no feature map of the network."""
+    network = network_nodes(model)
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in model.graph.value_info}
+    return [
+        node.name
+        for node in model.graph.node
+        if not is_weighted(node)
+        and not (node.name in network and ranks.get(node.output[0]) == FEATURE_MAP_RANK)
+    ]
+
+
+def layers(model: onnx.ModelProto) -> dict[str, list[str]]:
+    """The nodes that have weights, by the network's module that they are of."""
+    groups: dict[str, list[str]] = {}
+    for node in model.graph.node:
+        if is_weighted(node):
+            found = MODULE.search(" ".join(node.input[1:2]))
+            groups.setdefault(found[1] if found else node.name, []).append(node.name)
+    return groups

@@ -1,0 +1,100 @@
+"""A package as one web page: what it is, what it is worth, how it was proven.
+
+latency.py     how long the package takes on this machine
+examples.py    photos, with what the package and its reference see in them
+tables.py      words and figures
+charts.py      bars of the figures; drawings.py places them
+report.html    the page
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from export.photos import read_photo
+from export.report import tables
+from export.report.charts import accuracy_chart, class_chart, latency_chart
+from export.report.examples import PACKAGE_COLOUR, REFERENCE_COLOUR, Example, make_examples
+from export.report.latency import machine_name, measure_latency
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest
+from service.package import ModelPackage, open_package
+
+REPORT_FILE = "report.html"
+SECONDS = 1.0  # of timing, for each setting
+
+
+def write_report(
+    folder: Path,
+    photos: Sequence[Path],
+    reference: ModelPackage,
+    others: Sequence[Path] = (),
+    seconds: float = SECONDS,
+) -> None:
+    """Write ``report.html`` beside the package in ``folder``: one page that needs nothing else.
+
+    photos: those that examples are chosen from. reference: what the package was compared with; its
+    ``session`` may be `export.evaluation.network.TorchSession`. others: packages of the same model
+    in other precisions, shown beside it. seconds: to time each setting for.
+
+    Raises PhotoError or PackageError.
+    """
+    package = open_package(folder, threads=0)
+    image = read_photo(photos[0], package.manifest.input).pixels
+    measured = [
+        tables.Measured(
+            ModelManifest.read(path / MANIFEST_FILE),
+            (path / GRAPH_FILE).stat().st_size,
+            measure_latency(path, image, seconds),
+        )
+        for path in (folder, *others)
+    ]
+    page = _render(folder / MANIFEST_FILE, measured, make_examples(photos, reference, package))
+    (folder / REPORT_FILE).write_text(page, encoding="utf-8")
+
+
+def manifest_mark(manifest: bytes) -> str:
+    """What the page holds as a sign of the manifest, the file's bytes, that it belongs to."""
+    return f'<meta name="boxport-manifest" content="{hashlib.sha256(manifest).hexdigest()}">'
+
+
+def _render(
+    manifest_file: Path, packages: Sequence[tables.Measured], examples: Sequence[Example]
+) -> str:
+    # Names of classes, files and licences come from anywhere: everything is escaped.
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        metric_name=tables.metric_name,
+        megabytes=tables.megabytes,
+        milliseconds=tables.milliseconds,
+        percent=tables.percent,
+    )
+    first, content = packages[0], manifest_file.read_bytes()
+    drawn = (accuracy_chart(packages), class_chart(packages))
+    return environment.get_template(REPORT_FILE).render(
+        manifest=first.manifest,
+        manifest_sha256=hashlib.sha256(content).hexdigest(),
+        mark=manifest_mark(content),
+        packages=packages,
+        metric_keys=[key for key in tables.LEADING if any(key in p.metrics for p in packages)],
+        headlines=tables.headlines(first),
+        summary=tables.summary(first.manifest),
+        reservations=tables.reservations(first, packages[1:]),
+        identity=tables.identity(first),
+        origin=tables.origin(first.manifest),
+        tolerance_rows=tables.tolerance_rows(first.manifest),
+        input_rows=tables.input_rows(first.manifest),
+        accuracy_charts=[chart for chart in drawn if chart is not None],
+        latency_chart=latency_chart(packages),
+        machine=machine_name(),
+        examples=examples,
+        reference_colour=REFERENCE_COLOUR,
+        package_colour=PACKAGE_COLOUR,
+    )

@@ -1,0 +1,97 @@
+"""How long a package takes on this machine."""
+
+import itertools
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from export.feeds import to_feeds
+from export.parity.model import Feeds, Image
+from service.cpus import available_cpus
+from service.package import ModelPackage, open_package
+
+BATCH_SIZES = (1, 8)
+MOST_RUNS = 200  # of one setting
+FEWEST_FOR_P95 = 20
+PATIENCE = 4  # times the seconds asked for, at most
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Runs of batches of ``batch_size`` on ``threads`` threads: their median and 95th percentile in
+    milliseconds a batch, the latter None for fewer than twenty runs.
+
+    cpu_share: of the time, on each thread, that this process had a processor, in 0..1.
+    """
+
+    batch_size: int
+    threads: int
+    runs: int
+    median_ms: float
+    p95_ms: float | None
+    cpu_share: float
+
+    @property
+    def ms_per_image(self) -> float:
+        return self.median_ms / self.batch_size
+
+    @property
+    def images_per_second(self) -> float:
+        return 1000 / self.ms_per_image
+
+
+def measure_latency(package: Path, image: Image, seconds: float) -> tuple[Latency, ...]:
+    """Time the graph alone, decoded ``image`` uint8 [H, W, 3] to answer, at each batch size on one
+    thread and on all, for ``seconds`` each, up to four times as long if the runs are few."""
+    return tuple(
+        _measure(package, image, batch_size, threads, seconds)
+        for batch_size, threads in itertools.product(BATCH_SIZES, sorted({1, available_cpus()}))
+    )
+
+
+def _measure(package: Path, image: Image, batch_size: int, threads: int, seconds: float) -> Latency:
+    opened = open_package(package, threads)
+    feeds = to_feeds(opened.manifest, [image] * batch_size)
+    start, cpu_start = time.perf_counter(), time.process_time()
+    times = [_time(opened, feeds)]
+    while not _suffices(times, seconds):
+        times.append(_time(opened, feeds))
+    settled = times[1:] or times  # the first run sets memory aside
+    p95 = float(np.percentile(settled, 95)) * 1000 if len(settled) >= FEWEST_FOR_P95 else None
+    cpu_share = (time.process_time() - cpu_start) / (time.perf_counter() - start) / threads
+    median = float(np.median(settled)) * 1000
+    return Latency(batch_size, threads, len(settled), median, p95, min(1.0, cpu_share))
+
+
+def _time(package: ModelPackage, feeds: Feeds) -> float:
+    start = time.perf_counter()
+    package.run(feeds)
+    return time.perf_counter() - start
+
+
+def _suffices(times: list[float], seconds: float) -> bool:
+    """Slow packages get longer, so that a percentile can be told, but not for ever."""
+    few = len(times) <= FEWEST_FOR_P95
+    return sum(times) >= seconds * (PATIENCE if few else 1) or len(times) > MOST_RUNS
+
+
+def machine_name(cpu_info: Path = CPU_INFO) -> str:
+    """This machine's processor, as its maker calls it, and how many of it are ours."""
+    cpus = available_cpus()
+    return f"{_processor(cpu_info)}, {cpus} processor{'s' if cpus > 1 else ''}"
+
+
+def _processor(cpu_info: Path) -> str:
+    try:
+        lines = cpu_info.read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,252 @@
+"""What a report says in words and figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from export.report.latency import Latency
+from service.manifest import Accuracy, ModelManifest
+
+FEW_PHOTOS = 20  # a parity or accuracy figure of fewer says little
+BUSY = 0.9  # of the time on one thread; with less, somebody else had the processor
+MOST_DROP = 0.005  # of AP or top-1 against the best precision shown
+UNKNOWN_LICENCE = "unknown"
+METRICS = {
+    "ap": "AP",
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "ap_small": "AP small",
+    "ap_medium": "AP medium",
+    "ap_large": "AP large",
+    "ar100": "AR100",
+    "top1": "top-1",
+    "top5": "top-5",
+}
+LEADING = ("ap", "ap50", "top1", "top5")
+RESIZES = {
+    "letterbox": "fitted into the upper left corner, the rest filled",
+    "shorter_side": "shorter side scaled, both filled up to a multiple",
+    "centre_crop": "shorter side scaled, the middle cut out",
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A package of the report: its manifest, the size of its graph's file, how long it takes."""
+
+    manifest: ModelManifest
+    graph_bytes: int
+    latency: tuple[Latency, ...]
+
+    @property
+    def title(self) -> str:
+        return self.manifest.precision
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return {} if self.manifest.accuracy is None else self.manifest.accuracy.metrics
+
+    @property
+    def classes(self) -> dict[str, float]:
+        return (self.manifest.accuracy and self.manifest.accuracy.classes) or {}
+
+
+@dataclass(frozen=True)
+class Headline:
+    name: str
+    value: str
+    meaning: str
+    leading: bool = False
+
+
+def metric_name(key: str) -> str:
+    return METRICS.get(key, key.replace("_", " "))
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def milliseconds(value: float) -> str:
+    return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
+
+
+def main_metric(accuracy: Accuracy) -> str:
+    """AP, or top-1, or whatever there is."""
+    known = (key for key in ("ap", "top1") if key in accuracy.metrics)
+    return next(known, next(iter(accuracy.metrics)))
+
+
+def headlines(package: Measured) -> list[Headline]:
+    """The figures that decide."""
+    manifest, accuracy = package.manifest, package.manifest.accuracy
+    first = package.latency[0]
+    return [
+        Headline("Parity", "Passed", parity_sentence(manifest), leading=True),
+        accuracy_headline(accuracy),
+        Headline(
+            "One photo",
+            milliseconds(first.ms_per_image),
+            f"on one thread, {first.images_per_second:.3g} photos a second",
+        ),
+        Headline("File", megabytes(package.graph_bytes), f"{manifest.precision}, one ONNX file"),
+        Headline("Licence", manifest.provenance.licence, "of the weights, as stated at export"),
+    ]
+
+
+def accuracy_headline(accuracy: Accuracy | None) -> Headline:
+    if accuracy is None or not accuracy.metrics:
+        return Headline("Accuracy", "–", "was not measured at export")  # noqa: RUF001
+    key = main_metric(accuracy)
+    others = [f"{metric_name(k)} {v:.3f}" for k, v in accuracy.metrics.items() if k != key][:1]
+    meaning = ", ".join([*others, f"{accuracy.images:,} photos"])
+    return Headline(metric_name(key), f"{accuracy.metrics[key]:.3f}", meaning)
+
+
+def parity_sentence(manifest: ModelManifest) -> str:
+    parity = manifest.parity
+    parts = [f"scores within {parity.max_score_difference:.2g}"]
+    if parity.max_box_difference_px is not None:
+        parts.append(f"boxes within {parity.max_box_difference_px:.2g} px")
+    share = "" if parity.agreeing == 1 else f" in {percent(parity.agreeing)} of its answers"
+    compared = (
+        f" and {parity.detections_compared:,} detections" if parity.detections_compared else ""
+    )
+    return (
+        f"ONNX Runtime answers as {parity.reference} does{share}: {', '.join(parts)},"
+        f" on {parity.images} photos{compared}"
+    )
+
+
+def summary(manifest: ModelManifest) -> str:
+    count = len(manifest.labels)
+    if manifest.task == "detection":
+        verb = f"Finds objects of {count:,} classes"
+    elif manifest.activation == "sigmoid":
+        verb = f"Says which of {count:,} classes a photo shows, several at once"
+    else:
+        verb = f"Says which of {count:,} classes a photo shows"
+    return (
+        f"{verb}. {manifest.provenance.architecture} in one ONNX file, {manifest.precision},"
+        " from raw pixels to final answers."
+    )
+
+
+def reservations(package: Measured, others: Sequence[Measured]) -> list[str]:
+    """What speaks against deploying the package without a further look."""
+    manifest = package.manifest
+    found = []
+    if manifest.provenance.licence == UNKNOWN_LICENCE:
+        found.append("The licence of the weights is unknown: find it out first.")
+    if not package.metrics:
+        found.append("Accuracy was not measured at export: `python -m export evaluate` does it.")
+    elif manifest.accuracy is not None and manifest.accuracy.images < FEW_PHOTOS:
+        found.append(f"Accuracy was measured on {manifest.accuracy.images} photos only.")
+    drop = accuracy_drop(package, others)
+    if drop is not None and drop[0] > MOST_DROP:
+        found.append(f"It loses {100 * drop[0]:.1f} points of {drop[1]} against {drop[2]}.")
+    if package.latency[0].cpu_share < BUSY:
+        found.append(
+            "The machine was busy with other work when latency was measured: this package had a"
+            f" processor for {percent(package.latency[0].cpu_share)} of the time."
+            " Alone it is faster."
+        )
+    if manifest.parity.agreeing < 1:
+        found.append(
+            f"{percent(1 - manifest.parity.agreeing)} of its answers differ from"
+            f" {manifest.parity.reference}'s by more than the tolerance."
+        )
+    return found
+
+
+def accuracy_drop(package: Measured, others: Sequence[Measured]) -> tuple[float, str, str] | None:
+    """How far, in 0..1, the package falls behind the best of ``others`` on the same photos; the
+    metric, and which it is."""
+    accuracy = package.manifest.accuracy
+    if accuracy is None or not accuracy.metrics:
+        return None
+    key = main_metric(accuracy)
+    rivals = [
+        (other.manifest.accuracy.metrics[key], other.title)
+        for other in others
+        if other.manifest.accuracy is not None
+        and other.manifest.accuracy.data == accuracy.data
+        and key in other.manifest.accuracy.metrics
+    ]
+    if not rivals:
+        return None
+    best, title = max(rivals)
+    return best - accuracy.metrics[key], metric_name(key), title
+
+
+def origin(manifest: ModelManifest) -> dict[str, str]:
+    provenance = manifest.provenance
+    return {
+        "Architecture": provenance.architecture,
+        "Weights": provenance.weights_file,
+        "sha256 of the weights": provenance.weights_sha256,
+        "Licence": provenance.licence,
+        "Made with": ", ".join(f"{tool} {number}" for tool, number in provenance.tools.items()),
+    }
+
+
+def identity(package: Measured) -> dict[str, str]:
+    manifest = package.manifest
+    return {
+        "Package": f"{manifest.name}/{manifest.version}",
+        "Task": manifest.task,
+        "Precision": manifest.precision,
+        "File": f"{package.graph_bytes:,} bytes",
+        "sha256 of the graph": manifest.sha256,
+        "ONNX opset": str(manifest.opset),
+    }
+
+
+def input_rows(manifest: ModelManifest) -> dict[str, str]:
+    """How a photo becomes the graph's input."""
+    spec = manifest.input
+    varies = "up to " if spec.resize == "shorter_side" else ""
+    rows = {
+        "Size": f"{varies}{spec.width} × {spec.height} pixels",  # noqa: RUF001
+        "Resize": RESIZES[spec.resize],
+        "Interpolation": spec.interpolation + ("" if spec.antialias else ", without antialias"),
+    }
+    if spec.shorter_side is not None:
+        limit = f", longer side at most {spec.longer_side}" if spec.longer_side else ""
+        rows["Shorter side"] = f"{spec.shorter_side} pixels{limit}"
+    if spec.resize != "centre_crop":
+        rows["Filled with"] = f"RGB {', '.join(map(str, spec.fill))}"
+    rows["Normalisation, inside the graph"] = (
+        f"mean {', '.join(f'{x:g}' for x in spec.mean)};"
+        f" std {', '.join(f'{x:g}' for x in spec.std)}"
+    )
+    defaults = manifest.defaults.model_dump().items()
+    rows["Defaults"] = ", ".join(f"{name} {value:g}" for name, value in defaults)
+    return rows
+
+
+def tolerance_rows(manifest: ModelManifest) -> list[tuple[str, str, str]]:
+    """Name, greatest difference, tolerance."""
+    parity, tolerance = manifest.parity, manifest.parity.tolerance
+    unstated = "–"  # noqa: RUF001
+    rows = [
+        (
+            "Scores differ by",
+            f"{parity.max_score_difference:.2g}",
+            f"at most {tolerance.score:g}" if tolerance else unstated,
+        )
+    ]
+    if parity.max_box_difference_px is not None:
+        limit = tolerance.box_px if tolerance else None
+        allowed = unstated if limit is None else f"at most {limit:g} px"
+        rows.append(("Boxes differ by", f"{parity.max_box_difference_px:.2g} px", allowed))
+    if parity.min_iou is not None:
+        limit = tolerance.iou if tolerance else None
+        allowed = unstated if limit is None else f"at least {limit:g}"
+        rows.append(("Boxes overlap (IoU)", f"{parity.min_iou:.4f}", allowed))
+    allowed = f"at least {percent(tolerance.twins)}" if tolerance else unstated
+    rows.append(("Answers that agree", percent(parity.agreeing), allowed))
+    return rows

@@ -1,0 +1,68 @@
+"""Keys of one's own, and packages signed with them."""
+
+import os
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from service.manifest import MANIFEST_FILE
+from service.package import verify_package
+from service.signature import SIGNATURE_FILE, SignatureError
+
+
+def make_keys(private: Path, public: Path) -> None:
+    """Write a new pair of ed25519 keys as PEM files, the private one for its owner's eyes only.
+
+    Raises SignatureError if either file exists: a key that is lost signs nothing any more.
+    """
+    for path in (private, public):
+        if os.path.lexists(path):
+            raise SignatureError(f"{path} exists; keys are not overwritten")
+    key = Ed25519PrivateKey.generate()
+    _write_new(
+        private, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600
+    )
+    shared = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    _write_new(public, shared, mode=0o644)
+
+
+def sign(folder: Path, private: Path) -> None:
+    """Write the signature of the package in ``folder``, in place of any that it has.
+
+    Raises PackageError for a package that is not whole, SignatureError for a key of no use.
+    """
+    key = _read_private_key(private)
+    verify_package(folder)
+    aside = folder / f".{SIGNATURE_FILE}.partial"
+    aside.write_bytes(key.sign((folder / MANIFEST_FILE).read_bytes()))
+    aside.replace(folder / SIGNATURE_FILE)
+
+
+def _read_private_key(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise SignatureError(f"{path}: {error.strerror}") from error
+    except TypeError as error:
+        raise SignatureError(
+            f"{path}: is locked with a password; unlock a copy with `openssl pkey -in {path}`"
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SignatureError(f"{path}: holds no private key in PEM form") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SignatureError(f"{path}: is no ed25519 key; `python -m export keygen` makes one")
+    return key
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)

@@ -1,0 +1,97 @@
+"""What a graph must be so that any ONNX Runtime can run it, years from now, at full speed."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import onnx
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
+
+STANDARD_DOMAINS = ("", "ai.onnx")
+TRAINING_OPERATORS = frozenset({"BatchNormalization", "Dropout"})  # folded; does nothing
+MAX_BYTES = 2**31 - 1  # of one protobuf message
+
+
+class GraphError(Exception):
+    """A graph that must not become a package; the message says what is wrong with it."""
+
+
+def check_size(size: int, most: int = MAX_BYTES) -> None:
+    """Refuse weights of ``size`` bytes that one file cannot hold; raises GraphError.
+
+    ONNX could keep them in a second file, but the manifest's sha256 would not cover it, and no
+    architecture of `models.variants` comes near the limit.
+    """
+    if size >= most:
+        raise GraphError(
+            f"the weights are {size:,} bytes; an ONNX file holds less than {most:,}:"
+            " export a smaller architecture"
+        )
+
+
+def check_graph(model: ModelProto, opset: int) -> None:
+    """Refuse what ONNX's own checker lets pass: nodes of training, operators of other domains than
+    ONNX's, another opset than ``opset``, float64, weights that nothing reads or that lie elsewhere.
+
+    Raises GraphError with one line that names the first fault.
+    """
+    _check_opsets(model, opset)
+    nodes = list(_nodes(model.graph))
+    _check_operators(model, nodes)
+    _check_types(model, nodes)
+    _check_initializers(model, nodes)
+
+
+def _check_opsets(model: ModelProto, opset: int) -> None:
+    stated = {o.domain or "ai.onnx": o.version for o in model.opset_import}
+    if stated != {"ai.onnx": opset}:
+        raise GraphError(f"the graph imports the opsets {stated}, not ai.onnx {opset} alone")
+
+
+def _check_operators(model: ModelProto, nodes: list[NodeProto]) -> None:
+    foreign = {f"{n.domain}.{n.op_type}" for n in nodes if n.domain not in STANDARD_DOMAINS}
+    foreign |= {f"{f.domain}.{f.name}" for f in model.functions}
+    if foreign:
+        raise GraphError(f"the graph has operators that are not ONNX's own: {_some(foreign)}")
+    training = Counter(n.op_type for n in nodes if n.op_type in TRAINING_OPERATORS)
+    if training:
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(training.items()))
+        raise GraphError(f"the graph still has nodes of training: {counts}")
+
+
+def _check_types(model: ModelProto, nodes: list[NodeProto]) -> None:
+    graph = model.graph
+    values = (*graph.input, *graph.output, *graph.value_info)
+    wide = {v.name for v in values if v.type.tensor_type.elem_type == TensorProto.DOUBLE}
+    wide |= {t.name for t in graph.initializer if t.data_type == TensorProto.DOUBLE}
+    for node in nodes:
+        for attribute in node.attribute:
+            is_cast = attribute.name in ("to", "dtype") and attribute.i == TensorProto.DOUBLE
+            if is_cast or attribute.t.data_type == TensorProto.DOUBLE:
+                wide.update(node.output)
+    if wide:
+        raise GraphError(f"the graph computes in float64: {_some(wide)}")
+
+
+def _check_initializers(model: ModelProto, nodes: list[NodeProto]) -> None:
+    read = {name for node in nodes for name in node.input} | {o.name for o in model.graph.output}
+    unread = {t.name for t in model.graph.initializer} - read
+    if unread:
+        raise GraphError(f"nothing reads the initializers {_some(unread)}")
+    elsewhere = {t.name for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL}
+    if elsewhere:
+        raise GraphError(f"the weights lie in another file: {_some(elsewhere)}")
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[NodeProto]:
+    """The graph's nodes, and those of the graphs inside them."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield from _nodes(attribute.g)
+
+
+def _some(names: set[Any]) -> str:
+    first = sorted(names)[:3]
+    return ", ".join(first) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,52 @@
+"""A folder for each class, with its photos."""
+
+from pathlib import Path
+
+from models.training.annotations.content import (
+    Categories,
+    ClassFolders,
+    DataError,
+    Fault,
+    LabelledPhoto,
+    Reading,
+    first_names,
+)
+from models.training.annotations.files import (
+    is_photo,
+    require_folder,
+    suffixes,
+    visible_files,
+)
+
+
+def read_class_folders(folder: Path, categories: Categories | None = None) -> Reading[ClassFolders]:
+    """Read a folder of one sub-folder a class, each with its photos at any depth.
+
+    Categories are the sub-folders' names, sorted, with ids from 0; or ``categories``, beside which
+    there are no others: the training photos', where these are the validation's. What is hidden
+    (its name starts with a dot) is passed over. Raises DataError.
+    """
+    require_folder(folder)
+    classes = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
+    if not classes:
+        raise DataError(f"{folder}: holds no folder of a class")
+    if categories is None:
+        categories = tuple(enumerate(classes))
+    known = [name for _, name in categories]
+    faults = [
+        Fault(str(folder / name), "unknown class", f"is none of {first_names(categories)}")
+        for name in classes
+        if name not in known
+    ]
+    photos: list[LabelledPhoto] = []
+    for label, name in enumerate(known):
+        paths = list(visible_files(folder / name))
+        photos += [LabelledPhoto(path, label) for path in paths if is_photo(path)]
+        faults += [
+            Fault(str(path), "no image", f"has no suffix of a photo ({suffixes()})")
+            for path in paths
+            if not is_photo(path)
+        ]
+        if not any(is_photo(path) for path in paths):
+            faults.append(Fault(str(folder / name), "empty class", "holds no photo"))
+    return Reading(ClassFolders(tuple(photos), categories), tuple(faults))

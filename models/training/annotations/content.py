@@ -1,0 +1,127 @@
+"""What a data set says of its photos, whatever its files look like."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from torch import Tensor
+
+Categories = tuple[tuple[int, str], ...]  # (id, name) in the order of a network's outputs
+Content = TypeVar("Content")
+
+Kind = Literal[
+    "bad annotations",  # a photo's own file of them
+    "bad row",
+    "duplicate image",
+    "unknown image",
+    "unknown class",
+    "bad box",
+    "empty box",
+    "box outside",
+    "empty class",
+    "missing photo",
+    "no image",
+    "damaged photo",
+    "wrong size",
+]
+
+
+class DataError(Exception):
+    """A data set that cannot be read at all; the message names the file and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a data set, and is left out of it.
+
+    where: the file, and the row within it. kind: the same for all faults alike.
+    """
+
+    where: str
+    kind: Kind
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Reading(Generic[Content]):
+    """What a reader found: the rows that are good, and what is wrong with the others."""
+
+    annotations: Content
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, eq=False)  # tensors have no equality that is true or false
+class Photo:
+    """A photo with boxes float32 [G, 4] xyxy in its pixels, and labels int64 [G].
+
+    A label is a place in the categories, not an id.
+    """
+
+    image_id: int
+    path: Path
+    width: int
+    height: int
+    boxes: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Photos with boxes, and their categories in the order of a network's outputs."""
+
+    photos: tuple[Photo, ...]
+    categories: Categories
+
+    def to_coco(self) -> dict[str, Any]:
+        """The content of a COCO instances file, as pycocotools takes it."""
+        images: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
+        for photo in self.photos:
+            images.append(
+                {
+                    "id": photo.image_id,
+                    "file_name": photo.path.name,
+                    "width": photo.width,
+                    "height": photo.height,
+                }
+            )
+            for (left, top, right, bottom), label in zip(
+                photo.boxes.tolist(), photo.labels.tolist(), strict=True
+            ):
+                rows.append(
+                    {
+                        "id": len(rows) + 1,  # pycocotools takes 0 for "matched with nothing"
+                        "image_id": photo.image_id,
+                        "category_id": self.categories[label][0],
+                        "bbox": [left, top, right - left, bottom - top],
+                        "area": (right - left) * (bottom - top),
+                        "iscrowd": 0,
+                    }
+                )
+        categories = [{"id": number, "name": name} for number, name in self.categories]
+        return {"images": images, "annotations": rows, "categories": categories}
+
+
+@dataclass(frozen=True)
+class LabelledPhoto:
+    """A photo that shows one class; ``label`` is its place in the categories."""
+
+    path: Path
+    label: int
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """Photos of one class each, and the classes in the order of a network's outputs."""
+
+    photos: tuple[LabelledPhoto, ...]
+    categories: Categories
+
+
+def first_names(categories: Categories) -> str:
+    """The first few, which suffice to recognise a list."""
+    names = [name for _, name in categories]
+    return ", ".join(names[:5]) + (f" … ({len(names)})" if len(names) > 5 else "")

@@ -1,0 +1,44 @@
+"""Stages of a backbone that training leaves as they are, weights and norms' statistics alike."""
+
+from torch import nn
+
+from models.staged import StagedBackbone
+from models.training.errors import TrainingError
+
+
+def frozen_layers(network: nn.Module, stages: int) -> list[nn.Module]:
+    """The stem and the first ``stages`` stages of ``network``'s backbone; nothing for 0.
+
+    Raises TrainingError if there are fewer.
+    """
+    if stages == 0:
+        return []
+    backbone = network.get_submodule("backbone")
+    if not isinstance(backbone, StagedBackbone):
+        raise TrainingError(
+            f"--frozen-stages {stages}: a {type(backbone).__name__} has no stages to freeze"
+        )
+    try:
+        return backbone.first(stages)
+    except ValueError as error:
+        raise TrainingError(f"--frozen-stages {stages}: {error}") from error
+
+
+def freeze(network: nn.Module, stages: int) -> None:
+    """Take the stem and the first ``stages`` out of training. Raises TrainingError."""
+    for layer in frozen_layers(network, stages):
+        layer.requires_grad_(False)
+
+
+def train_mode(network: nn.Module, stages: int) -> None:
+    """Put ``network`` into training mode, but for norms whose statistics are to stay.
+
+    These are the frozen stages', and those without an eps: torchvision trained the detector that
+    has such with frozen statistics, and a channel that is constant would be divided by 0.
+    """
+    network.train()
+    for layer in frozen_layers(network, stages):
+        layer.eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.eps == 0:
+            module.eval()

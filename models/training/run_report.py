@@ -1,0 +1,79 @@
+"""The report of a run that is done, from its best weights."""
+
+import platform
+from dataclasses import fields
+from importlib.metadata import version
+
+import torch
+
+from models.training.console import progress_bar
+from models.training.detection_task import DetectionTask
+from models.training.devices import Place
+from models.training.loop import Trainer
+from models.training.report import (
+    TrainingReport,
+    classification_report,
+    detection_report,
+    write_report,
+)
+from models.training.run_log import read_rows
+from models.weights import load_checkpoint, load_into
+
+
+def report_run(trainer: Trainer, seconds: float) -> None:
+    """Write report.html into the run's output. seconds: that the run took since it last began."""
+    best = trainer.output / "best.pth"
+    load_into(trainer.network, load_checkpoint(best).state, str(best))
+    trainer.network.eval()
+    write_report(trainer.output / "report.html", _report(trainer, seconds))
+
+
+def _report(trainer: Trainer, seconds: float) -> TrainingReport:
+    task, network = trainer.task, trainer.network
+    log = read_rows(trainer.output / "log.csv")
+    about, recipe = _about(trainer, seconds), _recipe(trainer)
+    title = f"Training of {trainer.architecture}"
+    with progress_bar(trainer.place) as progress:
+        bar = progress.add_task("report", total=task.validation_size)
+        if isinstance(task, DetectionTask):
+            rows = task.detect(network, lambda n: progress.advance(bar, n))
+            paths = {photo.image_id: photo.path for photo in task.validation.photos}
+            return detection_report(
+                task.truth, rows, paths.__getitem__, log, about, recipe=recipe, title=title
+            )
+        photos = task.validation.photos
+        return classification_report(
+            [name for _, name in task.categories],
+            task.predict(network, lambda n: progress.advance(bar, n)),
+            [photo.label for photo in photos],
+            [photo.path for photo in photos],
+            log,
+            about,
+            recipe=recipe,
+            title=title,
+        )
+
+
+def _about(trainer: Trainer, seconds: float) -> dict[str, str]:
+    task = trainer.task
+    return {
+        "architecture": trainer.architecture,
+        "classes": str(len(task.categories)),
+        "training photos": str(len(task.photos)),
+        "validation photos": str(task.validation_size),
+        "device": _device_name(trainer.place),
+        "precision": str(trainer.dtype).removeprefix("torch."),
+        "time of the last run": f"{seconds / 60:.0f} minutes",
+        "PyTorch": version("torch"),
+    }
+
+
+def _recipe(trainer: Trainer) -> dict[str, str]:
+    recipe = trainer.recipe
+    return {f.name.replace("_", " "): str(getattr(recipe, f.name)) for f in fields(recipe)}
+
+
+def _device_name(place: Place) -> str:
+    if place.device.type == "cuda":
+        return f"{place.processes} x {torch.cuda.get_device_name(place.device)}"
+    return f"{platform.machine()}, {torch.get_num_threads()} threads"

@@ -1,0 +1,83 @@
+"""What a run was asked for beside its recipe: to be the same when it goes on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from models.training.errors import TrainingError
+from models.training.state import FILE as STATE
+
+FILE = "settings.json"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What decides, with the recipe, how a run goes.
+
+    input_size: side of the views that the network is trained on, in pixels.
+    photos: how many are trained on, after bad ones and those to measure on were taken out.
+    augmentation: the fields of `Augment`.
+    views: of each photo whose frozen features are kept; 0 makes fresh views.
+    """
+
+    architecture: str
+    input_size: int
+    classes: tuple[str, ...]
+    photos: int
+    augmentation: Mapping[str, Any]
+    views: int = 0
+
+
+def check_settings(settings: RunSettings, output: Path) -> None:
+    """Raise TrainingError if ``output`` holds a run with other settings, or if these cannot be
+    read. A run of which there are none, of before they were kept, is taken for the same."""
+    path = output / FILE
+    if not (output / STATE).exists() or not path.exists():
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        differences = _differences(before, _plain(settings))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path}: cannot be read; delete it if the run is this one") from error
+    if differences:
+        raise TrainingError(
+            f"{output} holds a run with other settings ({'; '.join(differences)}); give the command"
+            " that it was started with, or another --output"
+        )
+
+
+def save_settings(settings: RunSettings, output: Path) -> None:
+    aside = output / f"{FILE}.partial"
+    aside.write_text(json.dumps(_plain(settings), indent=2) + "\n", encoding="utf-8")
+    aside.replace(output / FILE)
+
+
+def _plain(settings: RunSettings) -> dict[str, Any]:
+    """As JSON gives it back."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    return plain
+
+
+def _differences(before: Any, now: dict[str, Any]) -> list[str]:
+    """Of values that both have: a file that an older version wrote may lack some."""
+    if not isinstance(before, dict):
+        raise ValueError("not an object")
+    found = []
+    for name, value in now.items():
+        if name not in before or before[name] == value:
+            continue
+        if isinstance(value, dict):
+            found += _differences(before[name], value)
+        else:
+            found.append(
+                f"{name.replace('_', ' ')} was {_shown(before[name])}, not {_shown(value)}"
+            )
+    return found
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value[:5])) + (f" … ({len(value)})" if len(value) > 5 else "")
+    return str(value)

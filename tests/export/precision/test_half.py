@@ -1,0 +1,57 @@
+"""float16: the network alone, and answers that stay close."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+from small import run
+
+from export.parity import Case, stack
+from export.photos import read_photos
+from export.precision.half import to_half
+from service.manifest import ModelManifest
+
+
+def test_small_graph_answers_the_same(small: onnx.ModelProto, pixels: np.ndarray[Any, Any]) -> None:
+    (before,), (after,) = run(small, images=pixels), run(to_half(small), images=pixels)
+    assert after.dtype == np.float32
+    np.testing.assert_allclose(after, before, atol=2e-3)
+
+
+def test_network_is_in_half_and_the_rest_is_not(small: onnx.ModelProto) -> None:
+    half = to_half(small)
+    inferred = onnx.shape_inference.infer_shapes(half).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in inferred.value_info}
+    assert types["normal"] == types["sum"] == types["logits"] == TensorProto.FLOAT16
+    (softmax,) = (node for node in half.graph.node if node.op_type == "Softmax")
+    assert types[softmax.input[0]] == TensorProto.FLOAT
+
+
+def test_weights_past_float16_become_its_largest(small: onnx.ModelProto) -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(small)
+    (bias,) = (t for t in model.graph.initializer if t.name == "network.classifier.bias")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.array([0, 1e6, 0, 0], np.float32), bias.name))
+    half = {t.name: onnx.numpy_helper.to_array(t) for t in to_half(model).graph.initializer}
+    assert half["network.classifier.bias.half"].max() == np.float16(65504)
+
+
+@pytest.mark.parametrize("name", ["efficientdet_lite0_voc", "efficientnet_lite0_imagenet"])
+def test_shipped_model_is_half_as_large_and_sees_the_same(
+    name: str, store: Path, photos: Path
+) -> None:
+    folder = store / name / "1"
+    manifest = ModelManifest.read(folder / "manifest.json")
+    model = onnx.load(folder / "model.onnx")
+    half = to_half(model)
+    assert half.ByteSize() < 0.55 * model.ByteSize()
+    images = stack([photo.pixels for photo in read_photos(photos, manifest.input)])
+    case = Case("photos", images, score_threshold=0.3)
+    feeds = case.detector_feeds() if manifest.task == "detection" else case.classifier_feeds()
+    for before, after in zip(run(model, **feeds), run(half, **feeds), strict=True):
+        assert after.dtype == before.dtype
+        tolerance = 0.5 if "boxes" in manifest.outputs[-1].name else 1.0
+        np.testing.assert_allclose(after, before, atol=0.02 if before.max() <= 1 else tolerance)

@@ -1,0 +1,423 @@
+"""A graph that is not the model is refused, nothing of it is written, and its fault is named."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from onnx import helper, numpy_helper
+from typer.testing import CliRunner
+
+from export import exporter
+from export.__main__ import app
+from export.bisection import (
+    NODE_TOLERANCES,
+    Bisection,
+    LocatedParityError,
+    bisect,
+    located,
+    measure,
+)
+from export.graph import build_graph
+from export.layered_model import LayeredModel, onnx_layers, torch_layers
+from export.onnx_file import to_onnx
+from export.parity import Case, Feeds, ParityError, check_classifier, check_detector, stack
+from export.photos import read_photos
+from models.variants import VARIANTS, Variant, at_size
+from models.weights import Checkpoint, load_checkpoint, load_into, save_checkpoint
+from service.manifest import InputSpec
+
+from .conftest import LABELS, make_detector, measure_norms, read_images
+
+SIZE = 64
+FP32 = NODE_TOLERANCES["fp32"]
+
+Tamper = Callable[[onnx.ModelProto], str]  # the output of the node that is then at fault
+
+
+def node_named(model: onnx.ModelProto, output: str) -> onnx.NodeProto:
+    return next(node for node in model.graph.node if output in node.output)
+
+
+def node_with(model: onnx.ModelProto, initializer: str) -> onnx.NodeProto:
+    return next(node for node in model.graph.node if initializer in node.input)
+
+
+def change_weight(model: onnx.ModelProto, name: str, factor: float) -> str:
+    """Scale the first filter of a layer's weights; its node's output."""
+    tensor = next(t for t in model.graph.initializer if t.name == name)
+    values = numpy_helper.to_array(tensor).copy()
+    values[0] *= np.float32(factor)
+    tensor.CopyFrom(numpy_helper.from_array(values, name))
+    return node_with(model, name).output[0]
+
+
+def scale_filter(model: onnx.ModelProto) -> str:
+    return change_weight(model, "network.backbone.layer2.1.conv2.weight", 1.05)
+
+
+def shrink_padding(model: onnx.ModelProto) -> str:
+    node = node_with(model, "network.backbone.layer3.0.conv1.weight")
+    next(a for a in node.attribute if a.name == "pads").ints[:] = [0, 0, 0, 0]
+    return node.output[0]
+
+
+def move_padding(model: onnx.ModelProto) -> str:
+    node = node_with(model, "network.backbone.layer3.0.conv1.weight")
+    next(a for a in node.attribute if a.name == "pads").ints[:] = [0, 0, 2, 2]
+    return node.output[0]
+
+
+def read_from_elsewhere(model: onnx.ModelProto) -> str:
+    """A residual branch that is added to itself."""
+    node = [node for node in model.graph.node if node.op_type == "Add"][4]
+    node.input[1] = node.input[0]
+    return node.output[0]
+
+
+def subtract(model: onnx.ModelProto) -> str:
+    node = [node for node in model.graph.node if node.op_type == "Add"][4]
+    node.op_type = "Sub"
+    return node.output[0]
+
+
+def other_operator(model: onnx.ModelProto) -> str:
+    node = [node for node in model.graph.node if node.op_type == "Relu"][5]
+    node.op_type = "Abs"
+    return node.output[0]
+
+
+def normalise_otherwise(model: onnx.ModelProto) -> str:
+    tensor = next(t for t in model.graph.initializer if t.name == "normalise.scale")
+    values = numpy_helper.to_array(tensor) * np.float32(1.01)
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    return node_with(model, "normalise.scale").output[0]
+
+
+def last_node(model: onnx.ModelProto) -> str:
+    node = node_named(model, "probabilities")
+    node.op_type = "Sigmoid"
+    del node.attribute[:]
+    return "probabilities"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A graph in PyTorch, its export, its values, and feeds that go through it."""
+
+    variant: Variant
+    graph: torch.nn.Module
+    model: onnx.ModelProto
+    layers: LayeredModel
+    photos: list[np.ndarray]
+
+    @property
+    def feeds(self) -> Feeds:
+        return {"images": stack(self.photos[:2])}
+
+    def tampered(self) -> onnx.ModelProto:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(self.model)
+        return copy
+
+
+def export_graph(variant: Variant, network: torch.nn.Module, photos: Path) -> Exported:
+    graph = build_graph(network, variant.input)
+    pixels = [p.pixels for p in read_photos(photos, InputSpec(**vars(variant.input)))]
+    return Exported(variant, graph, to_onnx(variant, graph), torch_layers(variant, graph), pixels)
+
+
+def make_resnet(photos: Path) -> tuple[Variant, torch.nn.Module]:
+    torch.manual_seed(0)
+    variant = at_size(VARIANTS["resnet18"], SIZE)
+    network = variant.build(len(LABELS))
+    measure_norms(network.backbone, read_images(variant, photos))
+    return variant, network
+
+
+@pytest.fixture(scope="module")
+def resnet(photos: Path) -> Exported:
+    with torch.no_grad():
+        return export_graph(*make_resnet(photos), photos)
+
+
+def test_honest_export_agrees_node_by_node(resnet: Exported) -> None:
+    found = bisect(resnet.layers, resnet.model, resnet.feeds, FP32)
+    assert found == Bisection("PyTorch", len(resnet.model.graph.node), None, None)
+    noise = bisect(resnet.layers, resnet.model, resnet.feeds, 0.0)  # rounding, then
+    assert noise.parted.measured.difference < FP32 / 10
+
+
+@pytest.mark.parametrize(
+    ("tamper", "operator", "module", "agreed"),
+    [
+        (scale_filter, "Conv", "backbone.layer2.1.conv2", "backbone.layer2.1.relu"),
+        (shrink_padding, "Conv", "backbone.layer3.0.conv1", "backbone.layer2.1.relu"),
+        (move_padding, "Conv", "backbone.layer3.0.conv1", "backbone.layer2.1.relu"),
+        (read_from_elsewhere, "Add", "backbone.layer2.1", "backbone.layer2.1.conv2"),
+        (subtract, "Sub", "backbone.layer2.1", "backbone.layer2.1.conv2"),
+        (other_operator, "Abs", "backbone.layer2.0.relu", "backbone.layer2.0.conv1"),
+        (normalise_otherwise, "Mul", "normalise", "normalise"),
+        (last_node, "Sigmoid", None, "classifier"),
+    ],
+)
+def test_fault_is_named(
+    resnet: Exported, tamper: Tamper, operator: str, module: str | None, agreed: str
+) -> None:
+    model = resnet.tampered()
+    output = tamper(model)
+    found = bisect(resnet.layers, model, resnet.feeds, FP32)
+    parted = found.parted
+    assert (parted.op_type, parted.output, parted.module) == (operator, output, module)
+    assert parted.measured.difference > FP32
+    assert found.agreed.module == agreed
+    assert found.agreed.measured.difference < FP32
+    assert found.agreed.output in node_named(model, output).input
+
+
+def test_shape_that_differs_is_said(resnet: Exported) -> None:
+    model = resnet.tampered()
+    shrink_padding(model)
+    parted = bisect(resnet.layers, model, resnet.feeds, FP32).parted
+    assert str(parted.measured) == "its shape is [2, 256, 3, 3], not [2, 256, 4, 4]"
+
+
+def test_node_that_cannot_run_is_named(resnet: Exported) -> None:
+    model = resnet.tampered()
+    node = node_with(model, "network.backbone.layer4.0.conv1.weight")
+    node.attribute.append(helper.make_attribute("auto_pad", "NONSENSE"))
+    parted = bisect(resnet.layers, model, resnet.feeds, FP32).parted
+    assert (parted.output, parted.measured.difference) == (node.output[0], np.inf)
+    assert "auto_pad" in str(parted.measured).lower() or "NONSENSE" in str(parted.measured)
+
+
+def test_two_onnx_files_are_compared_alike(resnet: Exported) -> None:
+    layers = onnx_layers(resnet.model, "the fp32 package")
+    honest = bisect(layers, resnet.model, resnet.feeds, FP32)
+    assert honest == Bisection("the fp32 package", len(resnet.model.graph.node), None, None)
+    model = resnet.tampered()
+    output = scale_filter(model)
+    parted = bisect(layers, model, resnet.feeds, FP32).parted
+    assert (parted.output, parted.module) == (output, "backbone.layer2.1.conv2")
+
+
+def test_fault_that_only_a_batch_shows_is_named(resnet: Exported) -> None:
+    """A reshape that was traced with a fixed batch, such as an exporter may leave."""
+    model = resnet.tampered()
+    node = node_with(model, "network.classifier.weight")
+    value = node.input[0]
+    shape = numpy_helper.from_array(np.array([1, -1]), "fixed")
+    model.graph.initializer.append(shape)
+    squashed = helper.make_node("Reshape", [value, "fixed"], ["squashed"])
+    cut = helper.make_node("Slice", ["squashed", "zero", "width", "last"], ["first"])
+    width = int(next(t for t in model.graph.initializer if t.name.endswith("fier.weight")).dims[-1])
+    for name, number in {"zero": 0, "width": width, "last": 1}.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array([number]), name))
+    place = list(model.graph.node).index(node)
+    model.graph.node.insert(place, squashed)
+    model.graph.node.insert(place + 1, cut)
+    node.input[0] = "first"
+    with pytest.raises(LocatedParityError) as caught:
+        check(resnet, model)
+    parted = caught.value.bisection.parted
+    assert parted.output == node.output[0]
+    assert parted.measured.reason == "its shape is [1, 4], not [2, 4]"
+
+
+def check(exported: Exported, model: onnx.ModelProto) -> None:
+    with located(lambda: exported.layers, model, "fp32"):
+        session = ort.InferenceSession(model.SerializeToString())
+        gate = check_detector if exported.variant.task == "detection" else check_classifier
+        gate(exported.graph, session, exported.photos)
+
+
+def test_gate_passes_the_honest_export_and_looks_for_nothing(resnet: Exported) -> None:
+    def never() -> LayeredModel:
+        raise AssertionError("there is nothing to look for")
+
+    with located(never, resnet.model, "fp32"):
+        session = ort.InferenceSession(resnet.model.SerializeToString())
+        check_classifier(resnet.graph, session, resnet.photos)
+
+
+def test_search_that_fails_does_not_hide_what_the_gate_found(resnet: Exported) -> None:
+    def broken() -> LayeredModel:
+        raise RuntimeError("the tracer\nfailed")
+
+    feeds = resnet.feeds
+    with (
+        pytest.raises(ParityError, match=r"^all differ \(no node could be named: the tracer\)$"),
+        located(broken, resnet.model, "fp32"),
+    ):
+        raise ParityError("all differ", feeds)
+
+
+def test_indices_of_equal_values_may_differ(resnet: Exported) -> None:
+    """PyTorch's topk takes any of equal values, ONNX's the first."""
+    values = np.array([[1.0, 3.0, 3.0, 3.0]], np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("TopK", ["x", "two"], ["best", "places"], "top"),
+            helper.make_node("Neg", ["best"], ["y"]),
+        ],
+        "ties",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 4])],
+        [
+            helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 2]),
+            helper.make_tensor_value_info("places", onnx.TensorProto.INT64, [1, 2]),
+        ],
+        [numpy_helper.from_array(np.array([2]), "two")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    best = np.array([[3.0, 3.0]], np.float32)
+
+    def run(feeds: Feeds) -> Feeds:
+        return {"best": best, "places": np.array([[3, 1]]), "y": -best}
+
+    found = bisect(LayeredModel("PyTorch", run, {}), model, {"x": values}, FP32)
+    assert (found.parted, found.compared) == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "difference"),
+    [
+        ([1.0, -2.0], [1.0, -2.0], 0.0),
+        ([1.0, -2.0], [1.5, -2.0], 0.25),
+        ([0.0, 0.0], [0.0, 0.25], 0.25),
+        ([-3.4e38, 2.0], [-3.4e38, 1.0], 0.5),
+        ([np.inf, np.nan, 1.0], [np.inf, np.nan, 1.0], 0.0),
+        ([np.nan, 1.0], [0.0, 1.0], np.inf),
+        ([1.0], [np.inf], np.inf),
+        ([], [], 0.0),
+        ([1.0], [1.0, 1.0], np.inf),
+        ([True, False], [True, True], 1.0),
+    ],
+)
+def test_difference_is_a_share_of_the_greatest_value(
+    wanted: list[float], got: list[float], difference: float
+) -> None:
+    assert measure(np.array(wanted), np.array(got)).difference == pytest.approx(difference)
+
+
+def test_graph_that_cannot_run_fails_the_gate_and_is_searched(resnet: Exported) -> None:
+    model = resnet.tampered()
+    output = shrink_padding(model)
+    with pytest.raises(LocatedParityError, match="ONNX Runtime gives no answer: ") as caught:
+        check(resnet, model)
+    assert "\n" not in str(caught.value)
+    assert caught.value.bisection.parted.output == output
+
+
+def test_command_writes_nothing_and_names_the_node(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resnet: Exported
+) -> None:
+    """The file that the exporter makes is changed before the gate sees it."""
+    weights = tmp_path / "resnet18.pth"
+    with torch.no_grad():
+        save_checkpoint(
+            Checkpoint(make_resnet(photos)[1].state_dict(), "resnet18", LABELS), weights
+        )
+    model = resnet.tampered()
+    output = scale_filter(model)
+    monkeypatch.setattr(exporter, "to_onnx", lambda variant, graph: model)
+    result = CliRunner().invoke(
+        app,
+        [
+            "create",
+            "resnet18",
+            "--weights",
+            str(weights),
+            "--output",
+            str(tmp_path / "store" / "x" / "1"),
+            "--photos",
+            str(photos),
+            "--input-size",
+            str(SIZE),
+        ],
+        env={"COLUMNS": "160"},
+    )
+    assert result.exit_code == 1
+    assert not isinstance(result.exception, ParityError)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["resnet18.pth"]
+    lines = result.output.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("error: "))
+    assert "photos at batch 1, from photo 0" in lines[start]
+    assert "First node to part from PyTorch" in lines[start + 1]
+    agrees, parts = (next(x for x in lines if word in x) for word in (" agrees ", " parts "))
+    for text in ("Conv", output, "backbone.layer2.1.conv2"):
+        assert f" {text} " in parts
+    assert " Relu " in agrees
+    assert lines.index(agrees) < lines.index(parts)
+
+
+@pytest.mark.full
+def test_clip_of_a_real_network_is_named(imagenet_weights: Path, photos: Path) -> None:
+    """EfficientNet-Lite0 with its published weights, of whose many clips one gets a lower bound."""
+    variant = VARIANTS["efficientnet_lite0"]
+    network = variant.build(1000)
+    load_into(network, load_checkpoint(imagenet_weights).state, "")
+    exported = export_graph(variant, network, photos)
+    assert bisect(exported.layers, exported.model, exported.feeds, FP32).parted is None
+    model = exported.tampered()
+    clip = [node for node in model.graph.node if node.op_type == "Clip"][15]
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(1), "lower"))
+    clip.input[2] = "lower"
+    with pytest.raises(LocatedParityError, match="probabilities differ") as caught:
+        check(exported, model)
+    found = caught.value.bisection
+    assert (found.parted.op_type, found.parted.output) == ("Clip", clip.output[0])
+    assert found.parted.module.startswith("backbone.stages.")
+    assert found.parted.module.endswith("activation")
+    assert (found.agreed.op_type, found.agreed.output) == ("Conv", clip.input[0])
+
+
+def scale_pyramid(model: onnx.ModelProto) -> str:
+    name = "pyramid.cells.1.bottom_up.2.conv.pointwise.weight"
+    full = next(t.name for t in model.graph.initializer if t.name.endswith(name))
+    return change_weight(model, full, 1.5)
+
+
+def overlap_otherwise(model: onnx.ModelProto) -> str:
+    """Suppression that takes no notice of its threshold: what follows it is one with it."""
+    node = next(node for node in model.graph.node if node.op_type == "NonMaxSuppression")
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(0.9), "loose"))
+    node.input[3] = "loose"
+    return "scores"
+
+
+@pytest.fixture(scope="module")
+def detector(imagenet_weights: Path, photos: Path) -> Exported:
+    network = make_detector("efficientdet_lite0", imagenet_weights, photos)
+    return export_graph(VARIANTS["efficientdet_lite0"], network, photos)
+
+
+@pytest.mark.full
+def test_honest_detector_passes_and_agrees_node_by_node(detector: Exported) -> None:
+    check(detector, detector.model)
+    feeds = Case("", detector.feeds["images"]).detector_feeds()
+    found = bisect(detector.layers, detector.model, feeds, FP32)
+    assert found.parted is None
+    assert found.compared > 400
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("tamper", "module"),
+    [
+        (scale_pyramid, "pyramid.cells.1.bottom_up.2.conv.pointwise"),
+        (overlap_otherwise, None),
+    ],
+)
+def test_fault_of_a_detector_is_named(
+    detector: Exported, tamper: Tamper, module: str | None
+) -> None:
+    model = detector.tampered()
+    output = tamper(model)
+    with pytest.raises(LocatedParityError, match="agree with none") as caught:
+        check(detector, model)
+    parted = caught.value.bisection.parted
+    assert (parted.output, parted.module) == (output, module)

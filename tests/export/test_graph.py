@@ -1,0 +1,38 @@
+"""The graph's own steps, in PyTorch."""
+
+import pytest
+import torch
+
+from export.graph import decode_best
+from models.box_coder import BoxCoder
+from models.operators import select_detections
+from models.postprocess import MAX_CANDIDATES, decode_anchors
+
+HEIGHT, WIDTH = 200, 300
+
+
+def random_outputs(count: int) -> tuple[torch.Tensor, ...]:
+    """Logits, deltas and anchors of three images; many logits are equal."""
+    generator = torch.Generator().manual_seed(count)
+    logits = torch.randint(-60, 20, (3, count, 4), generator=generator) / 10
+    deltas = torch.randn(3, count, 4, generator=generator) / 4
+    corners = torch.rand(count, 2, generator=generator) * torch.tensor([WIDTH, HEIGHT])
+    sides = 5 + torch.rand(count, 2, generator=generator) * 60
+    return logits, deltas, torch.cat((corners, corners + sides), dim=1)
+
+
+@pytest.mark.parametrize("count", [40, MAX_CANDIDATES, 3000])
+@pytest.mark.parametrize("agnostic", [False, True])
+def test_cutting_before_decoding_changes_no_detection(count: int, agnostic: bool) -> None:
+    outputs = (*random_outputs(count), BoxCoder(order="yxhw"), HEIGHT, WIDTH)
+    scores, boxes = decode_best(*outputs)
+    candidates = min(count, MAX_CANDIDATES)
+    assert scores.shape == (3, candidates, 4)
+    assert boxes.shape == (3, candidates, 4)
+    settings = torch.tensor(0.3), torch.tensor(0.5), torch.tensor(200)
+    rest = MAX_CANDIDATES, torch.tensor(agnostic)
+    found = select_detections(scores, boxes, *settings, *rest)
+    expected = select_detections(*decode_anchors(*outputs), *settings, *rest)
+    assert (found[0] > 10).all()
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-4)

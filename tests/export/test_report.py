@@ -1,0 +1,321 @@
+"""The report is one page that needs nothing else, and says what the package is worth."""
+
+import base64
+import io
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from export.photos import find_photos
+from export.report import manifest_mark, tables, write_report
+from export.report.charts import class_chart
+from export.report.drawings import Value, bar_chart
+from export.report.examples import (
+    EXAMPLES,
+    PACKAGE_COLOUR,
+    REFERENCE_COLOUR,
+    draw,
+    make_examples,
+    pair_classes,
+    pair_detections,
+)
+from export.report.latency import Latency, machine_name, measure_latency
+from service.manifest import Accuracy, Label, ModelManifest
+from service.package import find_packages, open_package
+
+CLASSIFIER, DETECTOR = "efficientnet_lite0_imagenet", "efficientdet_lite0_voc"
+VOID = {"meta", "img", "br", "path", "rect", "link"}
+EVIL = "<script>alert('&')</script>"
+LATENCY = Latency(1, 1, 30, 20.0, 25.0, 1.0)
+
+
+class Page(HTMLParser):
+    """A page's elements and text; fails where an element is closed that is not open."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def packages(store: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with reports: of the classifier, and of the detector beside an int8 twin."""
+    copy = tmp_path_factory.mktemp("store")
+    for name in (CLASSIFIER, DETECTOR):
+        shutil.copytree(store / name / "1", copy / name / "1")
+    twin = shutil.copytree(store / DETECTOR / "1", copy / "twin" / "1")
+    manifest = ModelManifest.read(twin / "manifest.json")
+    labels = (Label(id=1, name=EVIL), *manifest.labels[1:])
+    accuracy = Accuracy(data="x", images=9, metrics={"ap": 0.2}, classes={EVIL: 0.3, "cat": 0.4})
+    update = {"name": "twin", "precision": "int8", "labels": labels, "accuracy": accuracy}
+    manifest.model_copy(update=update).write(twin / "manifest.json")
+    for name in (CLASSIFIER, DETECTOR, "twin"):
+        folder = copy / name / "1"
+        others = [twin] if name == DETECTOR else []
+        write_report(folder, find_photos(photos), open_package(folder), others, seconds=0)
+    return copy
+
+
+@pytest.fixture(params=[CLASSIFIER, DETECTOR, "twin"])
+def html(request: pytest.FixtureRequest, packages: Path) -> str:
+    return (packages / request.param / "1" / "report.html").read_text(encoding="utf-8")
+
+
+def test_page_is_whole(html: str) -> None:
+    page = Page(html)
+    assert page.open == []
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+
+
+def test_page_needs_nothing_else(html: str) -> None:
+    for tag, attributes in Page(html).elements:
+        assert tag not in ("script", "link", "iframe", "object")
+        for name in ("src", "href"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:image/webp;base64,"))
+    assert not re.search(r"https?:|url\(|@import", html)
+    assert len(html) < 500_000
+
+
+def test_page_works_in_the_dark_and_on_a_phone(html: str) -> None:
+    assert "prefers-color-scheme: dark" in html
+    assert 'content="width=device-width, initial-scale=1"' in html
+
+
+def test_pictures_have_an_alternative(html: str) -> None:
+    page = Page(html)
+    pictures = [attributes for tag, attributes in page.elements if tag == "img"]
+    assert len(pictures) == EXAMPLES
+    for picture in pictures:
+        assert picture["alt"].startswith("Photo ")
+        data = base64.b64decode(picture["src"].removeprefix("data:image/webp;base64,"))
+        with Image.open(io.BytesIO(data)) as shown:
+            assert max(shown.size) <= 560
+    for tag, attributes in page.elements:
+        assert tag != "svg" or attributes.get("aria-hidden") or attributes["aria-label"]
+
+
+def test_page_tells_what_was_exported_from_what(packages: Path) -> None:
+    for folder in find_packages(packages):
+        content = (folder / "manifest.json").read_bytes()
+        manifest = ModelManifest.read(folder / "manifest.json")
+        html = (folder / "report.html").read_text(encoding="utf-8")
+        text = Page(html).text
+        provenance = manifest.provenance
+        for told in (
+            manifest.name,
+            manifest.sha256,
+            provenance.architecture,
+            provenance.weights_sha256,
+            provenance.licence,
+            *provenance.tools.values(),
+            *(label.name for label in manifest.labels),
+            *(tensor.name for tensor in (*manifest.inputs, *manifest.outputs)),
+            *(case.name for case in manifest.parity.cases),
+            machine_name(),
+        ):
+            assert told in text
+        assert manifest_mark(content) in html
+
+
+def test_names_are_escaped(packages: Path) -> None:
+    html = (packages / "twin" / "1" / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in html
+    assert EVIL in Page(html).text
+
+
+def test_precisions_are_told_side_by_side(packages: Path) -> None:
+    html = (packages / DETECTOR / "1" / "report.html").read_text(encoding="utf-8")
+    text = Page(html).text
+    assert "Precisions side by side" in text
+    assert "twin/1" in text
+    assert html.count('class="swatch s1"') >= 2  # in the charts of accuracy and of latency
+    alone = (packages / "twin" / "1" / "report.html").read_text(encoding="utf-8")
+    assert "side by side" not in alone
+
+
+def test_service_takes_no_notice_of_a_report(packages: Path) -> None:
+    assert len(find_packages(packages)) == 3
+    assert open_package(packages / CLASSIFIER / "1").manifest.name == CLASSIFIER
+
+
+def row(label: str, score: float, box: tuple[float, ...]) -> dict:
+    return {"label": label, "label_id": len(label), "score": score, "box": list(box)}
+
+
+def test_detections_are_paired_by_label_and_overlap() -> None:
+    reference = [row("cat", 0.9, (0, 0, 100, 100)), row("dog", 0.8, (0, 0, 10, 10))]
+    package = [
+        row("cat", 0.7, (0, 0, 100, 50)),
+        row("cat", 0.6, (0, 0, 100, 100)),
+        row("horse", 0.5, (0, 0, 10, 10)),
+    ]
+    pairs = pair_detections(reference, package[1:])
+    assert [(p.label, p.reference, p.package, p.iou) for p in pairs] == [
+        ("cat", 0.9, 0.6, 1.0),
+        ("dog", 0.8, None, None),
+        ("horse", None, 0.5, None),
+    ]
+    assert pair_detections(reference, [package[0]])[0].iou == 0.5
+    assert pair_detections([], []) == []
+
+
+def test_classes_are_paired_by_id() -> None:
+    reference = [{"label": "cat", "label_id": 1, "score": 0.9}]
+    package = [{"label": "dog", "label_id": 2, "score": 0.8}, *reference]
+    pairs = pair_classes(reference, package)
+    assert [(p.label, p.reference, p.package) for p in pairs] == [
+        ("cat", 0.9, 0.9),
+        ("dog", None, 0.8),
+    ]
+
+
+def test_both_models_boxes_are_seen_where_they_coincide() -> None:
+    photo = Image.new("RGB", (400, 300), "black")
+    both = [row("cat", 0.9, (50, 60, 350, 250))]
+    assert {REFERENCE_COLOUR, PACKAGE_COLOUR} <= colours(draw(photo, both, both))
+    assert PACKAGE_COLOUR not in colours(draw(photo, both, []))
+    assert REFERENCE_COLOUR not in colours(draw(photo, [], both))
+    pixels = np.asarray(draw(photo, both, both))
+    side = {tuple(pixel) for pixel in pixels[100:200, 53].tolist()}
+    assert len(side) == 2  # the dashes, and between them what lies below
+
+
+def colours(picture: Image.Image) -> set[str]:
+    return {f"#{r:02x}{g:02x}{b:02x}" for _, (r, g, b) in picture.getcolors(2**16)}
+
+
+def test_boxes_of_any_size_can_be_drawn() -> None:
+    photo = Image.new("RGB", (5000, 40))
+    boxes = [row("cat", 0.5, box) for box in ((0, 0, 0, 0), (4999, 39, 5000, 40), (0, 0, 5000, 40))]
+    assert draw(photo, boxes, boxes).size == (560, 4)
+
+
+def test_examples_show_first_what_has_something_to_see(store: Path, photos: Path) -> None:
+    package = open_package(store / DETECTOR / "1")
+    examples = make_examples(find_photos(photos), package, package)
+    counts = [len(example.pairs) for example in examples]
+    assert counts == sorted(counts, reverse=True)
+    cat = next(example for example in examples if example.name == "cat.jpg")
+    assert (cat.pairs[0].label, cat.pairs[0].iou) == ("cat", 1.0)
+    assert "cat 0.8" in cat.alt
+
+
+def test_latency_is_measured_at_every_setting(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("export.report.latency.available_cpus", lambda: 2)
+    image = np.zeros((224, 224, 3), dtype=np.uint8)
+    single, both, eight, eight_both = measure_latency(store / CLASSIFIER / "1", image, 0.05)
+    settings = [(x.batch_size, x.threads) for x in (single, both, eight, eight_both)]
+    assert settings == [(1, 1), (1, 2), (8, 1), (8, 2)]
+    assert eight.median_ms > 3 * single.median_ms
+    assert single.runs > 1
+    assert 0 < single.cpu_share <= 1
+    assert single.images_per_second == pytest.approx(1000 / single.median_ms)
+    assert eight.ms_per_image == eight.median_ms / 8
+
+
+def test_processor_is_named(tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text("processor\t: 0\nmodel name\t: A Fast One\n")
+    assert machine_name(info).startswith("A Fast One, ")
+    assert machine_name(tmp_path / "missing")
+
+
+@pytest.fixture
+def manifest(store: Path) -> ModelManifest:
+    return ModelManifest.read(store / DETECTOR / "1" / "manifest.json")
+
+
+def measured(manifest: ModelManifest, latency: Latency = LATENCY) -> tables.Measured:
+    return tables.Measured(manifest, 13_000_000, (latency,))
+
+
+def with_accuracy(manifest: ModelManifest, ap: float, images: int = 1000) -> ModelManifest:
+    accuracy = Accuracy(data="set", images=images, metrics={"ap": ap})
+    return manifest.model_copy(update={"accuracy": accuracy})
+
+
+def test_headlines_lead_with_what_decides(manifest: ModelManifest) -> None:
+    lines = {item.name: item.value for item in tables.headlines(measured(manifest))}
+    assert lines == {
+        "Parity": "Passed",
+        "AP": "0.253",
+        "One photo": "20 ms",
+        "File": "13.0 MB",
+        "Licence": "Apache-2.0",
+    }
+
+
+def test_reservations_name_what_speaks_against_deploying(manifest: ModelManifest) -> None:
+    def told(manifest: ModelManifest, *others: ModelManifest, share: float = 1.0) -> str:
+        package = measured(manifest, replace(LATENCY, cpu_share=share))
+        return " ".join(tables.reservations(package, [measured(other) for other in others]))
+
+    good = with_accuracy(manifest, 0.25)
+    assert told(good) == ""
+    assert told(good, with_accuracy(manifest, 0.254)) == ""
+    assert "loses 0.6 points of AP against fp32" in told(good, with_accuracy(manifest, 0.256))
+    assert "on 9 photos only" in told(with_accuracy(manifest, 0.25, images=9))
+    assert "Accuracy was not measured" in told(manifest.model_copy(update={"accuracy": None}))
+    assert "had a processor for 40 % of the time" in told(good, share=0.4)
+    unknown = good.provenance.model_copy(update={"licence": "unknown"})
+    assert "licence of the weights is unknown" in told(
+        good.model_copy(update={"provenance": unknown})
+    )
+    loose = good.parity.model_copy(update={"agreeing": 0.97, "reference": "PyTorch"})
+    assert "3 % of its answers differ from PyTorch's" in told(
+        good.model_copy(update={"parity": loose})
+    )
+
+
+def test_bars_keep_within_the_chart() -> None:
+    chart = bar_chart(
+        "t",
+        ["a", "b"],
+        [("x" * 80, [Value(1.0, "1", 1.9), Value(None, "–")])],  # noqa: RUF001
+    )
+    (group,) = chart.groups
+    assert len(group.name) < 30
+    assert chart.left + group.bars[0].length < group.bars[0].mark < chart.width
+    assert group.bars[1].length == 0
+    assert [label for _, label in chart.ticks] == ["0", "0.5", "1", "1.5", "2"]
+    assert bar_chart("t", ["a"], [("x", [Value(None, "–")])]) is None  # noqa: RUF001
+    assert bar_chart("t", ["a"], [("x", [Value(0.0, "0")])]).groups[0].bars[0].length == 0
+
+
+def test_of_very_many_classes_the_best_and_the_worst_are_drawn(manifest: ModelManifest) -> None:
+    classes = {f"class {i}": i / 100 for i in range(100)}
+    accuracy = Accuracy(data="set", images=100, metrics={"ap": 0.5}, classes=classes)
+    chart = class_chart([measured(manifest.model_copy(update={"accuracy": accuracy}))])
+    names = [group.name for group in chart.groups]
+    assert len(names) == 40
+    assert (names[0], names[-1]) == ("class 99", "class 0")
+    assert "of 100 classes" in chart.note

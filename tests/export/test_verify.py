@@ -1,0 +1,327 @@
+"""A package that was changed since its export does not pass."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from typer.testing import CliRunner
+
+from export.__main__ import app
+from export.contract import ContractError, check_answer, check_batch, check_settings
+from export.photos import find_photos, read_photo, read_photos
+from export.report import write_report
+from export.signing import make_keys, sign
+from export.verify import verify
+from service.package import ModelPackage, open_package
+
+CLASSIFIER, DETECTOR = "efficientnet_lite0_imagenet", "efficientdet_lite0_voc"
+Damage = Callable[[Path], None]
+
+
+@pytest.fixture(scope="module")
+def some_photos(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two photos, one with much in it."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("cat.jpg", "astronaut.jpg"):
+        shutil.copy(photos / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("keys")
+    make_keys(folder / "private.pem", folder / "public.pem")
+    return folder / "private.pem", folder / "public.pem"
+
+
+@pytest.fixture(scope="module")
+def sound(
+    store: Path,
+    some_photos: Path,
+    keys: tuple[Path, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Path]:
+    """Copies of the shipped packages, by name, with reports and signed."""
+    copies = {}
+    for name in (CLASSIFIER, DETECTOR):
+        folder = tmp_path_factory.mktemp("sound") / name / "1"
+        shutil.copytree(store / name / "1", folder)
+        write_report(folder, find_photos(some_photos), open_package(folder), seconds=0)
+        sign(folder, keys[0])
+        copies[name] = folder
+    return copies
+
+
+@pytest.fixture
+def package(sound: dict[str, Path], tmp_path: Path) -> Path:
+    """A copy of the sound classifier, to be damaged."""
+    return shutil.copytree(sound[CLASSIFIER], tmp_path / CLASSIFIER / "1")
+
+
+def failed(package: Path, photos: Path, *public_keys: Path) -> dict[str, str]:
+    return {c.name: c.detail for c in verify(package, photos, public_keys) if c.passed is False}
+
+
+@pytest.mark.parametrize("name", [CLASSIFIER, DETECTOR])
+def test_sound_package_passes(
+    sound: dict[str, Path], some_photos: Path, keys: tuple[Path, Path], name: str
+) -> None:
+    checks = list(verify(sound[name], some_photos, [keys[1]]))
+    assert [check.name for check in checks] == [
+        "manifest",
+        "signature",
+        "files",
+        "graph",
+        "interface",
+        "runtime",
+        "answers",
+        "thresholds",
+        "batches",
+        "report",
+    ]
+    unchecked = {check.name for check in checks if check.passed is None}
+    assert unchecked == ({"thresholds"} if name == CLASSIFIER else set())
+    assert all(check.passed is not False for check in checks)
+
+
+def test_shipped_packages_pass(store: Path, some_photos: Path) -> None:
+    for name in (CLASSIFIER, DETECTOR):
+        assert failed(store / name / "1", some_photos) == {}
+
+
+def edit_manifest(package: Path, edit: Callable[[dict], None]) -> None:
+    path = package / "manifest.json"
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content, indent=2))
+
+
+def edit_graph(package: Path, edit: Callable[[onnx.ModelProto], None]) -> None:
+    """Change the graph, and the manifest's hash with it."""
+    path = package / "model.onnx"
+    model = onnx.load(path)
+    edit(model)
+    path.write_bytes(model.SerializeToString())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    edit_manifest(package, lambda m: m.update(sha256=digest))
+
+
+def change_byte(package: Path) -> None:
+    with (package / "model.onnx").open("r+b") as graph:
+        graph.seek(5_000_000)
+        byte = graph.read(1)
+        graph.seek(5_000_000)
+        graph.write(bytes([byte[0] ^ 1]))
+
+
+def rename_label(package: Path) -> None:
+    edit_manifest(package, lambda m: m["labels"][3].update(name="unicorn"))
+
+
+def rename_input(package: Path) -> None:
+    def rename(model: onnx.ModelProto) -> None:
+        model.graph.input[0].name = "pixels"
+        for node in model.graph.node:
+            node.input[:] = ["pixels" if name == "images" else name for name in node.input]
+
+    edit_graph(package, rename)
+
+
+def cut(package: Path) -> None:
+    path = package / "model.onnx"
+    path.write_bytes(path.read_bytes()[:3_000_000])
+
+
+def cut_and_hash(package: Path) -> None:
+    cut(package)
+    digest = hashlib.sha256((package / "model.onnx").read_bytes()).hexdigest()
+    edit_manifest(package, lambda m: m.update(sha256=digest))
+
+
+def add_opset(model: onnx.ModelProto) -> None:
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (change_byte, {"files": "sha256", "runtime": "sha256"}),
+        (rename_label, {"signature": "changed after it was signed", "report": "another manifest"}),
+        (rename_input, {"interface": "inputs are pixels", "runtime": "inputs are", "report": ""}),
+        (cut, {"files": "sha256", "graph": "model.onnx"}),
+        (cut_and_hash, {"files": "no ONNX file", "graph": "model.onnx", "interface": "see above"}),
+        (lambda p: (p / "manifest.json").unlink(), {"manifest": "No such file", "graph": "above"}),
+        (lambda p: (p / "model.onnx").unlink(), {"files": "model.onnx: No such file"}),
+        (lambda p: (p / "report.html").unlink(), {"report": "report.html: No such file"}),
+        (lambda p: (p / "manifest.sig").write_bytes(b"x"), {"signature": "has 1 bytes, not 64"}),
+        (lambda p: edit_graph(p, add_opset), {"graph": "com.microsoft"}),
+        (
+            lambda p: edit_manifest(p, lambda m: m["labels"].pop()),
+            {"signature": "changed", "report": "another manifest"},
+        ),
+    ],
+    ids=[
+        "a byte of the graph",
+        "a label",
+        "an input",
+        "a graph cut short",
+        "a graph cut short whose hash is right",
+        "no manifest",
+        "no graph",
+        "no report",
+        "a damaged signature",
+        "an operator set of others",
+        "a label too few",
+    ],
+)
+def test_package_edited_by_hand_is_caught(
+    package: Path,
+    some_photos: Path,
+    keys: tuple[Path, Path],
+    damage: Damage,
+    words: dict[str, str],
+) -> None:
+    damage(package)
+    faults = failed(package, some_photos, keys[1])
+    for name, part in words.items():
+        assert part in faults[name]
+        assert "\n" not in faults[name]
+
+
+def test_unsigned_package_fails_only_where_a_signature_is_asked_for(
+    package: Path, some_photos: Path, keys: tuple[Path, Path]
+) -> None:
+    (package / "manifest.sig").unlink()
+    assert failed(package, some_photos) == {}
+    assert "is not signed" in failed(package, some_photos, keys[1])["signature"]
+
+
+class Spoiled:
+    """A package whose answers are spoiled on their way out."""
+
+    def __init__(self, package: ModelPackage, spoil: Callable[[dict], None]) -> None:
+        self.manifest, self._package, self._spoil = package.manifest, package, spoil
+
+    def run(self, feeds: dict) -> dict:
+        outputs = {name: value.copy() for name, value in self._package.run(feeds).items()}
+        self._spoil(outputs | {"feeds": feeds} | {"out": outputs})
+        return outputs
+
+
+@pytest.fixture(scope="module")
+def detector(store: Path) -> ModelPackage:
+    return open_package(store / DETECTOR / "1")
+
+
+@pytest.fixture(scope="module")
+def image(detector: ModelPackage, some_photos: Path) -> np.ndarray:
+    return read_photos(some_photos, detector.manifest.input)[0].pixels
+
+
+def set_value(name: str, place: tuple[int, ...], value: float) -> Callable[[dict], None]:
+    def spoil(outputs: dict) -> None:
+        outputs[name][place] = value
+
+    return spoil
+
+
+def narrow(outputs: dict) -> None:
+    outputs["out"]["scores"] = outputs["scores"].astype(np.float64)
+
+
+def flatten(outputs: dict) -> None:
+    outputs["out"]["boxes"] = outputs["boxes"][:, :, :2]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (set_value("scores", (0, 1), 0.99), "scores do not descend"),
+        (set_value("scores", (0, 0), np.nan), "scores holds values that are not finite"),
+        (set_value("scores", (0, 0), 1.5), "a score is not in 0..1"),
+        (set_value("boxes", (0, 0, 2), 321.0), "reaches beyond the input"),
+        (set_value("boxes", (0, 0, 0), -1.0), "reaches beyond the input"),
+        (set_value("boxes", (0, 0, 2), 0.0), "ends before it begins"),
+        (set_value("labels", (0, 0), 20), "a label is none of the manifest's"),
+        (set_value("labels", (0, 0), -1), "a label is none of the manifest's"),
+        (set_value("num_detections", (0,), 5), "past num_detections are not 0"),
+        (set_value("num_detections", (0,), 1000), "num_detections is 1000"),
+        (narrow, "scores is float64"),
+        (flatten, "boxes has the shape"),
+    ],
+)
+def test_answers_against_the_contract_are_caught(
+    detector: ModelPackage, image: np.ndarray, spoil: Callable[[dict], None], words: str
+) -> None:
+    assert check_answer(detector, image) > 5
+    with pytest.raises(ContractError, match=words):
+        check_answer(Spoiled(detector, spoil), image)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "photo", "words"),
+    [
+        ("score_threshold", 0.0, "cat", "passes the threshold"),
+        ("score_threshold", 0.021, "cat", "does not keep just what scores above it"),
+        ("max_detections", 100, "astronaut", "does not keep the best 3"),
+        ("iou_threshold", 0.9, "astronaut", "boxes overlap by more"),
+        ("class_agnostic", False, "astronaut", "boxes overlap by more"),
+    ],
+)
+def test_settings_that_are_not_obeyed_are_caught(
+    detector: ModelPackage, photos: Path, name: str, value: float, photo: str, words: str
+) -> None:
+    """The graph is told another value than the one that it is checked for."""
+    image = read_photo(photos / f"{photo}.jpg", detector.manifest.input).pixels
+
+    class Deaf(Spoiled):
+        def run(self, feeds: dict) -> dict:
+            return detector.run({**feeds, name: np.array(value, dtype=feeds[name].dtype)})
+
+    check_settings(detector, image)
+    with pytest.raises(ContractError, match=words):
+        check_settings(Deaf(detector, lambda _: None), image)
+
+
+def test_answer_that_depends_on_its_batch_is_caught(
+    detector: ModelPackage, image: np.ndarray
+) -> None:
+    def spoil(outputs: dict) -> None:
+        if len(outputs["scores"]) > 1:
+            outputs["scores"][1] *= 0.9
+
+    check_batch(detector, [image] * 3)
+    with pytest.raises(ContractError, match="image 1 of a batch of 3"):
+        check_batch(Spoiled(detector, spoil), [image] * 3)
+
+
+def test_command_has_a_line_for_each_check(
+    package: Path, some_photos: Path, keys: tuple[Path, Path]
+) -> None:
+    options = ["--photos", str(some_photos), "--public-key", str(keys[1])]
+    result = CliRunner().invoke(app, ["verify", str(package), *options])
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 11
+    assert "✗" not in result.stdout
+    change_byte(package)
+    result = CliRunner().invoke(app, ["verify", str(package), *options])
+    assert result.exit_code == 1
+    assert f"✗ files: {package / 'model.onnx'}: its sha256 is not the manifest's" in result.stdout
+    assert len(result.stdout.splitlines()) == 11
+
+
+def test_commands_make_keys_and_sign(package: Path, some_photos: Path, tmp_path: Path) -> None:
+    private, public = tmp_path / "new.pem", tmp_path / "new.pub"
+    made = CliRunner().invoke(app, ["keygen", "--private", str(private), "--public", str(public)])
+    assert made.exit_code == 0
+    assert "somebody else signed it" in failed(package, some_photos, public)["signature"]
+    assert CliRunner().invoke(app, ["sign", str(package), "--key", str(private)]).exit_code == 0
+    assert failed(package, some_photos, public) == {}
+    again = CliRunner().invoke(app, ["keygen", "--private", str(private), "--public", str(public)])
+    assert again.exit_code == 1
+    assert again.output.strip().endswith("keys are not overwritten")

@@ -1,0 +1,227 @@
+"""The command line: what it accepts, and what it says of the rest."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from models.training.__main__ import app, find_trainable
+from models.training.inputs import training_side
+from models.variants import VARIANTS, at_size
+from models.weights import load_checkpoint, load_into
+
+KINDS = ("cat", "dog", "cow")
+
+
+def make_coco(file: Path, images: Path, photos: int = 4, kinds: tuple[str, ...] = KINDS) -> Path:
+    """Photos of 96 x 64 pixels, of every kind but the last, in one COCO file."""
+    images.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"id": i, "file_name": f"{i}.jpg", "width": 96, "height": 64} for i in range(1, photos + 1)
+    ]
+    for row in rows:
+        picture = Image.new("RGB", (96, 64), (150, 160, 140))
+        picture.paste((255, 40, 40), (20, 10, 70, 50))
+        picture.save(images / str(row["file_name"]))
+    content = {
+        "images": rows,
+        "annotations": [
+            {"id": i, "image_id": i, "category_id": 1 + i % 2, "bbox": [20, 10, 50, 40]}
+            for i in range(1, photos + 1)
+        ],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(kinds, start=1)],
+    }
+    file.write_text(json.dumps(content))
+    return file
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A COCO file alone."""
+    return make_coco(tmp_path / "pets.json", tmp_path / "photos")
+
+
+def run(architecture: str, data: Path, *options: str) -> tuple[int, str]:
+    """The exit status, and what is said, in one line."""
+    output = ("--output", str(data.parent / "run"))
+    result = CliRunner().invoke(app, [architecture, "--data", str(data), *output, *options])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, " ".join(result.output.split())
+
+
+def options_of(file: Path) -> tuple[str, ...]:
+    return ("--images", str(file.parent / "photos"), "--validation-share", "0.25")
+
+
+TRAIN = (
+    *("--epochs", "1", "--batch-size", "3", "--workers", "0", "--input-size", "64"),
+    *("--precision", "fp32", "--device", "cpu"),
+)
+
+
+def test_help_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = CliRunner().invoke(app, ["--help"])
+    lines = result.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in result.output.replace("models.training …", "")  # no option is cut
+    assert "512 if not" in " ".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "size", "side"),
+    [
+        ("retinanet_resnet18_fpn", None, 512),
+        ("retinanet_resnet18_fpn", 320, 320),
+        ("efficientdet_d1", None, 640),
+        ("efficientdet_d1", 256, 256),
+        ("resnet50", None, 224),
+    ],
+)
+def test_a_network_is_trained_at_its_own_size_if_that_does_not_vary(
+    architecture: str, size: int | None, side: int
+) -> None:
+    assert training_side(find_trainable(architecture, size).input) == side
+
+
+def test_a_coco_file_alone_is_checked_with_photos_held_out(file: Path) -> None:
+    status, said = run("retinanet_resnet18_fpn", file, *options_of(file), "--check-only")
+    assert status == 0
+    assert "training on 3 photos with 3 boxes of 3 classes, measuring on 1 photos" in said
+    assert "no training photo shows cow: it will not be learnt" in said
+    assert not (file.parent / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options", "message"),
+    [
+        ("retinanet", (), "there is no retinanet; did you mean retinanet_lite0"),
+        ("xyz", (), "there is no xyz; `python -m models` lists all"),
+        ("fasterrcnn_resnet50_fpn", (), "can be exported, but not trained"),
+        ("retinanet_resnet18_fpn", ("--frozen-stages", "5"), "has 4 stages, not 5"),
+        ("efficientdet_lite0", ("--views", "2"), "say how many, --frozen-stages"),
+        ("resnet18", ("--mosaic", "0.5"), "--mosaic has no effect on a classification"),
+        ("efficientdet_lite0", ("--label-smoothing", "0.1"), "has no effect on a detection"),
+        ("efficientdet_lite0", ("--scale", "0", "1"), "a photo's size is more than 0"),
+        ("efficientdet_lite0", ("--multi-scale", "0.1", "1"), "leaves less than 64 pixels"),
+        (
+            "efficientdet_lite0",
+            ("--views", "2", "--frozen-stages", "1", "--multi-scale", "0.5", "1"),
+            "leave --multi-scale out",
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line_before_the_data_is_read(
+    file: Path, architecture: str, options: tuple[str, ...], message: str
+) -> None:
+    file.write_text("not JSON")
+    status, said = run(architecture, file, *options)
+    assert status == 1
+    assert said.startswith("error: ")
+    assert message in said
+    assert not (file.parent / "run").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said(file: Path) -> None:
+    assert run("efficientdet_lite0", file, "--device", "cuda") == (
+        1,
+        "error: --device cuda: PyTorch finds no GPU here",
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: None, "--validation-share 0.1"),
+        (lambda f: f.write_text("[]"), "is not a COCO instances file"),
+        (lambda f: (f.parent / "photos" / "2.jpg").unlink(), "1 fault, listed above"),
+        (lambda f: (f.parent / "photos" / "2.jpg").write_bytes(b""), "1 fault, listed above"),
+    ],
+    ids=["no validation", "no COCO", "missing", "empty"],
+)
+def test_faults_of_the_data_are_said(file: Path, damage: object, message: str) -> None:
+    damage(file)
+    options = options_of(file) if message != "--validation-share 0.1" else ()
+    status, said = run("efficientdet_lite0", file, *options)
+    assert status == 1
+    assert message in said
+
+
+def test_photos_without_a_box_to_measure_on_are_refused(file: Path) -> None:
+    content = json.loads(file.read_text())
+    content["annotations"] = []
+    file.write_text(json.dumps(content))
+    status, said = run("efficientdet_lite0", file, *options_of(file))
+    assert status == 1
+    assert "none of the photos to measure on has a box" in said
+
+
+def test_a_class_that_only_validation_has_is_a_fault(tmp_path: Path) -> None:
+    for split, kinds in (("train", KINDS[:2]), ("val", KINDS)):
+        make_coco(tmp_path / f"instances_{split}.json", tmp_path / split, kinds=kinds)
+    status, said = run("efficientdet_lite0", tmp_path)
+    assert status == 1
+    assert "instances_val.json: its categories (cat, dog, cow) are not the expected ones" in said
+    for split, names in (("train", KINDS[:2]), ("val", KINDS)):
+        for name in names:
+            (tmp_path / "classes" / split / name).mkdir(parents=True)
+            Image.new("RGB", (9, 9)).save(tmp_path / "classes" / split / name / "1.png")
+    status, said = run("resnet18", tmp_path / "classes")
+    assert status == 1
+    assert "is none of cat, dog" in said
+
+
+def resnet18_of_torchvision() -> dict[str, torch.Tensor]:
+    """The state of a ResNet-18 of 1000 classes as torchvision names it, at random."""
+    generator = torch.Generator().manual_seed(7)
+    state = VARIANTS["resnet18"].build(1000).state_dict()
+    names = {k: k.removeprefix("backbone.").replace("classifier.", "fc.") for k in state}
+    return {
+        names[k]: torch.rand(v.shape, generator=generator) * 0.1 if v.is_floating_point() else v
+        for k, v in state.items()
+    }
+
+
+def test_a_retinanet_starts_from_a_resnet_and_goes_on_as_it_began(file: Path) -> None:
+    state = resnet18_of_torchvision()
+    classifier = file.parent / "resnet18.pth"
+    torch.save(state, classifier)
+    more = (*options_of(file), *TRAIN, "--frozen-stages", "4", "--backbone", str(classifier))
+    status, said = run("retinanet_resnet18_fpn", file, *more)
+    assert status == 0, said
+    assert "of torchvision ResNet" in said
+    output = file.parent / "run"
+    assert (
+        "python -m export create retinanet_resnet18_fpn --input-size 64 --weights"
+        f" {output / 'best.pth'} --output"
+    ) in said
+    best = load_checkpoint(output / "best.pth")
+    assert best.architecture == "retinanet_resnet18_fpn"
+    assert best.labels == ((1, "cat"), (2, "dog"), (3, "cow"))
+    load_into(at_size(VARIANTS["retinanet_resnet18_fpn"], 64).build(3), best.state, "best.pth")
+    for name, tensor in state.items():
+        if not name.startswith("fc."):
+            assert torch.equal(best.state[f"backbone.{name}"], tensor), name
+
+    assert "all 1 epochs are done" in run("retinanet_resnet18_fpn", file, *more)[1]
+    for options, message in (
+        (("--frozen-stages", "2"), "frozen_stages was 4, not 2"),
+        (("--flip", "0"), "flip was 0.5, not 0.0"),
+        (("--input-size", "128"), "input size was 64, not 128"),
+    ):
+        status, said = run("retinanet_resnet18_fpn", file, *more, *options)
+        assert status == 1
+        assert message in said
+
+
+def test_a_detector_starts_from_one_of_other_classes(file: Path) -> None:
+    run("efficientdet_lite0", file, *options_of(file), *TRAIN)
+    make_coco(file, file.parent / "photos", kinds=("one", "two"))
+    start = ("--weights", str(file.parent / "run" / "best.pth"), "--output", str(file.parent / "2"))
+    status, said = run("efficientdet_lite0", file, *options_of(file), *TRAIN, *start)
+    assert status == 0, said
+    assert "the class layer starts anew" in said
