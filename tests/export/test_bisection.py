@@ -10,6 +10,7 @@ import onnxruntime as ort
 import pytest
 import torch
 from onnx import helper, numpy_helper
+from rich.console import Console
 from typer.testing import CliRunner
 
 from export import exporter
@@ -22,6 +23,7 @@ from export.bisection import (
     located,
     measure,
 )
+from export.commands import terminal
 from export.graph import build_graph
 from export.layered_model import LayeredModel, onnx_layers, torch_layers
 from export.onnx_file import to_onnx
@@ -324,6 +326,7 @@ def test_command_writes_nothing_and_names_the_node(
     model = resnet.tampered()
     output = scale_filter(model)
     monkeypatch.setattr(exporter, "to_onnx", lambda variant, graph: model)
+    monkeypatch.setattr(terminal, "console", Console(stderr=True, width=160))
     result = CliRunner().invoke(
         app,
         [
@@ -338,7 +341,6 @@ def test_command_writes_nothing_and_names_the_node(
             "--input-size",
             str(SIZE),
         ],
-        env={"COLUMNS": "160"},
     )
     assert result.exit_code == 1
     assert not isinstance(result.exception, ParityError)
