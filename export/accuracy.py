@@ -1,5 +1,6 @@
 """What a package is worth, measured through the code that serves it, for its manifest."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from export.evaluation.column import QUERY, OnProgress, PackageColumn
@@ -8,7 +9,33 @@ from export.evaluation.photo_set import PhotoSet, read_annotated, read_class_fol
 from service.manifest import Accuracy
 from service.package import ModelPackage
 
-__all__ = ["QUERY", "classifier_accuracy", "detector_accuracy"]
+__all__ = [
+    "QUERY",
+    "EvaluationSet",
+    "classifier_accuracy",
+    "detector_accuracy",
+    "measure_accuracy",
+]
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Photos to measure on: a COCO instances file and the folder that holds its photos, or for a
+    classifier a folder with a folder of photos for each class."""
+
+    images: Path
+    annotations: Path | None = None
+
+
+def measure_accuracy(
+    package: ModelPackage,
+    evaluation: EvaluationSet,
+    on_progress: OnProgress = lambda done, total: None,
+) -> Accuracy:
+    """A detector's or a classifier's accuracy on ``evaluation``. Raises PhotoError."""
+    if evaluation.annotations is None:
+        return classifier_accuracy(package, evaluation.images, on_progress)
+    return detector_accuracy(package, evaluation.annotations, evaluation.images, on_progress)
 
 
 def detector_accuracy(

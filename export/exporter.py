@@ -11,7 +11,7 @@ import onnx
 import onnxruntime as ort
 from torch import nn
 
-from export.accuracy import classifier_accuracy, detector_accuracy
+from export.accuracy import EvaluationSet, measure_accuracy
 from export.bisection import located
 from export.evaluation.network import TorchSession
 from export.evaluation.photo_set import read_annotated, read_class_folders
@@ -36,7 +36,6 @@ from models.weights import (
 from service.manifest import (
     GRAPH_FILE,
     MANIFEST_FILE,
-    Accuracy,
     Activation,
     ClassificationDefaults,
     DetectionDefaults,
@@ -61,15 +60,6 @@ DEFAULTS: dict[Task, DetectionDefaults | ClassificationDefaults] = {
 
 class ExportError(Exception):
     """An export that cannot be done; the message says why."""
-
-
-@dataclass(frozen=True)
-class EvaluationSet:
-    """Photos to measure on: a COCO instances file and the folder that holds its photos, or for a
-    classifier a folder with a folder of photos for each class."""
-
-    images: Path
-    annotations: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +119,9 @@ def export(
         manifest.write(folder / MANIFEST_FILE)
         if job.evaluation is not None:
             on_step(f"measuring accuracy on {job.evaluation.images}")
-            accuracy = _accuracy(open_package(folder, threads=0), job.evaluation, on_progress)
+            accuracy = measure_accuracy(
+                open_package(folder, threads=0), job.evaluation, on_progress
+            )
             manifest = manifest.model_copy(update={"accuracy": accuracy})
             manifest.write(folder / MANIFEST_FILE)
         on_step("writing the report")
@@ -184,14 +176,6 @@ def _check_evaluation(job: ExportJob, variant: Variant, labels: tuple[Label, ...
         read_annotated(annotations, images, labels)
     else:
         read_class_folders(images, labels)
-
-
-def _accuracy(
-    package: ModelPackage, evaluation: EvaluationSet, on_progress: OnProgress
-) -> Accuracy:
-    if evaluation.annotations is None:
-        return classifier_accuracy(package, evaluation.images, on_progress)
-    return detector_accuracy(package, evaluation.annotations, evaluation.images, on_progress)
 
 
 def _find_variant(job: ExportJob) -> Variant:

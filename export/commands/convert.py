@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from export.accuracy import EvaluationSet
 from export.commands.terminal import console, one_line_errors, shown_steps
 from export.precision.calibration import Calibration
 from export.precision.conversion import CALIBRATION_PHOTOS, ConversionJob
@@ -79,8 +80,7 @@ def convert(
                 calibration=None if method == "best" else Calibration(method, percentile),
                 search=search,
                 most_photos=most_photos,
-                annotations=annotations,
-                images=images,
+                evaluation=None if images is None else EvaluationSet(images, annotations),
             ),
             steps.on_step,
             steps.on_progress,

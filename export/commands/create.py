@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from export.accuracy import EvaluationSet
 from export.commands.terminal import console, one_line_errors, shown_steps
-from export.exporter import EvaluationSet, ExportJob, export
+from export.exporter import ExportJob, export
 from export.label_files import read_labels
 
 

@@ -12,7 +12,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from export.accuracy import classifier_accuracy, detector_accuracy
+from export.accuracy import EvaluationSet, measure_accuracy
 from export.bisection import located
 from export.layered_model import onnx_layers
 from export.onnx_file import describe
@@ -27,15 +27,15 @@ from export.precision.preparation import prepare
 from export.precision.quantisation import OPERATORS, Quantiser, layers
 from export.precision.sensitivity import search
 from export.report import write_report
+from export.soundness import check_graph
 from service.manifest import (
     GRAPH_FILE,
     MANIFEST_FILE,
-    Accuracy,
     Conversion,
     ModelManifest,
     Precision,
 )
-from service.package import ModelPackage, open_package
+from service.package import open_package
 from service.resize import ModelInput
 
 BFLOAT16_OPSET = 22  # from which on ONNX has a convolution in it
@@ -58,8 +58,7 @@ class ConversionJob:
     photos: folder of real photos like those that the model will see.
     calibration: how ranges are found; None tries every way and takes the best.
     search: whether layers that lose much are looked for, and kept in float.
-    images: photos to measure accuracy on: those of the COCO instances file ``annotations``, or for
-        a classifier a folder of photos for each class.
+    evaluation: what to measure accuracy on.
     timing_seconds: how long the report's latency is measured, for each of its settings.
     """
 
@@ -70,8 +69,7 @@ class ConversionJob:
     calibration: Calibration | None = None
     search: bool = True
     most_photos: int = CALIBRATION_PHOTOS
-    annotations: Path | None = None
-    images: Path | None = None
+    evaluation: EvaluationSet | None = None
     timing_seconds: float = 1.0
 
 
@@ -82,7 +80,7 @@ def convert(
 ) -> ModelManifest:
     """Write the package, or nothing.
 
-    Raises ConversionError, OutputError, PackageError, PhotoError or ParityError.
+    Raises ConversionError, OutputError, PackageError, PhotoError, GraphError or ParityError.
     """
     check_output(job.output)
     source = open_package(job.package, threads=0)
@@ -101,8 +99,8 @@ def convert(
         converted, how = to_half(model), {}
     else:
         raise ConversionError(_why_not(job.precision))
+    check_graph(converted, manifest.opset)
     content = converted.SerializeToString()
-
     on_step(f"comparing {job.precision} with fp32 on {len(photos)} photos")
     compare = compare_detectors if manifest.task == "detection" else compare_classifiers
     with located(lambda: onnx_layers(model, "fp32"), converted, job.precision, on_step):
@@ -136,24 +134,15 @@ def convert(
     with written_aside(job.output) as folder:
         (folder / GRAPH_FILE).write_bytes(content)
         manifest.write(folder / MANIFEST_FILE)
-        accuracy = _measure(job, open_package(folder, threads=0), on_step, on_progress)
-        manifest = manifest.model_copy(update={"accuracy": accuracy})
-        manifest.write(folder / MANIFEST_FILE)
+        package = open_package(folder, threads=0)
+        if job.evaluation is not None:
+            on_step(f"measuring accuracy on {job.evaluation.images}")
+            accuracy = measure_accuracy(package, job.evaluation, on_progress)
+            manifest = manifest.model_copy(update={"accuracy": accuracy})
+            manifest.write(folder / MANIFEST_FILE)
         on_step("writing the report")
         write_report(folder, paths, source, [job.package], job.timing_seconds)
     return manifest
-
-
-def _measure(
-    job: ConversionJob, package: ModelPackage, on_step: OnStep, on_progress: OnProgress
-) -> Accuracy | None:
-    """The new package's accuracy, if there is something to measure it on."""
-    if job.images is None:
-        return None
-    on_step(f"measuring accuracy on {job.annotations or job.images}")
-    if job.annotations is not None:
-        return detector_accuracy(package, job.annotations, job.images, on_progress)
-    return classifier_accuracy(package, job.images, on_progress)
 
 
 def _to_int8(

@@ -26,6 +26,9 @@ def prepare(model: onnx.ModelProto, spec: InputSpec) -> onnx.ModelProto:
         onnx.save(model, source)
         quant_pre_process(str(source), str(target), skip_symbolic_shape=True)
         prepared = onnx.load(target)
+    # ONNX Runtime declares every domain that it knows, and uses one
+    del prepared.opset_import[:]
+    prepared.opset_import.extend(model.opset_import)
     _fold_pads(prepared)
     _fold_normalisation(prepared, spec)
     drop_unused_constants(prepared)

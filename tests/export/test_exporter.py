@@ -22,9 +22,9 @@ from typer.testing import CliRunner
 
 from export import exporter
 from export.__main__ import app
-from export.accuracy import QUERY, detector_accuracy
+from export.accuracy import QUERY, EvaluationSet, detector_accuracy
 from export.evaluation.photo_set import PhotoSetError
-from export.exporter import EvaluationSet, ExportError, ExportJob, export
+from export.exporter import ExportError, ExportJob, export
 from export.graph import build_graph
 from export.label_files import read_labels
 from export.onnx_file import to_onnx

@@ -11,6 +11,7 @@ from export.parity import TOLERANCES, ParityError
 from export.precision import conversion
 from export.precision.calibration import Calibration
 from export.precision.conversion import ConversionError, ConversionJob, convert
+from export.verify import verify
 from service.manifest import ModelManifest, Tolerance
 from service.package import open_package
 
@@ -54,6 +55,10 @@ def test_report_shows_both_precisions(int8: Path) -> None:
     page = (int8 / "report.html").read_text()
     assert "int8" in page
     assert "fp32" in page
+
+
+def test_package_passes_every_check(int8: Path, photos: Path) -> None:
+    assert [check for check in verify(int8, photos) if check.passed is False] == []
 
 
 def test_file_is_a_quarter_as_large(int8: Path, store: Path) -> None:
