@@ -6,26 +6,28 @@ images ─ stem ─► stage 0 ─► stage 1 ─► … ─► the last stage
                             features of `feature_stages`
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 
-class StagedBackbone(nn.Module):
+class StagedBackbone(nn.Module, ABC):
     """Normalised images [N, 3, H, W] -> the outputs of ``feature_stages``, finest first."""
 
     feature_stages: tuple[int, ...]
 
+    @abstractmethod
     def run_stem(self, images: Tensor) -> Tensor:
-        raise NotImplementedError
+        """What the first stage reads."""
 
+    @abstractmethod
     def stem_layers(self) -> Sequence[nn.Module]:
         """The layers of the stem that have weights or statistics."""
-        raise NotImplementedError
 
+    @abstractmethod
     def body(self) -> Sequence[nn.Module]:
         """The stages after the stem, in their order."""
-        raise NotImplementedError
 
     def first(self, count: int) -> list[nn.Module]:
         """What is frozen with the first ``count`` stages: these and the stem; nothing for 0.
