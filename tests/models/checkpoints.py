@@ -26,7 +26,7 @@ def retinanet(classes: int = 4, group_norm: bool = False) -> RetinaNet:
         "resnet18",
         channels=32,
         top="convolved C5" if group_norm else "convolved P5",
-        group_norm=group_norm,
+        head_norm="group" if group_norm else "none",
     )
     return RetinaNet(settings, classes)
 
