@@ -8,16 +8,16 @@ import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.engine import PARAMETERS, Engine
+from service.api.replies import answer_reply, problem_reply, request_id_of
+from service.api.request import read_request
+from service.api.routes import routes_app
+from service.api.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
+from service.engine.engine import PARAMETERS, Engine
 from service.log import logger
 from service.manifest import Task
 from service.package import PackageError, find_packages, verify_package
 from service.parameters import read_parameters
 from service.problems import Problem
-from service.replies import answer_reply, problem_reply, request_id_of
-from service.request import read_request
-from service.routes import routes_app
-from service.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
 from service.settings import SettingsError, read_settings
 
 

@@ -10,8 +10,8 @@ import onnxruntime as ort
 import pytest
 from PIL import Image
 
+from service.api.schemas import DetectAnswer
 from service.manifest import ModelManifest
-from service.schemas import DetectAnswer
 
 MODEL = "efficientdet_lite0_voc"
 LOW = {"score_threshold": 0.05}

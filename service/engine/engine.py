@@ -12,9 +12,9 @@ from typing import Any
 
 from PIL import Image
 
-from service.batcher import Batcher
 from service.classifier import Classifier
 from service.detector import Detector
+from service.engine.batcher import Batcher
 from service.images import decode_image
 from service.log import logger
 from service.manifest import InputSpec, ModelManifest, Task

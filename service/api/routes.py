@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.engine import Engine
+from service.api.replies import json_reply, problem_reply, request_id_of
+from service.engine.engine import Engine
 from service.problems import Problem
-from service.replies import json_reply, problem_reply, request_id_of
 
 ENDPOINTS = {"/v1/detect": "POST", "/v1/classify": "POST", "/v1/models": "GET"}
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

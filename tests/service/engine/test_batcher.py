@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from service.batcher import Batcher
+from service.engine.batcher import Batcher
 
 
 class Doubler:

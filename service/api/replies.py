@@ -10,7 +10,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.engine import Answer
+from service.engine.engine import Answer
 from service.problems import MEDIA_TYPE, Problem
 
 REQUEST_ID_HEADER = "X-Request-ID"
