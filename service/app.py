@@ -1,69 +1,106 @@
 """The BentoML service: `bentoml serve service.app:Boxport`.
 
 /v1/detect and /v1/classify are BentoML APIs, so that they stand in its schema. Each is thin: it
-takes the request as it came, and gives a finished reply. The rest is mounted beside them.
+takes the request as it came, and gives a finished reply. The rest is mounted beside them, and the
+gate is around it all.
 """
+
+import dataclasses
+from ipaddress import ip_network
 
 import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.replies import answer_reply, problem_reply, request_id_of
-from service.api.request import read_request
+from service.access.key_file import KeysError
+from service.api.answering import answer
+from service.api.doorkeeper import Doorkeeper
+from service.api.gate import Gate
 from service.api.routes import routes_app
 from service.api.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
-from service.engine.engine import PARAMETERS, Engine
-from service.log import logger
-from service.manifest import Task
-from service.package import PackageError, find_packages, verify_package
-from service.parameters import read_parameters
-from service.problems import Problem
-from service.settings import SettingsError, read_settings
+from service.engine.engine import Engine, unfit_packages
+from service.engine.sources import open_source
+from service.fetch.fetcher import UrlFetcher
+from service.fetch.policy import FetchPolicy
+from service.package import PackageError
+from service.providers import ProviderError, choose_providers
+from service.settings import Settings, SettingsError, read_settings
+from service.telemetry.logs import configure
+from service.telemetry.metrics import Metrics, State
+
+# BentoML's own timeout cannot be turned off: it comes after the longest that a request may ask for.
+TIMEOUT_SECONDS = 310
+# What BentoML would do for each request, and the gate does with less, or better.
+LEFT_OUT = {
+    "metrics": {"enabled": False},  # its labels are whatever paths strangers ask for
+    "logging": {"access": {"enabled": False}},
+    "tracing": {"excluded_urls": ".*"},
+}
 
 
 @bentoml.asgi_app(routes_app, path="/")
-@bentoml.service(name="boxport", workers=1, traffic={"timeout": 60})
+@bentoml.service(name="boxport", workers=1, traffic={"timeout": TIMEOUT_SECONDS}, **LEFT_OUT)
 class Boxport:
     """Image classifiers and detectors as a service: POST photos, read what is in them."""
 
     def __init__(self) -> None:
         self.settings = read_settings()
-        self.engine = Engine(self.settings)
+        configure(self.settings.log_format)
+        self.metrics = Metrics(self._state)
+        self.doorkeeper = Doorkeeper(self.settings, self.metrics)
+        self.fetcher = make_fetcher(self.settings)
+        self.engine = Engine(self.settings, self.metrics)
 
     @bentoml.on_deployment
     @staticmethod
-    def verify_models() -> None:
+    def verify() -> None:
         """Refuse to start with a wrong setting or a damaged store: once, in one line."""
         try:
             settings = read_settings()
-            for folder in find_packages(settings.model_store):
-                verify_package(folder, settings.public_keys)
-        except (SettingsError, PackageError) as error:
+            choose_providers(settings.execution_providers, allow_fallback=settings.allow_fallback)
+            unfit_packages(dict(open_source(settings.model_store).scan()), settings)
+            Doorkeeper(settings, Metrics(lambda: State([], 0, 0, 0)))
+            make_fetcher(settings)
+        except (SettingsError, PackageError, ProviderError, KeysError, ValueError) as error:
             raise SystemExit(f"boxport: {error}") from error
+
+    @bentoml.on_startup
+    async def drain_on_sigterm(self) -> None:
+        self.doorkeeper.drain_on_sigterm(self.settings.drain_seconds)
+
+    async def __is_ready__(self) -> bool:
+        return not self.doorkeeper.draining
 
     @bentoml.api(route="/v1/detect", input_spec=DetectForm, output_spec=DetectAnswer)
     async def detect(self, request: Request) -> Response:
         """Find objects in one or more images."""
-        return await self._answer("detection", request)
+        return await answer("detection", request, self.engine, self.settings, self.fetcher)
 
     @bentoml.api(route="/v1/classify", input_spec=ClassifyForm, output_spec=ClassifyAnswer)
     async def classify(self, request: Request) -> Response:
         """Say what one or more images show."""
-        return await self._answer("classification", request)
+        return await answer("classification", request, self.engine, self.settings, self.fetcher)
 
     @bentoml.on_shutdown
     def close(self) -> None:
         self.engine.close()
 
-    async def _answer(self, task: Task, request: Request) -> Response:
-        request_id = request_id_of(request)
-        try:
-            sent = await read_request(request, self.settings)
-            parameters = read_parameters(PARAMETERS[task], sent.values)
-            answer = await self.engine.answer(task, sent.images, parameters)
-        except Problem as problem:
-            return problem_reply(problem, request_id)
-        except Exception:
-            logger.exception("request %s failed", request_id)
-            return problem_reply(Problem("internal_error", "The service failed."), request_id)
-        return answer_reply(answer, request_id)
+    def _state(self) -> State:
+        return dataclasses.replace(self.engine.state, requests=self.doorkeeper.inside)
+
+
+def make_fetcher(settings: Settings) -> UrlFetcher | None:
+    """What fetches images by URL, if any host is allowed."""
+    if not settings.image_hosts:
+        return None
+    return UrlFetcher(
+        FetchPolicy(
+            allowed_hosts=settings.image_hosts,
+            max_bytes=settings.max_body_bytes,
+            timeout=settings.image_timeout_ms / 1000,
+            allowed_networks=tuple(map(ip_network, settings.image_networks)),
+        )
+    )
+
+
+Boxport.add_asgi_middleware(Gate)  # type: ignore[attr-defined]  # the class is a Service now

@@ -4,6 +4,7 @@ Everything that can be known from the header is checked before any pixel is deco
 """
 
 import contextlib
+from collections.abc import Iterator
 from io import BytesIO
 
 import numpy as np
@@ -12,34 +13,51 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from service.problems import Problem
 
 # Only what people take photos with; each further decoder is one more that strangers can reach.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
+STATING_FRAMES = ("PNG", "WEBP", "AVIF")  # formats whose header says how many there are
 BEHIND_TRANSPARENCY = (255, 255, 255)
 
 Image.MAX_IMAGE_PIXELS = None  # only a warning; the limit that refuses is `max_pixels` below
 
 
-def decode_image(content: bytes, max_pixels: int) -> Image.Image:
-    """Decode the first frame of an image file of one of `FORMATS`, turned as its EXIF says.
+@contextlib.contextmanager
+def open_image(content: bytes, max_pixels: int, max_frames: int = 1000) -> Iterator[Image.Image]:
+    """Read the header of an image file of one of `FORMATS`; no pixel is decoded yet.
 
-    Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent parts show white.
-    Raises Problem with the code empty_image, invalid_image, or image_too_large if the header
-    states more than ``max_pixels``.
+    What Pillow raises until the block's end, whatever damaged bytes lead it to, becomes a Problem
+    with the code empty_image, invalid_image, or image_too_large if the header states more than
+    ``max_pixels`` or ``max_frames``.
     """
     if not content:
         raise Problem("empty_image", "The image is empty: 0 bytes were sent.")
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             _check_size(image, max_pixels)
-            image.load()
-            return _to_rgb(_upright(image))
+            _check_frames(image, max_frames)
+            yield image
     except Problem:
         raise
     except UnidentifiedImageError:
         raise Problem(
             "invalid_image", f"These bytes are no image in a known format ({', '.join(FORMATS)})."
         ) from None
-    except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead them to
+    except Exception as error:  # Pillow's decoders have no common base of their exceptions
         raise Problem("invalid_image", f"The image is damaged or cut short: {error}.") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Decode the first frame of an open image, turned as its EXIF says.
+
+    Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent parts show white.
+    """
+    image.load()
+    return _to_rgb(_upright(image))
+
+
+def decode_image(content: bytes, max_pixels: int) -> Image.Image:
+    """`open_image` and `to_rgb` in one; raises Problem as the first does."""
+    with open_image(content, max_pixels) as image:
+        return to_rgb(image)
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
@@ -49,6 +67,16 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
             "image_too_large",
             f"The image has {image.width} x {image.height} = {pixels} pixels;"
             f" at most {max_pixels} are accepted.",
+        )
+
+
+def _check_frames(image: Image.Image, max_frames: int) -> None:
+    """GIF and TIFF do not state how many they have, and what is never read cannot hurt."""
+    frames = getattr(image, "n_frames", 1) if image.format in STATING_FRAMES else 1
+    if frames > max_frames:
+        raise Problem(
+            "image_too_large",
+            f"The image has {frames} frames; at most {max_frames} are accepted.",
         )
 
 

@@ -1,17 +1,19 @@
 """Opening a model package: its manifest, its graph, and proof that the two belong together."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 from google.protobuf.message import DecodeError
 
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ManifestError, ModelManifest
 from service.opset import read_opset
+from service.providers import CPU, ExecutionProvider
 from service.signature import SignatureError, check_signature
 
 Array = npt.NDArray[Any]
@@ -22,16 +24,44 @@ class PackageError(Exception):
 
 
 @dataclass(frozen=True)
+class Device:
+    """What a session runs on.
+
+    providers: the first is asked for; what it cannot compute goes to the next, and to the CPU.
+    threads: of each run on a CPU; 0 takes every processor.
+    options: of the first provider, on top of its row's.
+    allow_fallback: whether a session may run on less than was asked for.
+    """
+
+    providers: tuple[ExecutionProvider, ...] = (CPU,)
+    threads: int = 1
+    options: Mapping[str, str] | None = None
+    allow_fallback: bool = False
+
+
+@dataclass(frozen=True)
 class ModelPackage:
-    """A package that is fit to run. ``session`` may be used by several threads at once."""
+    """A package that is fit to run. ``session`` may be used by several threads at once.
+
+    provider: the name of the execution provider that the session has.
+    batches: the batch sizes that are run, ascending; fewer images are filled up to the next with
+        black ones. Empty: each batch as it comes.
+    """
 
     manifest: ModelManifest
     session: ort.InferenceSession
+    provider: str = CPU.name
+    batches: tuple[int, ...] = ()
 
     def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
-        """Outputs by name."""
+        """Outputs by name, as many rows as there are images."""
         names = [output.name for output in self.manifest.outputs]
-        return dict(zip(names, self.session.run(names, feeds), strict=True))
+        number = len(feeds["images"])
+        size = next((size for size in self.batches if size >= number), number)
+        if size > number:
+            feeds = {**feeds, "images": _fill_up(feeds["images"], size)}
+        outputs = self.session.run(names, feeds)
+        return {name: values[:number] for name, values in zip(names, outputs, strict=True)}
 
 
 def find_packages(store: Path) -> list[Path]:
@@ -77,23 +107,60 @@ def verify_package(folder: Path, public_keys: Sequence[Path] = ()) -> ModelManif
     return manifest
 
 
-def open_package(folder: Path, threads: int = 1, public_keys: Sequence[Path] = ()) -> ModelPackage:
-    """Verify a package and make it ready to run on CPU, each run on ``threads`` threads.
+def open_package(
+    folder: Path,
+    threads: int = 1,
+    public_keys: Sequence[Path] = (),
+    device: Device | None = None,
+    batches: tuple[int, ...] = (),
+) -> ModelPackage:
+    """Verify a package and make it ready to run, on CPU with ``threads`` unless ``device`` says
+    more.
 
-    Raises PackageError as `verify_package` does, and if ONNX Runtime refuses the graph or its
-    inputs or outputs differ from the manifest.
+    Raises PackageError as `verify_package` does, if ONNX Runtime refuses the graph, if its inputs
+    or outputs differ from the manifest, or if the session has less than the device asked for.
     """
+    device = device or Device(threads=threads)
     manifest = verify_package(folder, public_keys)
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = device.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
     try:
-        session = ort.InferenceSession(folder / GRAPH_FILE, options, ["CPUExecutionProvider"])
+        session = ort.InferenceSession(folder / GRAPH_FILE, options, _for_ort(device))
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
         raise PackageError(f"{folder / GRAPH_FILE}: ONNX Runtime refuses it: {error}") from error
     _check_interface(folder, manifest, session)
-    return ModelPackage(manifest, session)
+    return ModelPackage(manifest, session, _provider_of(session, device, folder), batches)
+
+
+def _for_ort(device: Device) -> list[str | tuple[str, dict[str, str]]]:
+    first, *others = device.providers
+    asked: list[str | tuple[str, dict[str, str]]] = [
+        (first.ort_name, {**first.options, **(device.options or {})})
+    ]
+    asked += [(row.ort_name, dict(row.options)) for row in others]
+    return asked if CPU in device.providers else [*asked, CPU.ort_name]
+
+
+def _provider_of(session: ort.InferenceSession, device: Device, folder: Path) -> str:
+    """The name of what the session runs on: ONNX Runtime leaves out, with a warning only, what it
+    cannot start, such as CUDA without its libraries."""
+    has = session.get_providers()
+    first = device.providers[0]
+    if first.ort_name in has or device.allow_fallback:
+        rows = [*device.providers, CPU]
+        return next(row.name for row in rows if row.ort_name in has)
+    raise PackageError(
+        f"{folder}: {first.name} was asked for, and ONNX Runtime could not start it: the session"
+        f" has {', '.join(has)}. Are its driver and libraries there?"
+    )
+
+
+def _fill_up(images: Array, size: int) -> Array:
+    filled = np.zeros((size, *images.shape[1:]), images.dtype)
+    filled[: len(images)] = images
+    return filled
 
 
 def _check_interface(folder: Path, manifest: ModelManifest, session: ort.InferenceSession) -> None:

@@ -1,43 +1,37 @@
 """Writing replies: JSON answers and problems, with the request's id in a header."""
 
-import re
-import uuid
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 import orjson
-from starlette.requests import Request
 from starlette.responses import Response
 
+from service.api.exchange import REQUEST_ID_HEADER, Exchange
 from service.engine.engine import Answer
 from service.problems import MEDIA_TYPE, Problem
+from service.telemetry.server_timing import server_timing
 
-REQUEST_ID_HEADER = "X-Request-ID"
-RETRY_AFTER_SECONDS = "1"
-_ACCEPTED_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
-
-
-def request_id_of(request: Request) -> str:
-    """The caller's own id of the request if it sent a harmless one, else a new one."""
-    given = request.headers.get(REQUEST_ID_HEADER, "")
-    return given if _ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
-def json_reply(content: Any, request_id: str) -> Response:
+def json_reply(
+    content: Any, request_id: str, extra_headers: Mapping[str, str] = NO_HEADERS
+) -> Response:
     return Response(
         orjson.dumps(content),
         media_type="application/json",
-        headers={REQUEST_ID_HEADER: request_id},
+        headers={REQUEST_ID_HEADER: request_id, **extra_headers},
     )
 
 
 def problem_reply(
-    problem: Problem, request_id: str, extra_headers: Mapping[str, str] = MappingProxyType({})
+    problem: Problem, request_id: str, extra_headers: Mapping[str, str] = NO_HEADERS
 ) -> Response:
     headers = {REQUEST_ID_HEADER: request_id, **extra_headers}
     if problem.kind.retryable:
-        headers["Retry-After"] = RETRY_AFTER_SECONDS
+        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
     return Response(
         orjson.dumps(problem.to_body(request_id)),
         status_code=problem.kind.status,
@@ -46,11 +40,13 @@ def problem_reply(
     )
 
 
-def answer_reply(answer: Answer, request_id: str) -> Response:
+def answer_reply(answer: Answer, exchange: Exchange) -> Response:
     """The answer, or the problem of the request's only image."""
     if len(answer.results) == 1 and isinstance(answer.results[0], Problem):
-        return problem_reply(answer.results[0], request_id)
+        exchange.reason = answer.results[0].code
+        return problem_reply(answer.results[0], exchange.request_id)
     manifest = answer.manifest
+    timing_ms = {stage: round(seconds * 1000, 3) for stage, seconds in answer.seconds.items()}
     return json_reply(
         {
             "model": {
@@ -58,12 +54,13 @@ def answer_reply(answer: Answer, request_id: str) -> Response:
                 "version": manifest.version,
                 "sha256": manifest.sha256,
             },
-            "request_id": request_id,
+            "request_id": exchange.request_id,
             "results": [
                 {"error": result.to_error()} if isinstance(result, Problem) else result
                 for result in answer.results
             ],
-            "timing_ms": answer.timing_ms,
+            "timing_ms": timing_ms,
         },
-        request_id,
+        exchange.request_id,
+        {"Server-Timing": server_timing(timing_ms)},
     )

@@ -17,28 +17,49 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from service.engine.admission import Room
+from service.engine.engine import Content
+from service.fetch.fetcher import UrlFetcher
 from service.problems import Problem
 from service.settings import Settings
 
+MAX_FIELDS = 100  # of a form, beside its files
 LIST_PARAMETERS = frozenset({"labels"})
 
 
 @dataclass(frozen=True)
-class ImageRequest:
-    """Files' bytes, or what is wrong with one, in order; and the parameters as they were sent."""
+class LinkedImage:
+    """An image that lies behind a URL."""
 
-    images: list[bytes | Problem]
+    url: str
+    fetcher: UrlFetcher
+
+    async def read(self) -> bytes:
+        """Raises Problem if it may not, or cannot, be fetched."""
+        return await self.fetcher.fetch(self.url)
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """Files' bytes, links, or what is wrong with one, in order; and the parameters as sent."""
+
+    images: list[Content]
     values: dict[str, Any]
 
 
-async def read_request(request: Request, settings: Settings) -> ImageRequest:
-    """Read a request in any form; raises Problem if it is in none, or too large."""
+async def read_request(
+    request: Request, settings: Settings, room: Room, fetcher: UrlFetcher | None
+) -> ImageRequest:
+    """Read a request in any form; raises Problem if it is in none, or too large.
+
+    ``room`` is that of the body; without a ``fetcher`` an image by URL is a Problem.
+    """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = await _read_body(request, settings.max_body_bytes)
+    body = await _read_body(request, settings.max_body_bytes, room)
     if content_type == "multipart/form-data":
         images, values = await _from_multipart(request, body, settings)
     elif content_type == "application/json":
-        images, values = _from_json(body)
+        images, values = _from_json(body, fetcher)
     elif content_type.startswith("image/") or content_type == "application/octet-stream":
         images, values = [body] if body else [], {}
     else:
@@ -59,7 +80,7 @@ async def read_request(request: Request, settings: Settings) -> ImageRequest:
     return ImageRequest(images, {**query, **values})
 
 
-async def _read_body(request: Request, limit: int) -> bytes:
+async def _read_body(request: Request, limit: int, room: Room) -> bytes:
     """The whole body, counted as it comes: its stated length may be missing or false."""
     chunks, size = [], 0
     try:
@@ -67,6 +88,7 @@ async def _read_body(request: Request, limit: int) -> bytes:
             size += len(chunk)
             if size > limit:
                 raise Problem("body_too_large", f"The body has more than {limit} bytes.")
+            room.add(len(chunk))
             chunks.append(chunk)
     except ClientDisconnect:
         raise Problem("malformed_body", "The connection closed before the body's end.") from None
@@ -81,12 +103,12 @@ class _InMemoryParser(MultiPartParser):
 
 async def _from_multipart(
     request: Request, body: bytes, settings: Settings
-) -> tuple[list[bytes | Problem], dict[str, Any]]:
+) -> tuple[list[Content], dict[str, Any]]:
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
     parser = _InMemoryParser(
-        request.headers, stream(), max_files=settings.max_images + 1, max_fields=100
+        request.headers, stream(), max_files=settings.max_images + 1, max_fields=MAX_FIELDS
     )
     try:
         form = await parser.parse()
@@ -94,7 +116,7 @@ async def _from_multipart(
         # a KeyError is a boundary that the header does not state
         reason = getattr(error, "message", "no boundary is stated")
         raise Problem("malformed_body", f"The multipart body cannot be read: {reason}") from error
-    images: list[bytes | Problem] = []
+    images: list[Content] = []
     fields: list[tuple[str, Any]] = []
     for name, part in form.multi_items():
         if isinstance(part, UploadFile) and name == "images":
@@ -110,7 +132,7 @@ async def _from_multipart(
     return images, _collect(fields)
 
 
-def _from_json(body: bytes) -> tuple[list[bytes | Problem], dict[str, Any]]:
+def _from_json(body: bytes, fetcher: UrlFetcher | None) -> tuple[list[Content], dict[str, Any]]:
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -119,15 +141,15 @@ def _from_json(body: bytes) -> tuple[list[bytes | Problem], dict[str, Any]]:
         raise Problem(
             "malformed_body", 'The JSON body must be {"images": [{"base64": "…"}], …parameters}.'
         )
-    return [_from_json_image(image) for image in content.pop("images")], content
+    return [_from_json_image(image, fetcher) for image in content.pop("images")], content
 
 
-def _from_json_image(image: Any) -> bytes | Problem:
-    """The bytes of one member of ``images``, or what is wrong with it."""
+def _from_json_image(image: Any, fetcher: UrlFetcher | None) -> Content:
+    """The bytes of one member of ``images``, where to get them, or what is wrong with it."""
     if not isinstance(image, dict) or len(image) != 1 or not image.keys() <= {"base64", "url"}:
         return Problem("invalid_image", 'An image in JSON is {"base64": "…"} or {"url": "…"}.')
     if "url" in image:
-        return Problem("url_not_allowed", "This service fetches no URLs; send the image's bytes.")
+        return _from_url(image["url"], fetcher)
     text = image["base64"]
     if not isinstance(text, str):
         return Problem("invalid_image", "base64 must be a string.")
@@ -137,6 +159,14 @@ def _from_json_image(image: Any) -> bytes | Problem:
         return binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         return Problem("invalid_image", f"The base64 text cannot be decoded: {error}.")
+
+
+def _from_url(url: Any, fetcher: UrlFetcher | None) -> Content:
+    if not isinstance(url, str):
+        return Problem("invalid_image", "url must be a string.")
+    if fetcher is None:
+        return Problem("url_not_allowed", "This service fetches no URLs; send the image's bytes.")
+    return LinkedImage(url, fetcher)
 
 
 def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""What is mounted beside the BentoML APIs: /v1/models, and a problem for all else under /v1."""
+"""What is mounted beside the BentoML APIs: the models, their administration, and the metrics."""
+
+import asyncio
+from typing import Any
 
 import bentoml
 from starlette.applications import Starlette
@@ -6,42 +9,106 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.api.replies import json_reply, problem_reply, request_id_of
+from service.api.answering import refusal
+from service.api.exchange import Exchange
+from service.api.replies import json_reply, problem_reply
+from service.api.routing import ROUTES, find_route
 from service.engine.engine import Engine
+from service.engine.shelf import Slot
+from service.package import PackageError
 from service.problems import Problem
+from service.providers import ProviderError
 
-ENDPOINTS = {"/v1/detect": "POST", "/v1/classify": "POST", "/v1/models": "GET"}
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 async def list_models(request: Request) -> Response:
-    """Every model's manifest, labels included."""
-    models = [model.manifest.to_json() for model in _engine().models]
-    return json_reply({"models": models}, request_id_of(request))
+    """Every model's manifest, labels included, and how it is served."""
+    models = [describe(slot) for slot in _engine().shelf.slots]
+    return json_reply({"models": models}, Exchange.of(request.scope).request_id)
 
 
 async def show_model(request: Request) -> Response:
-    """The manifest of the model that the path names, with or without a version."""
-    request_id = request_id_of(request)
+    """The model that the path names, with or without a version."""
+    exchange = Exchange.of(request.scope)
     try:
-        model = _engine().find(request.path_params["reference"])
+        slot = _engine().shelf.find(request.path_params["reference"])
     except Problem as problem:
-        return problem_reply(problem, request_id)
-    return json_reply(model.manifest.to_json(), request_id)
+        return refusal(exchange, problem)
+    return json_reply(describe(slot), exchange.request_id)
+
+
+def describe(slot: Slot) -> dict[str, Any]:
+    """A model's manifest, and under "status" how it is served.
+
+    The status says, of a model that is loaded, its layout; and of one whose newest package is
+    unfit, the reason.
+    """
+    name, version = slot.reference
+    manifest = slot.manifest.to_json() if slot.manifest else {"name": name, "version": version}
+    status: dict[str, Any] = {"state": slot.state.value, "pinned": slot.pinned}
+    if slot.reason is not None:
+        status["reason"] = slot.reason
+    if (model := slot.model) is not None:
+        layout = model.layout
+        status.update(
+            provider=layout.provider,
+            precision=layout.precision,
+            threads=layout.threads,
+            concurrent_runs=layout.concurrent_runs,
+            max_batch_size=layout.max_batch_size,
+            session_bytes=layout.session_bytes,
+        )
+    return {**manifest, "status": status}
+
+
+async def administer(request: Request) -> Response:
+    """Load, unload, pin or unpin a model; the reply is what `show_model` would say of it."""
+    exchange, shelf = Exchange.of(request.scope), _engine().shelf
+    parts = request.path_params
+    reference = (parts["name"], parts["version"])
+    try:
+        match parts["action"]:
+            case "load":
+                await asyncio.wrap_future(shelf.load(reference))
+            case "unload":
+                shelf.unload(reference)
+            case "pin":
+                shelf.pin(reference)
+            case "unpin":
+                shelf.pin(reference, pinned=False)
+            case action:
+                raise Problem(
+                    "not_found", f"{action} is nothing that is done; load, unload, pin or unpin."
+                )
+    except Problem as problem:
+        return refusal(exchange, problem)
+    except (PackageError, ProviderError) as error:
+        return refusal(exchange, Problem("model_unfit", str(error)))
+    slot = next(slot for slot in shelf.slots if slot.reference == reference)
+    return json_reply(describe(slot), exchange.request_id)
+
+
+async def show_metrics(request: Request) -> Response:
+    """What Prometheus reads."""
+    service = bentoml.get_current_service()
+    content, media_type = service.metrics.render(request.headers.get("accept", ""))
+    return Response(content, headers={"Content-Type": media_type})
 
 
 async def refuse(request: Request) -> Response:
     """A path that is not there, or one that is asked in the wrong way."""
-    path, request_id = request.url.path, request_id_of(request)
-    endpoint = next((e for e in ENDPOINTS if path == e or path.startswith(f"{e}/")), None)
-    if endpoint is None or (path != endpoint and ENDPOINTS[endpoint] == "POST"):
-        known = ", ".join(f"{method} {endpoint}" for endpoint, method in ENDPOINTS.items())
-        return problem_reply(
-            Problem("not_found", f"There is nothing at {path}; there are {known}."), request_id
+    exchange, path = Exchange.of(request.scope), request.url.path
+    row = find_route(path)
+    if row is None:
+        known = ", ".join(f"{' '.join(r.methods)} {r.template}" for r in ROUTES if r.scope)
+        return refusal(
+            exchange, Problem("not_found", f"There is nothing at {path}; there are {known}.")
         )
-    method = ENDPOINTS[endpoint]
-    problem = Problem("method_not_allowed", f"{path} takes {method}, not {request.method}.")
-    return problem_reply(problem, request_id, {"Allow": method})
+    exchange.reason = "method_not_allowed"
+    allowed = ", ".join(row.methods)
+    problem = Problem("method_not_allowed", f"{path} takes {allowed}, not {request.method}.")
+    return problem_reply(problem, exchange.request_id, {"Allow": allowed})
 
 
 def _engine() -> Engine:
@@ -52,7 +119,9 @@ def _engine() -> Engine:
 
 routes_app = Starlette(
     routes=[
+        Route("/metrics", show_metrics),
         Route("/v1/models", list_models),
+        Route("/v1/models/{name}/{version}/{action}", administer, methods=["POST"]),
         Route("/v1/models/{reference:path}", show_model),
         Route("/v1/{path:path}", refuse, methods=METHODS),
     ]

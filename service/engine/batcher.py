@@ -9,10 +9,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Generic, TypeVar
+
+from service.engine.deadline import Deadline
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+# Of the batches that begin while both classes wait, every so many begins with a bulk item: bulk
+# work gives way, but does not starve.
+BULK_TURN = 8
+
+
+class Priority(Enum):
+    """Who goes first: somebody who waits for the answer, or a job that runs by itself."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,7 @@ class Timed(Generic[Result]):
 class _Job(Generic[Item, Result]):
     item: Item
     group: Hashable
+    deadline: Deadline
     future: "asyncio.Future[Timed[Result]]"
     submitted: float
 
@@ -39,7 +54,8 @@ class Batcher(Generic[Item, Result]):
     group: items run together only if this is equal for them.
     max_batch_size: most items of one batch.
 
-    If a batch fails, its items are run one by one, so that only the one at fault fails.
+    If a batch fails, its items are run one by one, so that only the one at fault fails. What has
+    passed its deadline, or whose caller has gone, is dropped when its turn comes.
     """
 
     def __init__(
@@ -53,9 +69,10 @@ class Batcher(Generic[Item, Result]):
     ) -> None:
         self._run, self._group = run, group
         self._max_batch_size = max_batch_size
-        self._queue: deque[_Job[Item, Result]] = deque()
+        self._queues: dict[Priority, deque[_Job[Item, Result]]] = {p: deque() for p in Priority}
         self._changed = threading.Condition()
         self._idle = 0
+        self._begun = 0
         self._closed = False
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{i}", daemon=True)
@@ -64,12 +81,20 @@ class Batcher(Generic[Item, Result]):
         for thread in self._threads:
             thread.start()
 
-    async def submit(self, item: Item) -> Timed[Result]:
-        """The result of ``item``; raises what ``run`` raised for it."""
+    @property
+    def waiting(self) -> int:
+        """Items that no runner has taken yet."""
+        return sum(map(len, self._queues.values()))
+
+    async def submit(
+        self, item: Item, deadline: Deadline, priority: Priority = Priority.INTERACTIVE
+    ) -> Timed[Result]:
+        """The result of ``item``; raises what ``run`` raised for it, or the deadline's Problem."""
+        deadline.check("batching")
         future = asyncio.get_running_loop().create_future()
-        job = _Job[Item, Result](item, self._group(item), future, time.perf_counter())
+        job = _Job[Item, Result](item, self._group(item), deadline, future, time.perf_counter())
         with self._changed:
-            self._queue.append(job)
+            self._queues[priority].append(job)
             self._changed.notify()
         result: Timed[Result] = await future
         return result
@@ -100,28 +125,25 @@ class Batcher(Generic[Item, Result]):
             self._idle += 1
             try:
                 while True:
-                    self._changed.wait_for(lambda: self._queue or self._closed)
-                    if not self._queue:
+                    self._changed.wait_for(lambda: self.waiting or self._closed)
+                    if not self.waiting:
                         return None
-                    share = -(-len(self._queue) // self._idle)
-                    if batch := self._next_group(min(share, self._max_batch_size)):
+                    share = -(-self.waiting // self._idle)
+                    if batch := self._next_batch(min(share, self._max_batch_size)):
                         return batch
             finally:
                 self._idle -= 1
 
-    def _next_group(self, limit: int) -> list[_Job[Item, Result]]:
-        """The first ``limit`` waiting jobs of the oldest one's group; drops those given up."""
+    def _next_batch(self, limit: int) -> list[_Job[Item, Result]]:
+        """Up to ``limit`` waiting jobs of one group: the oldest one's of the class whose turn it
+        is, and then, if there is room, the other class's."""
         batch: list[_Job[Item, Result]] = []
-        passed_over: list[_Job[Item, Result]] = []
-        while self._queue and len(batch) < limit:
-            job = self._queue.popleft()
-            if job.future.cancelled():
-                continue
-            if batch and job.group != batch[0].group:
-                passed_over.append(job)
-            else:
-                batch.append(job)
-        self._queue.extendleft(reversed(passed_over))
+        self._begun += 1
+        classes = list(Priority)
+        if self._begun % BULK_TURN == 0:
+            classes.reverse()
+        for priority in classes:
+            _move(self._queues[priority], batch, limit)
         return batch
 
     def _outcomes(self, items: list[Item]) -> list[Result | BaseException]:
@@ -131,6 +153,27 @@ class Batcher(Generic[Item, Result]):
             if len(items) == 1:
                 return [error]
             return [outcome for item in items for outcome in self._outcomes([item])]
+
+
+def _move(queue: deque[_Job[Item, Result]], batch: list[_Job[Item, Result]], limit: int) -> None:
+    """Move jobs of the batch's group from ``queue``; drop those that are given up or too late."""
+    passed_over: list[_Job[Item, Result]] = []
+    while queue and len(batch) < limit:
+        job = queue.popleft()
+        if job.future.cancelled():
+            continue
+        if job.deadline.passed:
+            job.future.get_loop().call_soon_threadsafe(_expire, job)
+        elif batch and job.group != batch[0].group:
+            passed_over.append(job)
+        else:
+            batch.append(job)
+    queue.extendleft(reversed(passed_over))
+
+
+def _expire(job: _Job[Item, Result]) -> None:
+    if not job.future.done():
+        job.future.set_exception(job.deadline.problem("its turn came"))
 
 
 def _deliver(

@@ -8,44 +8,56 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from PIL import Image
-
-from service.classifier import Classifier
-from service.detector import Detector
-from service.engine.batcher import Batcher
-from service.images import decode_image
+from service.engine.admission import Admission
+from service.engine.batcher import Priority
+from service.engine.deadline import Deadline
+from service.engine.served import ServedModel, serve
+from service.engine.shelf import Shelf
+from service.engine.sources import Candidate, Reference, Source, open_source
+from service.engine.watcher import Watcher
+from service.images import open_image, to_rgb
 from service.log import logger
 from service.manifest import InputSpec, ModelManifest, Task
-from service.package import ModelPackage, find_packages, open_package
-from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
+from service.package import PackageError, verify_package
+from service.parameters import RequestParameters
 from service.problems import Problem
 from service.resize import ModelInput, to_input
-from service.runner import Job, Row, Runner
+from service.runner import Job
 from service.settings import Settings
+from service.telemetry.metrics import OK, Metrics, ModelState, State
 
-RUNNERS: dict[Task, type[Detector] | type[Classifier]] = {
-    "detection": Detector,
-    "classification": Classifier,
-}
-WARM_UP_SIZE = (640, 480)  # of the photo that a model runs on first
-PARAMETERS: dict[Task, type[RequestParameters]] = {
-    "detection": DetectParameters,
-    "classification": ClassifyParameters,
-}
+STAGES = ("decode", "queue", "inference")
+
+
+class RemoteImage(Protocol):
+    """An image that is not here yet."""
+
+    async def read(self) -> bytes:
+        """Its file's bytes; raises Problem."""
+
+
+Content = bytes | RemoteImage | ModelInput | Problem
 
 
 @dataclass(frozen=True)
-class ServedModel:
-    """A model's runner behind a batcher of its own."""
+class Terms:
+    """How long a request may take, and who goes first."""
 
-    runner: Runner[Any]
-    batcher: Batcher[Job[Any], list[Row]]
+    deadline: Deadline
+    priority: Priority = Priority.INTERACTIVE
 
-    @property
-    def manifest(self) -> ModelManifest:
-        return self.runner.manifest
+
+@dataclass
+class Times:
+    """When an image's work began, by `time.perf_counter`, and its seconds in each stage after
+    that; None for one that it never came to."""
+
+    started: float
+    decode: float | None = None
+    queue: float | None = None
+    inference: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,146 +65,202 @@ class Answer:
     """What a model says of the images of one request, in their order.
 
     results: for each image its size and rows as contract 2 shows them, or its Problem.
-    timing_ms: of the slowest image in each stage.
+    times: of each image.
+    total: seconds from the question to the answer.
     """
 
     manifest: ModelManifest
     results: list[dict[str, Any] | Problem]
-    timing_ms: dict[str, float]
+    times: list[Times]
+    total: float
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Of the slowest image in each of `STAGES`, and "total"."""
+        slowest = {
+            stage: max(getattr(times, stage) or 0.0 for times in self.times) for stage in STAGES
+        }
+        return {**slowest, "total": self.total}
 
 
 class Engine:
-    """Holds every model of the store, warm, and answers questions to them."""
+    """Holds the models of the store, warm, and answers questions to them."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Open, and run once, every package; raises PackageError if one is unfit."""
-        self._settings = settings
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Open, and run once, every package; raises PackageError if a model has no fit one."""
+        self._settings, self._metrics = settings, metrics
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "decode")
-        self._images_in_service = 0
-        packages = [
-            open_package(folder, public_keys=settings.public_keys)
-            for folder in find_packages(settings.model_store)
-        ]
-        self.models = [self._serve(package) for package in packages]
-        for model in self.models:
-            warm_up(model.runner, settings.max_batch_size)
-            logger.info("%s/%s is ready", model.manifest.name, model.manifest.version)
+        self.admission = Admission(
+            settings.max_images_in_service,
+            settings.max_bytes_in_service,
+            settings.max_pixels_in_service,
+        )
+        self.shelf = Shelf(self._load, settings.max_session_bytes, metrics.load_failure)
+        source = open_source(settings.model_store)
+        self._watcher = Watcher(source, self.shelf, settings.watch_seconds)
+        self._fill(source)
 
-    def find(self, reference: str | None, task: Task | None = None) -> ServedModel:
-        """The model that ``reference``, a name or name/version, means; raises Problem.
-
-        A name means its highest version; None means the first model, by name, of ``task``.
-        """
-        name, _, version = (reference or self._default_name(task)).partition("/")
-        found = [
-            model
-            for model in self.models
-            if model.manifest.name == name and version in ("", model.manifest.version)
-        ]
-        if not found:
-            names = ", ".join(sorted({model.manifest.name for model in self.models}))
-            raise Problem("model_not_found", f"There is no model {reference!r}; there are {names}.")
-        model = max(found, key=lambda model: int(model.manifest.version))
-        if task is not None and model.manifest.task != task:
-            raise Problem("wrong_task", f"{name} does {model.manifest.task}, not {task}.")
-        return model
-
-    def _default_name(self, task: Task | None) -> str:
-        names = [model.manifest.name for model in self.models if model.manifest.task == task]
-        if not names:
-            raise Problem("model_not_found", f"The service holds no model for {task}.")
-        return names[0]
+    def check_room(self) -> None:
+        """Raise Problem if not even one image would be let in."""
+        self.admission.check()
 
     async def answer(
-        self,
-        task: Task,
-        contents: Sequence[bytes | Problem],
-        parameters: RequestParameters,
+        self, task: Task, contents: Sequence[Content], parameters: RequestParameters, terms: Terms
     ) -> Answer:
         """Run the model that ``parameters`` name on images, given as files' bytes.
 
         A Problem among ``contents`` is answered in its place. Raises Problem if the request as a
-        whole cannot be served.
+        whole cannot be served. Cancelling it frees what it holds.
         """
         started = time.perf_counter()
-        model = self.find(parameters.model, task)
-        query = model.runner.to_query(parameters)
-        if self._images_in_service + len(contents) > self._settings.max_images_in_service:
-            raise Problem(
-                "overloaded",
-                f"{self._images_in_service} images are in service, of at most"
-                f" {self._settings.max_images_in_service}. Try again in a moment.",
-            )
-        self._images_in_service += len(contents)
-        try:
-            outcomes = await asyncio.gather(
-                *(self._answer_one(model, content, query) for content in contents)
-            )
-        finally:
-            self._images_in_service -= len(contents)
-        slowest = [max(stage) for stage in zip(*(times for _, times in outcomes), strict=True)]
-        stages = [*slowest, time.perf_counter() - started]
+        with self.admission.hold_images(len(contents), terms.priority):
+            async with self.shelf.take(parameters.model, task) as model:
+                query = model.runner.to_query(parameters)
+                model.check_wait(terms.deadline)
+                model.pending += len(contents)
+                try:
+                    outcomes = await asyncio.gather(
+                        *(self._answer_one(model, content, query, terms) for content in contents)
+                    )
+                finally:
+                    model.pending -= len(contents)
         return Answer(
             model.manifest,
             [result for result, _ in outcomes],
-            {
-                name: round(seconds * 1000, 3)
-                for name, seconds in zip(
-                    ("decode", "queue", "inference", "total"), stages, strict=True
+            [times for _, times in outcomes],
+            time.perf_counter() - started,
+        )
+
+    @property
+    def state(self) -> State:
+        """What the engine holds now, for its metrics."""
+        return State(
+            models=[
+                ModelState(
+                    manifest.name,
+                    manifest.version,
+                    manifest.sha256,
+                    manifest.precision,
+                    slot.model.layout.provider if slot.model else None,
+                    1 if slot.model else 0,
+                    slot.model.waiting if slot.model else 0,
                 )
-            },
+                for slot in self.shelf.slots
+                if (manifest := slot.manifest) is not None
+            ],
+            images=self.admission.images,
+            requests=0,
+            session_bytes=self.shelf.loaded_bytes,
         )
 
     def close(self) -> None:
         """Finish what has been accepted, then stop all threads."""
-        for model in self.models:
-            model.batcher.close()
+        self._watcher.stop()
+        self.shelf.close()
         self._decoders.shutdown()
 
-    def _serve(self, package: ModelPackage) -> ServedModel:
-        runner: Runner[Any] = RUNNERS[package.manifest.task](package)
-        batcher: Batcher[Job[Any], list[Row]] = Batcher(
-            runner.run,
-            runner.group,
-            max_batch_size=self._settings.max_batch_size,
-            runners=self._settings.concurrent_runs,
-            name=package.manifest.name,
-        )
-        return ServedModel(runner, batcher)
+    def _load(self, candidate: Candidate) -> ServedModel:
+        return serve(candidate.folder, self._settings, self._metrics.batch)
+
+    def _fill(self, source: Source) -> None:
+        """Load what the store has, as far as the memory allows, and begin to watch it.
+
+        A package that is unfit is passed over if its model has another version: who restarts at
+        night has more of yesterday's model than of none.
+        """
+        found = dict(source.scan())
+        unfit = unfit_packages(found, self._settings)
+        for reference, candidate in found.items():
+            if reference in unfit:
+                self.shelf.refuse(reference, candidate, unfit[reference])
+            elif self._fits(candidate):
+                self.shelf.put(reference, candidate)
+            else:
+                manifest = verify_package(candidate.folder, self._settings.public_keys)
+                self.shelf.put_aside(reference, candidate, manifest)
+        for slot in self.shelf.slots:
+            if slot.reason is not None and slot.reference not in unfit:
+                raise PackageError(slot.reason)
+        if self._settings.watch_seconds:
+            self._watcher.start(found)
+
+    def _fits(self, candidate: Candidate) -> bool:
+        """Whether a package has room beside what is loaded; a session takes more than its file."""
+        budget = self._settings.max_session_bytes
+        size = sum(size for _, size, _ in candidate.fingerprint)
+        return budget is None or self.shelf.loaded_bytes + 2 * size <= budget
 
     async def _answer_one(
-        self, model: ServedModel, content: bytes | Problem, query: Any
-    ) -> tuple[dict[str, Any] | Problem, tuple[float, float, float]]:
-        """One image's result, and its seconds of decoding, waiting and running."""
-        if isinstance(content, Problem):
-            return content, (0.0, 0.0, 0.0)
-        started, decoded = time.perf_counter(), 0.0
+        self, model: ServedModel, content: Content, query: Any, terms: Terms
+    ) -> tuple[dict[str, Any] | Problem, Times]:
+        """One image's result, and where its time went."""
+        times = Times(time.perf_counter())
+        result: dict[str, Any] | Problem
         try:
-            image = await asyncio.get_running_loop().run_in_executor(
-                self._decoders, self._prepare, content, model.manifest.input
-            )
-            decoded = time.perf_counter() - started
-            rows = await model.batcher.submit(Job(image, query))
+            image = await self._to_input(content, model.manifest.input, terms.deadline, times)
+            rows = await model.submit(Job(image, query), terms.deadline, terms.priority)
+            times.queue, times.inference = rows.queued, rows.ran
+            result = {
+                "width": image.placement.width,
+                "height": image.placement.height,
+                model.runner.rows_name: rows.value,
+            }
         except Problem as problem:
-            return problem, (time.perf_counter() - started, 0.0, 0.0)
+            result = problem
         except Exception:
             logger.exception("%s failed on an image", model.manifest.name)
-            failure = Problem("internal_error", "The model failed on this image.")
-            return failure, (decoded, 0.0, 0.0)
-        result = {
-            "width": image.placement.width,
-            "height": image.placement.height,
-            model.runner.rows_name: rows.value,
-        }
-        return result, (decoded, rows.queued, rows.ran)
+            result = Problem("internal_error", "The model failed on this image.")
+        self._metrics.image(
+            model.manifest.name,
+            result.code if isinstance(result, Problem) else OK,
+            decode=times.decode,
+            queue=times.queue,
+            inference=times.inference,
+        )
+        return result, times
 
-    def _prepare(self, content: bytes, spec: InputSpec) -> ModelInput:
-        return to_input(decode_image(content, self._settings.max_image_pixels), spec)
+    async def _to_input(
+        self, content: Content, spec: InputSpec, deadline: Deadline, times: Times
+    ) -> ModelInput:
+        """What the model reads, made of an image's bytes."""
+        if isinstance(content, Problem):
+            raise content
+        if isinstance(content, ModelInput):
+            return content
+        if not isinstance(content, bytes):
+            content = await content.read()
+        times.started = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(
+                self._decoders, self._prepare, content, spec, deadline
+            )
+        finally:
+            times.decode = time.perf_counter() - times.started
+
+    def _prepare(self, content: bytes, spec: InputSpec, deadline: Deadline) -> ModelInput:
+        deadline.check("decoding")
+        settings = self._settings
+        with (
+            open_image(content, settings.max_image_pixels, settings.max_frames) as image,
+            self.admission.hold_pixels(image.width * image.height),
+        ):
+            return to_input(to_rgb(image), spec)
 
 
-def warm_up(runner: Runner[Any], max_batch_size: int) -> None:
-    """Run one image and one full batch, so that no caller pays for first-time allocations."""
-    image = to_input(Image.new("RGB", WARM_UP_SIZE), runner.manifest.input)
-    query = runner.to_query(PARAMETERS[runner.manifest.task]())
-    for size in (1, max_batch_size):
-        runner.run([Job(image, query)] * size)
+def unfit_packages(found: dict[Reference, Candidate], settings: Settings) -> dict[Reference, str]:
+    """Why, for each package of ``found`` that is damaged though its model has a fit version.
+
+    Raises PackageError for one without which its model could not be served at all.
+    """
+    unfit: dict[Reference, PackageError] = {}
+    for reference, candidate in found.items():
+        try:
+            verify_package(candidate.folder, settings.public_keys)
+        except PackageError as error:
+            unfit[reference] = error
+    served = {name for name, version in found if (name, version) not in unfit}
+    for (name, _), reason in unfit.items():
+        if name not in served:
+            raise reason
+    return {reference: str(reason) for reference, reason in unfit.items()}

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from server import ROOT, Server, free_port, wait_until_ready
 
-from models.zoo import ZOO
+from models.zoo.table import ZOO
 from service.settings import Settings
 
 README = (ROOT / "README.md").read_text()

@@ -1,7 +1,5 @@
-"""A graph that is not the model is refused, nothing of it is written, and its fault is named."""
+"""A graph that is not the model is refused, and its fault is named."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +8,7 @@ import onnxruntime as ort
 import pytest
 import torch
 from onnx import helper, numpy_helper
-from rich.console import Console
-from typer.testing import CliRunner
 
-from export import exporter
-from export.__main__ import app
 from export.bisection import (
     NODE_TOLERANCES,
     Bisection,
@@ -23,122 +17,32 @@ from export.bisection import (
     located,
     measure,
 )
-from export.commands import terminal
-from export.graph import build_graph
-from export.layered_model import LayeredModel, onnx_layers, torch_layers
-from export.onnx_file import to_onnx
-from export.parity import Case, Feeds, ParityError, check_classifier, check_detector, stack
-from export.photos import read_photos
-from models.variants import VARIANTS, Variant, at_size
-from models.weights import Checkpoint, load_checkpoint, load_into, save_checkpoint
-from service.manifest import InputSpec
+from export.layered_model import LayeredModel, onnx_layers
+from export.parity import Case, Feeds, ParityError, check_classifier, check_detector
+from models.variants import VARIANTS
+from models.weights import load_checkpoint, load_into
 
-from .conftest import LABELS, make_detector, measure_norms, read_images
+from .conftest import make_detector
+from .tampering import (
+    Exported,
+    Tamper,
+    export_graph,
+    last_node,
+    make_resnet,
+    move_padding,
+    node_named,
+    node_with,
+    normalise_otherwise,
+    other_operator,
+    overlap_otherwise,
+    read_from_elsewhere,
+    scale_filter,
+    scale_pyramid,
+    shrink_padding,
+    subtract,
+)
 
-SIZE = 64
 FP32 = NODE_TOLERANCES["fp32"]
-
-Tamper = Callable[[onnx.ModelProto], str]  # the output of the node that is then at fault
-
-
-def node_named(model: onnx.ModelProto, output: str) -> onnx.NodeProto:
-    return next(node for node in model.graph.node if output in node.output)
-
-
-def node_with(model: onnx.ModelProto, initializer: str) -> onnx.NodeProto:
-    return next(node for node in model.graph.node if initializer in node.input)
-
-
-def change_weight(model: onnx.ModelProto, name: str, factor: float) -> str:
-    """Scale the first filter of a layer's weights; its node's output."""
-    tensor = next(t for t in model.graph.initializer if t.name == name)
-    values = numpy_helper.to_array(tensor).copy()
-    values[0] *= np.float32(factor)
-    tensor.CopyFrom(numpy_helper.from_array(values, name))
-    return node_with(model, name).output[0]
-
-
-def scale_filter(model: onnx.ModelProto) -> str:
-    return change_weight(model, "network.backbone.layer2.1.conv2.weight", 1.05)
-
-
-def shrink_padding(model: onnx.ModelProto) -> str:
-    node = node_with(model, "network.backbone.layer3.0.conv1.weight")
-    next(a for a in node.attribute if a.name == "pads").ints[:] = [0, 0, 0, 0]
-    return node.output[0]
-
-
-def move_padding(model: onnx.ModelProto) -> str:
-    node = node_with(model, "network.backbone.layer3.0.conv1.weight")
-    next(a for a in node.attribute if a.name == "pads").ints[:] = [0, 0, 2, 2]
-    return node.output[0]
-
-
-def read_from_elsewhere(model: onnx.ModelProto) -> str:
-    """A residual branch that is added to itself."""
-    node = [node for node in model.graph.node if node.op_type == "Add"][4]
-    node.input[1] = node.input[0]
-    return node.output[0]
-
-
-def subtract(model: onnx.ModelProto) -> str:
-    node = [node for node in model.graph.node if node.op_type == "Add"][4]
-    node.op_type = "Sub"
-    return node.output[0]
-
-
-def other_operator(model: onnx.ModelProto) -> str:
-    node = [node for node in model.graph.node if node.op_type == "Relu"][5]
-    node.op_type = "Abs"
-    return node.output[0]
-
-
-def normalise_otherwise(model: onnx.ModelProto) -> str:
-    tensor = next(t for t in model.graph.initializer if t.name == "normalise.scale")
-    values = numpy_helper.to_array(tensor) * np.float32(1.01)
-    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    return node_with(model, "normalise.scale").output[0]
-
-
-def last_node(model: onnx.ModelProto) -> str:
-    node = node_named(model, "probabilities")
-    node.op_type = "Sigmoid"
-    del node.attribute[:]
-    return "probabilities"
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A graph in PyTorch, its export, its values, and feeds that go through it."""
-
-    variant: Variant
-    graph: torch.nn.Module
-    model: onnx.ModelProto
-    layers: LayeredModel
-    photos: list[np.ndarray]
-
-    @property
-    def feeds(self) -> Feeds:
-        return {"images": stack(self.photos[:2])}
-
-    def tampered(self) -> onnx.ModelProto:
-        copy = onnx.ModelProto()
-        copy.CopyFrom(self.model)
-        return copy
-
-
-def export_graph(variant: Variant, network: torch.nn.Module, photos: Path) -> Exported:
-    graph = build_graph(network, variant.input)
-    pixels = [p.pixels for p in read_photos(photos, InputSpec(**vars(variant.input)))]
-    return Exported(variant, graph, to_onnx(variant, graph), torch_layers(variant, graph), pixels)
-
-
-def make_resnet(photos: Path) -> tuple[Variant, torch.nn.Module]:
-    torch.manual_seed(0)
-    variant = at_size(VARIANTS["resnet18"], SIZE)
-    network = variant.build(len(LABELS))
-    measure_norms(network.backbone, read_images(variant, photos))
-    return variant, network
 
 
 @pytest.fixture(scope="module")
@@ -314,48 +218,6 @@ def test_graph_that_cannot_run_fails_the_gate_and_is_searched(resnet: Exported) 
     assert caught.value.bisection.parted.output == output
 
 
-def test_command_writes_nothing_and_names_the_node(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resnet: Exported
-) -> None:
-    """The file that the exporter makes is changed before the gate sees it."""
-    weights = tmp_path / "resnet18.pth"
-    with torch.no_grad():
-        save_checkpoint(
-            Checkpoint(make_resnet(photos)[1].state_dict(), "resnet18", LABELS), weights
-        )
-    model = resnet.tampered()
-    output = scale_filter(model)
-    monkeypatch.setattr(exporter, "to_onnx", lambda variant, graph: model)
-    monkeypatch.setattr(terminal, "console", Console(stderr=True, width=160))
-    result = CliRunner().invoke(
-        app,
-        [
-            "create",
-            "resnet18",
-            "--weights",
-            str(weights),
-            "--output",
-            str(tmp_path / "store" / "x" / "1"),
-            "--photos",
-            str(photos),
-            "--input-size",
-            str(SIZE),
-        ],
-    )
-    assert result.exit_code == 1
-    assert not isinstance(result.exception, ParityError)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["resnet18.pth"]
-    lines = result.output.splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("error: "))
-    assert "photos at batch 1, from photo 0" in lines[start]
-    assert "First node to part from PyTorch" in lines[start + 1]
-    agrees, parts = (next(x for x in lines if word in x) for word in (" agrees ", " parts "))
-    for text in ("Conv", output, "backbone.layer2.1.conv2"):
-        assert f" {text} " in parts
-    assert " Relu " in agrees
-    assert lines.index(agrees) < lines.index(parts)
-
-
 @pytest.mark.full
 def test_clip_of_a_real_network_is_named(imagenet_weights: Path, photos: Path) -> None:
     """EfficientNet-Lite0 with its published weights, of whose many clips one gets a lower bound."""
@@ -375,20 +237,6 @@ def test_clip_of_a_real_network_is_named(imagenet_weights: Path, photos: Path) -
     assert found.parted.module.startswith("backbone.stages.")
     assert found.parted.module.endswith("activation")
     assert (found.agreed.op_type, found.agreed.output) == ("Conv", clip.input[0])
-
-
-def scale_pyramid(model: onnx.ModelProto) -> str:
-    name = "pyramid.cells.1.bottom_up.2.conv.pointwise.weight"
-    full = next(t.name for t in model.graph.initializer if t.name.endswith(name))
-    return change_weight(model, full, 1.5)
-
-
-def overlap_otherwise(model: onnx.ModelProto) -> str:
-    """Suppression that takes no notice of its threshold: what follows it is one with it."""
-    node = next(node for node in model.graph.node if node.op_type == "NonMaxSuppression")
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(0.9), "loose"))
-    node.input[3] = "loose"
-    return "scores"
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ from export.photos import read_photos
 from models.faster_rcnn import FasterRCNN, FasterRCNNSettings
 from models.variants import SHORTER_SIDE_800, VARIANTS, Variant, at_size, find_variant
 from models.weights import Checkpoint, save_checkpoint
-from service.batcher import Batcher
 from service.classifier import ClassificationQuery, Classifier
 from service.detector import DetectionQuery, Detector
-from service.engine import Engine
+from service.engine.batcher import Batcher
+from service.engine.engine import Engine
 from service.manifest import InputSpec, ModelManifest
 from service.package import open_package
 from service.parameters import DetectParameters

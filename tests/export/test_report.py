@@ -5,7 +5,6 @@ import io
 import re
 import shutil
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -28,39 +27,11 @@ from export.report.examples import (
 from export.report.latency import Latency, machine_name, measure_latency
 from service.manifest import Accuracy, Label, ModelManifest
 from service.package import find_packages, open_package
+from tests.html_page import Page
 
 CLASSIFIER, DETECTOR = "efficientnet_lite0_imagenet", "efficientdet_lite0_voc"
-VOID = {"meta", "img", "br", "path", "rect", "link"}
 EVIL = "<script>alert('&')</script>"
 LATENCY = Latency(1, 1, 30, 20.0, 25.0, 1.0)
-
-
-class Page(HTMLParser):
-    """A page's elements and text; fails where an element is closed that is not open."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
-            self.text += data
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,16 @@
-"""Settings come from the environment, and a wrong one is named."""
+"""Settings come from the environment and a file, and a wrong one is named."""
+
+from pathlib import Path
 
 import pytest
 
-from service.settings import SettingsError, read_settings
+from service.settings import SettingsError, read_settings, sources
 
 
 def test_environment_overrides_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOXPORT_MAX_IMAGES", "5")
     assert read_settings().max_images == 5
-    assert read_settings().max_batch_size == 2
+    assert read_settings().max_image_pixels == 64_000_000
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", ""])
@@ -16,3 +18,83 @@ def test_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> No
     monkeypatch.setenv("BOXPORT_MAX_IMAGES", value)
     with pytest.raises(SettingsError, match=f"BOXPORT_MAX_IMAGES={value}: "):
         read_settings()
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings file, not there yet."""
+    file = tmp_path / "boxport.toml"
+    monkeypatch.setenv("BOXPORT_SETTINGS_FILE", str(file))
+    return file
+
+
+def test_environment_goes_before_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text('max_images = 7\nmax_body_bytes = 1000\npublic_keys = ["a.pub", "b.pub"]')
+    monkeypatch.setenv("BOXPORT_MAX_IMAGES", "5")
+    settings = read_settings()
+    assert (settings.max_images, settings.max_body_bytes) == (5, 1000)
+    assert settings.public_keys == (Path("a.pub"), Path("b.pub"))
+    assert settings.model_store == Path("model_store")
+    names = ("max_images", "max_body_bytes", "model_store")
+    assert [sources()[name] for name in names] == ["environment", "file", "default"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"max_image = 3", "max_image is no setting; did you mean max_images?"),
+        (b"colour = 3", "colour is no setting; there are "),
+        (b"[boxport]\nmax_images = 3", "boxport is no setting; there are "),
+        (b"max_images = 0", "max_images = 0: Input should be greater than 0"),
+        (b"max_images = 'many'", "max_images = 'many': Input should be a valid integer"),
+        (
+            b"[models.a]\nmax_batch = 2",
+            "models.a.max_batch is no setting; did you mean max_batch_size?",
+        ),
+        (b"[models.a]\nthreads = 0", "models.a.threads = 0: Input should be greater than 0"),
+        (b"max_images", "Expected '=' after a key"),
+        (b"\xff", "'utf-8' codec can't decode"),
+    ],
+)
+def test_wrong_file_is_named(file: Path, content: bytes, message: str) -> None:
+    file.write_bytes(content)
+    with pytest.raises(SettingsError) as error:
+        read_settings()
+    assert str(error.value).startswith(f"{file}: {message}")
+    assert "\n" not in str(error.value)
+
+
+def test_file_that_is_named_must_be_there(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=f"BOXPORT_SETTINGS_FILE={file}: there is no such file"):
+        read_settings()
+    monkeypatch.setenv("BOXPORT_SETTINGS_FILE", "")
+    with pytest.raises(SettingsError, match="BOXPORT_SETTINGS_FILE=: there is no such file"):
+        read_settings()
+
+
+def test_wrong_variable_is_named_though_the_file_is_right(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text("max_images = 7")
+    monkeypatch.setenv("BOXPORT_MAX_IMAGES", "many")
+    with pytest.raises(SettingsError, match=r"^BOXPORT_MAX_IMAGES=many: "):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ('{"a": {"thread": 2}}', "BOXPORT_MODELS: a.thread is no setting; did you mean threads?"),
+        ('{"a": {"threads": 0}}', "BOXPORT_MODELS: a.threads = 0: Input should be greater than 0"),
+        ("[]", "BOXPORT_MODELS=[]: Input should be a valid dictionary"),
+        ("{", 'the environment: error parsing value for field "models"'),
+    ],
+)
+def test_wrong_table_in_the_environment_is_named(
+    monkeypatch: pytest.MonkeyPatch, value: str, message: str
+) -> None:
+    monkeypatch.setenv("BOXPORT_MODELS", value)
+    with pytest.raises(SettingsError) as error:
+        read_settings()
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)

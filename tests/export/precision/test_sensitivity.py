@@ -1,5 +1,6 @@
 """The search keeps in float what wins fidelity back, and no more."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from small import SPEC, in_float
 
 from export.precision import sensitivity
 from export.precision.calibration import Calibration, calibrate
+from export.precision.fidelity import classifier_fidelity
 from export.precision.preparation import prepare
-from export.precision.quantisation import OPERATORS, Quantiser
+from export.precision.quantisation import OPERATORS, Quantiser, layers
 from export.precision.sensitivity import search
+from service.manifest import ModelManifest
 from service.resize import ModelInput
 
 
@@ -21,9 +24,13 @@ def prepared(small: onnx.ModelProto) -> onnx.ModelProto:
     return prepare(small, SPEC)
 
 
+def photos_of(pixels: np.ndarray[Any, Any]) -> list[ModelInput]:
+    return [ModelInput(image, None) for image in pixels]  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="module")
 def ranges(prepared: onnx.ModelProto, pixels: np.ndarray[Any, Any]) -> TensorsData:
-    photos = [ModelInput(image, None) for image in pixels]  # type: ignore[arg-type]
+    photos = photos_of(pixels)
     return calibrate(prepared, OPERATORS, "classification", photos, Calibration("minmax"))
 
 
@@ -32,7 +39,7 @@ def test_layer_that_matters_is_kept(
 ) -> None:
     monkeypatch.setattr(sensitivity, "MOST_IN_FLOAT", 0.5)
     found = search(
-        Quantiser(prepared, ranges), lambda model: 0.9 if "stage" in in_float(model) else 0.6
+        Quantiser(prepared, ranges), lambda model: 0.9 if "stage" in in_float(model) else 0.6, 0.6
     )
     assert found.in_float == ("stages.0",)
     assert (found.quantised, found.kept) == (0.6, 0.9)
@@ -42,19 +49,50 @@ def test_layer_that_matters_is_kept(
 def test_nothing_is_kept_where_nothing_is_won(
     prepared: onnx.ModelProto, ranges: TensorsData
 ) -> None:
-    assert search(Quantiser(prepared, ranges), lambda model: 0.99).in_float == ()
+    assert search(Quantiser(prepared, ranges), lambda model: 0.99, 0.99).in_float == ()
 
 
 def test_no_more_is_kept_than_allowed(
     prepared: onnx.ModelProto, ranges: TensorsData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sensitivity, "MOST_IN_FLOAT", 0.34)  # one layer of three
-    found = search(Quantiser(prepared, ranges), lambda model: 0.5 + 0.15 * len(in_float(model)))
+    found = search(
+        Quantiser(prepared, ranges), lambda model: 0.5 + 0.15 * len(in_float(model)), 0.5
+    )
     assert len(found.in_float) == 1
 
 
 def test_progress_reaches_its_end(prepared: onnx.ModelProto, ranges: TensorsData) -> None:
     seen: list[tuple[int, int]] = []
-    search(Quantiser(prepared, ranges), lambda model: 0.5, lambda *progress: seen.append(progress))
+    quantiser = Quantiser(prepared, ranges)
+    search(quantiser, lambda model: 0.5, 0.5, lambda *progress: seen.append(progress))
     assert seen[-1][0] == seen[-1][1]
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_no_graph_is_measured_twice(
+    prepared: onnx.ModelProto,
+    ranges: TensorsData,
+    small: onnx.ModelProto,
+    pixels: np.ndarray[Any, Any],
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the small graph's own answers: each layer alone, then those that are kept with others."""
+    monkeypatch.setattr(sensitivity, "MOST_IN_FLOAT", 1)
+    monkeypatch.setattr(sensitivity, "WORTHWHILE", -1e3)
+    manifest = ModelManifest.read(store / "efficientnet_lite0_imagenet" / "1" / "manifest.json")
+    fidelity = classifier_fidelity(manifest, small, photos_of(pixels))
+    measured: list[frozenset[str]] = []
+
+    def counted(model: onnx.ModelProto) -> float:
+        measured.append(frozenset(in_float(model)))
+        return fidelity(model)
+
+    quantiser = Quantiser(prepared, ranges)
+    found = search(quantiser, counted, fidelity(quantiser.quantise()))
+    assert measured[:3] == [{"stem"}, {"stage"}, {"classify"}]
+    assert all(len(together) > 1 for together in measured[3:])
+    assert len(set(measured)) == len(measured) > 3
+    kept = [node for group in found.in_float for node in layers(prepared)[group]]
+    assert found.kept == fidelity(quantiser.quantise(kept)) > found.quantised

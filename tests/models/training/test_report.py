@@ -6,7 +6,6 @@ import itertools
 import math
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from models.training.report import (
     detection_report,
     write_report,
 )
+from tests.html_page import Page
 
 EVIL = "<script>alert('cat')</script>"
 CAT, DOG, BIRD = 1, 5, 7
@@ -35,43 +35,7 @@ LOG = [
     {"epoch": 3.0, "class_loss": 0.25, "box_loss": 0.5, "ap": 0.25, "ap50": None},
 ]
 ABOUT = {"Architecture": "efficientdet_lite0", "Hardware": "2 CPU cores <fast>"}
-VOID = {"meta", "img", "br", "hr", "link", "input"}
 HERE, THERE, ELSEWHERE = (20, 20, 80, 80), (200, 100, 80, 80), (300, 10, 60, 60)
-
-
-class Page(HTMLParser):
-    """What is on a page; fails where an element is closed that is not open."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
-            self.text += data
-
-    def all(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
-        return [
-            found
-            for name, found in self.elements
-            if name == tag and all(found.get(k) == v for k, v in attributes.items())
-        ]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,227 @@
+"""`python -m service`: what operates the service, beside `bentoml serve`.
+
+Nothing here imports BentoML or ONNX Runtime: a container asks for its health every few seconds.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
+
+from pydantic import ValidationError
+
+from service.access.key_file import KeysError, Scope, add_entry, revoke_entry
+from service.access.keys import new_key
+
+READY_URL = "http://127.0.0.1:3000/readyz"
+PASSWORD = re.compile(r'(?<=//)[^/@\s"]+(?=@)')  # https://user:password@host
+
+SETTINGS_HELP = """\
+List all settings: value, where it comes from, and what it is for.
+
+A setting is an environment variable, or a key of the TOML file that
+BOXPORT_SETTINGS_FILE names. The environment goes before the file, and the file
+before the default.
+
+  python -m service settings
+  BOXPORT_MAX_IMAGES=8 python -m service settings
+  BOXPORT_SETTINGS_FILE=boxport.toml python -m service settings --json
+"""
+
+KEY_HELP = """\
+Make an API key or revoke one.
+
+The key is printed once, on standard output; the file keeps only its hash. A
+service that runs takes the changed file without a restart.
+
+  python -m service key shop-app --scope infer
+  python -m service key ops --scope infer --scope admin --file /etc/boxport/keys.json
+  python -m service key partner --scope infer --rate 20 --burst 40 --expires 2027-06-30
+  python -m service key --revoke partner
+"""
+
+HEALTHCHECK_HELP = """\
+Ask a service whether it is ready; exit with 0 if it is, and with 1 if not.
+
+In a Dockerfile:  HEALTHCHECK CMD ["python", "-m", "service", "healthcheck"]
+
+  python -m service healthcheck
+  python -m service healthcheck --url http://localhost:8080/livez
+"""
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    arguments.run(arguments)
+
+
+def settings(arguments: argparse.Namespace) -> None:
+    # pydantic-settings takes longer to import than all the rest
+    from service.settings import Settings, SettingsError, read_settings, sources
+
+    try:
+        values, source = read_settings().model_dump(mode="json"), sources()
+    except SettingsError as error:
+        raise SystemExit(f"boxport: {error}") from error
+    _point_out_misspellings(list(Settings.model_fields))
+    rows = [
+        {
+            "name": name,
+            "value": values[name],
+            "source": source[name],
+            "description": field.description or "",
+        }
+        for name, field in Settings.model_fields.items()
+    ]
+    text = json.dumps(rows, indent=2, ensure_ascii=False) if arguments.json else _table(rows)
+    print(PASSWORD.sub("***", text))
+
+
+def key(arguments: argparse.Namespace) -> None:
+    file = arguments.file or _keys_file()
+    asked = (arguments.scope, arguments.rate, arguments.burst, arguments.expires)
+    try:
+        if arguments.revoke is None:
+            _make_key(arguments.name, asked, file)
+        elif asked != (None, None, None, None):
+            raise SystemExit("boxport: --revoke takes no other option than --file")
+        else:
+            revoke_entry(file, arguments.revoke)
+            _say(f"{arguments.revoke} is revoked in {file}")
+    except KeysError as error:
+        raise SystemExit(f"boxport: {error}") from error
+
+
+def _keys_file() -> Path:
+    """The service's own, so that it is not said twice."""
+    from service.settings import SettingsError, read_settings
+
+    try:
+        return read_settings().keys_file or Path("keys.json")
+    except SettingsError as error:
+        raise SystemExit(f"boxport: {error}") from error
+
+
+def _make_key(name: str, asked: tuple[Any, ...], file: Path) -> None:
+    if not asked[0]:
+        raise SystemExit(f"boxport: say what {name} may do: --scope {' or '.join(get_args(Scope))}")
+    try:
+        text, entry = new_key(name, *asked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SystemExit(f"boxport: {': '.join([*map(str, first['loc']), first['msg']])}") from None
+    add_entry(file, entry)
+    print(text)
+    _say(f"this key of {name} is shown only now; {file} keeps its hash")
+
+
+def healthcheck(arguments: argparse.Namespace) -> None:
+    try:
+        # not by way of a proxy: the service is in the same container
+        build_opener(ProxyHandler({})).open(arguments.url, timeout=arguments.timeout).close()
+    except HTTPError as error:
+        error.close()
+        raise SystemExit(f"boxport: {arguments.url} answers {error.code}") from None
+    except (OSError, ValueError) as error:  # ValueError: that is no URL
+        raise SystemExit(f"boxport: {arguments.url}: {getattr(error, 'reason', error)}") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m service", description="What operates the service, beside `bentoml serve`."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    command = _command(commands, "settings", settings, SETTINGS_HELP)
+    command.add_argument("--json", action="store_true", help="for programs")
+
+    command = _command(commands, "key", key, KEY_HELP)
+    who = command.add_mutually_exclusive_group(required=True)
+    who.add_argument("name", nargs="?", metavar="NAME", help="of the caller; stands in logs")
+    who.add_argument("--revoke", metavar="NAME", help="take this key out of the file")
+    command.add_argument(
+        "--scope",
+        action="append",
+        choices=get_args(Scope),
+        help="what the key is good for; may be repeated, neither includes the other",
+    )
+    command.add_argument("--rate", type=float, metavar="N", help="requests a second")
+    command.add_argument("--burst", type=int, metavar="N", help="requests at once after a pause")
+    command.add_argument(
+        "--expires", type=date.fromisoformat, metavar="DATE", help="the last day, in UTC"
+    )
+    command.add_argument(
+        "--file", type=Path, help="default: BOXPORT_KEYS_FILE, and without it keys.json"
+    )
+
+    command = _command(commands, "healthcheck", healthcheck, HEALTHCHECK_HELP)
+    command.add_argument(
+        "--url", default="http://127.0.0.1:3000/readyz", help="default: %(default)s"
+    )
+    command.add_argument(
+        "--timeout", type=float, default=3.0, metavar="SECONDS", help="default: %(default)s"
+    )
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    help_text: str,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=help_text.splitlines()[0],
+        description=help_text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """A row a setting; the description is wrapped into what the terminal leaves for it."""
+    cells = [[row["name"], _text(row["value"]), row["source"]] for row in rows]
+    widths = [max(map(len, column)) + 2 for column in zip(*cells, strict=True)]
+    room = max(30, shutil.get_terminal_size().columns - sum(widths))
+    lines = []
+    for row, cell in zip(rows, cells, strict=True):
+        start = "".join(map(str.ljust, cell, widths))
+        described = textwrap.wrap(row["description"], room) or [""]
+        lines.append(start + described[0])
+        lines += [" " * len(start) + more for more in described[1:]]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _text(value: Any) -> str:
+    """As it would stand in the environment, or else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _point_out_misspellings(fields: list[str]) -> None:
+    """Only near misses: Kubernetes sets BOXPORT_PORT and the like for a Service named boxport."""
+    names = {f"BOXPORT_{field.upper()}" for field in fields} | {"BOXPORT_SETTINGS_FILE"}
+    for variable in sorted(os.environ.keys() - names):
+        close = get_close_matches(variable, names, n=1, cutoff=0.9)
+        if close and variable.startswith("BOXPORT_"):
+            _say(f"{variable} is set, but is no setting; did you mean {close[0]}?")
+
+
+def _say(sentence: str) -> None:
+    """On standard error: what is on standard output is for a pipe or a variable."""
+    print(f"boxport: {sentence}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

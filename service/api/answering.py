@@ -1,0 +1,81 @@
+"""From a request to its reply: the way of every question, whatever protocol it comes in."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.api.exchange import Exchange
+from service.api.replies import answer_reply, problem_reply
+from service.api.request import read_request
+from service.api.terms import read_terms
+from service.engine.engine import Engine
+from service.engine.served import PARAMETERS
+from service.fetch.fetcher import UrlFetcher
+from service.log import logger
+from service.manifest import Task
+from service.parameters import read_parameters
+from service.problems import Problem
+from service.settings import Settings
+
+Result = TypeVar("Result")
+
+
+class ClientGone(Exception):
+    """The caller has closed the connection: nobody reads what would be replied."""
+
+
+async def answer(
+    task: Task, request: Request, engine: Engine, settings: Settings, fetcher: UrlFetcher | None
+) -> Response:
+    """The reply to a request to /v1/detect or /v1/classify."""
+    exchange = Exchange.of(request.scope)
+    try:
+        terms = read_terms(request.headers, settings)
+        engine.check_room()
+        with engine.admission.hold_bytes() as room:
+            async with asyncio.timeout(terms.deadline.remaining):
+                sent = await read_request(request, settings, room, fetcher)
+            exchange.images = len(sent.images)
+            exchange.model = str(sent.values.get("model", "")).partition("/")[0] or None
+            parameters = read_parameters(PARAMETERS[task], sent.values)
+            found = await unless_gone(request, engine.answer(task, sent.images, parameters, terms))
+        exchange.model = found.manifest.name
+        exchange.note_stages(found.times)
+        return answer_reply(found, exchange)
+    except Problem as problem:
+        return refusal(exchange, problem)
+    except TimeoutError:
+        return refusal(exchange, terms.deadline.problem("the body had come"))
+    except ClientGone:
+        exchange.reason = "client_gone"
+        return Response(status_code=499)
+    except Exception:
+        logger.exception("request %s failed", exchange.request_id)
+        return refusal(exchange, Problem("internal_error", "The service failed."))
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of ``work``, which is cancelled if the caller goes; raises ClientGone then."""
+    working = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_until_gone(request))
+    try:
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGone
+        return working.result()
+    finally:
+        for task in (working, gone):
+            task.cancel()
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def refusal(exchange: Exchange, problem: Problem) -> Response:
+    exchange.reason = problem.code
+    return problem_reply(problem, exchange.request_id)

@@ -1,0 +1,93 @@
+"""One request and its reply, as the gate sees them."""
+
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from starlette.datastructures import Headers
+
+from service.access.keys import Caller
+from service.api.routing import OTHER, RouteRow, find_route
+from service.engine.engine import Times
+from service.telemetry.metrics import OK
+from service.telemetry.spans import Stage
+
+STAGE_NAMES: tuple[Literal["decode", "queue", "infer"], ...] = ("decode", "queue", "infer")
+SCOPE_KEY = "boxport.exchange"
+REQUEST_ID_HEADER = "X-Request-ID"
+_ACCEPTED_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+
+
+@dataclass
+class Exchange:
+    """What is known of a request, filled in as it goes on its way.
+
+    model, images: as far as the request has been read.
+    reason: the code of the problem that was replied, or "ok".
+    """
+
+    method: str
+    path: str
+    headers: Headers
+    client: str
+    request_id: str
+    route: RouteRow | None
+    caller: Caller | None = None
+    model: str | None = None
+    images: int = 0
+    status: int = 500
+    reason: str = OK
+    request_bytes: int = 0
+    response_bytes: int = 0
+    stages: list[Stage] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    def begin(cls, scope: dict[str, Any]) -> "Exchange":
+        """That of an ASGI ``scope``, which holds it from then on."""
+        headers = Headers(scope=scope)
+        path = scope["path"]
+        exchange = cls(
+            method=scope["method"],
+            path=path,
+            headers=headers,
+            client=(scope.get("client") or ("", 0))[0],
+            request_id=_id_of(headers),
+            route=find_route(path),
+        )
+        scope[SCOPE_KEY] = exchange
+        return exchange
+
+    @classmethod
+    def of(cls, scope: Any) -> "Exchange":
+        """That which the gate began."""
+        exchange: Exchange = scope[SCOPE_KEY]
+        return exchange
+
+    @property
+    def template(self) -> str:
+        return self.route.template if self.route else OTHER
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    def note_stages(self, times: Sequence[Times]) -> None:
+        """Remember where the time of each image went."""
+        for image, one in enumerate(times):
+            started = one.started
+            for name, seconds in zip(
+                STAGE_NAMES, (one.decode, one.queue, one.inference), strict=True
+            ):
+                if seconds is not None:
+                    self.stages.append(Stage(name, started, started + seconds, image))
+                    started += seconds
+
+
+def _id_of(headers: Headers) -> str:
+    """The caller's own id of the request if it sent a harmless one, else a new one."""
+    given = headers.get(REQUEST_ID_HEADER, "")
+    return given if _ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex

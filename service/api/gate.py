@@ -1,0 +1,163 @@
+"""The gate: what every request passes on its way in, and every reply on its way out.
+
+id ─► key ─► rate ─► application ─► headers ─► metrics, access log
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import bentoml
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+
+from service.api.doorkeeper import Doorkeeper
+from service.api.exchange import REQUEST_ID_HEADER, Exchange
+from service.api.replies import problem_reply
+from service.log import logger
+from service.problems import MEDIA_TYPE, Problem
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+# Of a fault that BentoML or Starlette words for itself, what it is in ours.
+FOREIGN_FAULTS = {
+    404: ("not_found", "There is nothing at {path}."),
+    405: ("method_not_allowed", "{path} does not take {method}."),
+    415: ("unsupported_media_type", "{path} does not take this content type."),
+    503: ("not_ready", "The service is starting or stopping."),
+}
+OWN_ERRORS = "/v2"  # the Open Inference Protocol has a shape of its own for errors
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+PAGE_HEADERS = {
+    "X-Frame-Options": "DENY",
+    # BentoML's page of the API has its script and its style in itself
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
+        " img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    ),
+}
+
+
+class Gate:
+    """ASGI middleware around the whole service."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._outside: App | None = None
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if self._outside is None:  # the settings are read by now
+            self._outside = self._with_cors(bentoml.get_current_service().settings.cors_origins)
+        await self._outside(scope, receive, send)
+
+    def _with_cors(self, origins: tuple[str, ...]) -> App:
+        if not origins:
+            return self._pass
+        return CORSMiddleware(
+            self._pass,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=[REQUEST_ID_HEADER, "Retry-After", "Server-Timing"],
+        )
+
+    async def _pass(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        doorkeeper: Doorkeeper = bentoml.get_current_service().doorkeeper
+        exchange = Exchange.begin(dict_of(scope))
+        reply = Reply(exchange, send)
+        doorkeeper.inside += 1
+        try:
+            doorkeeper.admit(exchange)
+            await self._app(scope, counted(receive, exchange), reply.send)
+        except Problem as problem:
+            await reply.refuse(problem)
+        except Exception:
+            logger.exception("request %s failed", exchange.request_id)
+            await reply.refuse(Problem("internal_error", "The service failed."))
+        finally:
+            doorkeeper.inside -= 1
+            doorkeeper.note(exchange)
+
+
+class Reply:
+    """Sends a reply with the headers that all have, and puts foreign faults in our own words."""
+
+    def __init__(self, exchange: Exchange, send: Send) -> None:
+        self._exchange, self._send = exchange, send
+        self._started = False
+        self._replaced = False
+
+    async def send(self, message: Message) -> None:
+        """Pass on what the application replies, or reply for it."""
+        if message["type"] == "http.response.start" and (problem := self._foreign_fault(message)):
+            self._replaced = True
+            await self.refuse(problem)
+        elif not self._replaced:
+            await self._pass_on(message)
+
+    async def refuse(self, problem: Problem) -> None:
+        """Reply with ``problem``, unless a reply has begun already."""
+        if self._started:
+            return
+        self._exchange.reason = problem.code
+        response = problem_reply(problem, self._exchange.request_id)
+        await response({"type": "http"}, _nothing, self._pass_on)
+
+    async def _pass_on(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._started = True
+            self._exchange.status = message["status"]
+            self._add_headers(MutableHeaders(raw=message["headers"]))
+        elif message["type"] == "http.response.body":
+            self._exchange.response_bytes += len(message.get("body", b""))
+        await self._send(message)
+
+    def _foreign_fault(self, message: Message) -> Problem | None:
+        status = message["status"]
+        path = self._exchange.path
+        if status < 400 or path.startswith(OWN_ERRORS):
+            return None
+        headers = MutableHeaders(raw=message["headers"])
+        if headers.get("content-type", "").startswith(MEDIA_TYPE):
+            return None
+        code, detail = FOREIGN_FAULTS.get(status, ("internal_error", "The service failed."))
+        if status < 500 and code == "internal_error":
+            code, detail = "malformed_body", "The request cannot be read."
+        return Problem(code, detail.format(path=path, method=self._exchange.method))
+
+    def _add_headers(self, headers: MutableHeaders) -> None:
+        headers[REQUEST_ID_HEADER] = self._exchange.request_id
+        headers.update(SECURITY_HEADERS)
+        del headers["server"]  # nobody's business
+        if headers.get("content-type", "").startswith("text/html"):
+            for name, value in PAGE_HEADERS.items():
+                headers.setdefault(name, value)
+
+
+def counted(receive: Receive, exchange: Exchange) -> Receive:
+    """``receive``, which counts the bytes of the body."""
+
+    async def receive_counted() -> Message:
+        message = await receive()
+        exchange.request_bytes += len(message.get("body", b""))
+        return message
+
+    return receive_counted
+
+
+def dict_of(scope: MutableMapping[str, Any]) -> dict[str, Any]:
+    """An ASGI scope is a dict; only its type says less."""
+    assert isinstance(scope, dict)
+    return scope
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}

@@ -1,0 +1,62 @@
+"""The table of routes: what is where, how it is asked, and who may."""
+
+import re
+from dataclasses import dataclass
+
+from service.access.key_file import Scope
+
+OTHER = "other"  # the template of what is not in the table
+
+
+@dataclass(frozen=True)
+class RouteRow:
+    """template: of the path, as metrics and logs name it. ``scope``: what a key must allow;
+    None where nobody needs one."""
+
+    template: str
+    methods: tuple[str, ...]
+    scope: Scope | None
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Of the paths: a {parameter} is one part of them."""
+        return re.compile(re.sub(r"\{\w+\}", "[^/]+", self.template))
+
+
+_Row = RouteRow
+ROUTES = (
+    _Row("/v1/detect", ("POST",), "infer"),
+    _Row("/v1/classify", ("POST",), "infer"),
+    _Row("/v1/models", ("GET",), "infer"),
+    _Row("/v1/models/{name}", ("GET",), "infer"),
+    _Row("/v1/models/{name}/{version}", ("GET",), "infer"),
+    _Row("/v1/models/{name}/{version}/{action}", ("POST",), "admin"),
+    _Row("/v2", ("GET",), "infer"),
+    _Row("/v2/health/live", ("GET",), None),
+    _Row("/v2/health/ready", ("GET",), None),
+    _Row("/v2/models/{name}", ("GET",), "infer"),
+    _Row("/v2/models/{name}/ready", ("GET",), "infer"),
+    _Row("/v2/models/{name}/infer", ("POST",), "infer"),
+    _Row("/v2/models/{name}/versions/{version}", ("GET",), "infer"),
+    _Row("/v2/models/{name}/versions/{version}/ready", ("GET",), "infer"),
+    _Row("/v2/models/{name}/versions/{version}/infer", ("POST",), "infer"),
+    _Row("/v2/repository/index", ("POST",), "infer"),
+    _Row("/v2/repository/models/{name}/load", ("POST",), "admin"),
+    _Row("/v2/repository/models/{name}/unload", ("POST",), "admin"),
+    _Row("/metrics", ("GET",), "infer"),
+    _Row("/livez", ("GET",), None),
+    _Row("/readyz", ("GET",), None),
+    _Row("/healthz", ("GET",), None),
+    _Row("/docs.json", ("GET",), None),
+    _Row("/schema.json", ("GET",), None),
+    _Row("/", ("GET",), None),
+)
+_BY_PATH = {row.template: row for row in ROUTES}
+_PATTERNS = [(row.pattern, row) for row in ROUTES if "{" in row.template]
+
+
+def find_route(path: str) -> RouteRow | None:
+    """The row that ``path`` is of, if there is one."""
+    if (row := _BY_PATH.get(path)) is not None:
+        return row
+    return next((row for pattern, row in _PATTERNS if pattern.fullmatch(path)), None)

@@ -1,0 +1,40 @@
+"""What a request's headers say of how it is to be served."""
+
+from starlette.datastructures import Headers
+
+from service.engine.batcher import Priority
+from service.engine.deadline import Deadline
+from service.engine.engine import Terms
+from service.problems import Problem
+from service.settings import Settings
+
+TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+PRIORITY_HEADER = "X-Request-Priority"
+
+
+def read_terms(headers: Headers, settings: Settings) -> Terms:
+    """The deadline and the priority of a request; raises Problem if a header is wrong."""
+    return Terms(Deadline.after(_timeout_ms(headers, settings) / 1000), _priority(headers))
+
+
+def _timeout_ms(headers: Headers, settings: Settings) -> int:
+    text = headers.get(TIMEOUT_HEADER)
+    if text is None:
+        return settings.request_timeout_ms
+    longest = settings.max_request_timeout_ms
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= longest):
+        raise Problem(
+            "invalid_parameter",
+            f"{TIMEOUT_HEADER}: {text[:40]!r} is no whole number of milliseconds from 1 to"
+            f" {longest}.",
+        )
+    return int(text)
+
+
+def _priority(headers: Headers) -> Priority:
+    text = headers.get(PRIORITY_HEADER, Priority.INTERACTIVE.value)
+    try:
+        return Priority(text)
+    except ValueError:
+        names = " or ".join(priority.value for priority in Priority)
+        raise Problem("invalid_parameter", f"{PRIORITY_HEADER}: send {names}.") from None

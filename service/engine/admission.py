@@ -1,0 +1,104 @@
+"""What the engine lets in: bounds on what it has accepted and not yet answered.
+
+A queue without a bound turns overload into answers that nobody waits for any more; one with a bound
+says no at once, which the caller can act on.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.engine.batcher import Priority
+from service.problems import Problem
+
+# Bulk work may fill so much of the room, and leaves the rest to those who wait for an answer.
+BULK_SHARE = 0.5
+
+
+class Room:
+    """What one request's body holds of the bytes that all bodies may take."""
+
+    def __init__(self, admission: "Admission") -> None:
+        self._admission = admission
+        self.bytes = 0
+
+    def add(self, number: int) -> None:
+        """Count ``number`` bytes that have come; raises Problem if they are too many."""
+        self.bytes += number
+        self._admission.add_bytes(number)
+
+
+class Admission:
+    """Counts images, bodies and decoded pixels in service; may be used from any thread.
+
+    max_images: accepted and not yet answered.
+    max_bytes: of the bodies of all requests that have not been answered.
+    max_pixels: of photos that are being decoded, at once. A single photo is always let in when
+        nothing else is there, however large.
+    """
+
+    def __init__(self, max_images: int, max_bytes: int, max_pixels: int) -> None:
+        self._max_images, self._max_bytes, self._max_pixels = max_images, max_bytes, max_pixels
+        self._lock = threading.Lock()
+        self.images = 0
+        self.bytes = 0
+        self.pixels = 0
+
+    @property
+    def full(self) -> bool:
+        return self.images >= self._max_images
+
+    def check(self) -> None:
+        """Raise Problem if no image at all would be let in: before a body is even read."""
+        if self.full:
+            raise self._refusal(f"{self.images} images are in service", self._max_images)
+
+    @contextmanager
+    def hold_images(self, number: int, priority: Priority) -> Iterator[None]:
+        """Room for ``number`` images; raises Problem if there is not enough."""
+        limit = self._max_images
+        if priority is Priority.BULK:
+            limit = max(1, int(limit * BULK_SHARE))
+        with self._lock:
+            if self.images + number > limit:
+                raise self._refusal(f"{self.images} images are in service", limit)
+            self.images += number
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.images -= number
+
+    @contextmanager
+    def hold_bytes(self) -> Iterator[Room]:
+        """Room for a body as it comes, until its request has been answered."""
+        room = Room(self)
+        try:
+            yield room
+        finally:
+            with self._lock:
+                self.bytes -= room.bytes
+
+    def add_bytes(self, number: int) -> None:
+        """Raises Problem if all bodies together are too large."""
+        with self._lock:
+            self.bytes += number
+            if self.bytes > self._max_bytes:
+                raise self._refusal("the bodies in service are too large", self._max_bytes)
+
+    @contextmanager
+    def hold_pixels(self, number: int) -> Iterator[None]:
+        """Room to decode a photo of ``number`` pixels; raises Problem if there is not enough."""
+        with self._lock:
+            if self.pixels and self.pixels + number > self._max_pixels:
+                raise self._refusal(f"{self.pixels} pixels are being decoded", self._max_pixels)
+            self.pixels += number
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.pixels -= number
+
+    @staticmethod
+    def _refusal(held: str, limit: int) -> Problem:
+        return Problem("overloaded", f"{held}; at most {limit} are let in. Try again in a moment.")

@@ -1,0 +1,163 @@
+"""A model that is loaded, warm and answering, behind a batcher of its own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+from PIL import Image
+
+from service.classifier import Classifier
+from service.detector import Detector
+from service.engine.batcher import Batcher, Priority, Timed
+from service.engine.deadline import Deadline
+from service.manifest import GRAPH_FILE, ModelManifest, Task
+from service.package import Device, open_package
+from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
+from service.problems import Problem
+from service.providers import choose_providers
+from service.resize import to_input
+from service.runner import Job, Row, Runner
+from service.settings import Settings
+
+RUNNERS: dict[Task, type[Detector] | type[Classifier]] = {
+    "detection": Detector,
+    "classification": Classifier,
+}
+PARAMETERS: dict[Task, type[RequestParameters]] = {
+    "detection": DetectParameters,
+    "classification": ClassifyParameters,
+}
+WARM_UP_SIZE = (640, 480)  # of the photo that a model runs on first
+# The share of the newest measurement in the running mean of a model's pace.
+NEWEST = 0.1
+
+OnBatch = Callable[[str, int], None]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a model is run: what `GET /v1/models` says of it.
+
+    concurrent_runs: batches at once, each on ``threads`` threads of a CPU.
+    session_bytes: by which the process grew when the model was loaded and warmed, at least the
+        size of its graph.
+    """
+
+    provider: str
+    precision: str
+    threads: int
+    concurrent_runs: int
+    max_batch_size: int
+    session_bytes: int
+
+
+class ServedModel:
+    """``on_batch`` hears the name of the model and the size of each batch that is run."""
+
+    def __init__(
+        self,
+        runner: Runner[Any],
+        layout: Layout,
+        on_batch: OnBatch,
+    ) -> None:
+        self.runner, self.layout = runner, layout
+        self.pending = 0  # images accepted and not yet answered
+        self._seconds_per_image = 0.0
+        self._on_batch = on_batch
+        self._batcher: Batcher[Job[Any], list[Row]] = Batcher(
+            self._run,
+            runner.group,
+            max_batch_size=layout.max_batch_size,
+            runners=layout.concurrent_runs,
+            name=runner.manifest.name,
+        )
+
+    @property
+    def manifest(self) -> ModelManifest:
+        return self.runner.manifest
+
+    @property
+    def waiting(self) -> int:
+        return self._batcher.waiting
+
+    @property
+    def expected_wait(self) -> float:
+        """Seconds until an image that came now would have its answer, by the pace of the last."""
+        return self._seconds_per_image * (self.pending + 1) / self.layout.concurrent_runs
+
+    def check_wait(self, deadline: Deadline) -> None:
+        """Raise Problem if an answer cannot be there in time: no is better said at once."""
+        wait = self.expected_wait
+        if wait > deadline.remaining:
+            raise Problem(
+                "overloaded",
+                f"{self.pending} images are before this one, {wait:.1f} s of work, and the request"
+                f" has {deadline.remaining:.1f} s. Try again in a moment.",
+                retry_after=wait - deadline.remaining,
+            )
+
+    async def submit(
+        self, job: Job[Any], deadline: Deadline, priority: Priority
+    ) -> Timed[list[Row]]:
+        return await self._batcher.submit(job, deadline, priority)
+
+    def note(self, seconds: float, images: int) -> None:
+        """Learn the pace from a batch."""
+        pace = seconds / images
+        if self._seconds_per_image:
+            pace = NEWEST * pace + (1 - NEWEST) * self._seconds_per_image
+        self._seconds_per_image = pace
+
+    def close(self) -> None:
+        """Finish what has been accepted, then stop the threads."""
+        self._batcher.close()
+
+    def _run(self, jobs: Sequence[Job[Any]]) -> list[list[Row]]:
+        self._on_batch(self.manifest.name, len(jobs))
+        return self.runner.run(jobs)
+
+
+def serve(folder: Any, settings: Settings, on_batch: OnBatch) -> ServedModel:
+    """Open the package in ``folder`` and run it once at each batch size, so that no caller pays
+    for first-time allocations, compilations or searches.
+
+    Raises PackageError if it is unfit, ProviderError if what should run it is not there.
+    """
+    before = psutil.Process().memory_info().rss
+    wanted = settings.for_model(folder.parent.name)
+    providers = choose_providers(wanted.execution_providers, allow_fallback=wanted.allow_fallback)
+    first = providers[0]
+    max_batch_size = wanted.max_batch_size or first.max_batch_size
+    runs = wanted.concurrent_runs or (settings.cpus if first.runs_per_cpu else 1)
+    device = Device(
+        tuple(providers), wanted.threads or 1, wanted.provider_options, wanted.allow_fallback
+    )
+    sizes = batch_sizes(max_batch_size) if first.fixed_batches else ()
+    package = open_package(folder, public_keys=settings.public_keys, device=device, batches=sizes)
+    runner: Runner[Any] = RUNNERS[package.manifest.task](package)
+    warm_up(runner, sizes or (1, max_batch_size))
+    grown = psutil.Process().memory_info().rss - before
+    layout = Layout(
+        package.provider,
+        package.manifest.precision,
+        device.threads,
+        runs,
+        max_batch_size,
+        max(grown, (folder / GRAPH_FILE).stat().st_size),
+    )
+    return ServedModel(runner, layout, on_batch)
+
+
+def batch_sizes(largest: int) -> tuple[int, ...]:
+    """The powers of two below ``largest``, and ``largest``."""
+    powers = [2**i for i in range(largest.bit_length()) if 2**i < largest]
+    return (*powers, largest)
+
+
+def warm_up(runner: Runner[Any], sizes: Sequence[int]) -> None:
+    """Run a batch of each of ``sizes``."""
+    image = to_input(Image.new("RGB", WARM_UP_SIZE), runner.manifest.input)
+    query = runner.to_query(PARAMETERS[runner.manifest.task]())
+    for size in sizes:
+        runner.run([Job(image, query)] * size)

@@ -1,0 +1,64 @@
+"""Where model packages come from: a folder, or BentoML's own model store."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from service.manifest import GRAPH_FILE, MANIFEST_FILE
+from service.package import find_packages
+
+BENTOML = "bentoml"  # the value of the setting model_store that means BentoML's store
+
+Reference = tuple[str, str]  # a model's name and version
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A package as it lies there. ``fingerprint`` changes whenever one of its files does."""
+
+    folder: Path
+    fingerprint: tuple[tuple[int, int, int], ...]
+
+
+class Source(Protocol):
+    def scan(self) -> Mapping[Reference, Candidate]:
+        """The packages that are there now, none of them opened; raises PackageError if there is
+        no store, or nothing in it."""
+
+
+class FolderSource:
+    """``store``/<name>/<version>/."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+
+    def scan(self) -> Mapping[Reference, Candidate]:
+        return {
+            (folder.parent.name, folder.name): Candidate(folder, fingerprint(folder))
+            for folder in find_packages(self._store)
+        }
+
+
+def open_source(model_store: Path) -> Source:
+    """The source that the setting ``model_store`` means.
+
+    BentoML keeps models as <name>/<version>/ too; those without a manifest are none of ours.
+    """
+    if str(model_store) == BENTOML:
+        home = os.environ.get("BENTOML_HOME")
+        return FolderSource((Path(home) if home else Path.home() / "bentoml") / "models")
+    return FolderSource(model_store)
+
+
+def fingerprint(folder: Path) -> tuple[tuple[int, int, int], ...]:
+    """Of the two files that are served: inode, size and time of change."""
+    found = []
+    for name in (MANIFEST_FILE, GRAPH_FILE):
+        try:
+            status = (folder / name).stat()
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        except OSError:  # not there, or not yet
+            found.append((0, 0, 0))
+    return tuple(found)

@@ -1,0 +1,114 @@
+"""ONNX Runtime's execution providers: what a graph may run on, one row each.
+
+Which of them are there is decided by the build of ONNX Runtime that is installed: the plain one has
+the CPU's alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import onnxruntime as ort
+
+
+class ProviderError(Exception):
+    """A provider that was asked for and is not there; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class ExecutionProvider:
+    """A row of `PROVIDERS`.
+
+    name: as settings write it; ``ort_name`` as ONNX Runtime does.
+    install: the distribution of ONNX Runtime that has it.
+    options: given to it, unless the settings say otherwise.
+    max_batch_size: that pays where nothing else is set. On a CPU a larger batch takes as long for
+        each image and holds all of them in memory; an accelerator is idle with a small one.
+    runs_per_cpu: whether as many batches run at once as there are processors, a thread each; else
+        one batch at a time has the device for itself.
+    fixed_batches: whether each new batch size costs a compilation or a search for algorithms, so
+        that only powers of two are run, all of them before the model counts as ready.
+    """
+
+    name: str
+    ort_name: str
+    install: str
+    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    max_batch_size: int = 8
+    runs_per_cpu: bool = False
+    fixed_batches: bool = True
+
+
+_Row = ExecutionProvider
+# In the order in which "auto" tries them.
+PROVIDERS = {
+    row.name: row
+    for row in (
+        _Row(
+            "tensorrt",
+            "TensorrtExecutionProvider",
+            "onnxruntime-gpu",
+            # engines take minutes to build: keep them beside each other, by graph and device
+            MappingProxyType({"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}),
+        ),
+        _Row(
+            "cuda",
+            "CUDAExecutionProvider",
+            "onnxruntime-gpu[cuda,cudnn]",
+            # EXHAUSTIVE, ONNX Runtime's default, tries every algorithm at each new input shape
+            MappingProxyType(
+                {"cudnn_conv_algo_search": "HEURISTIC", "cudnn_conv_use_max_workspace": "1"}
+            ),
+        ),
+        _Row(
+            "openvino",
+            "OpenVINOExecutionProvider",
+            "onnxruntime-openvino",
+            MappingProxyType({"device_type": "CPU"}),
+        ),
+        _Row("coreml", "CoreMLExecutionProvider", "onnxruntime"),
+        _Row("directml", "DmlExecutionProvider", "onnxruntime-directml"),
+        _Row(
+            "cpu",
+            "CPUExecutionProvider",
+            "onnxruntime",
+            max_batch_size=2,
+            runs_per_cpu=True,
+            fixed_batches=False,
+        ),
+    )
+}
+CPU = PROVIDERS["cpu"]
+AUTO = "auto"
+
+
+def choose_providers(
+    asked: Sequence[str], *, allow_fallback: bool = False
+) -> list[ExecutionProvider]:
+    """The rows that ``asked`` names, in that order, if this ONNX Runtime has them.
+
+    "auto" means the first of `PROVIDERS` that is there. With ``allow_fallback`` those that are not
+    there are passed over, down to the CPU. Raises ProviderError for an unknown or missing one.
+    """
+    if list(asked) == [AUTO]:
+        return [next(row for row in PROVIDERS.values() if _is_there(row))]
+    rows = [_row(name) for name in asked]
+    there = [row for row in rows if _is_there(row)]
+    missing = [row for row in rows if not _is_there(row)]
+    if missing and not allow_fallback:
+        row = missing[0]
+        raise ProviderError(
+            f"{row.name}: this ONNX Runtime {ort.__version__} has no {row.ort_name}; install"
+            f" {row.install} in its place, or allow the fall to another (allow_fallback)"
+        )
+    return there or [CPU]
+
+
+def _row(name: str) -> ExecutionProvider:
+    if name not in PROVIDERS:
+        raise ProviderError(f"{name}: is no execution provider; there are {', '.join(PROVIDERS)}")
+    return PROVIDERS[name]
+
+
+def _is_there(row: ExecutionProvider) -> bool:
+    return row.ort_name in ort.get_available_providers()

@@ -1,0 +1,67 @@
+"""A fault is shown in one line, and that of a graph with the node it lies in."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+from typer.testing import CliRunner
+
+from export import exporter
+from export.__main__ import app
+from export.commands import terminal
+from export.onnx_file import to_onnx
+from export.parity import ParityError
+from models.variants import Variant
+from models.weights import Checkpoint, save_checkpoint
+from tests.export.conftest import LABELS
+from tests.export.tampering import SIZE, make_resnet, scale_filter
+
+
+def test_command_writes_nothing_and_names_the_node(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that the exporter makes is changed before the gate sees it."""
+    weights = tmp_path / "resnet18.pth"
+    with torch.no_grad():
+        network = make_resnet(photos)[1]
+    save_checkpoint(Checkpoint(network.state_dict(), "resnet18", LABELS), weights)
+    faults: list[str] = []
+
+    def tampered(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
+        model = to_onnx(variant, graph)
+        faults.append(scale_filter(model))
+        return model
+
+    monkeypatch.setattr(exporter, "to_onnx", tampered)
+    monkeypatch.setattr(terminal, "console", Console(stderr=True, width=160))
+    result = CliRunner().invoke(
+        app,
+        [
+            "create",
+            "resnet18",
+            "--weights",
+            str(weights),
+            "--output",
+            str(tmp_path / "store" / "x" / "1"),
+            "--photos",
+            str(photos),
+            "--input-size",
+            str(SIZE),
+        ],
+    )
+    assert result.exit_code == 1
+    assert not isinstance(result.exception, ParityError)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["resnet18.pth"]
+    lines = result.output.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("error: "))
+    assert "photos at batch 1, from photo 0" in lines[start]
+    assert "First node to part from PyTorch" in lines[start + 1]
+    agrees, parts = (next(x for x in lines if word in x) for word in (" agrees ", " parts "))
+    [output] = faults
+    for text in ("Conv", output, "backbone.layer2.1.conv2"):
+        assert f" {text} " in parts
+    assert " Relu " in agrees
+    assert lines.index(agrees) < lines.index(parts)

@@ -1,0 +1,134 @@
+"""Photos to measure on are read as they are, or refused in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from export.evaluation.column import PackageColumn
+from export.evaluation.photo_set import (
+    PhotoSetError,
+    read_annotated,
+    read_class_folders,
+    read_photo_set,
+)
+from export.photos import PhotoError
+from service.manifest import Label
+
+from .instances import CAT, DOG, INSTANCES, write_instances
+
+
+class TestCocoFile:
+    """An instances file is measured on as it is, or refused in one line."""
+
+    def test_is_read_as_it_is(self, tmp_path: Path, photos: Path) -> None:
+        path = write_instances(tmp_path)
+        found = read_annotated(path, photos, [CAT, DOG])
+        assert found.photos == tuple(photos / f"{n}.jpg" for n in ("cat", "coffee", "rocket"))
+        assert found.objects == INSTANCES
+        assert found.name.startswith("instances.json, sha256 ")
+
+    def test_limit_is_spread_and_keeps_the_chosen_photos_objects(
+        self, tmp_path: Path, photos: Path
+    ) -> None:
+        found = read_annotated(write_instances(tmp_path), photos, [CAT, DOG], limit=2)
+        assert [image["id"] for image in found.objects["images"]] == [3, 4]
+        assert [row["id"] for row in found.objects["annotations"]] == [1]
+        assert (len(found.photos), found.total) == (2, 3)
+
+    @pytest.mark.parametrize(
+        ("labels", "words"),
+        [
+            ([Label(id=8, name="dog"), DOG], "category 8 is 'cat', an id that the model calls 'd"),
+            ([DOG], "category 8 is 'cat', an id that the model does not have"),
+        ],
+        ids=["another name", "no such id"],
+    )
+    def test_categories_must_be_the_labels(
+        self, tmp_path: Path, photos: Path, labels: list[Label], words: str
+    ) -> None:
+        with pytest.raises(PhotoSetError, match=words):
+            read_annotated(write_instances(tmp_path), photos, labels)
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            (
+                {"images": [{**INSTANCES["images"][0], "file_name": "no.jpg"}]},
+                "no.jpg: there is no",
+            ),
+            ({"annotations": []}, "has no object in its 3 photos"),
+            ({"annotations": INSTANCES["annotations"][1:]}, "has no object in its 3 photos"),
+            (
+                {"annotations": [{**INSTANCES["annotations"][0], "bbox": "?"}] * 2},
+                "four numbers.*1 m",
+            ),
+            ({"images": INSTANCES["images"] * 2}, "images have this id"),
+            ({"categories": 7}, "'categories' is not a list"),
+        ],
+        ids=["missing photo", "no object", "crowds", "no box", "ids twice", "no categories"],
+    )
+    def test_what_cannot_be_measured_on_is_refused(
+        self, tmp_path: Path, photos: Path, changes: dict, words: str
+    ) -> None:
+        if "annotations" not in changes and len(changes.get("images", ())) == 1:
+            changes = {**changes, "annotations": INSTANCES["annotations"][:1]}
+        with pytest.raises(PhotoSetError, match=words) as error:
+            read_annotated(write_instances(tmp_path, **changes), photos, [CAT, DOG])
+        assert "\n" not in str(error.value)
+
+    def test_is_not_for_a_classifier(
+        self, tmp_path: Path, photos: Path, classifier: PackageColumn
+    ) -> None:
+        with pytest.raises(PhotoSetError, match="a classifier; leave the annotations out"):
+            read_photo_set(classifier.manifest, photos, write_instances(tmp_path))
+
+
+class TestClassFolders:
+    """A folder for each class says what its photos show."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path, photos: Path) -> Path:
+        for name, photo in (("12", "rocket"), ("cat", "cat"), ("cat/more", "coffee")):
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / f"{photo}.jpg").symlink_to(photos / f"{photo}.jpg")
+        (tmp_path / "cat" / "notes.txt").write_text("no photo")
+        return tmp_path
+
+    def test_are_labels_by_name_or_id(self, folder: Path) -> None:
+        found = read_class_folders(folder, [CAT, DOG])
+        assert [photo.stem for photo in found.photos] == ["rocket", "cat", "coffee"]
+        assert found.classes == (12, 8, 8)
+        assert read_class_folders(folder, [CAT, DOG], limit=2).classes == (12, 8)
+
+    def test_of_a_strange_name_are_refused(self, folder: Path) -> None:
+        with pytest.raises(PhotoSetError, match="cat: the model has no label 'cat'"):
+            read_class_folders(folder, [DOG])
+
+    def test_of_a_name_that_labels_share_are_refused(self, folder: Path) -> None:
+        with pytest.raises(PhotoSetError, match="use their ids: 8, 9"):
+            read_class_folders(folder, [CAT, Label(id=9, name="cat"), DOG])
+
+    def test_beside_photos_are_refused(self, folder: Path, photos: Path) -> None:
+        (folder / "stray.jpg").symlink_to(photos / "cat.jpg")
+        with pytest.raises(PhotoSetError, match="holds photos beside its folders"):
+            read_class_folders(folder, [CAT, DOG])
+
+    def test_without_photos_are_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "cat").mkdir()
+        with pytest.raises(PhotoSetError, match="its folders hold no photo"):
+            read_class_folders(tmp_path, [CAT, DOG])
+        with pytest.raises(PhotoSetError, match="no such folder"):
+            read_class_folders(tmp_path / "other", [CAT, DOG])
+
+
+def test_plain_photos_are_those_in_the_folder(photos: Path, detector: PackageColumn) -> None:
+    found = read_photo_set(detector.manifest, photos, limit=3)
+    assert [photo.name for photo in found.photos] == ["astronaut.jpg", "coffee.jpg", "gravel.jpg"]
+    assert (found.total, found.objects, found.classes) == (7, None, None)
+    with pytest.raises(PhotoSetError, match="there is no such folder"):
+        read_photo_set(detector.manifest, photos / "none")
+
+
+def test_plain_photos_need_a_photo(tmp_path: Path, detector: PackageColumn) -> None:
+    with pytest.raises(PhotoError, match="holds no photo"):
+        read_photo_set(detector.manifest, tmp_path)

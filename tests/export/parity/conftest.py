@@ -1,0 +1,45 @@
+"""A detector and a classifier in the gate's hands, with photos for each."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.graph import build_graph
+from export.parity import Feeds, Model, Outputs, onnx_model, torch_model
+from export.photos import read_photos
+from models.variants import VARIANTS, at_size
+from service.manifest import InputSpec
+from service.package import open_package
+from tests.export.conftest import make_retinanet
+
+
+@pytest.fixture(scope="session")
+def detector(photos: Path) -> tuple[Model, list[np.ndarray]]:
+    """An untrained RetinaNet at 64 pixels, which finds much, and its photos."""
+    variant = at_size(VARIANTS["retinanet_resnet18_fpn"], 64)
+    pixels = [p.pixels for p in read_photos(photos, InputSpec(**asdict(variant.input)))]
+    model = torch_model(build_graph(make_retinanet(variant, photos), variant.input))
+    return remembering(model), pixels
+
+
+@pytest.fixture(scope="session")
+def classifier(store: Path, photos: Path) -> tuple[Model, list[np.ndarray]]:
+    package = open_package(store / "efficientnet_lite0_imagenet" / "1")
+    return remembering(onnx_model(package.session)), [
+        photo.pixels for photo in read_photos(photos, package.manifest.input)
+    ]
+
+
+def remembering(model: Model) -> Model:
+    """``model``, which runs once on the same feeds: every test below has the same."""
+    answers: dict[tuple[bytes, ...], Outputs] = {}
+
+    def run(feeds: Feeds) -> Outputs:
+        key = tuple(value.tobytes() for value in feeds.values())
+        if key not in answers:
+            answers[key] = model.run(feeds)
+        return answers[key]
+
+    return Model(model.name, run)

@@ -1,0 +1,135 @@
+"""Detections agree with their twins, up to ties that either side may win."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from export.parity import TOLERANCES, Case
+from export.parity.comparison import Detections, Tally, box_iou, compare_detections
+
+FP32, INT8 = TOLERANCES["fp32"], TOLERANCES["int8"]
+CASE = Case("some", np.zeros((1, 8, 8, 3), np.uint8))
+
+
+def found(*rows: tuple[float, int, tuple[float, ...]]) -> Detections:
+    """Detections of rows (score, label, box)."""
+    scores, labels, boxes = zip(*rows, strict=True) if rows else ((), (), ())
+    return Detections(
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(scores, np.float32),
+        np.array(labels, np.int64),
+    )
+
+
+ONE = (0.8, 1, (10.0, 10.0, 50.0, 50.0))
+RIVAL = (0.8, 1, (15.0, 10.0, 55.0, 50.0))  # overlaps by .78
+OTHER = (0.6, 2, (100.0, 100.0, 150.0, 180.0))
+
+
+def lost(wanted: Detections, got: Detections, **options: object) -> int:
+    tolerance = options.pop("tolerance", FP32)
+    return len(compare_detections(wanted, got, CASE, tolerance, Tally(), **options))
+
+
+def test_same_detections_agree_in_any_order_of_equal_scores() -> None:
+    twin = (0.8, 3, OTHER[2])
+    tally = Tally()
+    assert not len(compare_detections(found(ONE, twin), found(twin, ONE), CASE, FP32, tally))
+    assert (tally.compared, tally.score, tally.box, tally.iou, tally.share) == (2, 0, 0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (0.8002, 1, ONE[2]),
+        (0.8, 2, ONE[2]),
+        (0.8, 1, (10.0, 10.0, 50.0, 50.02)),
+        (float("nan"), 1, ONE[2]),
+        (0.8, 1, (10.0, 10.0, 50.0, float("nan"))),
+    ],
+    ids=["score", "label", "box", "score that is no number", "box that is no number"],
+)
+def test_detection_that_differs_is_lost_on_both_sides(other: tuple) -> None:
+    assert lost(found(ONE, OTHER), found(other, OTHER)) == 2
+    assert lost(found(other, OTHER), found(ONE, OTHER)) == 2
+
+
+def test_small_box_must_overlap_too() -> None:
+    """A hundredth of a pixel is little, but not of a box of a tenth of a pixel in low precision."""
+    thin, wide = (0.8, 1, (10.0, 10.0, 10.1, 50.0)), (0.8, 1, (10.0, 10.0, 11.1, 50.0))
+    assert lost(found(thin), found(wide), tolerance=INT8) == 2
+
+
+def test_one_detection_is_the_twin_of_one_only() -> None:
+    assert lost(found(ONE, ONE), found(ONE)) == 1
+    assert lost(found(ONE), found(ONE, ONE)) == 1
+
+
+def test_score_on_the_threshold_may_fall_on_either_side() -> None:
+    on_it, above_it = (0.05005, 1, ONE[2]), (0.0503, 1, ONE[2])
+    assert lost(found(OTHER, on_it), found(OTHER)) == 0
+    assert lost(found(OTHER, above_it), found(OTHER)) == 1
+
+
+def test_last_place_may_go_to_either_of_equal_scores() -> None:
+    case = replace(CASE, max_detections=2)
+    last, other = (0.3, 1, ONE[2]), (0.30005, 2, ONE[2])
+    pair = found(OTHER, last), found(OTHER, other)
+    assert not len(compare_detections(*pair, case, FP32, Tally()))
+    assert len(compare_detections(*pair, CASE, FP32, Tally())) == 2  # there was room for both
+
+
+def test_either_of_two_rivals_with_one_score_may_win() -> None:
+    both = found(ONE, RIVAL)
+    tally = Tally()
+    result = compare_detections(found(ONE), found(RIVAL), CASE, FP32, tally, lambda: (both, both))
+    assert (len(result), tally.tied) == (0, 2)
+
+
+def test_what_the_losing_rival_would_have_suppressed_is_explained_too() -> None:
+    third = (0.7, 1, (25.0, 10.0, 65.0, 50.0))  # overlaps RIVAL by .6, ONE by .45
+    all_three = found(ONE, RIVAL, third)
+    everything = {"candidates": lambda: (all_three, all_three)}
+    assert lost(found(ONE, third), found(RIVAL), **everything) == 0
+    assert lost(found(ONE, third), found(ONE), **everything) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "of_first", "of_second"),
+    [
+        (found(ONE), found(RIVAL), found(ONE), found(RIVAL)),
+        (found(ONE), found(RIVAL), found(ONE, RIVAL), found(RIVAL)),
+        (found(ONE), found(RIVAL), found(ONE), found(ONE, RIVAL)),
+        (found(ONE), found((0.7, *RIVAL[1:])), *[found(ONE, (0.7, *RIVAL[1:]))] * 2),
+        (found(ONE), found((0.8, 2, RIVAL[2])), *[found(ONE, (0.8, 2, RIVAL[2]))] * 2),
+        (found(ONE), found((0.8, 1, OTHER[2])), *[found(ONE, (0.8, 1, OTHER[2]))] * 2),
+    ],
+    ids=[
+        "a box that moved",
+        "one side never had the other's",
+        "the other never had this one's",
+        "scores that differ",
+        "other labels",
+        "boxes apart",
+    ],
+)
+def test_no_tie_is_believed_between(
+    first: Detections, second: Detections, of_first: Detections, of_second: Detections
+) -> None:
+    assert lost(first, second, candidates=lambda: (of_first, of_second)) == 2
+
+
+def test_rivals_of_other_labels_tie_where_classes_suppress_each_other() -> None:
+    rival = (0.8, 2, RIVAL[2])
+    both = found(ONE, rival)
+    case = replace(CASE, class_agnostic=True)
+    one, other = found(ONE), found(rival)
+    assert not len(compare_detections(one, other, case, FP32, Tally(), lambda: (both, both)))
+
+
+def test_overlap_counts_the_last_pixels_in() -> None:
+    boxes = np.array([[0, 0, 9, 9], [5, 0, 14, 9], [30, 5, 30, 5]], np.float32)
+    np.testing.assert_allclose(
+        box_iou(boxes, boxes), [[1, 1 / 3, 0], [1 / 3, 1, 0], [0, 0, 1]], atol=1e-12
+    )

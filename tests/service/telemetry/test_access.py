@@ -1,0 +1,109 @@
+"""The access log writes what must be seen, and a fair sample of the rest."""
+
+import logging
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.telemetry.access import AccessLog
+
+ROOT = Path(__file__).resolve().parents[3]
+LOGGER = "bentoml.boxport.access"
+
+
+def write(log: AccessLog, request_id: str = "r-1", **changes: Any) -> None:
+    outcome: dict[str, Any] = {"status": 200, "reason": "ok", "seconds": 0.05, **changes}
+    log.write(
+        request_id=request_id,
+        method="POST",
+        route="/v1/detect",
+        request_bytes=60_000,
+        response_bytes=400,
+        **outcome,
+    )
+
+
+def test_line_says_what_was_asked_and_how_it_went(lines: list[logging.LogRecord]) -> None:
+    write(AccessLog(1.0, 1.0), model="detector", images=2, caller="shop")
+    (line,) = lines
+    assert line.getMessage() == "POST /v1/detect 200"
+    fields = {name: value for name, value in vars(line).items() if name in FIELDS}
+    assert fields == FIELDS
+    assert (line.name, line.levelno) == (LOGGER, logging.INFO)
+
+
+FIELDS = {
+    "method": "POST",
+    "route": "/v1/detect",
+    "status": 200,
+    "reason": "ok",
+    "model": "detector",
+    "images": 2,
+    "milliseconds": 50.0,
+    "request_bytes": 60_000,
+    "response_bytes": 400,
+    "caller": "shop",
+    "request_id": "r-1",
+}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "written"),
+    [
+        ({"status": 500, "reason": "internal_error"}, True),
+        ({"status": 503, "reason": "overloaded"}, True),
+        ({"seconds": 1.0}, True),
+        ({"seconds": 0.999}, False),
+        ({"status": 422, "reason": "invalid_image"}, False),
+    ],
+    ids=["failure", "overload", "slow", "not slow", "caller's fault"],
+)
+def test_failures_and_slow_requests_are_always_written(
+    lines: list[logging.LogRecord], outcome: dict[str, Any], written: bool
+) -> None:
+    write(AccessLog(0.0, slow_seconds=1.0), **outcome)
+    assert bool(lines) == written
+
+
+def test_failure_is_a_warning(lines: list[logging.LogRecord]) -> None:
+    write(AccessLog(0.0, 1.0), status=503, reason="overloaded")
+    assert lines[0].levelno == logging.WARNING
+
+
+@pytest.mark.parametrize("ids", ["random", "in sequence"])
+def test_sample_is_of_its_size(lines: list[logging.LogRecord], ids: str) -> None:
+    log = AccessLog(0.1, 1.0)
+    for i in range(5000):
+        write(log, uuid.UUID(int=i * 0x9E3779B97F4A7C15).hex if ids == "random" else f"order-{i}")
+    assert 400 < len(lines) < 600
+
+
+def test_every_process_writes_the_same_requests(lines: list[logging.LogRecord]) -> None:
+    program = (
+        "import logging\n"
+        "from service.telemetry.access import AccessLog\n"
+        "logging.basicConfig(level='INFO', format='%(request_id)s')\n"
+        "log = AccessLog(0.2, 1.0)\n"
+        "for i in range(200):\n"
+        "    log.write(request_id=f'r-{i}', method='POST', route='/v1/detect', status=200,\n"
+        "        reason='ok', seconds=0.01, request_bytes=1, response_bytes=1)\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    log = AccessLog(0.2, 1.0)
+    for i in range(200):
+        write(log, f"r-{i}")
+    assert lines
+    assert done.stderr.split() == [vars(line)["request_id"] for line in lines]
+
+
+@pytest.mark.parametrize(("sample", "written"), [(0.0, 0), (1.0, 1000)])
+def test_all_and_nothing(lines: list[logging.LogRecord], sample: float, written: int) -> None:
+    log = AccessLog(sample, 1.0)
+    for i in range(1000):
+        write(log, f"r-{i}")
+    assert len(lines) == written

@@ -1,0 +1,185 @@
+"""Prometheus reads what happened, under names and labels that stay few."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from service.telemetry.metrics import Metrics, ModelState, State
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def metrics(state: State) -> Metrics:
+    return Metrics(lambda: state)
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """The one sample of that name with these labels among its own; None if there is none."""
+    found = [
+        sample.value
+        for family in read_text(metrics.render()[0].decode())
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    ]
+    assert len(found) <= 1, found
+    return found[0] if found else None
+
+
+def test_request_is_counted_by_outcome_and_timed_by_route(metrics: Metrics) -> None:
+    metrics.request("/v1/detect", "detector", 200, "ok", 0.03125)
+    metrics.request("/v1/detect", "detector", 503, "overloaded", 0.03125)
+    metrics.request("/v1/models", None, 200, "ok", 0.001)
+    refused = {"route": "/v1/detect", "model": "detector", "reason": "overloaded"}
+    assert value(metrics, "boxport_requests_total", **refused, status="503") == 1
+    assert value(metrics, "boxport_requests_total", route="/v1/models", model="none") == 1
+    assert value(metrics, "boxport_request_seconds_count", route="/v1/detect") == 2
+    assert value(metrics, "boxport_request_seconds_sum", route="/v1/detect") == 0.0625
+
+
+def test_image_is_timed_only_in_the_stages_it_came_to(metrics: Metrics) -> None:
+    metrics.image("detector", decode=0.003, queue=0.0, inference=0.04)
+    metrics.image("detector", "invalid_image", decode=0.001)
+    metrics.image("detector", "deadline_exceeded", decode=0.002, queue=1.5)
+    counts = {
+        stage: value(metrics, "boxport_stage_seconds_count", model="detector", stage=stage)
+        for stage in ("decode", "queue", "inference")
+    }
+    assert counts == {"decode": 3, "queue": 2, "inference": 1}
+    assert value(metrics, "boxport_stage_seconds_sum", model="detector", stage="queue") == 1.5
+    assert value(metrics, "boxport_images_total", model="detector", outcome="ok") == 1
+    assert value(metrics, "boxport_images_total", outcome="invalid_image") == 1
+
+
+def test_stage_buckets_tell_half_a_millisecond_from_thirty_seconds(metrics: Metrics) -> None:
+    for seconds in (0.0004, 0.02, 29.0, 31.0):
+        metrics.image("detector", queue=seconds)
+    buckets = {
+        bound: value(metrics, "boxport_stage_seconds_bucket", stage="queue", le=bound)
+        for bound in ("0.0005", "0.025", "30.0", "+Inf")
+    }
+    assert buckets == {"0.0005": 1, "0.025": 2, "30.0": 3, "+Inf": 4}
+
+
+def test_batches_and_load_failures(metrics: Metrics) -> None:
+    metrics.batch("detector", 1)
+    metrics.batch("detector", 4)
+    metrics.load_failure("broken")
+    assert value(metrics, "boxport_batch_size_sum", model="detector") == 5
+    assert value(metrics, "boxport_batch_size_bucket", model="detector", le="2.0") == 1
+    assert value(metrics, "boxport_model_load_failures_total", model="broken") == 1
+
+
+def test_states_are_those_of_the_scrape(state: State) -> None:
+    now = state
+    metrics = Metrics(lambda: now)
+    assert value(metrics, "boxport_images_in_service") == 5
+    now = replace(state, images=0, requests=7, session_bytes=1)
+    assert value(metrics, "boxport_images_in_service") == 0
+    assert value(metrics, "boxport_requests_in_flight") == 7
+    assert value(metrics, "boxport_session_bytes") == 1
+
+
+def test_versions_of_a_model_share_its_series(metrics: Metrics) -> None:
+    assert value(metrics, "boxport_queue_images", model="detector") == 7
+    assert value(metrics, "boxport_sessions", model="detector") == 2
+    assert value(metrics, "boxport_sessions", model="classifier") == 1
+
+
+def test_info_is_of_loaded_models(metrics: Metrics) -> None:
+    loaded = {"model": "detector", "version": "1", "sha256": "aa", "precision": "int8"}
+    provider = "CPUExecutionProvider"
+    assert value(metrics, "boxport_model_info", **loaded, provider=provider) == 1
+    assert value(metrics, "boxport_model_info", model="detector", version="2") is None
+
+
+def test_only_names_of_the_store_become_labels(metrics: Metrics) -> None:
+    for i in range(100):
+        metrics.request("/v1/detect", f"guess-{i}", 404, "model_not_found", 0.001)
+        metrics.image(f"guess-{i}")
+        metrics.batch(f"guess-{i}", 1)
+    text = metrics.render()[0].decode()
+    assert "guess" not in text
+    assert value(metrics, "boxport_requests_total", model="none", status="404") == 100
+
+
+def test_model_that_joins_and_leaves_the_store_keeps_its_name(state: State) -> None:
+    now = state
+    metrics = Metrics(lambda: now)
+    metrics.request("/v1/detect", "new", 404, "model_not_found", 0.001)
+    now = replace(state, models=[ModelState("new", "1", "dd", "int8")])
+    metrics.request("/v1/detect", "new", 200, "ok", 0.001)
+    now = state
+    metrics.request("/v1/detect", "new", 404, "model_not_found", 0.001)
+    assert value(metrics, "boxport_requests_total", model="none", status="404") == 1
+    assert value(metrics, "boxport_requests_total", model="new", status="200") == 1
+    assert value(metrics, "boxport_requests_total", model="new", status="404") == 1
+
+
+def test_process_is_measured(metrics: Metrics) -> None:
+    assert (value(metrics, "process_resident_memory_bytes") or 0) > 1e6
+    assert (value(metrics, "process_open_fds") or 0) > 2
+    assert (value(metrics, "process_cpu_seconds_total") or 0) > 0
+
+
+def test_openmetrics_is_given_to_who_asks(metrics: Metrics) -> None:
+    metrics.request("/v1/detect", "detector", 200, "ok", 0.05)
+    accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+    content, content_type = metrics.render(accept)
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    families = {family.name: family.type for family in read_openmetrics(content.decode())}
+    assert families["boxport_requests"] == "counter"
+    assert families["boxport_model"] == "info"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["", "*/*", "text/html", "application/openmetrics-text; version=abc", ";;=,", "text/plain"],
+)
+def test_all_others_get_text(metrics: Metrics, accept: str) -> None:
+    content, content_type = metrics.render(accept)
+    assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+    assert list(read_text(content.decode()))
+
+
+def test_two_instances_share_nothing(state: State) -> None:
+    one, other = Metrics(lambda: state), Metrics(lambda: state)
+    one.load_failure("broken")
+    assert value(other, "boxport_model_load_failures_total") is None
+
+
+def test_bentoml_s_folder_of_metrics_stays_empty(tmp_path: Path) -> None:
+    program = (
+        "from service.telemetry.metrics import Metrics, State\n"
+        "metrics = Metrics(lambda: State([], 0, 0, 0))\n"
+        "metrics.request('/v1/detect', None, 200, 'ok', 0.1)\n"
+        "print(metrics.render()[0].decode())\n"
+    )
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "boxport_requests_total{" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_follow_prometheus_practice(metrics: Metrics) -> None:
+    metrics.load_failure("broken")
+    for family in metrics.collect():
+        assert family.name.startswith("boxport_")
+        assert family.documentation.endswith(".")
+        if family.type == "counter":
+            assert all(sample.name.endswith("_total") for sample in family.samples)
+        else:
+            assert not family.name.endswith(("_total", "_count", "_sum"))
