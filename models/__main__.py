@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models.variants import VARIANTS, InputSpec
-from models.zoo import ZOO
+from models.zoo.table import ZOO
 
 app = typer.Typer(add_completion=False)
 

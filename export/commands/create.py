@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from export.accuracy import EvaluationSet
+from export.commands.options import Annotations, Images, to_evaluation
 from export.commands.terminal import console, one_line_errors, shown_steps
 from export.exporter import ExportJob, export
 from export.label_files import read_labels
@@ -59,16 +59,8 @@ def create(
         ),
     ] = False,
     licence: Annotated[str, typer.Option(help="Of the weights, for the manifest.")] = "unknown",
-    annotations: Annotated[
-        Path | None, typer.Option(help="COCO instances file to measure a detector's AP on.")
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of that file's photos; for a classifier's top-1 and top-5, of a folder of"
-            " photos for each class."
-        ),
-    ] = None,
+    annotations: Annotations = None,
+    images: Images = None,
 ) -> None:
     """Write a model package: one ONNX file, its manifest and a report of what it is worth.
 
@@ -76,8 +68,7 @@ def create(
     0.0001 and boxes within 0.01 pixels, at batch 1, 2 and 7, on real photos and on images that are
     hard for a graph. If it does not, the first node at which the two part is named.
     """
-    if annotations is not None and images is None:
-        raise typer.BadParameter("--annotations needs --images, the folder of the file's photos")
+    evaluation = to_evaluation(annotations, images)
     with one_line_errors(), shown_steps() as steps:
         job = ExportJob(
             architecture=name,
@@ -86,7 +77,7 @@ def create(
             photos=photos,
             licence=licence,
             labels=None if labels is None else read_labels(labels),
-            evaluation=None if images is None else EvaluationSet(images, annotations),
+            evaluation=evaluation,
             input_size=input_size,
             multi_label=multi_label,
         )

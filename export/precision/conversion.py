@@ -170,7 +170,7 @@ def _to_int8(
         in_float: tuple[str, ...] = ()
         if job.search:
             on_step("looking for layers that lose much in 8 bits")
-            found = search(quantiser, fidelity, on_progress)
+            found = search(quantiser, fidelity, reached, on_progress)
             in_float, reached = found.in_float, found.kept
         groups = layers(prepared)
         converted = quantiser.quantise([node for group in in_float for node in groups[group]])

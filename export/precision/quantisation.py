@@ -53,8 +53,10 @@ class Quantiser:
     def quantise(self, in_float: Collection[str] = ()) -> onnx.ModelProto:
         """The graph in 8 bits, but for the layers named ``in_float``.
 
-        One of those that stands alone between two layers in integers gains nothing by it: ONNX
-        Runtime quantises its weights itself when it loads the file.
+        One of those that stands alone between two layers in integers is the worse for it: when ONNX
+        Runtime loads the file, it rounds the layer's weights itself, with one scale for all
+        channels. With EfficientNet-Lite0's first convolution in float 86.8 % of the photos keep
+        their best class, with no layer in float 93.7 % (docs/precision.md).
         """
         copy = onnx.ModelProto()
         copy.CopyFrom(self.prepared)

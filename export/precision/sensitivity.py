@@ -30,29 +30,34 @@ class Sensitivity:
 def search(
     quantiser: Quantiser,
     fidelity: Fidelity,
+    quantised: float,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Sensitivity:
-    """Try each layer in float, then the best of them together, as long as it helps."""
+    """Try each layer in float, then the best of them together, as long as it helps.
+
+    quantised: fidelity of the graph that is all in 8 bits, as it was measured before. No graph is
+        measured twice, as each takes a run of all photos.
+    """
     groups = layers(quantiser.prepared)
-    steps = 2 * len(groups) + 1
-    quantised = fidelity(quantiser.quantise())
-    gains = {}
-    for done, (name, nodes) in enumerate(groups.items(), start=1):
+    steps = 2 * len(groups)
+    alone = {}
+    for done, (name, nodes) in enumerate(groups.items()):
         on_progress(done, steps)
-        gains[name] = fidelity(quantiser.quantise(nodes)) - quantised
+        alone[name] = fidelity(quantiser.quantise(nodes))
+    gains = {name: reached - quantised for name, reached in alone.items()}
     allowed = MOST_IN_FLOAT * sum(map(len, groups.values()))
     best = quantised
     chosen: list[str] = []
-    lost = 1 - quantised
-    for done, name in enumerate(sorted(gains, key=gains.__getitem__, reverse=True)):
-        on_progress(len(groups) + 1 + done, steps)
-        if gains[name] < WORTHWHILE * lost:
+    ranked = sorted(gains, key=gains.__getitem__, reverse=True)
+    for done, name in enumerate(ranked, start=len(groups)):
+        on_progress(done, steps)
+        if gains[name] < WORTHWHILE * (1 - quantised):
             break
         tried = [*chosen, name]
         nodes = [node for group in tried for node in groups[group]]
         if len(nodes) > allowed:
             continue
-        reached = fidelity(quantiser.quantise(nodes))
+        reached = fidelity(quantiser.quantise(nodes)) if chosen else alone[name]
         if reached > best:
             best, chosen = reached, tried
     on_progress(steps, steps)
