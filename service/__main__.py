@@ -8,12 +8,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
-import textwrap
 from collections.abc import Callable
 from datetime import date
 from difflib import get_close_matches
+from itertools import zip_longest
 from pathlib import Path
+from textwrap import TextWrapper
 from typing import Any, get_args
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
@@ -24,7 +26,8 @@ from service.access.key_file import KeysError, Scope, add_entry, revoke_entry
 from service.access.keys import new_key
 
 READY_URL = "http://127.0.0.1:3000/readyz"
-PASSWORD = re.compile(r'(?<=//)[^/@\s"]+(?=@)')  # https://user:password@host
+VALUE_WIDTH = 30  # of the table of settings, in characters
+PASSWORD = re.compile(r'(?<=//)(?:[^/@\s"\\]|\\.)+(?=@)')  # https://user:password@host, in JSON
 
 SETTINGS_HELP = """\
 List all settings: value, where it comes from, and what it is for.
@@ -70,9 +73,10 @@ def settings(arguments: argparse.Namespace) -> None:
     from service.settings import Settings, SettingsError, read_settings, sources
 
     try:
-        values, source = read_settings().model_dump(mode="json"), sources()
+        dumped, source = read_settings().model_dump_json(), sources()
     except SettingsError as error:
         raise SystemExit(f"boxport: {error}") from error
+    values = json.loads(PASSWORD.sub("***", dumped))
     _point_out_misspellings(list(Settings.model_fields))
     rows = [
         {
@@ -83,8 +87,7 @@ def settings(arguments: argparse.Namespace) -> None:
         }
         for name, field in Settings.model_fields.items()
     ]
-    text = json.dumps(rows, indent=2, ensure_ascii=False) if arguments.json else _table(rows)
-    print(PASSWORD.sub("***", text))
+    print(json.dumps(rows, indent=2, ensure_ascii=False) if arguments.json else _table(rows))
 
 
 def key(arguments: argparse.Namespace) -> None:
@@ -191,17 +194,18 @@ def _command(
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    """A row a setting; the description is wrapped into what the terminal leaves for it."""
-    cells = [[row["name"], _text(row["value"]), row["source"]] for row in rows]
-    widths = [max(map(len, column)) + 2 for column in zip(*cells, strict=True)]
+    """A row a setting; values and descriptions are wrapped at spaces, to fit the terminal."""
+    values = TextWrapper(VALUE_WIDTH, break_long_words=False, break_on_hyphens=False)
+    cells = [[[row["name"]], values.wrap(_text(row["value"])), [row["source"]]] for row in rows]
+    columns = zip(*cells, strict=True)
+    widths = [max(len(line) for cell in column for line in cell) + 2 for column in columns]
     room = max(30, shutil.get_terminal_size().columns - sum(widths))
+    descriptions = TextWrapper(room, break_on_hyphens=False)
     lines = []
     for row, cell in zip(rows, cells, strict=True):
-        start = "".join(map(str.ljust, cell, widths))
-        described = textwrap.wrap(row["description"], room) or [""]
-        lines.append(start + described[0])
-        lines += [" " * len(start) + more for more in described[1:]]
-    return "\n".join(line.rstrip() for line in lines)
+        for parts in zip_longest(*cell, descriptions.wrap(row["description"]), fillvalue=""):
+            lines.append("".join(map(str.ljust, parts, [*widths, 0])).rstrip())
+    return "\n".join(lines)
 
 
 def _text(value: Any) -> str:
@@ -224,4 +228,5 @@ def _say(sentence: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` is no error
     main()

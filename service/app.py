@@ -22,11 +22,13 @@ from service.engine.engine import Engine, unfit_packages
 from service.engine.sources import open_source
 from service.fetch.fetcher import UrlFetcher
 from service.fetch.policy import FetchPolicy
+from service.images import enable_formats
 from service.package import PackageError
 from service.providers import ProviderError, choose_providers
 from service.settings import Settings, SettingsError, read_settings
 from service.telemetry.logs import configure
 from service.telemetry.metrics import Metrics, State
+from service.telemetry.spans import NoSpans, open_spans
 
 # BentoML's own timeout cannot be turned off: it comes after the longest that a request may ask for.
 TIMEOUT_SECONDS = 310
@@ -38,8 +40,18 @@ LEFT_OUT = {
 }
 
 
+def count_workers() -> int:
+    """What the settings say; a wrong setting is reported once the service starts (`verify`)."""
+    try:
+        return read_settings().workers
+    except SettingsError:
+        return 1
+
+
 @bentoml.asgi_app(routes_app, path="/")
-@bentoml.service(name="boxport", workers=1, traffic={"timeout": TIMEOUT_SECONDS}, **LEFT_OUT)
+@bentoml.service(
+    name="boxport", workers=count_workers(), traffic={"timeout": TIMEOUT_SECONDS}, **LEFT_OUT
+)
 class Boxport:
     """Image classifiers and detectors as a service: POST photos, read what is in them."""
 
@@ -47,7 +59,8 @@ class Boxport:
         self.settings = read_settings()
         configure(self.settings.log_format)
         self.metrics = Metrics(self._state)
-        self.doorkeeper = Doorkeeper(self.settings, self.metrics)
+        self.spans = open_spans()
+        self.doorkeeper = Doorkeeper(self.settings, self.metrics, self.spans)
         self.fetcher = make_fetcher(self.settings)
         self.engine = Engine(self.settings, self.metrics)
 
@@ -57,10 +70,12 @@ class Boxport:
         """Refuse to start with a wrong setting or a damaged store: once, in one line."""
         try:
             settings = read_settings()
+            configure(settings.log_format)
             choose_providers(settings.execution_providers, allow_fallback=settings.allow_fallback)
             unfit_packages(dict(open_source(settings.model_store).scan()), settings)
-            Doorkeeper(settings, Metrics(lambda: State([], 0, 0, 0)))
+            Doorkeeper(settings, Metrics(lambda: State([], 0, 0, 0)), NoSpans())
             make_fetcher(settings)
+            enable_formats(settings.image_formats)
         except (SettingsError, PackageError, ProviderError, KeysError, ValueError) as error:
             raise SystemExit(f"boxport: {error}") from error
 
@@ -84,6 +99,7 @@ class Boxport:
     @bentoml.on_shutdown
     def close(self) -> None:
         self.engine.close()
+        self.spans.close()
 
     def _state(self) -> State:
         return dataclasses.replace(self.engine.state, requests=self.doorkeeper.inside)

@@ -4,7 +4,8 @@ Everything that can be known from the header is checked before any pixel is deco
 """
 
 import contextlib
-from collections.abc import Iterator
+import importlib
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 
 import numpy as np
@@ -14,15 +15,38 @@ from service.problems import Problem
 
 # Only what people take photos with; each further decoder is one more that strangers can reach.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
+# Known to Pillow once another package has been installed: the package, and what registers it.
+PLUGINS = {"HEIF": ("pillow-heif", "pillow_heif", "register_heif_opener")}
 STATING_FRAMES = ("PNG", "WEBP", "AVIF")  # formats whose header says how many there are
+TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
 BEHIND_TRANSPARENCY = (255, 255, 255)
 
 Image.MAX_IMAGE_PIXELS = None  # only a warning; the limit that refuses is `max_pixels` below
 
 
+def enable_formats(names: Sequence[str]) -> tuple[str, ...]:
+    """Formats as Pillow knows them, once it can read each; raises ValueError if it cannot."""
+    for name in names:
+        if name in PLUGINS:
+            package, module, register = PLUGINS[name]
+            try:
+                getattr(importlib.import_module(module), register)()
+            except ImportError:
+                raise ValueError(f"{name}: needs the package {package}; pip install it") from None
+        elif name not in FORMATS:
+            known = ", ".join((*FORMATS, *PLUGINS))
+            raise ValueError(f"{name}: is no format that is read; there are {known}")
+    return tuple(names)
+
+
 @contextlib.contextmanager
-def open_image(content: bytes, max_pixels: int, max_frames: int = 1000) -> Iterator[Image.Image]:
-    """Read the header of an image file of one of `FORMATS`; no pixel is decoded yet.
+def open_image(
+    content: bytes,
+    max_pixels: int,
+    max_frames: int = 1000,
+    formats: tuple[str, ...] = FORMATS,
+) -> Iterator[Image.Image]:
+    """Read the header of an image file of one of ``formats``; no pixel is decoded yet.
 
     What Pillow raises until the block's end, whatever damaged bytes lead it to, becomes a Problem
     with the code empty_image, invalid_image, or image_too_large if the header states more than
@@ -31,7 +55,7 @@ def open_image(content: bytes, max_pixels: int, max_frames: int = 1000) -> Itera
     if not content:
         raise Problem("empty_image", "The image is empty: 0 bytes were sent.")
     try:
-        with Image.open(BytesIO(content), formats=FORMATS) as image:
+        with Image.open(BytesIO(content), formats=formats) as image:
             _check_size(image, max_pixels)
             _check_frames(image, max_frames)
             yield image
@@ -39,7 +63,7 @@ def open_image(content: bytes, max_pixels: int, max_frames: int = 1000) -> Itera
         raise
     except UnidentifiedImageError:
         raise Problem(
-            "invalid_image", f"These bytes are no image in a known format ({', '.join(FORMATS)})."
+            "invalid_image", f"These bytes are no image in a known format ({', '.join(formats)})."
         ) from None
     except Exception as error:  # Pillow's decoders have no common base of their exceptions
         raise Problem("invalid_image", f"The image is damaged or cut short: {error}.") from error
@@ -61,13 +85,20 @@ def decode_image(content: bytes, max_pixels: int) -> Image.Image:
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
-    pixels = image.width * image.height
-    if pixels > max_pixels:
-        raise Problem(
-            "image_too_large",
-            f"The image has {image.width} x {image.height} = {pixels} pixels;"
-            f" at most {max_pixels} are accepted.",
-        )
+    for what, (width, height) in (("image", image.size), ("image's tile", _tile_size(image))):
+        pixels = width * height
+        if pixels > max_pixels:
+            raise Problem(
+                "image_too_large",
+                f"The {what} has {width} x {height} = {pixels} pixels;"
+                f" at most {max_pixels} are accepted.",
+            )
+
+
+def _tile_size(image: Image.Image) -> tuple[int, int]:
+    """A TIFF of 10 x 10 pixels may be cut out of a tile of any size, which is decoded whole."""
+    tags = getattr(image, "tag_v2", {})
+    return tags.get(TILE_WIDTH, 0), tags.get(TILE_LENGTH, 0)
 
 
 def _check_frames(image: Image.Image, max_frames: int) -> None:

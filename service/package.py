@@ -65,10 +65,13 @@ class ModelPackage:
 
 
 def find_packages(store: Path) -> list[Path]:
-    """The folders of all packages in a model store, by name; raises PackageError if it has none."""
+    """The folders of all packages in a model store, by name; raises PackageError if it has none.
+
+    Hidden ones are passed over: so are packages named that somebody is still writing.
+    """
     if not store.is_dir():
         raise PackageError(f"{store}: there is no such folder; set BOXPORT_MODEL_STORE")
-    folders = sorted(path.parent for path in store.glob(f"*/*/{MANIFEST_FILE}"))
+    folders = sorted(path.parent for path in store.glob(f"[!.]*/[!.]*/{MANIFEST_FILE}"))
     if not folders:
         raise PackageError(f"{store}: holds no package (<name>/<version>/{MANIFEST_FILE})")
     return folders

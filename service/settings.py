@@ -20,6 +20,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as ParsingError
 
 from service.cpus import available_cpus
+from service.images import FORMATS
 
 FILE_VARIABLE = "BOXPORT_SETTINGS_FILE"
 
@@ -27,7 +28,10 @@ Source = Literal["environment", "file", "default"]
 
 
 def _split_names(value: Any) -> Any:
-    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    """Of a text, the names between its commas; an empty one has none."""
+    if not isinstance(value, str):
+        return value
+    return [name.strip() for name in value.split(",")] if value.strip() else []
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
@@ -98,6 +102,12 @@ class Settings(ModelSettings, BaseSettings):
         description="Of photos that are being decoded at once; more get a 503. A pixel takes three"
         " bytes, for a moment six.",
     )
+    image_formats: Names = Field(
+        FORMATS,
+        min_length=1,
+        description="Of images that are read, with a comma between them. HEIF as well, where the"
+        " package pillow-heif is installed.",
+    )
     max_frames: int = Field(
         1000,
         gt=0,
@@ -129,8 +139,8 @@ class Settings(ModelSettings, BaseSettings):
     rate_limit: float | None = Field(
         None,
         gt=0,
-        description="Requests a second of each key that has no rate of its own, and without keys"
-        " of each address. Default: no limit.",
+        description="Requests a second of each key that has no rate of its own, and of each"
+        " address without a key; counted by each worker. Default: no limit.",
     )
     cors_origins: Names = Field(
         (), description="Origins whose pages may call the service, with a comma between; * for all."
@@ -165,7 +175,16 @@ class Settings(ModelSettings, BaseSettings):
         description="How long the service goes on after SIGTERM, not ready but answering, so that"
         " load balancers notice. Requests in service are finished in any case.",
     )
-    decode_threads: int = Field(default_factory=available_cpus, gt=0)
+    workers: int = Field(
+        1,
+        gt=0,
+        description="Processes, each with models of its own. On CPU one uses every processor; on"
+        " several GPUs take one worker for each.",
+    )
+    gpus: int = Field(1, gt=0, description="GPUs; worker i has number i modulo so many.")
+    decode_threads: int = Field(
+        default_factory=available_cpus, gt=0, description="Photos that are decoded at once."
+    )
 
     @property
     def cpus(self) -> int:

@@ -1,7 +1,8 @@
 """From a request to its reply: the way of every question, whatever protocol it comes in."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -11,6 +12,7 @@ from service.api.exchange import Exchange
 from service.api.replies import answer_reply, problem_reply
 from service.api.request import read_request
 from service.api.terms import read_terms
+from service.engine.deadline import Deadline
 from service.engine.engine import Engine
 from service.engine.served import PARAMETERS
 from service.fetch.fetcher import UrlFetcher
@@ -32,11 +34,12 @@ async def answer(
 ) -> Response:
     """The reply to a request to /v1/detect or /v1/classify."""
     exchange = Exchange.of(request.scope)
-    try:
+
+    async def work() -> Response:
         terms = read_terms(request.headers, settings)
-        engine.check_room()
+        engine.check_room(terms.priority)
         with engine.admission.hold_bytes() as room:
-            async with asyncio.timeout(terms.deadline.remaining):
+            async with within(terms.deadline):
                 sent = await read_request(request, settings, room, fetcher)
             exchange.images = len(sent.images)
             exchange.model = str(sent.values.get("model", "")).partition("/")[0] or None
@@ -45,16 +48,34 @@ async def answer(
         exchange.model = found.manifest.name
         exchange.note_stages(found.times)
         return answer_reply(found, exchange)
+
+    return await replied(exchange, work(), refusal)
+
+
+async def replied(
+    exchange: Exchange, work: Awaitable[Response], refuse: Callable[[Exchange, Problem], Response]
+) -> Response:
+    """The reply that ``work`` gives, or what ``refuse`` makes of its problem."""
+    try:
+        return await work
     except Problem as problem:
-        return refusal(exchange, problem)
-    except TimeoutError:
-        return refusal(exchange, terms.deadline.problem("the body had come"))
+        return refuse(exchange, problem)
     except ClientGone:
         exchange.reason = "client_gone"
         return Response(status_code=499)
     except Exception:
         logger.exception("request %s failed", exchange.request_id)
-        return refusal(exchange, Problem("internal_error", "The service failed."))
+        return refuse(exchange, Problem("internal_error", "The service failed."))
+
+
+@asynccontextmanager
+async def within(deadline: Deadline) -> AsyncIterator[None]:
+    """Stops what is done inside once ``deadline`` has passed; raises Problem then."""
+    try:
+        async with asyncio.timeout(deadline.remaining):
+            yield
+    except TimeoutError:
+        raise deadline.problem("the body had come") from None
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:

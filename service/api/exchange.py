@@ -71,10 +71,6 @@ class Exchange:
     def template(self) -> str:
         return self.route.template if self.route else OTHER
 
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.started
-
     def note_stages(self, times: Sequence[Times]) -> None:
         """Remember where the time of each image went."""
         for image, one in enumerate(times):

@@ -1,6 +1,6 @@
 """The gate: what every request passes on its way in, and every reply on its way out.
 
-id ─► key ─► rate ─► application ─► headers ─► metrics, access log
+id ─► route ─► key ─► rate ─► application ─► headers ─► metrics, access log
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -73,7 +73,7 @@ class Gate:
         doorkeeper: Doorkeeper = bentoml.get_current_service().doorkeeper
         exchange = Exchange.begin(dict_of(scope))
         reply = Reply(exchange, send)
-        doorkeeper.inside += 1
+        doorkeeper.enter(exchange)
         try:
             doorkeeper.admit(exchange)
             await self._app(scope, counted(receive, exchange), reply.send)
@@ -83,8 +83,7 @@ class Gate:
             logger.exception("request %s failed", exchange.request_id)
             await reply.refuse(Problem("internal_error", "The service failed."))
         finally:
-            doorkeeper.inside -= 1
-            doorkeeper.note(exchange)
+            doorkeeper.leave(exchange)
 
 
 class Reply:
@@ -108,7 +107,10 @@ class Reply:
         if self._started:
             return
         self._exchange.reason = problem.code
-        response = problem_reply(problem, self._exchange.request_id)
+        headers = {}
+        if problem.code == "method_not_allowed" and self._exchange.route is not None:
+            headers["Allow"] = ", ".join(self._exchange.route.methods)
+        response = problem_reply(problem, self._exchange.request_id, headers)
         await response({"type": "http"}, _nothing, self._pass_on)
 
     async def _pass_on(self, message: Message) -> None:

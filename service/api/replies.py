@@ -29,9 +29,7 @@ def json_reply(
 def problem_reply(
     problem: Problem, request_id: str, extra_headers: Mapping[str, str] = NO_HEADERS
 ) -> Response:
-    headers = {REQUEST_ID_HEADER: request_id, **extra_headers}
-    if problem.kind.retryable:
-        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
+    headers = {REQUEST_ID_HEADER: request_id, **problem_headers(problem), **extra_headers}
     return Response(
         orjson.dumps(problem.to_body(request_id)),
         status_code=problem.kind.status,
@@ -40,13 +38,28 @@ def problem_reply(
     )
 
 
+def problem_headers(problem: Problem) -> dict[str, str]:
+    """What HTTP says of a problem beside its status."""
+    headers = {}
+    if problem.kind.retryable:
+        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
+    if problem.code == "unauthenticated":
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers
+
+
+def timing_ms(answer: Answer) -> dict[str, float]:
+    """Milliseconds of each stage, and "total"."""
+    return {stage: round(seconds * 1000, 3) for stage, seconds in answer.seconds.items()}
+
+
 def answer_reply(answer: Answer, exchange: Exchange) -> Response:
     """The answer, or the problem of the request's only image."""
     if len(answer.results) == 1 and isinstance(answer.results[0], Problem):
         exchange.reason = answer.results[0].code
         return problem_reply(answer.results[0], exchange.request_id)
     manifest = answer.manifest
-    timing_ms = {stage: round(seconds * 1000, 3) for stage, seconds in answer.seconds.items()}
+    timing = timing_ms(answer)
     return json_reply(
         {
             "model": {
@@ -59,8 +72,8 @@ def answer_reply(answer: Answer, exchange: Exchange) -> Response:
                 {"error": result.to_error()} if isinstance(result, Problem) else result
                 for result in answer.results
             ],
-            "timing_ms": timing_ms,
+            "timing_ms": timing,
         },
         exchange.request_id,
-        {"Server-Timing": server_timing(timing_ms)},
+        {"Server-Timing": server_timing(timing)},
     )

@@ -8,7 +8,7 @@ Parameters may also stand in the query of the other two forms.
 """
 
 import binascii
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ async def read_request(
     ``room`` is that of the body; without a ``fetcher`` an image by URL is a Problem.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = await _read_body(request, settings.max_body_bytes, room)
+    body = await read_body(request.stream(), settings.max_body_bytes, room)
     if content_type == "multipart/form-data":
         images, values = await _from_multipart(request, body, settings)
     elif content_type == "application/json":
@@ -80,11 +80,14 @@ async def read_request(
     return ImageRequest(images, {**query, **values})
 
 
-async def _read_body(request: Request, limit: int, room: Room) -> bytes:
-    """The whole body, counted as it comes: its stated length may be missing or false."""
+async def read_body(stream: AsyncIterable[bytes], limit: int, room: Room) -> bytes:
+    """The whole body, counted as it comes: its stated length may be missing or false.
+
+    Raises Problem if it has more than ``limit`` bytes or ``room`` has not so much.
+    """
     chunks, size = [], 0
     try:
-        async for chunk in request.stream():
+        async for chunk in stream:
             size += len(chunk)
             if size > limit:
                 raise Problem("body_too_large", f"The body has more than {limit} bytes.")

@@ -11,15 +11,13 @@ from starlette.routing import Route
 
 from service.api.answering import refusal
 from service.api.exchange import Exchange
-from service.api.replies import json_reply, problem_reply
-from service.api.routing import ROUTES, find_route
+from service.api.replies import json_reply
 from service.engine.engine import Engine
 from service.engine.shelf import Slot
 from service.package import PackageError
 from service.problems import Problem
 from service.providers import ProviderError
-
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+from service.v2.routes import v2_routes
 
 
 async def list_models(request: Request) -> Response:
@@ -70,7 +68,8 @@ async def administer(request: Request) -> Response:
     try:
         match parts["action"]:
             case "load":
-                await asyncio.wrap_future(shelf.load(reference))
+                # others may wait for the same load: it goes on if this caller does not
+                await asyncio.shield(asyncio.wrap_future(shelf.load(reference)))
             case "unload":
                 shelf.unload(reference)
             case "pin":
@@ -85,8 +84,11 @@ async def administer(request: Request) -> Response:
         return refusal(exchange, problem)
     except (PackageError, ProviderError) as error:
         return refusal(exchange, Problem("model_unfit", str(error)))
-    slot = next(slot for slot in shelf.slots if slot.reference == reference)
-    return json_reply(describe(slot), exchange.request_id)
+    found = [slot for slot in shelf.slots if slot.reference == reference]
+    if not found:  # its package has gone in the meantime
+        gone = "/".join(reference)
+        return refusal(exchange, Problem("model_not_found", f"{gone} has just been removed."))
+    return json_reply(describe(found[0]), exchange.request_id)
 
 
 async def show_metrics(request: Request) -> Response:
@@ -94,21 +96,6 @@ async def show_metrics(request: Request) -> Response:
     service = bentoml.get_current_service()
     content, media_type = service.metrics.render(request.headers.get("accept", ""))
     return Response(content, headers={"Content-Type": media_type})
-
-
-async def refuse(request: Request) -> Response:
-    """A path that is not there, or one that is asked in the wrong way."""
-    exchange, path = Exchange.of(request.scope), request.url.path
-    row = find_route(path)
-    if row is None:
-        known = ", ".join(f"{' '.join(r.methods)} {r.template}" for r in ROUTES if r.scope)
-        return refusal(
-            exchange, Problem("not_found", f"There is nothing at {path}; there are {known}.")
-        )
-    exchange.reason = "method_not_allowed"
-    allowed = ", ".join(row.methods)
-    problem = Problem("method_not_allowed", f"{path} takes {allowed}, not {request.method}.")
-    return problem_reply(problem, exchange.request_id, {"Allow": allowed})
 
 
 def _engine() -> Engine:
@@ -123,6 +110,6 @@ routes_app = Starlette(
         Route("/v1/models", list_models),
         Route("/v1/models/{name}/{version}/{action}", administer, methods=["POST"]),
         Route("/v1/models/{reference:path}", show_model),
-        Route("/v1/{path:path}", refuse, methods=METHODS),
+        *v2_routes,
     ]
 )

@@ -1,9 +1,15 @@
-"""The table of routes: what is where, how it is asked, and who may."""
+"""The table of routes: what is where, how it is asked, and who may.
+
+What is not in it is not there, whatever a router behind the gate would make of the path: Starlette
+takes "/v1/detect\\n" for "/v1/detect", and a scope that is looked up by another reading of the path
+than the router's guards nothing.
+"""
 
 import re
 from dataclasses import dataclass
 
 from service.access.key_file import Scope
+from service.problems import Problem
 
 OTHER = "other"  # the template of what is not in the table
 
@@ -16,6 +22,11 @@ class RouteRow:
     template: str
     methods: tuple[str, ...]
     scope: Scope | None
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The methods that are let in: where there is GET, HEAD is meant too."""
+        return (*self.methods, "HEAD") if "GET" in self.methods else self.methods
 
     @property
     def pattern(self) -> re.Pattern[str]:
@@ -49,6 +60,7 @@ ROUTES = (
     _Row("/healthz", ("GET",), None),
     _Row("/docs.json", ("GET",), None),
     _Row("/schema.json", ("GET",), None),
+    _Row("/static_content/{file}", ("GET",), None),
     _Row("/", ("GET",), None),
 )
 _BY_PATH = {row.template: row for row in ROUTES}
@@ -60,3 +72,13 @@ def find_route(path: str) -> RouteRow | None:
     if (row := _BY_PATH.get(path)) is not None:
         return row
     return next((row for pattern, row in _PATTERNS if pattern.fullmatch(path)), None)
+
+
+def check_route(row: RouteRow | None, method: str, path: str) -> None:
+    """Raise Problem if there is nothing at ``path``, whose row is given, or not by this method."""
+    if row is None:
+        known = ", ".join(f"{' '.join(r.methods)} {r.template}" for r in ROUTES if r.scope)
+        raise Problem("not_found", f"There is nothing at {path}; there are {known}.")
+    if method not in row.accepted:
+        allowed = ", ".join(row.methods)
+        raise Problem("method_not_allowed", f"{path} takes {allowed}, not {method}.")

@@ -10,6 +10,7 @@ from service.settings import Settings
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 PRIORITY_HEADER = "X-Request-Priority"
+MAX_DIGITS = 12
 
 
 def read_terms(headers: Headers, settings: Settings) -> Terms:
@@ -22,13 +23,14 @@ def _timeout_ms(headers: Headers, settings: Settings) -> int:
     if text is None:
         return settings.request_timeout_ms
     longest = settings.max_request_timeout_ms
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= longest):
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else 0
+    if not 1 <= number <= longest:
         raise Problem(
             "invalid_parameter",
             f"{TIMEOUT_HEADER}: {text[:40]!r} is no whole number of milliseconds from 1 to"
             f" {longest}.",
         )
-    return int(text)
+    return number
 
 
 def _priority(headers: Headers) -> Priority:

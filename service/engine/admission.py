@@ -44,21 +44,16 @@ class Admission:
         self.bytes = 0
         self.pixels = 0
 
-    @property
-    def full(self) -> bool:
-        return self.images >= self._max_images
-
-    def check(self) -> None:
+    def check(self, priority: Priority) -> None:
         """Raise Problem if no image at all would be let in: before a body is even read."""
-        if self.full:
-            raise self._refusal(f"{self.images} images are in service", self._max_images)
+        limit = self._limit(priority)
+        if self.images >= limit:
+            raise self._refusal(f"{self.images} images are in service", limit)
 
     @contextmanager
     def hold_images(self, number: int, priority: Priority) -> Iterator[None]:
         """Room for ``number`` images; raises Problem if there is not enough."""
-        limit = self._max_images
-        if priority is Priority.BULK:
-            limit = max(1, int(limit * BULK_SHARE))
+        limit = self._limit(priority)
         with self._lock:
             if self.images + number > limit:
                 raise self._refusal(f"{self.images} images are in service", limit)
@@ -98,6 +93,11 @@ class Admission:
         finally:
             with self._lock:
                 self.pixels -= number
+
+    def _limit(self, priority: Priority) -> int:
+        if priority is Priority.BULK:
+            return max(1, int(self._max_images * BULK_SHARE))
+        return self._max_images
 
     @staticmethod
     def _refusal(held: str, limit: int) -> Problem:

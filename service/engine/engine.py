@@ -17,7 +17,7 @@ from service.engine.served import ServedModel, serve
 from service.engine.shelf import Shelf
 from service.engine.sources import Candidate, Reference, Source, open_source
 from service.engine.watcher import Watcher
-from service.images import open_image, to_rgb
+from service.images import enable_formats, open_image, to_rgb
 from service.log import logger
 from service.manifest import InputSpec, ModelManifest, Task
 from service.package import PackageError, verify_package
@@ -89,6 +89,7 @@ class Engine:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         """Open, and run once, every package; raises PackageError if a model has no fit one."""
         self._settings, self._metrics = settings, metrics
+        self._formats = enable_formats(settings.image_formats)
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "decode")
         self.admission = Admission(
             settings.max_images_in_service,
@@ -100,9 +101,9 @@ class Engine:
         self._watcher = Watcher(source, self.shelf, settings.watch_seconds)
         self._fill(source)
 
-    def check_room(self) -> None:
+    def check_room(self, priority: Priority = Priority.INTERACTIVE) -> None:
         """Raise Problem if not even one image would be let in."""
-        self.admission.check()
+        self.admission.check(priority)
 
     async def answer(
         self, task: Task, contents: Sequence[Content], parameters: RequestParameters, terms: Terms
@@ -141,12 +142,13 @@ class Engine:
                     manifest.version,
                     manifest.sha256,
                     manifest.precision,
-                    slot.model.layout.provider if slot.model else None,
-                    1 if slot.model else 0,
-                    slot.model.waiting if slot.model else 0,
+                    model.layout.provider if model else None,
+                    1 if model else 0,
+                    model.waiting if model else 0,
                 )
                 for slot in self.shelf.slots
-                if (manifest := slot.manifest) is not None
+                for manifest, model in [(slot.manifest, slot.model)]
+                if manifest is not None
             ],
             images=self.admission.images,
             requests=0,
@@ -178,8 +180,10 @@ class Engine:
             else:
                 manifest = verify_package(candidate.folder, self._settings.public_keys)
                 self.shelf.put_aside(reference, candidate, manifest)
-        for slot in self.shelf.slots:
-            if slot.reason is not None and slot.reference not in unfit:
+        slots = self.shelf.slots
+        fit = {slot.reference[0] for slot in slots if slot.manifest is not None}
+        for slot in slots:
+            if slot.reason is not None and slot.reference[0] not in fit:
                 raise PackageError(slot.reason)
         if self._settings.watch_seconds:
             self._watcher.start(found)
@@ -242,7 +246,9 @@ class Engine:
         deadline.check("decoding")
         settings = self._settings
         with (
-            open_image(content, settings.max_image_pixels, settings.max_frames) as image,
+            open_image(
+                content, settings.max_image_pixels, settings.max_frames, self._formats
+            ) as image,
             self.admission.hold_pixels(image.width * image.height),
         ):
             return to_input(to_rgb(image), spec)

@@ -1,9 +1,12 @@
 """A model that is loaded, warm and answering, behind a batcher of its own."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import bentoml
 import psutil
 from PIL import Image
 
@@ -12,10 +15,10 @@ from service.detector import Detector
 from service.engine.batcher import Batcher, Priority, Timed
 from service.engine.deadline import Deadline
 from service.manifest import GRAPH_FILE, ModelManifest, Task
-from service.package import Device, open_package
+from service.package import Device, PackageError, open_package
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from service.problems import Problem
-from service.providers import choose_providers
+from service.providers import ExecutionProvider, choose_providers
 from service.resize import to_input
 from service.runner import Job, Row, Runner
 from service.settings import Settings
@@ -83,11 +86,12 @@ class ServedModel:
 
     @property
     def expected_wait(self) -> float:
-        """Seconds until an image that came now would have its answer, by the pace of the last."""
-        return self._seconds_per_image * (self.pending + 1) / self.layout.concurrent_runs
+        """Seconds until an image that came now would be run, by the pace of the last. None are
+        expected where nothing is before it: so the pace is measured anew, however slow it was."""
+        return self._seconds_per_image * self.pending / self.layout.concurrent_runs
 
     def check_wait(self, deadline: Deadline) -> None:
-        """Raise Problem if an answer cannot be there in time: no is better said at once."""
+        """Raise Problem if it would not be run in time: no is better said at once."""
         wait = self.expected_wait
         if wait > deadline.remaining:
             raise Problem(
@@ -115,10 +119,13 @@ class ServedModel:
 
     def _run(self, jobs: Sequence[Job[Any]]) -> list[list[Row]]:
         self._on_batch(self.manifest.name, len(jobs))
-        return self.runner.run(jobs)
+        started = time.perf_counter()
+        rows = self.runner.run(jobs)
+        self.note(time.perf_counter() - started, len(jobs))
+        return rows
 
 
-def serve(folder: Any, settings: Settings, on_batch: OnBatch) -> ServedModel:
+def serve(folder: Path, settings: Settings, on_batch: OnBatch) -> ServedModel:
     """Open the package in ``folder`` and run it once at each batch size, so that no caller pays
     for first-time allocations, compilations or searches.
 
@@ -131,12 +138,18 @@ def serve(folder: Any, settings: Settings, on_batch: OnBatch) -> ServedModel:
     max_batch_size = wanted.max_batch_size or first.max_batch_size
     runs = wanted.concurrent_runs or (settings.cpus if first.runs_per_cpu else 1)
     device = Device(
-        tuple(providers), wanted.threads or 1, wanted.provider_options, wanted.allow_fallback
+        tuple(providers),
+        wanted.threads or 1,
+        {**device_of(first, settings.gpus), **wanted.provider_options},
+        wanted.allow_fallback,
     )
     sizes = batch_sizes(max_batch_size) if first.fixed_batches else ()
     package = open_package(folder, public_keys=settings.public_keys, device=device, batches=sizes)
     runner: Runner[Any] = RUNNERS[package.manifest.task](package)
-    warm_up(runner, sizes or (1, max_batch_size))
+    try:
+        warm_up(runner, sizes or (1, max_batch_size))
+    except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
+        raise PackageError(f"{folder}: cannot be run: {error}") from error
     grown = psutil.Process().memory_info().rss - before
     layout = Layout(
         package.provider,
@@ -147,6 +160,14 @@ def serve(folder: Any, settings: Settings, on_batch: OnBatch) -> ServedModel:
         max(grown, (folder / GRAPH_FILE).stat().st_size),
     )
     return ServedModel(runner, layout, on_batch)
+
+
+def device_of(provider: ExecutionProvider, devices: int) -> dict[str, str]:
+    """The option that gives this worker the device that is its own."""
+    if provider.device_option is None or devices == 1:
+        return {}
+    worker = bentoml.server_context.worker_index or 1  # from 1
+    return {provider.device_option: str((worker - 1) % devices)}
 
 
 def batch_sizes(largest: int) -> tuple[int, ...]:

@@ -57,7 +57,9 @@ class Slot:
 
     @property
     def number(self) -> int:
-        return int(self.reference[1])
+        """What versions are ordered by; 0 of a folder that is no version, and so never fit."""
+        version = self.reference[1]
+        return int(version) if version.isascii() and version.isdigit() else 0
 
     @property
     def name(self) -> str:
@@ -91,7 +93,7 @@ class Shelf:
     @property
     def models(self) -> list[ServedModel]:
         """Those that are loaded."""
-        return [slot.model for slot in self.slots if slot.model is not None]
+        return [model for slot in self.slots if (model := slot.model) is not None]
 
     # -- what a request does
 
@@ -157,7 +159,7 @@ class Shelf:
     def put(self, reference: Reference, candidate: Candidate) -> None:
         """Load a package and swap it in; if it is unfit, keep what was there and say why.
 
-        Waits until it is done.
+        What an operator has unloaded stays so. Waits until it is done.
         """
         try:
             model = self._loader.submit(self._load, candidate).result()
@@ -172,6 +174,9 @@ class Shelf:
             self._slots[reference] = slot
             if old is not None:
                 self._retire(old)
+            if old is not None and old.state is State.UNLOADED:
+                slot.state = State.UNLOADED
+                self._close_if_done(slot)
             self._make_room(keep=slot)
         logger.info("%s is ready", slot.name)
 
@@ -244,17 +249,24 @@ class Shelf:
     def _start_loading(self, slot: Slot) -> "Future[ServedModel]":
         """A future that all who wait for ``slot`` share."""
         with self._lock:
+            if slot.model is not None:
+                there: Future[ServedModel] = Future()
+                there.set_result(slot.model)
+                return there
             if slot.loading is None:
                 slot.loading = self._loader.submit(self._reload, slot)
             return slot.loading
 
     def _reload(self, slot: Slot) -> ServedModel:
         try:
-            model = slot.model or self._load(slot.candidate)
+            model = self._load(slot.candidate)
             with self._lock:
-                slot.model, slot.state, slot.reason = model, State.READY, None
+                slot.model, slot.reason = model, None
+                if slot.state is not State.UNLOADED:
+                    slot.state = State.READY
                 self._make_room(keep=slot)
-                self._close_if_done(slot)  # a newer package may have come in the meantime
+                # a newer package or an operator's word may have come in the meantime
+                self._close_if_done(slot)
             return model
         except (PackageError, ProviderError) as error:
             slot.reason = str(error)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
 from service.package import find_packages
+from service.signature import SIGNATURE_FILE
 
 BENTOML = "bentoml"  # the value of the setting model_store that means BentoML's store
 
@@ -53,9 +54,9 @@ def open_source(model_store: Path) -> Source:
 
 
 def fingerprint(folder: Path) -> tuple[tuple[int, int, int], ...]:
-    """Of the two files that are served: inode, size and time of change."""
+    """Of the files that are read: inode, size and time of change."""
     found = []
-    for name in (MANIFEST_FILE, GRAPH_FILE):
+    for name in (MANIFEST_FILE, GRAPH_FILE, SIGNATURE_FILE):
         try:
             status = (folder / name).stat()
             found.append((status.st_ino, status.st_size, status.st_mtime_ns))

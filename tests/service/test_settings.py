@@ -86,6 +86,7 @@ def test_wrong_variable_is_named_though_the_file_is_right(
     [
         ('{"a": {"thread": 2}}', "BOXPORT_MODELS: a.thread is no setting; did you mean threads?"),
         ('{"a": {"threads": 0}}', "BOXPORT_MODELS: a.threads = 0: Input should be greater than 0"),
+        ('{"a": {"max_images": 2}}', "BOXPORT_MODELS: a.max_images is no setting; there are exec"),
         ("[]", "BOXPORT_MODELS=[]: Input should be a valid dictionary"),
         ("{", 'the environment: error parsing value for field "models"'),
     ],

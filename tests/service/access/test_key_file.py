@@ -38,6 +38,7 @@ def names(path: Path) -> list[str]:
         (b"{}", "Input should be a valid"),
         (b"null", "Input should be a valid"),
         (b"[3]", "entry 1: Input should be"),
+        (b'[{"name": "ci", "burst": -%s}]' % (b"9" * 5000), "Invalid JSON: number out of range"),
     ],
 )
 def test_what_is_no_list_of_entries(path: Path, content: bytes, message: str) -> None:

@@ -91,6 +91,15 @@ def test_header_without_a_key_is_nobodys(path: Path, text: str, authorization: s
     assert KeyRing(path).find(header, " ") is None
 
 
+@pytest.mark.parametrize("place", [0, 31, 63])
+def test_whole_hash_counts(path: Path, place: int) -> None:
+    text, entry = new_key("shop", ["infer"])
+    digits = list(entry.sha256)
+    digits[place] = "0" if digits[place] != "0" else "1"
+    add_entry(path, entry.model_copy(update={"sha256": "".join(digits)}))
+    assert KeyRing(path).find(None, text) is None
+
+
 def test_empty_text_is_no_key_even_if_its_hash_is_there(path: Path) -> None:
     """As of `echo -n "$KEY" | sha256sum` without a KEY."""
     entry = {"name": "slip", "sha256": hashlib.sha256(b"").hexdigest(), "scopes": ["admin"]}
@@ -176,6 +185,15 @@ def test_change_of_the_same_size_and_time_is_seen(path: Path, text: str) -> None
     os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
     other.replace(path)
     assert path.stat().st_size == before.st_size
+    assert ring.refresh()
+    assert ring.find(None, text) == Caller("shoq", frozenset({"infer"}))
+
+
+def test_change_of_the_same_size_in_place_is_seen(path: Path, text: str) -> None:
+    ring, before = KeyRing(path), path.stat()
+    path.write_text(path.read_text().replace('"shop"', '"shoq"'))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert (path.stat().st_ino, path.stat().st_size) == (before.st_ino, before.st_size)
     assert ring.refresh()
     assert ring.find(None, text) == Caller("shoq", frozenset({"infer"}))
 

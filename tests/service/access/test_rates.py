@@ -1,7 +1,9 @@
 """Token buckets: never more than was promised, never less than was told."""
 
 import random
+import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -109,16 +111,25 @@ def test_endless_callers_take_bounded_memory_and_time() -> None:
     assert time.perf_counter() - began < 5  # 0.1 s alone; a bucket search would take minutes
 
 
-def test_threads_together_pass_no_more_than_the_burst(clock: Clock) -> None:
-    rates, rate, start = Rates(clock=clock), Rate(1.0, 1000), Barrier(8)
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads that take turns every microsecond, so that a race is lost here and not in service."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_threads_together_pass_no_more_than_the_burst(clock: Clock, hasty_threads: None) -> None:
+    rates, rate, start = Rates(clock=clock), Rate(1.0, 40_000), Barrier(8)
 
     def ask() -> int:
         start.wait()
-        return takes(rates, "a", rate, 1000)
+        return takes(rates, "a", rate, 10_000)
 
     with ThreadPoolExecutor(8) as threads:
         passed = [future.result() for future in [threads.submit(ask) for _ in range(8)]]
-    assert sum(passed) == 1000
+    assert sum(passed) == 40_000
 
 
 def test_real_clock() -> None:

@@ -1,6 +1,8 @@
 """A trace tells when an image was where, and belongs to the caller's."""
 
 import logging
+import socket
+import threading
 import time
 from importlib.metadata import version
 from typing import Any
@@ -188,6 +190,20 @@ def test_collector_receives_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     infer = received["infer"]
     assert infer.parent_span_id == received["POST /v1/detect"].span_id
     assert infer.end_time_unix_nano - infer.start_time_unix_nano == pytest.approx(40e6, abs=2000)
+
+
+def test_collector_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv(ENDPOINT, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1.5")
+        spans = open_spans()
+        ask(spans)
+        started = time.perf_counter()
+        spans.close(0.2)
+        assert 0.2 <= time.perf_counter() - started < 1
+        for thread in threading.enumerate():  # lest it outlive the socket
+            if thread.name.startswith("Otel"):
+                thread.join()
 
 
 def test_missing_exporter_is_named_in_one_line(

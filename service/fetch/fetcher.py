@@ -1,0 +1,122 @@
+"""An image's URL -> its bytes, safe against server-side request forgery (OWASP API7:2023).
+
+A request names a URL, and the service, which stands behind the firewall, fetches it: so it must not
+be led to anything that only the service can reach. Three gates: the URL is one of the policy's
+(`policy`), it has one reading (`urls`), and every connection is to an address that was checked
+(`network`). httpcore, beneath httpx, keeps no cookies, reads no proxy from the environment, follows
+no redirect and decompresses nothing.
+"""
+
+import asyncio
+import ssl
+
+import httpcore
+
+from service.fetch.network import MAX_ADDRESSES, PublicNetwork, Resolver, resolve
+from service.fetch.policy import FetchPolicy
+from service.fetch.urls import ImageUrl
+from service.log import logger
+from service.problems import Problem
+
+MAX_CONNECTIONS = 16
+KEEP_ALIVE_SECONDS = 5  # images of one request often come from one host
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+# One sentence for all of it: which address refused, was forbidden or kept silent would tell
+# strangers what the network behind the service looks like.
+UNREACHABLE = "No image came within {timeout:g} s: the host of the URL cannot be reached or fails."
+FAULTS = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.TimeoutException,
+    TimeoutError,
+    OSError,
+)
+
+
+class UrlFetcher:
+    """Fetches what ``policy`` allows. ``ssl_context`` decides which certificates are trusted:
+    by default those of certifi, and of SSL_CERT_FILE if that is set."""
+
+    def __init__(
+        self,
+        policy: FetchPolicy,
+        resolver: Resolver = resolve,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._policy = policy
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl_context or httpcore.default_ssl_context(),
+            max_connections=MAX_CONNECTIONS,
+            keepalive_expiry=KEEP_ALIVE_SECONDS,
+            network_backend=PublicNetwork(resolver, policy.allowed_networks),
+        )
+
+    async def close(self) -> None:
+        await self._pool.aclose()
+
+    async def fetch(self, url: str) -> bytes:
+        """The bytes behind ``url``, as they came; whether they are an image is for the decoder.
+
+        Raises Problem: url_not_allowed if the policy forbids the URL or where it leads on to,
+        url_too_large, or url_unreachable if for any other reason nothing comes.
+        """
+        first = self._policy.read(url)
+        try:
+            async with asyncio.timeout(self._policy.timeout):
+                return await self._follow(first)
+        except FAULTS as error:
+            logger.info("Nothing fetched from %s: %r", first.authority, error)
+            raise Problem(
+                "url_unreachable", UNREACHABLE.format(timeout=self._policy.timeout)
+            ) from error
+
+    async def _follow(self, url: ImageUrl) -> bytes:
+        for _ in range(self._policy.max_redirects + 1):
+            async with self._pool.stream(
+                "GET",
+                httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target),
+                headers=_request_headers(url),
+                # a silent address must leave time for the next; the rest is bounded as a whole
+                extensions={"timeout": {"connect": self._policy.timeout / MAX_ADDRESSES}},
+            ) as response:
+                if response.status not in REDIRECTS:
+                    return await self._read(response)
+                location = _header(response, b"location")
+            url = self._policy.redirect(url, location)
+        raise Problem(
+            "url_unreachable", f"The URL redirects more than {self._policy.max_redirects} times."
+        )
+
+    async def _read(self, response: httpcore.Response) -> bytes:
+        if response.status != 200:
+            raise Problem("url_unreachable", f"The URL gives status {response.status}, not 200.")
+        if _header(response, b"content-encoding").lower() not in ("", "identity"):
+            # a few compressed kilobytes may stand for gigabytes, and images are compressed already
+            raise Problem("url_unreachable", "The URL gives compressed content, unasked.")
+        if int(_header(response, b"content-length") or 0) > self._policy.max_bytes:
+            raise self._too_large()
+        content = bytearray()
+        async for chunk in response.aiter_stream():
+            content += chunk
+            if len(content) > self._policy.max_bytes:
+                raise self._too_large()
+        return bytes(content)
+
+    def _too_large(self) -> Problem:
+        return Problem("url_too_large", f"The URL gives more than {self._policy.max_bytes} bytes.")
+
+
+def _request_headers(url: ImageUrl) -> list[tuple[str, str]]:
+    return [
+        ("Host", url.authority),
+        ("User-Agent", "Boxport"),
+        ("Accept", "image/*"),
+        ("Accept-Encoding", "identity"),
+    ]
+
+
+def _header(response: httpcore.Response, name: bytes) -> str:
+    """The values of a header, which may stand several times, with commas between them."""
+    values = (value for key, value in response.headers if key.lower() == name)
+    return b", ".join(values).decode("latin-1")

@@ -1,0 +1,71 @@
+"""Connections to checked addresses only.
+
+The check is where the connection is made, so that no redirect and no second look-up of the name,
+which may have another answer by then (DNS rebinding), passes it by.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from ipaddress import ip_address
+
+import httpcore
+from httpcore import SOCKET_OPTION
+
+from service.fetch.addresses import Address, Network, is_allowed
+
+MAX_ADDRESSES = 3  # of one name that are tried
+
+# Host and port -> addresses as text, the best first. Raises OSError.
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """The addresses of ``host`` by the system's resolver, each once; raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class PublicNetwork(httpcore.AsyncNetworkBackend):
+    """TCP to public addresses and to those in ``exempt``; what asks for a Unix socket fails."""
+
+    def __init__(self, resolver: Resolver, exempt: Sequence[Network] = ()) -> None:
+        self._resolver, self._exempt = resolver, exempt
+        self._network = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Resolve ``host`` once and connect to what was found; ``timeout`` is of each address.
+
+        Raises httpcore.ConnectError, also if any of the addresses is refused: a name with public
+        and private ones is either an attack or a mistake.
+        """
+        addresses = await self._find(host, port)
+        for address in addresses:
+            if not is_allowed(address, self._exempt):
+                raise httpcore.ConnectError(f"{host} is {address}, which is not public")
+        reason: Exception = httpcore.ConnectError(f"{host} has no address")
+        for address in addresses[:MAX_ADDRESSES]:
+            try:
+                return await self._network.connect_tcp(
+                    str(address), port, timeout, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                reason = error
+        raise reason
+
+    async def _find(self, host: str, port: int) -> list[Address]:
+        try:
+            return [ip_address(host)]
+        except ValueError:
+            pass
+        try:
+            return [ip_address(found) for found in await self._resolver(host, port)]
+        except (OSError, ValueError) as error:
+            raise httpcore.ConnectError(f"{host} cannot be resolved: {error}") from error

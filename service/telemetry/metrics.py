@@ -1,0 +1,208 @@
+"""What the service counts and measures, as Prometheus reads it.
+
+Events are counted as they happen. States (queues, sessions, models) are asked for when Prometheus
+asks, so that they cost a request nothing.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from service.telemetry.series import Counter, Histogram
+
+NO_MODEL = "none"  # the label of what no model of the store was asked for
+OK = "ok"  # the reason of what went well
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """A version of a model in the store.
+
+    provider: the execution provider that it runs on; None while it is not loaded.
+    sessions: how many of it are loaded.
+    queued: images that wait for it.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    precision: str
+    provider: str | None = None
+    sessions: int = 0
+    queued: int = 0
+
+
+@dataclass(frozen=True)
+class State:
+    """What the service holds at one moment.
+
+    models: all of the store, loaded or not.
+    images: accepted and not yet answered.
+    requests: begun and not yet answered, of whatever route.
+    session_bytes: memory that the loaded models are reckoned to take.
+    """
+
+    models: Sequence[ModelState]
+    images: int
+    requests: int
+    session_bytes: int
+
+
+class Metrics(Collector):
+    """The metrics of one process, in a registry of their own.
+
+    state: asked at each scrape, and when a model is seen for the first time, perhaps from another
+        thread than the event loop's.
+
+    The label ``model`` is only ever a name of the store, or "none", whatever callers ask for.
+    """
+
+    def __init__(self, state: Callable[[], State]) -> None:
+        self._state = state
+        self._names = {NO_MODEL}  # every name that the store has had
+        self._requests = Counter(
+            "boxport_requests",
+            "Requests answered, by outcome: a problem's code, or ok.",
+            ("route", "model", "status", "reason"),
+        )
+        self._request_seconds = Histogram(
+            "boxport_request_seconds", "From a request to its reply.", ("route",), SECONDS
+        )
+        self._images = Counter(
+            "boxport_images",
+            "Images answered, by outcome: a problem's code, or ok.",
+            ("model", "outcome"),
+        )
+        self._stage_seconds = Histogram(
+            "boxport_stage_seconds", "An image's time in each stage.", ("model", "stage"), SECONDS
+        )
+        self._batch_size = Histogram(
+            "boxport_batch_size", "Images that a model ran together.", ("model",), BATCH_SIZES
+        )
+        self._load_failures = Counter(
+            "boxport_model_load_failures", "Times that a model could not be loaded.", ("model",)
+        )
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def request(
+        self, route: str, model: str | None, status: int, reason: str, seconds: float
+    ) -> None:
+        """Count a reply.
+
+        route: the route's template, never the path that was asked for.
+        model: the name that the caller asked for, without a version, or None.
+        reason: the problem's code, or "ok".
+        seconds: from the request's first byte to the reply's last.
+        """
+        self._requests.count((route, self._label(model), str(status), reason))
+        self._request_seconds.observe((route,), seconds)
+
+    def image(
+        self,
+        model: str,
+        outcome: str = OK,
+        *,
+        decode: float | None = None,
+        queue: float | None = None,
+        inference: float | None = None,
+    ) -> None:
+        """Count an image and the seconds of its stages; None for a stage that it never came to.
+
+        outcome: the problem's code, or "ok".
+        """
+        model = self._label(model)
+        self._images.count((model, outcome))
+        if decode is not None:
+            self._stage_seconds.observe((model, "decode"), decode)
+        if queue is not None:
+            self._stage_seconds.observe((model, "queue"), queue)
+        if inference is not None:
+            self._stage_seconds.observe((model, "inference"), inference)
+
+    def batch(self, model: str, size: int) -> None:
+        """Count a batch of ``size`` images; may be called by a model's own thread."""
+        self._batch_size.observe((self._label(model),), size)
+
+    def load_failure(self, model: str) -> None:
+        """Count a model of the store that could not be loaded; ``model`` names its folder."""
+        self._load_failures.count((model,))
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """All metrics and their content type, as the header ``Accept`` asks.
+
+        That is OpenMetrics if it is named, else Prometheus' text.
+        """
+        try:
+            encode, content_type = choose_encoder(accept)
+        except TypeError:  # a version that is no number
+            encode, content_type = choose_encoder("")
+        return encode(self._registry), content_type
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family but the process's; prometheus-client calls this at each scrape."""
+        for events in (
+            self._requests,
+            self._request_seconds,
+            self._images,
+            self._stage_seconds,
+            self._batch_size,
+            self._load_failures,
+        ):
+            yield events.family()
+        yield from _states(self._state())
+
+    def _label(self, model: str | None) -> str:
+        if model in self._names:
+            return model
+        self._names.update(known.name for known in self._state().models)
+        return model if model in self._names else NO_MODEL
+
+
+def _states(state: State) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "boxport_requests_in_flight", "Requests begun and not yet answered.", state.requests
+    )
+    yield GaugeMetricFamily(
+        "boxport_images_in_service", "Images accepted and not yet answered.", state.images
+    )
+    yield GaugeMetricFamily(
+        "boxport_session_bytes",
+        "Memory that the loaded models are reckoned to take.",
+        state.session_bytes,
+    )
+    yield _by_name(
+        "boxport_queue_images",
+        "Images that wait for a model.",
+        ((model.name, model.queued) for model in state.models),
+    )
+    yield _by_name(
+        "boxport_sessions",
+        "Sessions of a model that are loaded.",
+        ((model.name, model.sessions) for model in state.models),
+    )
+    labels = ("model", "version", "sha256", "precision", "provider")
+    info = InfoMetricFamily("boxport_model", "The models that are loaded.", labels=labels)
+    for model in state.models:
+        if model.provider is not None:
+            row = (model.name, model.version, model.sha256, model.precision, model.provider)
+            info.add_metric(row, {})
+    yield info
+
+
+def _by_name(name: str, documentation: str, values: Iterable[tuple[str, int]]) -> GaugeMetricFamily:
+    """One series a name: a model's versions together."""
+    totals: dict[str, int] = {}
+    for model, value in values:
+        totals[model] = totals.get(model, 0) + value
+    family = GaugeMetricFamily(name, documentation, labels=("model",))
+    for model, total in totals.items():
+        family.add_metric((model,), total)
+    return family

@@ -1,0 +1,203 @@
+"""OpenTelemetry spans of a request and of its images' stages.
+
+They are made when the reply has gone, from times that were measured anyway:
+
+    POST /v1/detect   ├──────────────────────────────┤   child of the caller's traceparent
+      decode            ├────┤
+      queue                   ├───┤
+      infer                        ├───────────────┤
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points, version
+from typing import Literal
+
+from opentelemetry.sdk.environment_variables import (
+    OTEL_EXPORTER_OTLP_ENDPOINT,
+    OTEL_EXPORTER_OTLP_PROTOCOL,
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
+    OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
+    OTEL_SDK_DISABLED,
+)
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
+from opentelemetry.semconv.attributes.http_attributes import (
+    HTTP_REQUEST_METHOD,
+    HTTP_RESPONSE_STATUS_CODE,
+    HTTP_ROUTE,
+)
+from opentelemetry.semconv.attributes.service_attributes import SERVICE_NAME
+from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+_logger = logging.getLogger("bentoml.boxport.spans")
+_PARENT = TraceContextTextMapPropagator()
+# Packages of exporters by their protocol; each registers itself under the name that follows.
+_EXPORTERS = {
+    "http/protobuf": ("opentelemetry-exporter-otlp-proto-http", "otlp_proto_http"),
+    "grpc": ("opentelemetry-exporter-otlp-proto-grpc", "otlp_proto_grpc"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """When an image was in a stage, by `time.perf_counter`, and which of its request's it was."""
+
+    name: Literal["decode", "queue", "infer"]
+    started: float
+    ended: float
+    image: int = 0
+
+
+class NoSpans:
+    """Spans that nobody collects."""
+
+    enabled = False
+
+    def request(
+        self,
+        headers: Mapping[str, str],
+        *,
+        method: str,
+        route: str,
+        status: int,
+        reason: str,
+        request_id: str,
+        started: float,
+        ended: float,
+        stages: Iterable[Stage] = (),
+        model: str | None = None,
+    ) -> None:
+        """See Spans.request."""
+
+    def close(self, seconds: float = 2.0) -> None:
+        """See Spans.close."""
+
+
+class Spans(NoSpans):
+    """Makes spans of requests and hands them to ``processor``.
+
+    Which requests are sampled, OTEL_TRACES_SAMPLER and the caller's traceparent decide; what the
+    service is called, OTEL_SERVICE_NAME, else "boxport".
+    """
+
+    enabled = True
+
+    def __init__(self, processor: SpanProcessor) -> None:
+        named = Resource.create({SERVICE_NAME: "boxport"})
+        self._provider = TracerProvider(
+            resource=named.merge(OTELResourceDetector().detect()), shutdown_on_exit=False
+        )
+        self._provider.add_span_processor(processor)
+        self._tracer = self._provider.get_tracer("boxport")
+
+    def request(
+        self,
+        headers: Mapping[str, str],
+        *,
+        method: str,
+        route: str,
+        status: int,
+        reason: str,
+        request_id: str,
+        started: float,
+        ended: float,
+        stages: Iterable[Stage] = (),
+        model: str | None = None,
+    ) -> None:
+        """Make the span of a request, and one for each of ``stages`` below it.
+
+        headers: of the request, in lower case; traceparent and tracestate are read.
+        route: the route's template.
+        reason: the problem's code, or "ok".
+        started, ended: seconds of `time.perf_counter`.
+        """
+        epoch = time.time_ns() - time.perf_counter_ns()
+        attributes: dict[str, str | int] = {
+            HTTP_REQUEST_METHOD: method,
+            HTTP_ROUTE: route,
+            HTTP_RESPONSE_STATUS_CODE: status,
+            "boxport.request_id": request_id,
+        }
+        if model is not None:
+            attributes["boxport.model"] = model
+        if reason != "ok":
+            attributes[ERROR_TYPE] = reason
+        span = self._tracer.start_span(
+            f"{method} {route}",
+            _PARENT.extract(headers),
+            SpanKind.SERVER,
+            attributes,
+            start_time=epoch + _nanoseconds(started),
+        )
+        if not span.is_recording():
+            return
+        if status >= 500:
+            span.set_status(Status(StatusCode.ERROR, reason))
+        within = set_span_in_context(span)
+        for stage in stages:
+            child = self._tracer.start_span(
+                stage.name,
+                within,
+                attributes={"boxport.image": stage.image},
+                start_time=epoch + _nanoseconds(stage.started),
+            )
+            child.end(epoch + _nanoseconds(stage.ended))
+        span.end(epoch + _nanoseconds(ended))
+
+    def close(self, seconds: float = 2.0) -> None:
+        """Send what has not been sent, in ``seconds`` at most; nothing is recorded after."""
+        # the SDK itself would wait for a collector that is away until its retries end
+        closing = threading.Thread(target=self._provider.shutdown, daemon=True)
+        closing.start()
+        closing.join(seconds)
+
+
+def open_spans() -> NoSpans:
+    """Spans for the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, else none.
+
+    All else is the SDK's and the exporter's, set by their own OTEL_ variables. What is wrong with
+    them, or that the exporter is not installed, is logged, and there are no spans.
+    """
+    if _variable(OTEL_SDK_DISABLED) == "true" or _variable("OTEL_TRACES_EXPORTER") == "none":
+        return NoSpans()
+    variables = (OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT)
+    variable = next((name for name in variables if _variable(name)), None)
+    if variable is None:
+        return NoSpans()
+    try:
+        return Spans(BatchSpanProcessor(_exporter()))
+    except Exception as error:  # whatever else it is, the service can do without
+        _logger.warning("spans are off, though %s is set: %s", variable, error)
+        return NoSpans()
+
+
+def _exporter() -> SpanExporter:
+    protocol = (
+        _variable(OTEL_EXPORTER_OTLP_TRACES_PROTOCOL)
+        or _variable(OTEL_EXPORTER_OTLP_PROTOCOL)
+        or "http/protobuf"
+    )
+    if protocol not in _EXPORTERS:
+        known = " or ".join(_EXPORTERS)
+        raise ValueError(f"{OTEL_EXPORTER_OTLP_PROTOCOL}={protocol}, but it must be {known}")
+    package, name = _EXPORTERS[protocol]
+    for found in entry_points(group="opentelemetry_traces_exporter", name=name):
+        exporter: SpanExporter = found.load()()
+        return exporter
+    raise LookupError(f"no exporter; install {package}=={version('opentelemetry-sdk')}")
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name, "").strip().lower()
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)

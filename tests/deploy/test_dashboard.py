@@ -1,0 +1,113 @@
+"""The Grafana dashboard asks for metrics that there are, in a way that makes sense."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dashboard import faults, metric_names, queries, read_metrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.telemetry.metrics import Metrics, ModelState, State
+
+DASHBOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "boxport.json"
+
+
+@pytest.fixture
+def dashboard() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(DASHBOARD.read_text())
+    return content
+
+
+@pytest.fixture
+def metrics() -> str:
+    """What /metrics says once one of everything has happened."""
+    model = ModelState("detector", "1", "aa", "int8", "CPUExecutionProvider", 1, queued=1)
+    metrics = Metrics(lambda: State([model], images=1, requests=1, session_bytes=1))
+    metrics.request("/v1/detect", "detector", 200, "ok", 0.05)
+    metrics.image("detector", decode=0.003, queue=0.001, inference=0.04)
+    metrics.batch("detector", 2)
+    metrics.load_failure("broken")
+    return metrics.render()[0].decode()
+
+
+def test_every_query_fits_what_the_service_exposes(dashboard: dict[str, Any], metrics: str) -> None:
+    assert all(metric.labels is not None for metric in read_metrics(metrics).values())
+    assert faults(dashboard, metrics) == []
+
+
+def test_every_metric_of_the_service_is_shown(dashboard: dict[str, Any], metrics: str) -> None:
+    shown = metric_names(dashboard)
+    for family in text_string_to_metric_families(metrics):
+        if family.name.startswith("boxport_"):
+            assert shown & {sample.name for sample in family.samples}, family.name
+
+
+def test_panels_ask_the_data_source_that_is_chosen(dashboard: dict[str, Any]) -> None:
+    assert len(list(queries(dashboard))) > 20
+    chosen = {"type": "prometheus", "uid": "${datasource}"}
+    for panel in dashboard["panels"]:
+        if panel["type"] != "row":
+            assert panel["datasource"] == chosen
+            assert panel["description"]
+            assert all(target["datasource"] == chosen for target in panel["targets"])
+
+
+def test_panels_do_not_overlap(dashboard: dict[str, Any]) -> None:
+    cells = [
+        (x, y)
+        for at in (panel["gridPos"] for panel in dashboard["panels"])
+        for x in range(at["x"], at["x"] + at["w"])
+        for y in range(at["y"], at["y"] + at["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("expression", "fault"),
+    [
+        ("boxport_nothing", "no metric boxport_nothing"),
+        ("sum by (colour) (boxport_sessions)", "boxport_sessions{} has no label colour"),
+        ('boxport_sessions{colour="red"}', "boxport_sessions has no label colour"),
+        ("sum without (colour) (boxport_sessions)", "has no label colour"),
+        ("rate(boxport_sessions[5m])", "boxport_sessions is no counter"),
+        ("boxport_requests_total", "boxport_requests_total is a counter"),
+        ("sum(boxport_stage_seconds_bucket)", "boxport_stage_seconds_bucket is a counter"),
+        ("sum(rate(boxport_requests_total))", "expected type matrix"),
+        (
+            "histogram_quantile(0.5, sum by (stage) (rate(boxport_stage_seconds_bucket[5m])))",
+            "has no label le",
+        ),
+        ('boxport_sessions{model=~"$modle"}', "no variable modle"),
+        ("1 - boxport_nothing / 2", "no metric boxport_nothing"),
+        ("sum(boxport_sessions", "unclosed left parenthesis"),
+    ],
+)
+def test_fault_in_a_query_is_found(
+    dashboard: dict[str, Any], metrics: str, expression: str, fault: str
+) -> None:
+    target = next(panel for panel in dashboard["panels"] if "targets" in panel)["targets"][0]
+    target |= {"expr": expression, "legendFormat": ""}
+    (found,) = faults(dashboard, metrics)
+    assert fault in found
+
+
+def test_legend_of_a_label_that_is_summed_away_is_found(
+    dashboard: dict[str, Any], metrics: str
+) -> None:
+    target = next(panel for panel in dashboard["panels"] if "targets" in panel)["targets"][0]
+    target |= {"expr": "sum by (model) (boxport_sessions)", "legendFormat": "{{version}}"}
+    assert faults(dashboard, metrics) == [
+        "Requests by outcome: the result has no label version",
+    ]
+
+
+def test_label_of_a_variable_that_there_is_not_is_found(
+    dashboard: dict[str, Any], metrics: str
+) -> None:
+    variable = dashboard["templating"]["list"][1]
+    variable["query"]["query"] = "label_values(boxport_sessions, colour)"
+    assert faults(dashboard, metrics) == ["variable job: the result has no label colour"]
