@@ -53,6 +53,14 @@ service that runs takes the changed file without a restart.
   python -m service key --revoke partner
 """
 
+ARCHIVE_HELP = """\
+Write a model package as a file for BentoML's own model store.
+
+  python -m service archive model_store/pets/1 pets.bentomodel
+  bentoml models import pets.bentomodel
+  BOXPORT_MODEL_STORE=bentoml bentoml serve service.app:Boxport
+"""
+
 HEALTHCHECK_HELP = """\
 Ask a service whether it is ready; exit with 0 if it is, and with 1 if not.
 
@@ -128,6 +136,17 @@ def _make_key(name: str, asked: tuple[Any, ...], file: Path) -> None:
     _say(f"this key of {name} is shown only now; {file} keeps its hash")
 
 
+def archive(arguments: argparse.Namespace) -> None:
+    from service.archive import write_archive
+    from service.package import PackageError
+
+    try:
+        tag = write_archive(arguments.package, arguments.file)
+    except (PackageError, OSError) as error:
+        raise SystemExit(f"boxport: {error}") from error
+    _say(f"{arguments.file} holds {tag}; next: bentoml models import {arguments.file}")
+
+
 def healthcheck(arguments: argparse.Namespace) -> None:
     try:
         # not by way of a proxy: the service is in the same container
@@ -166,6 +185,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--file", type=Path, help="default: BOXPORT_KEYS_FILE, and without it keys.json"
     )
+
+    command = _command(commands, "archive", archive, ARCHIVE_HELP)
+    command.add_argument(
+        "package", type=Path, metavar="PACKAGE", help="its folder, <name>/<version>"
+    )
+    command.add_argument("file", type=Path, metavar="FILE", help="such as pets.bentomodel")
 
     command = _command(commands, "healthcheck", healthcheck, HEALTHCHECK_HELP)
     command.add_argument(

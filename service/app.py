@@ -57,7 +57,7 @@ class Boxport:
 
     def __init__(self) -> None:
         self.settings = read_settings()
-        configure(self.settings.log_format)
+        configure(self.settings.log_format, self.settings.log_level)
         self.metrics = Metrics(self._state)
         self.spans = open_spans()
         self.doorkeeper = Doorkeeper(self.settings, self.metrics, self.spans)
@@ -70,9 +70,12 @@ class Boxport:
         """Refuse to start with a wrong setting or a damaged store: once, in one line."""
         try:
             settings = read_settings()
-            configure(settings.log_format)
-            choose_providers(settings.execution_providers, allow_fallback=settings.allow_fallback)
-            unfit_packages(dict(open_source(settings.model_store).scan()), settings)
+            configure(settings.log_format, settings.log_level)
+            found = dict(open_source(settings.model_store).scan())
+            for name in sorted({name for name, _ in found}):
+                wanted = settings.for_model(name)
+                choose_providers(wanted.execution_providers, allow_fallback=wanted.allow_fallback)
+            unfit_packages(found, settings)
             Doorkeeper(settings, Metrics(lambda: State([], 0, 0, 0)), NoSpans())
             make_fetcher(settings)
             enable_formats(settings.image_formats)
@@ -112,7 +115,7 @@ def make_fetcher(settings: Settings) -> UrlFetcher | None:
     return UrlFetcher(
         FetchPolicy(
             allowed_hosts=settings.image_hosts,
-            max_bytes=settings.max_body_bytes,
+            max_bytes=settings.max_linked_image_bytes,
             timeout=settings.image_timeout_ms / 1000,
             allowed_networks=tuple(map(ip_network, settings.image_networks)),
         )

@@ -132,7 +132,8 @@ def open_package(
     try:
         session = ort.InferenceSession(folder / GRAPH_FILE, options, _for_ort(device))
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
-        raise PackageError(f"{folder / GRAPH_FILE}: ONNX Runtime refuses it: {error}") from error
+        reason = " ".join(str(error).split())  # theirs is of several lines
+        raise PackageError(f"{folder / GRAPH_FILE}: ONNX Runtime refuses it: {reason}") from error
     _check_interface(folder, manifest, session)
     return ModelPackage(manifest, session, _provider_of(session, device, folder), batches)
 

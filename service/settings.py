@@ -155,14 +155,18 @@ class Settings(ModelSettings, BaseSettings):
         description="Private networks, such as 10.1.0.0/16, that such hosts may lie in. Default:"
         " none.",
     )
+    max_linked_image_bytes: int = Field(20 * 2**20, gt=0, description="Of one image by URL.")
     image_timeout_ms: int = Field(10_000, gt=0, description="For one image by URL, in all.")
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="auto: text on a terminal, JSON elsewhere."
     )
-    access_log_sample: float = Field(
-        1.0, ge=0, le=1, description="Share of requests that are logged; failed and slow ones are."
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Of what is logged."
     )
-    slow_request_ms: int = Field(5000, gt=0, description="From here on a request is slow.")
+    access_log_sample: float = Field(
+        0.1, ge=0, le=1, description="Share of requests that are logged; failed and slow ones are."
+    )
+    slow_request_ms: int = Field(1000, gt=0, description="From here on a request is slow.")
     watch_seconds: float = Field(
         2.0,
         ge=0,

@@ -16,11 +16,11 @@ from service.engine.deadline import Deadline
 from service.engine.engine import Engine
 from service.engine.served import PARAMETERS
 from service.fetch.fetcher import UrlFetcher
-from service.log import logger
 from service.manifest import Task
 from service.parameters import read_parameters
 from service.problems import Problem
 from service.settings import Settings
+from service.telemetry.logs import logger
 
 Result = TypeVar("Result")
 

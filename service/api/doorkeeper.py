@@ -9,10 +9,10 @@ from service.access.keys import Caller, KeyRing
 from service.access.rates import Rate, Rates, address_name
 from service.api.exchange import Exchange
 from service.api.routing import check_route
-from service.log import logger
 from service.problems import Problem
 from service.settings import Settings
 from service.telemetry.access import AccessLog
+from service.telemetry.logs import logger
 from service.telemetry.metrics import Metrics
 from service.telemetry.spans import NoSpans
 

@@ -13,8 +13,8 @@ from starlette.middleware.cors import CORSMiddleware
 from service.api.doorkeeper import Doorkeeper
 from service.api.exchange import REQUEST_ID_HEADER, Exchange
 from service.api.replies import problem_reply
-from service.log import logger
 from service.problems import MEDIA_TYPE, Problem
+from service.telemetry.logs import logger, request_id
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -72,6 +72,7 @@ class Gate:
     async def _pass(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         doorkeeper: Doorkeeper = bentoml.get_current_service().doorkeeper
         exchange = Exchange.begin(dict_of(scope))
+        request_id.set(exchange.request_id)
         reply = Reply(exchange, send)
         doorkeeper.enter(exchange)
         try:

@@ -18,7 +18,6 @@ from service.engine.shelf import Shelf
 from service.engine.sources import Candidate, Reference, Source, open_source
 from service.engine.watcher import Watcher
 from service.images import enable_formats, open_image, to_rgb
-from service.log import logger
 from service.manifest import InputSpec, ModelManifest, Task
 from service.package import PackageError, verify_package
 from service.parameters import RequestParameters
@@ -26,6 +25,7 @@ from service.problems import Problem
 from service.resize import ModelInput, to_input
 from service.runner import Job
 from service.settings import Settings
+from service.telemetry.logs import logger
 from service.telemetry.metrics import OK, Metrics, ModelState, State
 
 STAGES = ("decode", "queue", "inference")
@@ -118,13 +118,10 @@ class Engine:
             async with self.shelf.take(parameters.model, task) as model:
                 query = model.runner.to_query(parameters)
                 model.check_wait(terms.deadline)
-                model.pending += len(contents)
-                try:
+                with model.hold(len(contents)):
                     outcomes = await asyncio.gather(
                         *(self._answer_one(model, content, query, terms) for content in contents)
                     )
-                finally:
-                    model.pending -= len(contents)
         return Answer(
             model.manifest,
             [result for result, _ in outcomes],

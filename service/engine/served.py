@@ -1,7 +1,9 @@
 """A model that is loaded, warm and answering, behind a batcher of its own."""
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +68,9 @@ class ServedModel:
     ) -> None:
         self.runner, self.layout = runner, layout
         self.pending = 0  # images accepted and not yet answered
-        self._seconds_per_image = 0.0
+        self._seconds_per_image = 0.0  # of each of the runners
+        self._ended = time.perf_counter()  # the last batch, or the time in which there was none
+        self._noting = threading.Lock()
         self._on_batch = on_batch
         self._batcher: Batcher[Job[Any], list[Row]] = Batcher(
             self._run,
@@ -91,9 +95,10 @@ class ServedModel:
         return self._seconds_per_image * self.pending / self.layout.concurrent_runs
 
     def check_wait(self, deadline: Deadline) -> None:
-        """Raise Problem if it would not be run in time: no is better said at once."""
+        """Raise Problem if it would not be answered in time: no is better said at once."""
         wait = self.expected_wait
-        if wait > deadline.remaining:
+        own = self._seconds_per_image * self.layout.max_batch_size if self.pending else 0.0
+        if wait + own > max(deadline.remaining, 0):
             raise Problem(
                 "overloaded",
                 f"{self.pending} images are before this one, {wait:.1f} s of work, and the request"
@@ -101,13 +106,24 @@ class ServedModel:
                 retry_after=wait - deadline.remaining,
             )
 
+    @contextmanager
+    def hold(self, images: int) -> Iterator[None]:
+        """Count images that have been accepted, until they are answered."""
+        if not self.pending:
+            self._ended = time.perf_counter()
+        self.pending += images
+        try:
+            yield
+        finally:
+            self.pending -= images
+
     async def submit(
         self, job: Job[Any], deadline: Deadline, priority: Priority
     ) -> Timed[list[Row]]:
         return await self._batcher.submit(job, deadline, priority)
 
     def note(self, seconds: float, images: int) -> None:
-        """Learn the pace from a batch."""
+        """Learn the pace: a runner that is never idle takes ``seconds`` for so many ``images``."""
         pace = seconds / images
         if self._seconds_per_image:
             pace = NEWEST * pace + (1 - NEWEST) * self._seconds_per_image
@@ -119,10 +135,21 @@ class ServedModel:
 
     def _run(self, jobs: Sequence[Job[Any]]) -> list[list[Row]]:
         self._on_batch(self.manifest.name, len(jobs))
-        started = time.perf_counter()
         rows = self.runner.run(jobs)
-        self.note(time.perf_counter() - started, len(jobs))
+        with self._noting:
+            now = time.perf_counter()
+            since, self._ended = now - self._ended, now
+            self.note(since * self._busy_runners, len(jobs))
         return rows
+
+    @property
+    def _busy_runners(self) -> int:
+        """Batches end so many times as often as one runner ends its own.
+
+        The pace is taken from what lies between ends, and not from how long a batch ran: so it
+        holds all that an image costs, the decoding that the processors do beside it too.
+        """
+        return min(max(self.pending, 1), self.layout.concurrent_runs)
 
 
 def serve(folder: Path, settings: Settings, on_batch: OnBatch) -> ServedModel:
@@ -149,7 +176,8 @@ def serve(folder: Path, settings: Settings, on_batch: OnBatch) -> ServedModel:
     try:
         warm_up(runner, sizes or (1, max_batch_size))
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
-        raise PackageError(f"{folder}: cannot be run: {error}") from error
+        reason = " ".join(str(error).split())  # theirs is of several lines
+        raise PackageError(f"{folder}: cannot be run: {reason}") from error
     grown = psutil.Process().memory_info().rss - before
     layout = Layout(
         package.provider,

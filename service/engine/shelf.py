@@ -19,11 +19,11 @@ from enum import Enum
 
 from service.engine.served import ServedModel
 from service.engine.sources import Candidate, Reference
-from service.log import logger
 from service.manifest import ModelManifest, Task
 from service.package import PackageError
 from service.problems import Problem
 from service.providers import ProviderError
+from service.telemetry.logs import logger
 
 
 class State(Enum):
@@ -274,7 +274,8 @@ class Shelf:
             logger.error("%s cannot be loaded again: %s", slot.name, error)
             raise
         finally:
-            slot.loading = None
+            with self._lock:  # not before `_start_loading` has noted the future of this very load
+                slot.loading = None
 
     def _make_room(self, keep: Slot) -> None:
         """Set models aside, the one used longest ago first, until the rest fit the budget."""

@@ -4,8 +4,8 @@ import threading
 
 from service.engine.shelf import Shelf
 from service.engine.sources import Candidate, Reference, Source
-from service.log import logger
 from service.package import PackageError
+from service.telemetry.logs import logger
 
 
 class Watcher:

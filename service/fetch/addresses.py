@@ -22,7 +22,7 @@ NOT_PUBLIC: tuple[Network, ...] = tuple(
         "192.0.0.0/24",  # IETF protocols, and Oracle Cloud's metadata; partly global for Python
         "192.88.99.0/24",  # 6to4 relays
         "224.0.0.0/4",  # multicast
-        "2001::/23",  # IETF protocols: Teredo, which carries an IPv4 address, and others
+        "2001::/23",  # IETF protocols, Teredo among them; partly global for newer Python
         "2002::/16",  # 6to4: carries an IPv4 address
         "3fff::/20",  # documentation (RFC 9637); newer than Python 3.11
     )

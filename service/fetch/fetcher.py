@@ -5,21 +5,26 @@ be led to anything that only the service can reach. Three gates: the URL is one 
 (`policy`), it has one reading (`urls`), and every connection is to an address that was checked
 (`network`). httpcore, beneath httpx, keeps no cookies, reads no proxy from the environment, follows
 no redirect and decompresses nothing.
+
+Each request has a connection of its own: httpcore's pool loses a place for good if a request is
+cancelled while it waits for one (encode/httpcore#1093, in 1.0.9), and whoever names slow servers
+could bring that about at will.
 """
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpcore
 
 from service.fetch.network import MAX_ADDRESSES, PublicNetwork, Resolver, resolve
 from service.fetch.policy import FetchPolicy
 from service.fetch.urls import ImageUrl
-from service.log import logger
 from service.problems import Problem
+from service.telemetry.logs import logger
 
-MAX_CONNECTIONS = 16
-KEEP_ALIVE_SECONDS = 5  # images of one request often come from one host
+MAX_CONNECTIONS = 16  # at once; who waits for one loses time of the policy's
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 # One sentence for all of it: which address refused, was forbidden or kept silent would tell
@@ -29,8 +34,7 @@ FAULTS = (
     httpcore.NetworkError,
     httpcore.ProtocolError,
     httpcore.TimeoutException,
-    TimeoutError,
-    OSError,
+    OSError,  # TimeoutError is one
 )
 
 
@@ -45,15 +49,9 @@ class UrlFetcher:
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._policy = policy
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl_context or httpcore.default_ssl_context(),
-            max_connections=MAX_CONNECTIONS,
-            keepalive_expiry=KEEP_ALIVE_SECONDS,
-            network_backend=PublicNetwork(resolver, policy.allowed_networks),
-        )
-
-    async def close(self) -> None:
-        await self._pool.aclose()
+        self._network = PublicNetwork(resolver, policy.allowed_networks)
+        self._ssl_context = ssl_context or httpcore.default_ssl_context()
+        self._places = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def fetch(self, url: str) -> bytes:
         """The bytes behind ``url``, as they came; whether they are an image is for the decoder.
@@ -73,13 +71,7 @@ class UrlFetcher:
 
     async def _follow(self, url: ImageUrl) -> bytes:
         for _ in range(self._policy.max_redirects + 1):
-            async with self._pool.stream(
-                "GET",
-                httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target),
-                headers=_request_headers(url),
-                # a silent address must leave time for the next; the rest is bounded as a whole
-                extensions={"timeout": {"connect": self._policy.timeout / MAX_ADDRESSES}},
-            ) as response:
+            async with self._places, self._request(url) as response:
                 if response.status not in REDIRECTS:
                     return await self._read(response)
                 location = _header(response, b"location")
@@ -87,6 +79,22 @@ class UrlFetcher:
         raise Problem(
             "url_unreachable", f"The URL redirects more than {self._policy.max_redirects} times."
         )
+
+    @asynccontextmanager
+    async def _request(self, url: ImageUrl) -> AsyncIterator[httpcore.Response]:
+        target = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target)
+        connection = httpcore.AsyncHTTPConnection(
+            target.origin, self._ssl_context, network_backend=self._network
+        )
+        # a silent address must leave time for the next; the rest is bounded as a whole
+        timeouts = {"connect": self._policy.timeout / MAX_ADDRESSES}
+        async with (
+            connection,
+            connection.stream(
+                "GET", target, headers=_request_headers(url), extensions={"timeout": timeouts}
+            ) as response,
+        ):
+            yield response
 
     async def _read(self, response: httpcore.Response) -> bytes:
         if response.status != 200:
@@ -113,6 +121,7 @@ def _request_headers(url: ImageUrl) -> list[tuple[str, str]]:
         ("User-Agent", "Boxport"),
         ("Accept", "image/*"),
         ("Accept-Encoding", "identity"),
+        ("Connection", "close"),
     ]
 
 

@@ -16,6 +16,8 @@ import orjson
 
 Format = Literal["auto", "json", "text"]
 
+logger = logging.getLogger("bentoml.boxport")  # below BentoML's own, as its handlers are ours
+
 # Of the request that this context answers; the threads of a pool do not see it.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -76,8 +78,7 @@ class JsonLine(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = {
-            **_extra(record),
+        fields: dict[str, Any] = {
             "time": _time(record),
             "level": record.levelname,
             "logger": record.name,
@@ -87,6 +88,7 @@ class JsonLine(logging.Formatter):
             fields["request_id"] = of
         if trace := _trace(record):
             fields["exception"] = trace
+        fields |= {name: value for name, value in _extra(record).items() if name not in fields}
         try:
             line = orjson.dumps(fields, default=str)
         except TypeError:  # a lone surrogate, a number past 64 bits

@@ -78,11 +78,7 @@ def fetch(no_trust: ssl.SSLContext) -> Fetch:
         )
 
         async def scenario() -> bytes:
-            fetcher = UrlFetcher(policy, resolver or Resolver({}), ssl_context)
-            try:
-                return await fetcher.fetch(url)
-            finally:
-                await fetcher.close()
+            return await UrlFetcher(policy, resolver or Resolver({}), ssl_context).fetch(url)
 
         return asyncio.run(scenario())
 

@@ -30,6 +30,7 @@ class LocalServer(ThreadingMixIn, TCPServer):
 
     allow_reuse_address = daemon_threads = True
     block_on_close = False
+    request_queue_size = 100
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         if ":" in host:

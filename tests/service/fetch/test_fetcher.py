@@ -51,6 +51,7 @@ def test_a_host_is_asked_by_its_name_and_told_nothing_else(
         ("User-Agent", "Boxport"),
         ("Accept", "image/*"),
         ("Accept-Encoding", "identity"),
+        ("Connection", "close"),
     ]
     assert store.requests == [("/", headers), ("/image", headers)]
 
@@ -96,9 +97,7 @@ def test_the_systems_resolver_is_the_default(connects: list[str], no_trust: ssl.
 
         async def scenario() -> bytes:
             fetcher = UrlFetcher(policy, ssl_context=no_trust)
-            content = await fetcher.fetch(f"http://localhost:{server.port}/")
-            await fetcher.close()
-            return content
+            return await fetcher.fetch(f"http://localhost:{server.port}/")
 
         assert asyncio.run(scenario()) == b"an image"
     assert connects[-1] == "127.0.0.1"
@@ -263,23 +262,43 @@ def test_a_slow_look_up_counts(fetch: Fetch) -> None:
     assert time.monotonic() - start < 2
 
 
-def test_fetches_that_fail_leave_no_connection_behind(
+async def count_at_once(fetcher: UrlFetcher, server: LocalServer) -> int:
+    """How many of many fetches ask a silent server at the same time."""
+    server.answers["/silent"] = raw(b"", pause=5)
+    urls = [server.url("/silent")] * MAX_CONNECTIONS * 2
+    tasks = [asyncio.create_task(fetcher.fetch(url)) for url in urls]
+    for _ in range(500):
+        if sum(path == "/silent" for path, _ in server.requests) >= MAX_CONNECTIONS:
+            break
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)  # for one too many
+    count = sum(path == "/silent" for path, _ in server.requests)
+    await give_up(tasks)
+    return count
+
+
+async def give_up(tasks: list[asyncio.Task[bytes]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def test_fetches_that_fail_or_are_given_up_leave_their_places(
     store: LocalServer, no_trust: ssl.SSLContext
 ) -> None:
+    """Those are the worst that are given up when a place has just become free for them."""
     store.answers["/endless"] = raw(OK + b"\r\n", bytes(1000), forever=True)
-    store.answers["/slow"] = raw(b"", pause=3)
     store.answers["/"] = reply(200, b"an image")
-    policy = FetchPolicy((STORE,), 10_000, 0.5, 3, (store.port,), (ip_network(f"{STORE}/32"),))
+    policy = FetchPolicy((STORE,), 10_000, 10, 3, (store.port,), (ip_network(f"{STORE}/32"),))
 
     async def scenario() -> None:
         fetcher = UrlFetcher(policy, Resolver({}), no_trust)
-        paths = ["/endless", "/slow", "/missing"] * MAX_CONNECTIONS
-        outcomes = await asyncio.gather(
-            *(fetcher.fetch(store.url(path)) for path in paths), return_exceptions=True
-        )
-        assert all(isinstance(outcome, Problem) for outcome in outcomes)
-        assert await fetcher.fetch(store.url()) == b"an image"
-        await fetcher.close()
+        for path in ("/", "/endless", "/missing") * 2:
+            urls = [store.url(path)] * MAX_CONNECTIONS * 2
+            tasks = [asyncio.create_task(fetcher.fetch(url)) for url in urls]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await give_up(tasks)
+        assert await count_at_once(fetcher, store) == MAX_CONNECTIONS
 
     asyncio.run(scenario())
 
@@ -308,6 +327,5 @@ def test_a_fetch_that_is_given_up_closes_its_connection(
                 break
             await asyncio.sleep(0.01)
         assert gone == [b""]
-        await fetcher.close()
 
     asyncio.run(scenario())

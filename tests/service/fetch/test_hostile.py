@@ -94,6 +94,7 @@ def test_a_redirect_to_a_name_behind_the_firewall_is_not_followed(
     resolver = Resolver({}, default=["127.0.0.1"])
     policy = {"allowed_ports": (canary.port, store.port)}
     assert refusal(fetch, store.url(), resolver=resolver, **policy) == "url_unreachable"
+    assert resolver.asked == ["intranet.example.org"]
     assert (connects, canary.connections) == ([STORE], 0)
 
 
