@@ -47,7 +47,7 @@ class Classifier:
         return ClassificationQuery(top_k)
 
     def group(self, job: Job[ClassificationQuery]) -> Hashable:
-        return None
+        return job.image.pixels.shape  # another one is of a package that was just replaced
 
     def run(self, jobs: Sequence[Job[ClassificationQuery]]) -> list[list[Row]]:
         images = np.stack([job.image.pixels for job in jobs])

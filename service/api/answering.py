@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from service.api.exchange import Exchange
@@ -60,7 +60,7 @@ async def replied(
         return await work
     except Problem as problem:
         return refuse(exchange, problem)
-    except ClientGone:
+    except (ClientGone, ClientDisconnect):
         exchange.reason = "client_gone"
         return Response(status_code=499)
     except Exception:

@@ -15,6 +15,8 @@ from service.api.exchange import REQUEST_ID_HEADER, Exchange
 from service.api.replies import problem_reply
 from service.problems import MEDIA_TYPE, Problem
 from service.telemetry.logs import logger, request_id
+from service.telemetry.metrics import OK
+from service.v2.replies import error_reply
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -111,7 +113,10 @@ class Reply:
         headers = {}
         if problem.code == "method_not_allowed" and self._exchange.route is not None:
             headers["Allow"] = ", ".join(self._exchange.route.methods)
-        response = problem_reply(problem, self._exchange.request_id, headers)
+        if self._exchange.path.startswith(OWN_ERRORS):
+            response = error_reply(self._exchange, problem)
+        else:
+            response = problem_reply(problem, self._exchange.request_id, headers)
         await response({"type": "http"}, _nothing, self._pass_on)
 
     async def _pass_on(self, message: Message) -> None:
@@ -126,7 +131,7 @@ class Reply:
     def _foreign_fault(self, message: Message) -> Problem | None:
         status = message["status"]
         path = self._exchange.path
-        if status < 400 or path.startswith(OWN_ERRORS):
+        if status < 400 or path.startswith(OWN_ERRORS) or self._exchange.reason != OK:
             return None
         headers = MutableHeaders(raw=message["headers"])
         if headers.get("content-type", "").startswith(MEDIA_TYPE):

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from service.engine.admission import Room
 from service.engine.engine import Content
@@ -86,15 +86,12 @@ async def read_body(stream: AsyncIterable[bytes], limit: int, room: Room) -> byt
     Raises Problem if it has more than ``limit`` bytes or ``room`` has not so much.
     """
     chunks, size = [], 0
-    try:
-        async for chunk in stream:
-            size += len(chunk)
-            if size > limit:
-                raise Problem("body_too_large", f"The body has more than {limit} bytes.")
-            room.add(len(chunk))
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise Problem("malformed_body", "The connection closed before the body's end.") from None
+    async for chunk in stream:
+        size += len(chunk)
+        if size > limit:
+            raise Problem("body_too_large", f"The body has more than {limit} bytes.")
+        room.add(len(chunk))
+        chunks.append(chunk)
     return b"".join(chunks)
 
 

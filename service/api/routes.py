@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from service.api.answering import refusal
 from service.api.exchange import Exchange
+from service.api.openapi import describe_api
 from service.api.replies import json_reply
 from service.engine.engine import Engine
 from service.engine.shelf import Slot
@@ -27,10 +28,10 @@ async def list_models(request: Request) -> Response:
 
 
 async def show_model(request: Request) -> Response:
-    """The model that the path names, with or without a version."""
+    """The model that the path names, with or without a version, even if it cannot be asked."""
     exchange = Exchange.of(request.scope)
     try:
-        slot = _engine().shelf.find(request.path_params["reference"])
+        slot = _engine().shelf.show(request.path_params["reference"])
     except Problem as problem:
         return refusal(exchange, problem)
     return json_reply(describe(slot), exchange.request_id)
@@ -98,6 +99,10 @@ async def show_metrics(request: Request) -> Response:
     return Response(content, headers={"Content-Type": media_type})
 
 
+async def show_api(request: Request) -> Response:
+    return json_reply(describe_api(), Exchange.of(request.scope).request_id)
+
+
 def _engine() -> Engine:
     """The engine of the service instance in this process."""
     engine: Engine = bentoml.get_current_service().engine
@@ -107,6 +112,7 @@ def _engine() -> Engine:
 routes_app = Starlette(
     routes=[
         Route("/metrics", show_metrics),
+        Route("/docs.json", show_api),  # stands before BentoML's
         Route("/v1/models", list_models),
         Route("/v1/models/{name}/{version}/{action}", administer, methods=["POST"]),
         Route("/v1/models/{reference:path}", show_model),

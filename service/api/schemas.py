@@ -3,7 +3,7 @@
 from typing import Annotated, Any, ClassVar
 
 from _bentoml_sdk.io_models import IODescriptor
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from service.parameters import ClassifyParameters, DetectParameters
@@ -36,6 +36,36 @@ class ClassifyForm(ClassifyParameters, RawRequest):
     """A request to /v1/classify as a form; a raw image/* body or JSON will do as well."""
 
     images: list[ImageFile] = Field(description="One or more image files.")
+
+
+class InlineImage(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    base64: str = Field(
+        min_length=1,
+        description="The file's bytes, or a data URI of them.",
+        json_schema_extra={"format": "byte"},
+    )
+
+
+class ImageUrl(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(
+        description="Where the operator allows it.", json_schema_extra={"format": "uri"}
+    )
+
+
+class ProblemDetails(BaseModel):
+    """Of RFC 9457. Programs may rely on ``code``."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    retryable: bool = Field(description="Whether the same request may succeed later.")
+    request_id: str
 
 
 class ModelReference(BaseModel):

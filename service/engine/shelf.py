@@ -124,6 +124,18 @@ class Shelf:
                 raise Problem("wrong_task", f"{name} does {manifest.task}, not {task}.")
             return slot
 
+    def show(self, reference: str) -> Slot:
+        """The slot that ``reference`` means to a request, or else the newest so called that is
+        unloaded or unfit; raises Problem if there is none at all."""
+        try:
+            return self.find(reference)
+        except Problem:
+            name, _, version = reference.partition("/")
+            for slot in self.slots:
+                if slot.reference[0] == name and version in ("", slot.reference[1]):
+                    return slot
+            raise
+
     @asynccontextmanager
     async def take(self, reference: str | None, task: Task | None) -> AsyncIterator[ServedModel]:
         """The model that ``reference`` means, loaded; it stays so until it is given back."""

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,6 +123,9 @@ def test_every_command_is_one_that_is_known(block: str) -> None:
         assert "--group train" in subprocess.check_output(
             ["make", "-n", "-B", "tools"], cwd=ROOT, text=True
         )
+    elif "-m service" in block:
+        arguments = block.strip().split()[1:]
+        subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, capture_output=True)
     elif "pip install" in block:
         target = block.split()[-1]
         assert (ROOT / target / "pyproject.toml").is_file()
@@ -134,10 +138,22 @@ def test_links_lead_somewhere() -> None:
         assert (ROOT / target.partition("#")[0]).exists(), target
 
 
-def test_every_setting_is_listed_with_its_default() -> None:
-    table = README.split("### Settings")[1].split("## ")[0]
-    for name in Settings.model_fields:
-        assert f"BOXPORT_{name.upper()}" in table
+def test_settings_that_are_told_of_exist_and_have_these_defaults() -> None:
+    table = README.split("### Run it for others")[1].split("## ")[0]
+    rows = re.findall(r"^\| (`BOXPORT.*?) \| (.*?) \|$", table, re.MULTILINE)
+    assert len(rows) >= 7
+    for names, told in rows:
+        for name in re.findall(r"`BOXPORT_(\w+)`", names):
+            default = Settings.model_fields[name.lower()].default
+            if isinstance(default, int):
+                spoken = f"{default // 2**20} MiB" if name.endswith("BYTES") else f"{default:,}"
+                assert spoken in told
+
+
+def test_operators_are_told_of_settings_that_exist() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    for name in re.findall(r"BOXPORT_([A-Z_]+)", page):
+        assert name.lower() in Settings.model_fields or name == "SETTINGS_FILE", name
 
 
 def test_health_is_as_told(served: Server) -> None:

@@ -1,0 +1,175 @@
+"""The Open Inference Protocol V2 over HTTP, with Triton's extensions for binary tensor data and
+the model repository: what is mounted under /v2.
+
+JSON and bytes ─ request ─► tensors ─ question ─► engine ─► rows ─ outputs ─► tensors ─► reply
+"""
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import bentoml
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.api.answering import replied, unless_gone, within
+from service.api.exchange import Exchange
+from service.api.replies import json_reply
+from service.api.request import read_body
+from service.api.terms import read_terms
+from service.engine.deadline import Deadline
+from service.engine.engine import Terms
+from service.engine.shelf import Slot
+from service.manifest import ModelManifest
+from service.problems import Problem
+from service.v2 import repository
+from service.v2.inflate import inflated
+from service.v2.interface import SERVER, describe, served_versions
+from service.v2.outputs import Found
+from service.v2.question import to_question
+from service.v2.replies import error_reply, infer_reply
+from service.v2.request import LENGTH_HEADER, JsonPart, read_infer_request, read_json
+
+MAX_COMMAND_BYTES = 64 * 1024  # of a request to the repository
+UNLOAD_PARAMETERS = frozenset({"unload_dependents"})  # our models have none
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def guarded(work: Callable[[Request], Any]) -> Handler:
+    """``work`` as a route: its problems become replies in the protocol's shape."""
+
+    async def handle(request: Request) -> Response:
+        return await replied(Exchange.of(request.scope), work(request), error_reply)
+
+    return handle
+
+
+async def show_server(request: Request) -> Response:
+    return _reply(request, SERVER)
+
+
+async def show_live(request: Request) -> Response:
+    return _reply(request, {"live": True})
+
+
+async def show_ready(request: Request) -> Response:
+    if _service().doorkeeper.draining:
+        raise Problem("not_ready", "The service is stopping.")
+    return _reply(request, {"ready": True})
+
+
+async def show_model(request: Request) -> Response:
+    slot, manifest = _find(request)
+    version = request.path_params.get("version")
+    slots = _service().engine.shelf.slots
+    versions = [version] if version else served_versions(slots, slot.reference[0])
+    return _reply(request, describe(manifest, versions))
+
+
+async def show_model_ready(request: Request) -> Response:
+    slot, _ = _find(request)
+    return _reply(request, {"name": slot.reference[0], "ready": True})
+
+
+async def infer(request: Request) -> Response:
+    """Run a model on the images of a request."""
+    exchange, service = Exchange.of(request.scope), _service()
+    settings, engine = service.settings, service.engine
+    terms = read_terms(request.headers, settings)
+    engine.check_room(terms.priority)
+    with engine.admission.hold_bytes() as room:
+        chunks = _inflated(request, settings.max_body_bytes)
+        async with within(terms.deadline):
+            body = await read_body(chunks, settings.max_body_bytes, room)
+        _, manifest = _find(request)
+        exchange.model = manifest.name
+        asked = read_infer_request(body, request.headers.get(LENGTH_HEADER))
+        question = to_question(
+            asked, manifest, settings.max_images, settings.max_request_timeout_ms
+        )
+        exchange.images = len(question.contents)
+        terms = _with_timeout(terms, question.timeout)
+        work = engine.answer(manifest.task, question.contents, question.parameters, terms)
+        answer = await unless_gone(request, work)
+    exchange.note_stages(answer.times)
+    found = Found.of(answer, question.most)
+    return infer_reply(answer, asked.id, found, question.outputs)
+
+
+async def list_repository(request: Request) -> Response:
+    asked = await _read_command(request, repository.IndexRequest)
+    return _reply(request, repository.list_models(_service().engine.shelf, ready=asked.ready))
+
+
+async def load(request: Request) -> Response:
+    asked = await _read_command(request, repository.LoadRequest)
+    repository.refuse_parameters(asked.parameters, frozenset())
+    await repository.load(_service().engine.shelf, request.path_params["name"])
+    return _reply(request, {})
+
+
+async def unload(request: Request) -> Response:
+    asked = await _read_command(request, repository.LoadRequest)
+    repository.refuse_parameters(asked.parameters, UNLOAD_PARAMETERS)
+    repository.unload(_service().engine.shelf, request.path_params["name"])
+    return _reply(request, {})
+
+
+def _service() -> Any:
+    """The service instance in this process."""
+    return bentoml.get_current_service()
+
+
+def _find(request: Request) -> tuple[Slot, ModelManifest]:
+    """The model that the path names; raises Problem if it cannot be asked."""
+    parts = request.path_params
+    reference = "/".join(parts[key] for key in ("name", "version") if key in parts)
+    slot: Slot = _service().engine.shelf.find(reference)
+    assert slot.manifest is not None  # as `find` promises
+    return slot, slot.manifest
+
+
+def _with_timeout(terms: Terms, seconds: float | None) -> Terms:
+    """``terms`` with the time that the body states, from when the request came."""
+    if seconds is not None:
+        came = terms.deadline.at - terms.deadline.granted
+        terms = dataclasses.replace(terms, deadline=Deadline(came + seconds, seconds))
+    terms.deadline.check("its images were read")
+    return terms
+
+
+async def _read_command(request: Request, kind: type[JsonPart]) -> JsonPart:
+    """The JSON of a request to the repository; an empty body is an empty object."""
+    chunks = _inflated(request, MAX_COMMAND_BYTES)
+    with _service().engine.admission.hold_bytes() as room:
+        return read_json(kind, await read_body(chunks, MAX_COMMAND_BYTES, room) or b"{}")
+
+
+def _inflated(request: Request, limit: int) -> Any:
+    return inflated(request.stream(), request.headers.get("content-encoding"), limit)
+
+
+def _reply(request: Request, content: Any) -> Response:
+    return json_reply(content, Exchange.of(request.scope).request_id)
+
+
+_MODEL, _VERSION = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
+v2_routes = [
+    Route("/v2", guarded(show_server)),
+    Route("/v2/health/live", guarded(show_live)),
+    Route("/v2/health/ready", guarded(show_ready)),
+    *(
+        Route(path + end, guarded(work), methods=methods)
+        for path in (_MODEL, _VERSION)
+        for end, work, methods in (
+            ("", show_model, ["GET"]),
+            ("/ready", show_model_ready, ["GET"]),
+            ("/infer", infer, ["POST"]),
+        )
+    ),
+    Route("/v2/repository/index", guarded(list_repository), methods=["POST"]),
+    Route("/v2/repository/models/{name}/load", guarded(load), methods=["POST"]),
+    Route("/v2/repository/models/{name}/unload", guarded(unload), methods=["POST"]),
+]
