@@ -1,6 +1,7 @@
 """The parameters of a request. Whatever form it comes in, its parameters are the same."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -43,13 +44,22 @@ class ClassifyParameters(RequestParameters):
     top_k: int | None = Field(None, ge=1, description="Classes of each image, best first.")
 
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 Parameters = TypeVar("Parameters", bound=RequestParameters)
 
 
-def read_parameters(kind: type[Parameters], values: Mapping[str, Any]) -> Parameters:
-    """Check ``values``, which may be text; raises Problem naming the first that is wrong."""
+def read_parameters(
+    kind: type[Parameters], texts: Mapping[str, Any], typed: Mapping[str, Any] = NOTHING
+) -> Parameters:
+    """Check parameters that came as ``texts``, and those of JSON, which must have the right type.
+
+    Raises Problem naming the first that is wrong.
+    """
     try:
-        return kind.model_validate(values)
+        strict = kind.model_validate(dict(typed), strict=True)
+        given = {name: getattr(strict, name) for name in strict.model_fields_set}
+        return kind.model_validate({**texts, **given})
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])

@@ -37,13 +37,13 @@ async def answer(
 
     async def work() -> Response:
         terms = read_terms(request.headers, settings)
-        engine.check_room(terms.priority)
+        engine.check_room(terms, task)
         with engine.admission.hold_bytes() as room:
             async with within(terms.deadline):
                 sent = await read_request(request, settings, room, fetcher)
             exchange.images = len(sent.images)
-            exchange.model = str(sent.values.get("model", "")).partition("/")[0] or None
-            parameters = read_parameters(PARAMETERS[task], sent.values)
+            exchange.model = sent.model
+            parameters = read_parameters(PARAMETERS[task], sent.texts, sent.typed)
             found = await unless_gone(request, engine.answer(task, sent.images, parameters, terms))
         exchange.model = found.manifest.name
         exchange.note_stages(found.times)

@@ -115,6 +115,7 @@ class Reply:
             headers["Allow"] = ", ".join(self._exchange.route.methods)
         if self._exchange.path.startswith(OWN_ERRORS):
             response = error_reply(self._exchange, problem)
+            response.headers.update(headers)
         else:
             response = problem_reply(problem, self._exchange.request_id, headers)
         await response({"type": "http"}, _nothing, self._pass_on)

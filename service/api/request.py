@@ -41,10 +41,19 @@ class LinkedImage:
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """Files' bytes, links, or what is wrong with one, in order; and the parameters as sent."""
+    """Files' bytes, links, or what is wrong with one, in order; and the parameters as sent.
+
+    texts: parameters of the query or of a form. ``typed``: those of JSON.
+    """
 
     images: list[Content]
-    values: dict[str, Any]
+    texts: dict[str, Any]
+    typed: dict[str, Any]
+
+    @property
+    def model(self) -> str | None:
+        """The name of the model that is asked for, without a version."""
+        return str({**self.texts, **self.typed}.get("model", "")).partition("/")[0] or None
 
 
 async def read_request(
@@ -56,12 +65,14 @@ async def read_request(
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await read_body(request.stream(), settings.max_body_bytes, room)
+    texts: dict[str, Any] = {}
+    typed: dict[str, Any] = {}
     if content_type == "multipart/form-data":
-        images, values = await _from_multipart(request, body, settings)
+        images, texts = await _from_multipart(request, body, settings)
     elif content_type == "application/json":
-        images, values = _from_json(body, fetcher)
+        images, typed = _from_json(body, fetcher)
     elif content_type.startswith("image/") or content_type == "application/octet-stream":
-        images, values = [body] if body else [], {}
+        images = [body] if body else []
     else:
         raise Problem(
             "unsupported_media_type",
@@ -75,9 +86,9 @@ async def read_request(
             "too_many_images", f"{len(images)} images; at most {settings.max_images} a request."
         )
     query = _collect(request.query_params.multi_items())
-    if twice := query.keys() & values.keys():
+    if twice := query.keys() & (texts.keys() | typed.keys()):
         raise _given_twice(twice.pop())
-    return ImageRequest(images, {**query, **values})
+    return ImageRequest(images, {**query, **texts}, typed)
 
 
 async def read_body(stream: AsyncIterable[bytes], limit: int, room: Room) -> bytes:

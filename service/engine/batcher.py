@@ -94,6 +94,8 @@ class Batcher(Generic[Item, Result]):
         future = asyncio.get_running_loop().create_future()
         job = _Job[Item, Result](item, self._group(item), deadline, future, time.perf_counter())
         with self._changed:
+            if self._closed:  # nobody would ever take it
+                raise RuntimeError("the batcher is closed")
             self._queues[priority].append(job)
             self._changed.notify()
         result: Timed[Result] = await future
@@ -106,6 +108,9 @@ class Batcher(Generic[Item, Result]):
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+        # whoever gave `run` may hold this batcher too, and is to be freed now, not once a
+        # collection of garbage finds the ring
+        del self._run
 
     def _work(self) -> None:
         while (batch := self._take()) is not None:

@@ -101,9 +101,14 @@ class Engine:
         self._watcher = Watcher(source, self.shelf, settings.watch_seconds)
         self._fill(source)
 
-    def check_room(self, priority: Priority = Priority.INTERACTIVE) -> None:
-        """Raise Problem if not even one image would be let in."""
-        self.admission.check(priority)
+    def check_room(self, terms: Terms, task: Task | None = None) -> None:
+        """Raise Problem if not even one image would be let in, whichever model of ``task`` it is
+        for: then its body need not be read."""
+        self.admission.check(terms.priority)
+        models = [m for m in self.shelf.models if task in (None, m.manifest.task)]
+        late = [m for m in models if m.is_late(terms.deadline)]
+        if late and len(late) == len(models):
+            late[0].check_wait(terms.deadline)
 
     async def answer(
         self, task: Task, contents: Sequence[Content], parameters: RequestParameters, terms: Terms

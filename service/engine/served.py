@@ -36,6 +36,10 @@ PARAMETERS: dict[Task, type[RequestParameters]] = {
 WARM_UP_SIZE = (640, 480)  # of the photo that a model runs on first
 # The share of the newest measurement in the running mean of a model's pace.
 NEWEST = 0.1
+# How much longer than expected an answer may take and still be in time. In overload every accepted
+# request comes as late as it may, so without it half of them would be too late; and a queue that is
+# shorter by a third is no less busy.
+MARGIN = 1.5
 
 OnBatch = Callable[[str, int], None]
 
@@ -94,11 +98,15 @@ class ServedModel:
         expected where nothing is before it: so the pace is measured anew, however slow it was."""
         return self._seconds_per_image * self.pending / self.layout.concurrent_runs
 
+    def is_late(self, deadline: Deadline) -> bool:
+        """Whether an image that came now would not be answered in time."""
+        own = self._seconds_per_image * self.layout.max_batch_size if self.pending else 0.0
+        return MARGIN * (self.expected_wait + own) > max(deadline.remaining, 0)
+
     def check_wait(self, deadline: Deadline) -> None:
         """Raise Problem if it would not be answered in time: no is better said at once."""
-        wait = self.expected_wait
-        own = self._seconds_per_image * self.layout.max_batch_size if self.pending else 0.0
-        if wait + own > max(deadline.remaining, 0):
+        if self.is_late(deadline):
+            wait = self.expected_wait
             raise Problem(
                 "overloaded",
                 f"{self.pending} images are before this one, {wait:.1f} s of work, and the request"

@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
+from service.engine.memory import trim_memory
 from service.engine.served import ServedModel
 from service.engine.sources import Candidate, Reference
 from service.manifest import ModelManifest, Task
@@ -317,6 +318,12 @@ class Shelf:
         unwanted = slot.retired or slot.state in (State.UNLOADED, State.SET_ASIDE)
         if not unwanted or slot.users or slot.model is None:
             return
-        model, slot.model = slot.model, None
+        last, slot.model = [slot.model], None
         # its threads end after their last batch: nobody, least of all the event loop, waits for it
-        threading.Thread(target=model.close, name=f"close {slot.name}", daemon=True).start()
+        threading.Thread(target=_end, args=(last,), name=f"close {slot.name}", daemon=True).start()
+
+
+def _end(last: list[ServedModel]) -> None:
+    """Close the model in ``last``, where its last reference is, and give back what it took."""
+    last.pop().close()
+    trim_memory()

@@ -78,7 +78,7 @@ async def infer(request: Request) -> Response:
     exchange, service = Exchange.of(request.scope), _service()
     settings, engine = service.settings, service.engine
     terms = read_terms(request.headers, settings)
-    engine.check_room(terms.priority)
+    engine.check_room(terms)
     with engine.admission.hold_bytes() as room:
         chunks = _inflated(request, settings.max_body_bytes)
         async with within(terms.deadline):

@@ -2,6 +2,8 @@
 
 import dataclasses
 import socket
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -114,9 +116,14 @@ def test_refusals_are_typed(
     assert str(error).startswith(f"{status} {code}: ")
 
 
-def test_a_reply_that_is_not_the_services_own(server: Server) -> None:
-    with Client(f"{server.url}/somewhere/else") as lost, pytest.raises(ApiError) as caught:
-        lost.models()
+def test_a_reply_that_is_not_the_services_own() -> None:
+    """Such as a proxy's: here another program's server is at the address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{other.server_port}"
+        with Client(url) as lost, pytest.raises(ApiError) as caught:
+            lost.models()
+        other.shutdown()
     assert (caught.value.status, caught.value.code) == (404, "unknown")
 
 
