@@ -6,16 +6,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BENTOML = Path(sys.executable).parent / "bentoml"
-START_SECONDS = 60
+START_SECONDS = 180  # on a machine that is busy with other work
+STOP_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,53 @@ class Server:
     url: str
     process: subprocess.Popen
     log: Path
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        """The processes that answer requests; the one that was started looks after them."""
+        return psutil.Process(self.process.pid).children()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self.url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        return parts.hostname, parts.port
+
+    def metrics(self, key: str | None = None) -> "Metrics":
+        headers = {} if key is None else {"x-api-key": key}
+        reply = httpx.get(f"{self.url}/metrics", headers=headers, timeout=30)
+        assert reply.status_code == 200, reply.text
+        return Metrics.parse(reply.text)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """A scrape of /metrics: samples by their name and labels."""
+
+    samples: dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+    @classmethod
+    def parse(cls, text: str) -> "Metrics":
+        return cls(
+            {
+                (sample.name, frozenset(sample.labels.items())): sample.value
+                for family in text_string_to_metric_families(text)
+                for sample in family.samples
+            }
+        )
+
+    def get(self, name: str, **labels: str) -> float:
+        """The sum of the samples that have these labels among theirs; 0 if there is none."""
+        return sum(
+            value
+            for (other, found), value in self.samples.items()
+            if other == name and labels.items() <= dict(found).items()
+        )
+
+    def values(self, label: str) -> set[str]:
+        """Every value that ``label`` has."""
+        return {value for _, labels in self.samples for name, value in labels if name == label}
 
 
 def free_port() -> int:
@@ -66,10 +117,26 @@ def running_server(folder: Path, **settings: object) -> Iterator[Server]:
         if process.poll() is None:
             process.terminate()
         try:
-            process.wait(20)
+            process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
+            for worker in server.workers:  # each is in a process group of its own
+                worker.kill()
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             raise
+
+
+def eventually(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+    """Wait until ``condition`` holds; a server that is away for a moment does not count."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"in {seconds} s it never came that {what}")
 
 
 def wait_until_ready(server: Server) -> None:

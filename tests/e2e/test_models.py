@@ -1,7 +1,5 @@
 """GET /v1/models, the health endpoints and the description of the API."""
 
-import json
-import shutil
 from pathlib import Path
 
 import httpx
@@ -10,14 +8,22 @@ from server import running_server
 
 from service.manifest import ModelManifest
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
+from tests.packages import CLASSIFIER, copy_package
 
 
 def test_every_model_of_the_store_is_listed(http: httpx.Client, store: Path) -> None:
     models = http.get("/v1/models").json()["models"]
+    statuses = [model.pop("status") for model in models]
     manifests = [ModelManifest.model_validate(model) for model in models]
     assert manifests == [
         ModelManifest.read(path) for path in sorted(store.glob("*/*/manifest.json"))
     ]
+    for manifest, status in zip(manifests, statuses, strict=True):
+        assert (status["state"], status["pinned"]) == ("ready", False)
+        assert (status["provider"], status["precision"]) == ("cpu", manifest.precision)
+        assert status["threads"] == 1
+        assert status["max_batch_size"] == 2
+        assert status["session_bytes"] >= 1_000_000
 
 
 def test_one_model_by_name_and_by_version(http: httpx.Client) -> None:
@@ -30,7 +36,9 @@ def test_one_model_by_name_and_by_version(http: httpx.Client) -> None:
 def test_health_and_metrics(http: httpx.Client) -> None:
     assert http.get("/livez").status_code == 200
     assert http.get("/readyz").status_code == 200
-    assert "bentoml_service_request_total{" in http.get("/metrics").text
+    metrics = http.get("/metrics").text
+    assert "boxport_requests_total{" in metrics
+    assert "bentoml_" not in metrics, "their labels are whatever paths strangers ask for"
 
 
 @pytest.mark.parametrize(
@@ -43,11 +51,13 @@ def test_health_and_metrics(http: httpx.Client) -> None:
 def test_apis_stand_in_the_openapi_description(
     http: httpx.Client, path: str, parameters: type[RequestParameters], rows: str
 ) -> None:
-    post = http.get("/docs.json").json()["paths"][path]["post"]
+    description = http.get("/docs.json").json()
+    post = description["paths"][path]["post"]
     form = post["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["properties"].keys() == {"images", *parameters.model_fields}
     assert form["required"] == ["images"]
     answer = post["responses"]["200"]["content"]["application/json"]["schema"]
+    answer = description["components"]["schemas"][answer["$ref"].split("/")[-1]]
     kinds = {
         kind["$ref"].split("/")[-1] for kind in answer["properties"]["results"]["items"]["anyOf"]
     }
@@ -55,12 +65,9 @@ def test_apis_stand_in_the_openapi_description(
 
 
 def test_a_name_means_its_highest_version(tmp_path: Path, store: Path, photos: Path) -> None:
+    name = "pets"
     for version in ("2", "10", "9"):
-        name = "efficientnet_lite0_imagenet"
-        package = shutil.copytree(store / name / "1", tmp_path / "store" / name / version)
-        manifest = json.loads((package / "manifest.json").read_text())
-        manifest["version"] = version
-        (package / "manifest.json").write_text(json.dumps(manifest))
+        copy_package(store / CLASSIFIER / "1", tmp_path / "store", name, version)
     photo = (photos / "coffee.jpg").read_bytes()
     headers = {"content-type": "image/jpeg"}
     with running_server(tmp_path, model_store=tmp_path / "store") as server:

@@ -1,23 +1,21 @@
 """The service starts whole or not at all, and stops when told."""
 
-import json
 import shutil
 from pathlib import Path
 
 import httpx
 import pytest
-from server import free_port, launch, running_server
+from server import STOP_SECONDS, free_port, launch, running_server
 
 from export.signing import make_keys, sign
-
-CLASSIFIER = "efficientnet_lite0_imagenet"
+from tests.packages import CLASSIFIER, break_graph, copy_package
 
 
 def ending(folder: Path, **settings: object) -> tuple[int, str]:
     """Exit status and last line of a server that should refuse to start."""
     process = launch(folder, free_port(), **settings)
     try:
-        code = process.wait(30)
+        code = process.wait(STOP_SECONDS)
     finally:
         process.kill()
     return code, (folder / "server.log").read_text().strip().splitlines()[-1]
@@ -38,12 +36,24 @@ def test_wrong_setting_refuses_the_start_in_one_line(tmp_path: Path) -> None:
 
 def test_tampered_package_refuses_the_start_in_one_line(tmp_path: Path, store: Path) -> None:
     package = shutil.copytree(store / CLASSIFIER, tmp_path / "store" / CLASSIFIER) / "1"
-    with (package / "model.onnx").open("r+b") as graph:
-        graph.seek(100_000)
-        graph.write(b"tampered")
+    break_graph(package)
     code, line = ending(tmp_path, model_store=tmp_path / "store")
     assert code != 0
     assert "its sha256 is not the manifest's" in line
+
+
+def test_version_that_is_damaged_is_passed_over_if_there_is_another(
+    tmp_path: Path, store: Path
+) -> None:
+    for version in (1, 2):
+        copy_package(store / CLASSIFIER / "1", tmp_path / "store", "pets", version)
+    break_graph(tmp_path / "store" / "pets" / "2")
+    with running_server(tmp_path, model_store=tmp_path / "store") as server:
+        second, first = httpx.get(f"{server.url}/v1/models").json()["models"]
+    assert (first["version"], first["status"]["state"]) == ("1", "ready")
+    assert (second["version"], second["status"]["state"]) == ("2", "failed")
+    assert "its sha256 is not the manifest's" in second["status"]["reason"]
+    assert "pets/2 is refused" in server.log.read_text()
 
 
 def test_package_that_nobody_known_signed_refuses_the_start_in_one_line(
@@ -87,16 +97,13 @@ def test_ready_means_that_every_model_has_run(tmp_path: Path) -> None:
 def test_termination_ends_the_server_in_good_order(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         server.process.terminate()
-        assert server.process.wait(20) == 0
+        assert server.process.wait(STOP_SECONDS) == 0
         with pytest.raises(httpx.TransportError):
             httpx.get(f"{server.url}/livez", timeout=2)
 
 
 def test_a_store_of_ones_own(tmp_path: Path, store: Path, photos: Path) -> None:
-    package = shutil.copytree(store / CLASSIFIER / "1", tmp_path / "store" / "pets" / "3")
-    manifest = json.loads((package / "manifest.json").read_text())
-    manifest.update(name="pets", version="3")
-    (package / "manifest.json").write_text(json.dumps(manifest))
+    copy_package(store / CLASSIFIER / "1", tmp_path / "store", "pets", 3)
     with running_server(tmp_path, model_store=tmp_path / "store") as server:
         body = (photos / "cat.jpg").read_bytes()
         headers = {"content-type": "image/jpeg"}

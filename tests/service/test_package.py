@@ -6,12 +6,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 
 from service.manifest import ManifestError, ModelManifest
 from service.opset import read_opset
-from service.package import PackageError, find_packages, open_package, verify_package
+from service.package import Device, PackageError, find_packages, open_package, verify_package
+from service.providers import PROVIDERS
 
 NAME = "efficientnet_lite0_imagenet"
 DETECTOR = "efficientdet_lite0_voc"
@@ -146,6 +149,68 @@ def test_unreadable_manifest_names_its_file(tmp_path: Path) -> None:
     path.write_text("{not json")
     with pytest.raises(ManifestError, match=f"{path}: "):
         ModelManifest.read(path)
+
+
+def test_hidden_folders_are_no_packages(store: Path, tmp_path: Path) -> None:
+    shutil.copytree(store / NAME / "1", tmp_path / NAME / ".1.draft")
+    (tmp_path / ".old" / NAME).mkdir(parents=True)
+    (tmp_path / ".old" / NAME / "manifest.json").write_text("{}")
+    with pytest.raises(PackageError, match="holds no package"):
+        find_packages(tmp_path)
+    shutil.copytree(store / NAME / "1", tmp_path / NAME / "1")
+    assert find_packages(tmp_path) == [tmp_path / NAME / "1"]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5])
+def test_fixed_batches_are_filled_up_and_cut_again(store: Path, number: int) -> None:
+    folder = store / NAME / "1"
+    images = np.random.default_rng(0).integers(0, 256, (number, 224, 224, 3)).astype(np.uint8)
+    plain = open_package(folder).run({"images": images})["probabilities"]
+    package = open_package(folder, batches=(2, 4))
+    sizes = []
+    run = package.session.run
+    package.session.run = lambda names, feeds: (
+        sizes.append(len(feeds["images"])) or run(names, feeds)
+    )
+    filled = package.run({"images": images})["probabilities"]
+    assert sizes == [{1: 2, 2: 2, 3: 4, 5: 5}[number]]
+    assert filled.shape == (number, 1000)
+    np.testing.assert_allclose(filled, plain, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider'")
+def test_a_provider_that_does_not_start_is_refused_unless_it_may_fall_back(store: Path) -> None:
+    """ONNX Runtime itself only warns, and runs on the CPU."""
+    if "CUDAExecutionProvider" in ort.get_available_providers():
+        pytest.skip("this ONNX Runtime has it")
+    cuda = (PROVIDERS["cuda"],)
+    with pytest.raises(PackageError, match="cuda was asked for") as caught:
+        open_package(store / NAME / "1", device=Device(cuda))
+    assert "the session has CPUExecutionProvider" in str(caught.value)
+    assert open_package(store / NAME / "1", device=Device(cuda, allow_fallback=True)).provider == (
+        "cpu"
+    )
+
+
+def test_threads_of_a_session_are_what_is_asked(store: Path) -> None:
+    for device, threads in ((Device(), 1), (Device(threads=3), 3)):
+        session = open_package(store / NAME / "1", device=device).session
+        assert session.get_session_options().intra_op_num_threads == threads
+    assert (
+        open_package(store / NAME / "1", 2).session.get_session_options().intra_op_num_threads == 2
+    )
+
+
+def test_a_graph_that_onnx_runtime_refuses_is_refused_in_one_line(package: Path) -> None:
+    graph = onnx.load(package / "model.onnx")
+    graph.graph.node[0].op_type = "Nonsense"
+    onnx.save(graph, package / "model.onnx")
+    digest = hashlib.sha256((package / "model.onnx").read_bytes()).hexdigest()
+    edit_manifest(package, lambda m: m.update(sha256=digest))
+    verify_package(package)
+    with pytest.raises(PackageError, match=r"model.onnx: ONNX Runtime refuses it: .*Nonsense") as e:
+        open_package(package)
+    assert "\n" not in str(e.value)
 
 
 def test_store_without_packages_says_what_it_looked_for(tmp_path: Path) -> None:

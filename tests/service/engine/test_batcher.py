@@ -1,70 +1,20 @@
 """The batcher: together where it can, never at a neighbour's cost."""
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Sequence
+import random
 
 import pytest
 
-from service.engine.batcher import Batcher
-
-
-class Doubler:
-    """Doubles numbers; odd hundreds are poisonous. Waits for ``gate`` and notes its batches."""
-
-    def __init__(self) -> None:
-        self.gate = threading.Event()
-        self.batches: list[list[int]] = []
-
-    def __call__(self, items: Sequence[int]) -> list[int]:
-        self.gate.wait(10)
-        self.batches.append(list(items))
-        if any(item == 100 for item in items):
-            raise ValueError("100 is poison")
-        return [item * 2 for item in items]
-
-
-@pytest.fixture
-def doubler() -> Doubler:
-    return Doubler()
-
-
-def make(doubler: Doubler, max_batch_size: int = 4, runners: int = 1) -> Batcher[int, int]:
-    return Batcher(
-        doubler,
-        lambda item: item % 2,
-        max_batch_size=max_batch_size,
-        runners=runners,
-        name="doubler",
-    )
-
-
-async def submit_all(batcher: Batcher[int, int], items: Sequence[int]) -> list:
-    """Submit in order, each before the next; the values or exceptions."""
-    tasks = []
-    for item in items:
-        tasks.append(asyncio.create_task(batcher.submit(item)))
-        await asyncio.sleep(0)
-    return tasks
-
-
-async def outcomes(tasks: list) -> list:
-    done = await asyncio.gather(*tasks, return_exceptions=True)
-    return [d if isinstance(d, BaseException) else d.value for d in done]
-
-
-async def wait_for(condition) -> AsyncIterator[None]:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("waited in vain")
+from service.engine.batcher import Priority
+from service.engine.deadline import Deadline
+from service.problems import Problem
+from tests.service.engine.doubler import PLENTY, Doubler, make, outcomes, submit_all, wait_for
 
 
 def test_a_lone_item_is_run_at_once(doubler: Doubler) -> None:
     doubler.gate.set()
     batcher = make(doubler)
-    assert asyncio.run(batcher.submit(21)).value == 42
+    assert asyncio.run(batcher.submit(21, Deadline.after(PLENTY))).value == 42
     batcher.close()
 
 
@@ -72,7 +22,7 @@ def test_what_queued_while_busy_runs_together_in_order(doubler: Doubler) -> None
     async def scenario() -> None:
         batcher = make(doubler)
         first = await submit_all(batcher, [2])
-        await wait_for(lambda: not batcher._queue)
+        await wait_for(lambda: batcher.waiting == 0)
         rest = await submit_all(batcher, [4, 6, 8, 10, 12, 14])
         doubler.gate.set()
         assert await outcomes(first + rest) == [4, 8, 12, 16, 20, 24, 28]
@@ -86,7 +36,7 @@ def test_groups_are_never_mixed_and_the_oldest_goes_first(doubler: Doubler) -> N
     async def scenario() -> None:
         batcher = make(doubler)
         first = await submit_all(batcher, [0])
-        await wait_for(lambda: not batcher._queue)
+        await wait_for(lambda: batcher.waiting == 0)
         rest = await submit_all(batcher, [1, 2, 3, 4, 5, 6])
         doubler.gate.set()
         assert await outcomes(first + rest) == [0, 2, 4, 6, 8, 10, 12]
@@ -100,7 +50,7 @@ def test_waiting_work_is_shared_among_idle_runners(doubler: Doubler) -> None:
     async def scenario() -> None:
         batcher = make(doubler, max_batch_size=8, runners=2)
         busy = await submit_all(batcher, [0, 2])
-        await wait_for(lambda: not batcher._queue)
+        await wait_for(lambda: batcher.waiting == 0)
         assert len(await submit_all(batcher, [4, 6, 8, 10])) == 4
         doubler.gate.set()
         await outcomes(busy)
@@ -115,7 +65,7 @@ def test_poison_fails_alone(doubler: Doubler) -> None:
     async def scenario() -> None:
         batcher = make(doubler)
         first = await submit_all(batcher, [0])
-        await wait_for(lambda: not batcher._queue)
+        await wait_for(lambda: batcher.waiting == 0)
         rest = await submit_all(batcher, [2, 100, 4])
         doubler.gate.set()
         two, poison, four = (await outcomes(first + rest))[1:]
@@ -131,7 +81,7 @@ def test_given_up_items_are_not_run(doubler: Doubler) -> None:
     async def scenario() -> None:
         batcher = make(doubler)
         first = await submit_all(batcher, [0])
-        await wait_for(lambda: not batcher._queue)
+        await wait_for(lambda: batcher.waiting == 0)
         rest = await submit_all(batcher, [2, 4, 6])
         rest[0].cancel()
         rest[2].cancel()
@@ -148,7 +98,7 @@ def test_a_queue_of_only_given_up_items_does_not_stop_the_runner(doubler: Double
     async def scenario() -> None:
         batcher = make(doubler)
         first = await submit_all(batcher, [0])
-        await wait_for(lambda: not batcher._queue)
+        await wait_for(lambda: batcher.waiting == 0)
         (given_up,) = await submit_all(batcher, [2])
         given_up.cancel()
         await asyncio.sleep(0.01)
@@ -172,11 +122,18 @@ def test_close_finishes_what_is_queued(doubler: Doubler) -> None:
     asyncio.run(scenario())
 
 
+def test_what_comes_after_the_end_is_refused_and_does_not_wait_for_ever(doubler: Doubler) -> None:
+    batcher = make(doubler)
+    batcher.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        asyncio.run(batcher.submit(2, Deadline.after(PLENTY)))
+
+
 def test_times_tell_waiting_from_running(doubler: Doubler) -> None:
     async def scenario() -> None:
         batcher = make(doubler)
         first = await submit_all(batcher, [2])
-        await wait_for(lambda: not batcher._queue)
+        await wait_for(lambda: batcher.waiting == 0)
         second = await submit_all(batcher, [4])
         await asyncio.sleep(0.1)
         doubler.gate.set()
@@ -187,3 +144,47 @@ def test_times_tell_waiting_from_running(doubler: Doubler) -> None:
         batcher.close()
 
     asyncio.run(scenario())
+
+
+def test_a_caller_that_goes_while_its_item_runs_costs_nobody(doubler: Doubler) -> None:
+    async def scenario() -> None:
+        batcher = make(doubler)
+        (gone,) = await submit_all(batcher, [2])
+        await wait_for(lambda: batcher.waiting == 0)
+        gone.cancel()
+        rest = await submit_all(batcher, [4])
+        doubler.gate.set()
+        assert await outcomes(rest) == [8]
+        assert gone.cancelled()
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_whatever_comes_and_goes_each_gets_its_own_result() -> None:
+    """600 items in random order of class, some cancelled, some late, on three runners."""
+    doubler = Doubler()
+    doubler.gate.set()
+    chance = random.Random(3)
+
+    async def scenario() -> None:
+        batcher = make(doubler, runners=3)
+        tasks = []
+        for item in range(200, 800):
+            priority = chance.choice(list(Priority))
+            seconds = chance.choice([PLENTY, PLENTY, 0.0])
+            tasks += await submit_all(batcher, [item], priority, seconds)
+            if chance.random() < 0.2:
+                tasks[-1].cancel()
+            if chance.random() < 0.1:
+                await asyncio.sleep(0.001)
+        for item, outcome in enumerate(await outcomes(tasks), start=200):
+            late = isinstance(outcome, Problem) and outcome.code == "deadline_exceeded"
+            assert late or isinstance(outcome, asyncio.CancelledError) or outcome == 2 * item
+        batcher.close()
+        assert batcher.waiting == 0
+
+    asyncio.run(scenario())
+    ran = [item for batch in doubler.batches for item in batch]
+    assert len(ran) == len(set(ran)) > 200
+    assert all(len({item % 2 for item in batch}) == 1 for batch in doubler.batches)

@@ -99,7 +99,9 @@ def test_forged_line_does_not_reach_the_margin_of_text(where: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [Path("a/b"), 2**70, "\ud800", {1: "x"}, float("nan"), b"\xff", object()], ids=repr
+    "value",
+    [Path("a/b"), 2**70, "\ud800", {1: "x"}, float("nan"), b"\xff", object()],
+    ids=["path", "large number", "lone surrogate", "numbered dict", "NaN", "bytes", "object"],
 )
 @pytest.mark.parametrize("formatter", [JsonLine(), TextLine()], ids=["json", "text"])
 def test_any_value_can_be_written(formatter: logging.Formatter, value: Any) -> None:

@@ -1,0 +1,36 @@
+"""Copies of the shipped packages under other names and versions."""
+
+import json
+import shutil
+from pathlib import Path
+
+CLASSIFIER = "efficientnet_lite0_imagenet"
+
+
+def copy_package(
+    source: Path, store: Path, name: str, version: str | int, **changes: object
+) -> Path:
+    """``source`` as ``store``/<name>/<version>, its manifest changed.
+
+    It appears at once, as a good publisher would have it: written beside, and renamed.
+    """
+    folder = store / name / str(version)
+    draft = store / name / f".{version}"
+    draft.mkdir(parents=True)
+    manifest = json.loads((source / "manifest.json").read_text())
+    manifest.update(name=name, version=str(version), **changes)
+    (draft / "manifest.json").write_text(json.dumps(manifest))
+    shutil.copy(source / "model.onnx", draft)
+    return draft.rename(folder)
+
+
+def break_graph(folder: Path) -> None:
+    """Other bytes in the middle of the graph."""
+    with (folder / "model.onnx").open("r+b") as graph:
+        graph.seek(100_000)
+        graph.write(b"tampered")
+
+
+def remove_package(folder: Path) -> None:
+    """Take it away at once."""
+    shutil.rmtree(folder.rename(folder.parent / f".{folder.name}.gone"))

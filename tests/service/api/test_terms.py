@@ -1,0 +1,64 @@
+"""How long a request may take and who goes first, as its headers say."""
+
+import pytest
+from starlette.datastructures import Headers
+
+from service.api.terms import read_terms
+from service.engine.batcher import Priority
+from service.problems import Problem
+from service.settings import Settings
+
+SETTINGS = Settings(request_timeout_ms=2000, max_request_timeout_ms=60_000)
+
+
+def test_without_headers_the_settings_hold() -> None:
+    terms = read_terms(Headers({}), SETTINGS)
+    assert terms.deadline.granted == 2.0
+    assert 1.9 < terms.deadline.remaining <= 2.0
+    assert terms.priority is Priority.INTERACTIVE
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1", 0.001), ("250", 0.25), ("060000", 60.0), ("60000", 60.0)]
+)
+def test_a_request_may_say_how_long_it_has(text: str, seconds: float) -> None:
+    headers = Headers({"X-Request-Timeout-Ms": text})
+    assert read_terms(headers, SETTINGS).deadline.granted == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0",
+        "-1",
+        "60001",
+        "1.5",
+        "1e3",
+        "five",
+        " 5",
+        "²",
+        "1_000",
+        "+5",
+        "9" * 12,
+        "9" * 100,
+        "0" * 11 + "1" + "9" * 9,
+        "1" + "0" * 5000,
+    ],
+)
+def test_any_other_time_is_refused_in_a_short_sentence(text: str) -> None:
+    with pytest.raises(Problem, match="milliseconds from 1 to 60000") as caught:
+        read_terms(Headers({"X-Request-Timeout-Ms": text}), SETTINGS)
+    assert caught.value.code == "invalid_parameter"
+    assert len(caught.value.detail) < 200
+
+
+def test_bulk_says_so() -> None:
+    assert read_terms(Headers({"X-Request-Priority": "bulk"}), SETTINGS).priority is Priority.BULK
+
+
+@pytest.mark.parametrize("text", ["", "BULK", "high", "0"])
+def test_any_other_priority_is_refused(text: str) -> None:
+    with pytest.raises(Problem, match="send interactive or bulk") as caught:
+        read_terms(Headers({"X-Request-Priority": text}), SETTINGS)
+    assert caught.value.code == "invalid_parameter"

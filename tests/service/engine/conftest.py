@@ -1,0 +1,100 @@
+"""Models that run without a graph, for tests of what is around them."""
+
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.engine.served import Layout, ServedModel
+from service.engine.sources import Candidate, Reference
+from service.manifest import ModelManifest
+from service.package import PackageError
+from service.parameters import RequestParameters
+from service.resize import ModelInput, Placement
+from service.runner import Job, Row
+from tests.service.engine.doubler import Doubler
+
+
+class Blocking:
+    """Answers every image with its version, once ``gate`` is open."""
+
+    rows_name = "classifications"
+
+    def __init__(self, manifest: ModelManifest, gate: threading.Event) -> None:
+        self.manifest, self.gate = manifest, gate
+        self.images = 0
+
+    def to_query(self, parameters: RequestParameters) -> None:
+        return None
+
+    def group(self, job: Job[None]) -> Hashable:
+        return None
+
+    def run(self, jobs: Sequence[Job[None]]) -> list[list[Row]]:
+        assert self.gate.wait(10)
+        self.images += len(jobs)
+        return [[{"version": self.manifest.version}] for _ in jobs]
+
+
+class Loader:
+    """Makes a `ServedModel` of any candidate; notes what it has loaded.
+
+    bytes: that the next model takes. broken: references that cannot be loaded.
+    """
+
+    def __init__(self, manifest: ModelManifest) -> None:
+        self._manifest = manifest
+        self.gate = threading.Event()  # of the models' runs
+        self.gate.set()
+        self.permit = threading.Event()  # of loading itself
+        self.permit.set()
+        self.bytes = 100
+        self.broken: set[Reference] = set()
+        self.loaded: list[Reference] = []
+        self.models: list[ServedModel] = []
+
+    def __call__(self, candidate: Candidate) -> ServedModel:
+        assert self.permit.wait(10)
+        reference = (candidate.folder.parent.name, candidate.folder.name)
+        if reference in self.broken:
+            raise PackageError(f"{candidate.folder}: is broken")
+        self.loaded.append(reference)
+        layout = Layout("cpu", "fp32", 1, 1, 4, self.bytes)
+        model = ServedModel(Blocking(self.manifest(reference), self.gate), layout, _ignore)
+        self.models.append(model)
+        return model
+
+    def manifest(self, reference: Reference) -> ModelManifest:
+        name, version = reference
+        return self._manifest.model_copy(update={"name": name, "version": version})
+
+
+def _ignore(model: str, size: int) -> None:
+    pass
+
+
+@pytest.fixture
+def loader(store: Path) -> Loader:
+    path = store / "efficientnet_lite0_imagenet" / "1" / "manifest.json"
+    return Loader(ModelManifest.read(path))
+
+
+@pytest.fixture
+def make_candidate() -> Callable[[Reference, int], Candidate]:
+    def make(reference: Reference, change: int = 0) -> Candidate:
+        return Candidate(Path("store", *reference), ((1, change, 0),) * 3)
+
+    return make
+
+
+@pytest.fixture
+def image() -> ModelInput:
+    pixels = np.zeros((224, 224, 3), np.uint8)
+    return ModelInput(pixels, Placement(224, 224, 1.0, 1.0))
+
+
+@pytest.fixture
+def doubler() -> Doubler:
+    return Doubler()

@@ -1,0 +1,113 @@
+"""What is let in is counted, bounded, and given back whatever happens."""
+
+import threading
+from contextlib import ExitStack
+
+import pytest
+
+from service.engine.admission import BULK_SHARE, Admission
+from service.engine.batcher import Priority
+from service.problems import Problem
+
+SOON, BULK = Priority.INTERACTIVE, Priority.BULK
+
+
+@pytest.fixture
+def admission() -> Admission:
+    return Admission(max_images=8, max_bytes=1000, max_pixels=10_000)
+
+
+def test_images_are_let_in_up_to_the_limit(admission: Admission) -> None:
+    with admission.hold_images(5, SOON), admission.hold_images(3, SOON):
+        with pytest.raises(Problem, match="8 images are in service; at most 8") as caught:
+            admission.check(SOON)
+        assert caught.value.code == "overloaded"
+        with pytest.raises(Problem), admission.hold_images(1, SOON):
+            pass
+        assert admission.images == 8
+    assert admission.images == 0
+    admission.check(SOON)
+
+
+def test_a_request_comes_in_whole_or_not_at_all(admission: Admission) -> None:
+    with admission.hold_images(6, SOON):
+        admission.check(SOON)
+        with pytest.raises(Problem), admission.hold_images(3, SOON):
+            pass
+        assert admission.images == 6
+
+
+def test_bulk_leaves_room_for_those_who_wait(admission: Admission) -> None:
+    share = int(8 * BULK_SHARE)
+    with admission.hold_images(share, BULK):
+        with pytest.raises(Problem, match=f"at most {share}"), admission.hold_images(1, BULK):
+            pass
+        with pytest.raises(Problem, match=f"at most {share}"):
+            admission.check(BULK)
+        admission.check(SOON)
+        with admission.hold_images(8 - share, SOON):
+            assert admission.images == 8
+
+
+def test_bulk_is_let_in_where_there_is_room_for_one() -> None:
+    admission = Admission(max_images=1, max_bytes=1, max_pixels=1)
+    admission.check(BULK)
+    with admission.hold_images(1, BULK):
+        assert admission.images == 1
+
+
+def test_bodies_are_counted_as_they_come(admission: Admission) -> None:
+    with admission.hold_bytes() as first, admission.hold_bytes() as second:
+        first.add(600)
+        second.add(300)
+        assert admission.bytes == 900
+        with pytest.raises(Problem, match="at most 1000"):
+            second.add(101)
+    assert admission.bytes == 0
+
+
+def test_pixels_are_bounded_together_and_a_lone_photo_is_let_in(admission: Admission) -> None:
+    with admission.hold_pixels(50_000):
+        assert admission.pixels == 50_000
+        with pytest.raises(Problem, match="50000 pixels"), admission.hold_pixels(1):
+            pass
+    with admission.hold_pixels(6000), admission.hold_pixels(4000), pytest.raises(Problem):
+        admission.hold_pixels(1).__enter__()
+    assert admission.pixels == 0
+
+
+@pytest.mark.parametrize("kind", ["images", "bytes", "pixels"])
+def test_what_fails_gives_its_room_back(admission: Admission, kind: str) -> None:
+    def fail() -> None:
+        with ExitStack() as stack:
+            if kind == "images":
+                stack.enter_context(admission.hold_images(3, SOON))
+            elif kind == "bytes":
+                stack.enter_context(admission.hold_bytes()).add(10)
+            else:
+                stack.enter_context(admission.hold_pixels(10))
+            assert getattr(admission, kind) > 0
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert getattr(admission, kind) == 0
+
+
+def test_threads_lose_no_count(admission: Admission) -> None:
+    def work() -> None:
+        for _ in range(500):
+            with ExitStack() as stack:
+                try:
+                    stack.enter_context(admission.hold_images(2, SOON))
+                    stack.enter_context(admission.hold_bytes()).add(400)
+                    stack.enter_context(admission.hold_pixels(4000))
+                except Problem:
+                    pass
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (admission.images, admission.bytes, admission.pixels) == (0, 0, 0)

@@ -1,0 +1,142 @@
+"""A served model: real graphs behind a batcher, and what it expects of its own pace."""
+
+import asyncio
+import hashlib
+import json
+import threading
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from service.engine.batcher import Priority
+from service.engine.deadline import Deadline
+from service.engine.served import ServedModel, batch_sizes, serve
+from service.package import PackageError
+from service.problems import Problem
+from service.providers import ProviderError
+from service.resize import ModelInput
+from service.runner import Job
+from service.settings import Settings
+from tests.packages import CLASSIFIER, copy_package
+
+
+@pytest.mark.parametrize(
+    ("largest", "sizes"),
+    [(1, (1,)), (2, (1, 2)), (3, (1, 2, 3)), (8, (1, 2, 4, 8)), (12, (1, 2, 4, 8, 12))],
+)
+def test_batch_sizes_are_powers_of_two_and_the_largest(largest: int, sizes: tuple) -> None:
+    assert batch_sizes(largest) == sizes
+
+
+@pytest.fixture
+def model(loader, make_candidate) -> ServedModel:
+    made = loader(make_candidate(("a", "1")))
+    yield made
+    loader.gate.set()
+    made.close()
+
+
+def submit(model: ServedModel, image: ModelInput) -> asyncio.Task:
+    job = Job(image, None)
+    return asyncio.create_task(model.submit(job, Deadline.after(20), Priority.INTERACTIVE))
+
+
+def test_the_pace_is_learnt_from_batches_that_ran(
+    model: ServedModel, loader, image: ModelInput
+) -> None:
+    async def scenario() -> None:
+        loader.gate.clear()
+        task = submit(model, image)
+        await asyncio.sleep(0.2)
+        loader.gate.set()
+        await task
+
+    asyncio.run(scenario())
+    model.pending = 10
+    assert 1.5 < model.expected_wait < 20
+    model.check_wait(Deadline.after(60))
+    with pytest.raises(Problem, match="10 images are before this one") as caught:
+        model.check_wait(Deadline.after(1))
+    assert caught.value.code == "overloaded"
+    assert caught.value.retry_after == pytest.approx(model.expected_wait - 1, abs=0.1)
+
+
+def test_the_pace_follows_the_newest_runs(model: ServedModel) -> None:
+    model.note(10.0, 1)
+    model.pending = 1
+    assert model.expected_wait == pytest.approx(10)
+    for _ in range(60):
+        model.note(0.2, 2)
+    assert model.expected_wait == pytest.approx(0.1, abs=0.05)
+
+
+def test_a_pace_that_was_slow_once_cannot_shut_the_model(model: ServedModel) -> None:
+    model.note(100.0, 1)
+    assert model.expected_wait == 0
+    model.check_wait(Deadline.after(0.1))
+
+
+def test_a_shipped_package_is_served_warm(store: Path) -> None:
+    sizes: list[int] = []
+    settings = Settings(max_batch_size=3, concurrent_runs=2, threads=1)
+    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: sizes.append(size))
+    layout = model.layout
+    assert (layout.provider, layout.threads, layout.concurrent_runs) == ("cpu", 1, 2)
+    assert layout.max_batch_size == 3
+    assert layout.session_bytes >= (store / CLASSIFIER / "1" / "model.onnx").stat().st_size
+    assert sizes == [], "warming up is nobody's batch"
+    names = {thread.name for thread in threading.enumerate()}
+    assert {f"{CLASSIFIER}-0", f"{CLASSIFIER}-1"} <= names
+    model.close()
+    assert f"{CLASSIFIER}-0" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_settings_of_one_model_are_its_own(store: Path) -> None:
+    settings = Settings(max_batch_size=3, models={CLASSIFIER: {"max_batch_size": 5}})
+    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None)
+    model.close()
+    assert model.layout.max_batch_size == 5
+
+
+def test_a_provider_that_is_not_there_is_refused_or_passed_over(store: Path) -> None:
+    folder = store / CLASSIFIER / "1"
+    wish = {"execution_providers": ("tensorrt", "cuda"), "concurrent_runs": 1}
+    with pytest.raises(ProviderError, match=r"tensorrt: this ONNX Runtime .* has no Tensorrt"):
+        serve(folder, Settings(**wish), lambda name, size: None)
+    model = serve(folder, Settings(**wish, allow_fallback=True), lambda name, size: None)
+    model.close()
+    assert model.layout.provider == "cpu"
+
+
+def test_a_graph_that_loads_and_cannot_run_is_refused(store: Path, tmp_path: Path) -> None:
+    folder = copy_package(store / CLASSIFIER / "1", tmp_path, "pets", 1)
+    write_graph_that_fails(folder)
+    with pytest.raises(PackageError, match=r"pets/1: cannot be run: ") as caught:
+        serve(folder, Settings(concurrent_runs=1), lambda name, size: None)
+    assert "\n" not in str(caught.value)
+
+
+def write_graph_that_fails(folder: Path) -> None:
+    """A classifier of the right shape, which takes pixels for classes."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Shape", ["images"], ["number"], start=0, end=1),
+            helper.make_node("Concat", ["number", "classes"], ["shape"], axis=0),
+            helper.make_node("Reshape", ["floats", "shape"], ["probabilities"]),
+        ],
+        "fails",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", 224, 224, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 1000])],
+        [helper.make_tensor("classes", TensorProto.INT64, [1], [1000])],
+    )
+    opset = json.loads((folder / "manifest.json").read_text())["opset"]
+    path = folder / "model.onnx"
+    path.unlink()
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    onnx.save(model, path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))

@@ -1,0 +1,7 @@
+"""Hypothesis keeps nothing in the repository."""
+
+import tempfile
+
+from hypothesis import configuration
+
+configuration.set_hypothesis_home_dir(tempfile.mkdtemp(prefix="hypothesis-"))

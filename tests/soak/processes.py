@@ -1,0 +1,89 @@
+"""What the processes of a server hold."""
+
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from tests.e2e.server import Server
+
+WORKER = "_bentoml_impl.worker.service"
+
+
+def workers(server: Server) -> list[psutil.Process]:
+    """The processes that answer, oldest first."""
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    found = []
+    for child in children:
+        try:
+            if WORKER in child.cmdline():
+                found.append(child)
+        except psutil.NoSuchProcess:  # it has ended since
+            pass
+    return sorted(found, key=lambda worker: worker.create_time())
+
+
+def resident_bytes(server: Server) -> int:
+    """Of all processes."""
+    parent = psutil.Process(server.process.pid)
+    return sum(process.memory_info().rss for process in [parent, *workers(server)])
+
+
+def descriptors(server: Server) -> int:
+    """That the workers have open."""
+    return sum(worker.num_fds() for worker in workers(server))
+
+
+def client_ports(worker: psutil.Process) -> set[int]:
+    """On the other side of the connections that ``worker`` has accepted."""
+    return {
+        connection.raddr.port
+        for connection in worker.net_connections("tcp")
+        if connection.status == psutil.CONN_ESTABLISHED and connection.raddr
+    }
+
+
+class Memory:
+    """Resident bytes of a server, looked at now and then. ``samples``: (seconds, bytes)."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._began = time.monotonic()
+        self.samples: list[tuple[float, int]] = []
+
+    def look(self) -> None:
+        self.samples.append((time.monotonic() - self._began, resident_bytes(self._server)))
+
+    def mean(self, first: float, last: float) -> float:
+        """Of the samples between two shares of the time, such as 0.2 and 0.3."""
+        end = self.samples[-1][0]
+        chosen = [b for seconds, b in self.samples if first * end <= seconds <= last * end]
+        return statistics.mean(chosen or [self.samples[-1][1]])
+
+    def growth(self, warm_up: float) -> float:
+        """By which share the last tenth is above the tenth after the warm-up, itself a share of
+        the time."""
+        return self.mean(0.9, 1) / self.mean(warm_up, warm_up + 0.1) - 1
+
+
+@contextmanager
+def watched_memory(server: Server, seconds: float = 0.5) -> Iterator[Memory]:
+    """Look every so many seconds while the block runs."""
+    memory, over = Memory(server), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(seconds):
+            memory.look()
+
+    watcher = threading.Thread(target=watch)
+    memory.look()
+    watcher.start()
+    try:
+        yield memory
+    finally:
+        over.set()
+        watcher.join()
+        memory.look()

@@ -1,0 +1,34 @@
+"""The figures that a test measured: shown, and kept where BOXPORT_SOAK_RESULTS says."""
+
+import json
+import os
+from pathlib import Path
+
+RESULTS_VARIABLE = "BOXPORT_SOAK_RESULTS"
+
+
+def record(test: str, **figures: object) -> None:
+    """Print ``figures``, and add them as a line to soak.jsonl in the folder of results, if any."""
+    line = json.dumps({"test": test, **figures})
+    print(line)
+    if folder := os.environ.get(RESULTS_VARIABLE):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with (Path(folder) / "soak.jsonl").open("a") as results:
+            results.write(f"{line}\n")
+
+
+def length(variable: str, full: float) -> float:
+    """How long a test is to be: the variable BOXPORT_SOAK_<variable>, or that of the bar."""
+    return float(os.environ.get(f"BOXPORT_SOAK_{variable}", full))
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The value below which ``share`` of ``values`` lie; 0 of none."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def milliseconds(values: list[float]) -> dict[str, float]:
+    """How seconds are spread."""
+    shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+    return {name: round(quantile(values, share) * 1000, 1) for name, share in shares.items()}

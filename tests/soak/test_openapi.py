@@ -1,0 +1,40 @@
+"""The service does what its OpenAPI description says: no status, body or type that is not in it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.server import ROOT, running_server
+from tests.soak.results import length, record
+
+EXAMPLES = int(length("EXAMPLES", 200))  # of each way to ask each route
+CONFIG = Path(__file__).parent / "schemathesis.toml"
+
+
+@pytest.mark.parametrize(
+    ("examples", "phases"),
+    [
+        pytest.param(5, "fuzzing", id="few"),
+        pytest.param(EXAMPLES, "coverage,fuzzing", marks=pytest.mark.soak, id="many"),
+    ],
+)
+def test_description_is_true(examples: int, phases: str, tmp_path: Path) -> None:
+    """schemathesis asks for all that is described, and for much that is nearly so."""
+    with running_server(tmp_path, access_log_sample=0.01) as server:
+        command = [sys.executable, "-m", "schemathesis.cli", "--config-file", CONFIG, "run"]
+        options = ["--max-examples", str(examples), "--phases", phases, "--seed", "1"]
+        done = subprocess.run(
+            [*command, f"{server.url}/docs.json", *options],
+            cwd=tmp_path,  # where schemathesis leaves what it learns
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"},
+            capture_output=True,
+            text=True,
+        )
+        log = server.log.read_text()
+    (cases,) = (line for line in done.stdout.splitlines() if " generated" in line)
+    record("openapi", examples=examples, cases=cases.strip())
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert "Traceback" not in log
