@@ -6,6 +6,7 @@ gate is around it all.
 """
 
 import dataclasses
+import gc
 from ipaddress import ip_network
 
 import bentoml
@@ -83,8 +84,13 @@ class Boxport:
             raise SystemExit(f"boxport: {error}") from error
 
     @bentoml.on_startup
-    async def drain_on_sigterm(self) -> None:
+    async def settle(self) -> None:
         self.doorkeeper.drain_on_sigterm(self.settings.drain_seconds)
+        # What is here now stays: the collector would stop everything for a tenth of a second, again
+        # and again, to look through the modules of BentoML. And a request leaves few cycles.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
 
     async def __is_ready__(self) -> bool:
         return not self.doorkeeper.draining

@@ -11,7 +11,6 @@ from starlette.responses import Response
 from service.api.exchange import Exchange
 from service.api.replies import answer_reply, problem_reply
 from service.api.request import read_request
-from service.api.terms import read_terms
 from service.engine.deadline import Deadline
 from service.engine.engine import Engine
 from service.engine.served import PARAMETERS
@@ -36,8 +35,7 @@ async def answer(
     exchange = Exchange.of(request.scope)
 
     async def work() -> Response:
-        terms = read_terms(request.headers, settings)
-        engine.check_room(terms, task)
+        terms = exchange.terms
         with engine.admission.hold_bytes() as room:
             async with within(terms.deadline):
                 sent = await read_request(request, settings, room, fetcher)

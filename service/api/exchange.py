@@ -1,8 +1,8 @@
 """One request and its reply, as the gate sees them."""
 
+import random
 import re
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 
 from service.access.keys import Caller
 from service.api.routing import OTHER, RouteRow, find_route
-from service.engine.engine import Times
+from service.engine.engine import Terms, Times
 from service.telemetry.metrics import OK
 from service.telemetry.spans import Stage
 
@@ -42,6 +42,7 @@ class Exchange:
     reason: str = OK
     request_bytes: int = 0
     response_bytes: int = 0
+    terms: Terms = field(init=False)  # of a request that brings images
     stages: list[Stage] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
 
@@ -86,4 +87,6 @@ class Exchange:
 def _id_of(headers: Headers) -> str:
     """The caller's own id of the request if it sent a harmless one, else a new one."""
     given = headers.get(REQUEST_ID_HEADER, "")
-    return given if _ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
+    return (
+        given if _ACCEPTED_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+    )  # unlikely twice is enough

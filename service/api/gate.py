@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from service.api.doorkeeper import Doorkeeper
 from service.api.exchange import REQUEST_ID_HEADER, Exchange
 from service.api.replies import problem_reply
+from service.api.terms import read_terms
 from service.problems import MEDIA_TYPE, Problem
 from service.telemetry.logs import logger, request_id
 from service.telemetry.metrics import OK
@@ -72,13 +73,18 @@ class Gate:
         )
 
     async def _pass(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        doorkeeper: Doorkeeper = bentoml.get_current_service().doorkeeper
+        service = bentoml.get_current_service()
+        doorkeeper: Doorkeeper = service.doorkeeper
         exchange = Exchange.begin(dict_of(scope))
         request_id.set(exchange.request_id)
         reply = Reply(exchange, send)
         doorkeeper.enter(exchange)
         try:
             doorkeeper.admit(exchange)
+            if exchange.route is not None and exchange.route.brings_images:
+                # here, where no costs it little more than a reply
+                exchange.terms = read_terms(exchange.headers, service.settings)
+                service.engine.check_room(exchange.terms, exchange.route.task)
             await self._app(scope, counted(receive, exchange), reply.send)
         except Problem as problem:
             await reply.refuse(problem)

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from service.access.key_file import Scope
+from service.manifest import Task
 from service.problems import Problem
 
 OTHER = "other"  # the template of what is not in the table
@@ -16,12 +17,19 @@ OTHER = "other"  # the template of what is not in the table
 
 @dataclass(frozen=True)
 class RouteRow:
-    """template: of the path, as metrics and logs name it. ``scope``: what a key must allow;
-    None where nobody needs one."""
+    """A row of `ROUTES`.
+
+    template: of the path, as metrics and logs name it.
+    scope: what a key must allow; None where nobody needs one.
+    brings_images: whether there must be room for images before a request's body is read.
+    task: that the images are for, where the path tells.
+    """
 
     template: str
     methods: tuple[str, ...]
     scope: Scope | None
+    brings_images: bool = False
+    task: Task | None = None
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -36,8 +44,8 @@ class RouteRow:
 
 _Row = RouteRow
 ROUTES = (
-    _Row("/v1/detect", ("POST",), "infer"),
-    _Row("/v1/classify", ("POST",), "infer"),
+    _Row("/v1/detect", ("POST",), "infer", True, "detection"),
+    _Row("/v1/classify", ("POST",), "infer", True, "classification"),
     _Row("/v1/models", ("GET",), "infer"),
     _Row("/v1/models/{name}", ("GET",), "infer"),
     _Row("/v1/models/{name}/{version}", ("GET",), "infer"),
@@ -47,10 +55,10 @@ ROUTES = (
     _Row("/v2/health/ready", ("GET",), None),
     _Row("/v2/models/{name}", ("GET",), "infer"),
     _Row("/v2/models/{name}/ready", ("GET",), "infer"),
-    _Row("/v2/models/{name}/infer", ("POST",), "infer"),
+    _Row("/v2/models/{name}/infer", ("POST",), "infer", True),
     _Row("/v2/models/{name}/versions/{version}", ("GET",), "infer"),
     _Row("/v2/models/{name}/versions/{version}/ready", ("GET",), "infer"),
-    _Row("/v2/models/{name}/versions/{version}/infer", ("POST",), "infer"),
+    _Row("/v2/models/{name}/versions/{version}/infer", ("POST",), "infer", True),
     _Row("/v2/repository/index", ("POST",), "infer"),
     _Row("/v2/repository/models/{name}/load", ("POST",), "admin"),
     _Row("/v2/repository/models/{name}/unload", ("POST",), "admin"),

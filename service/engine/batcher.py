@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Generic, TypeVar
 
 from service.engine.deadline import Deadline
+from service.engine.yielding import give_way
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -113,6 +114,7 @@ class Batcher(Generic[Item, Result]):
         del self._run
 
     def _work(self) -> None:
+        give_way()
         while (batch := self._take()) is not None:
             started = time.perf_counter()
             outcomes = self._outcomes([job.item for job in batch])

@@ -17,6 +17,7 @@ from service.engine.served import ServedModel, serve
 from service.engine.shelf import Shelf
 from service.engine.sources import Candidate, Reference, Source, open_source
 from service.engine.watcher import Watcher
+from service.engine.yielding import give_way
 from service.images import enable_formats, open_image, to_rgb
 from service.manifest import InputSpec, ModelManifest, Task
 from service.package import PackageError, verify_package
@@ -90,7 +91,7 @@ class Engine:
         """Open, and run once, every package; raises PackageError if a model has no fit one."""
         self._settings, self._metrics = settings, metrics
         self._formats = enable_formats(settings.image_formats)
-        self._decoders = ThreadPoolExecutor(settings.decode_threads, "decode")
+        self._decoders = ThreadPoolExecutor(settings.decode_threads, "decode", give_way)
         self.admission = Admission(
             settings.max_images_in_service,
             settings.max_bytes_in_service,

@@ -3,11 +3,15 @@
 import logging
 import zlib
 
+# No failure, and in overload there are hundreds a second: a line for each would cost more than the
+# refusal itself.
+BUSY = 503
+
 _logger = logging.getLogger("bentoml.boxport.access")
 
 
 class AccessLog:
-    """Writes a line a request: of failures and of slow requests always, of the rest a sample.
+    """Writes a line a request: of failures and slow requests always, of the rest a sample.
 
     sample: share of the rest that is written, 0 to 1. The request's id decides, so that all
         servers that see one id write it, or none.
@@ -35,13 +39,13 @@ class AccessLog:
         images: int = 0,
         caller: str | None = None,
     ) -> None:
-        """Write the request's line if it is to be written: of a 5xx as a warning, else as info.
+        """Write the request's line if it is to be written: of a failure as a warning, else as info.
 
         route: the route's template, never the path or the query.
         reason: the problem's code, or "ok".
         caller: the name that the key was given, or None.
         """
-        failed = status >= 500
+        failed = status >= 500 and status != BUSY
         if not (failed or seconds >= self._slow_seconds or self._sampled(request_id)):
             return
         level = logging.WARNING if failed else logging.INFO

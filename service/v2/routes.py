@@ -17,7 +17,6 @@ from service.api.answering import replied, unless_gone, within
 from service.api.exchange import Exchange
 from service.api.replies import json_reply
 from service.api.request import read_body
-from service.api.terms import read_terms
 from service.engine.deadline import Deadline
 from service.engine.engine import Terms
 from service.engine.shelf import Slot
@@ -77,8 +76,7 @@ async def infer(request: Request) -> Response:
     """Run a model on the images of a request."""
     exchange, service = Exchange.of(request.scope), _service()
     settings, engine = service.settings, service.engine
-    terms = read_terms(request.headers, settings)
-    engine.check_room(terms)
+    terms = exchange.terms
     with engine.admission.hold_bytes() as room:
         chunks = _inflated(request, settings.max_body_bytes)
         async with within(terms.deadline):

@@ -55,12 +55,13 @@ FIELDS = {
     ("outcome", "written"),
     [
         ({"status": 500, "reason": "internal_error"}, True),
-        ({"status": 503, "reason": "overloaded"}, True),
+        ({"status": 504, "reason": "deadline_exceeded"}, True),
+        ({"status": 503, "reason": "overloaded"}, False),  # hundreds a second, and no fault
         ({"seconds": 1.0}, True),
         ({"seconds": 0.999}, False),
         ({"status": 422, "reason": "invalid_image"}, False),
     ],
-    ids=["failure", "overload", "slow", "not slow", "caller's fault"],
+    ids=["failure", "late", "refusal", "slow", "not slow", "caller's fault"],
 )
 def test_failures_and_slow_requests_are_always_written(
     lines: list[logging.LogRecord], outcome: dict[str, Any], written: bool
@@ -70,7 +71,7 @@ def test_failures_and_slow_requests_are_always_written(
 
 
 def test_failure_is_a_warning(lines: list[logging.LogRecord]) -> None:
-    write(AccessLog(0.0, 1.0), status=503, reason="overloaded")
+    write(AccessLog(0.0, 1.0), status=500, reason="internal_error")
     assert lines[0].levelno == logging.WARNING
 
 
