@@ -7,6 +7,8 @@ gate is around it all.
 
 import dataclasses
 import gc
+import os
+import signal
 from ipaddress import ip_network
 
 import bentoml
@@ -27,7 +29,7 @@ from service.images import enable_formats
 from service.package import PackageError
 from service.providers import ProviderError, choose_providers
 from service.settings import Settings, SettingsError, read_settings
-from service.telemetry.logs import configure
+from service.telemetry.logs import configure, logger
 from service.telemetry.metrics import Metrics, State
 from service.telemetry.spans import NoSpans, open_spans
 
@@ -63,7 +65,7 @@ class Boxport:
         self.spans = open_spans()
         self.doorkeeper = Doorkeeper(self.settings, self.metrics, self.spans)
         self.fetcher = make_fetcher(self.settings)
-        self.engine = Engine(self.settings, self.metrics)
+        self.engine = self._open_engine()
 
     @bentoml.on_deployment
     @staticmethod
@@ -90,7 +92,7 @@ class Boxport:
         # and again, to look through the modules of BentoML. And a request leaves few cycles.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
+        gc.set_threshold(5_000, 10, 10)
 
     async def __is_ready__(self) -> bool:
         return not self.doorkeeper.draining
@@ -109,6 +111,17 @@ class Boxport:
     def close(self) -> None:
         self.engine.close()
         self.spans.close()
+
+    def _open_engine(self) -> Engine:
+        """BentoML starts a worker that fails again and again, for ever: what cannot be loaded
+        ends the service in one line, if no other worker serves."""
+        try:
+            return Engine(self.settings, self.metrics)
+        except (PackageError, ProviderError) as error:
+            logger.critical("boxport: %s", error)
+            if self.settings.workers == 1:
+                os.kill(os.getppid(), signal.SIGTERM)
+            os._exit(1)  # anything else would end in uvicorn's traceback
 
     def _state(self) -> State:
         return dataclasses.replace(self.engine.state, requests=self.doorkeeper.inside)

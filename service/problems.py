@@ -60,6 +60,12 @@ class Problem(Exception):
         self.code, self.detail, self.kind = code, detail, KINDS[code]
         self.retry_after = retry_after
 
+    def alone(self) -> "Problem":
+        """Itself, without the frames that it came through: whoever keeps it would keep them, and
+        with them the image's bytes, in a ring that only the collector undoes."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
+
     def to_error(self) -> dict[str, Any]:
         """The fields that stand in the place of one image's result."""
         return {"code": self.code, "detail": self.detail, "retryable": self.kind.retryable}

@@ -100,7 +100,7 @@ class Settings(ModelSettings, BaseSettings):
         256_000_000,
         gt=0,
         description="Of photos that are being decoded at once; more get a 503. A pixel takes three"
-        " bytes, for a moment six.",
+        " bytes, and up to fifteen while transparency is laid over white.",
     )
     image_formats: Names = Field(
         FORMATS,
@@ -119,7 +119,9 @@ class Settings(ModelSettings, BaseSettings):
         description="How long a request may take that does not say so itself"
         " (X-Request-Timeout-Ms). What is late is dropped before it runs.",
     )
-    max_request_timeout_ms: int = Field(300_000, gt=0, description="The most a request may ask.")
+    max_request_timeout_ms: int = Field(
+        300_000, gt=0, le=300_000, description="The most a request may ask."
+    )
     models: dict[str, ModelSettings] = Field(
         default_factory=dict,
         description="Settings of single models, by name, in place of those for all:"
@@ -139,6 +141,7 @@ class Settings(ModelSettings, BaseSettings):
     rate_limit: float | None = Field(
         None,
         gt=0,
+        allow_inf_nan=False,
         description="Requests a second of each key that has no rate of its own, and of each"
         " address without a key; counted by each worker. Default: no limit.",
     )
@@ -170,12 +173,14 @@ class Settings(ModelSettings, BaseSettings):
     watch_seconds: float = Field(
         2.0,
         ge=0,
+        allow_inf_nan=False,
         description="Seconds between two looks at the model store for packages that came, changed"
         " or went. 0: never.",
     )
     drain_seconds: float = Field(
         0.0,
         ge=0,
+        allow_inf_nan=False,
         description="How long the service goes on after SIGTERM, not ready but answering, so that"
         " load balancers notice. Requests in service are finished in any case.",
     )

@@ -213,7 +213,7 @@ class Engine:
                 model.runner.rows_name: rows.value,
             }
         except Problem as problem:
-            result = problem
+            result = problem.alone()
         except Exception:
             logger.exception("%s failed on an image", model.manifest.name)
             result = Problem("internal_error", "The model failed on this image.")

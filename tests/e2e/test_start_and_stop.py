@@ -1,9 +1,12 @@
 """The service starts whole or not at all, and stops when told."""
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
 import httpx
+import onnx
 import pytest
 from server import STOP_SECONDS, free_port, launch, running_server
 
@@ -76,6 +79,24 @@ def test_package_that_nobody_known_signed_refuses_the_start_in_one_line(
     code, line = ending(tmp_path, **settings)
     assert code != 0
     assert "the manifest was changed after it was signed" in line
+
+
+def test_package_that_cannot_be_loaded_ends_the_service_in_one_line(
+    tmp_path: Path, store: Path
+) -> None:
+    """Its hash is right: only ONNX Runtime, in the worker, sees what is wrong."""
+    package = shutil.copytree(store / CLASSIFIER, tmp_path / "store" / CLASSIFIER) / "1"
+    graph = onnx.load(package / "model.onnx")
+    graph.graph.node[0].op_type = "Nonsense"
+    onnx.save(graph, package / "model.onnx")
+    manifest = json.loads((package / "manifest.json").read_text())
+    manifest["sha256"] = hashlib.sha256((package / "model.onnx").read_bytes()).hexdigest()
+    (package / "manifest.json").write_text(json.dumps(manifest))
+    process = launch(tmp_path, free_port(), model_store=tmp_path / "store")
+    process.wait(30)
+    log = (tmp_path / "server.log").read_text()
+    assert "ONNX Runtime refuses it" in log
+    assert "Traceback" not in log
 
 
 def test_missing_public_key_refuses_the_start_in_one_line(tmp_path: Path) -> None:
