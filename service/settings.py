@@ -120,7 +120,7 @@ class Settings(ModelSettings, BaseSettings):
         " (X-Request-Timeout-Ms). What is late is dropped before it runs.",
     )
     max_request_timeout_ms: int = Field(
-        300_000, gt=0, le=300_000, description="The most a request may ask."
+        60_000, gt=0, le=60_000, description="The most a request may ask."
     )
     models: dict[str, ModelSettings] = Field(
         default_factory=dict,
