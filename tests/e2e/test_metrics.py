@@ -1,8 +1,12 @@
 """/metrics tells what happened, in as many series as there are routes and models, and no more."""
 
+import json
+
 import httpx
 import pytest
-from server import Server, eventually
+from server import ROOT, Server, eventually
+
+from tests.deploy.dashboard import faults
 
 DETECTOR, CLASSIFIER = "efficientdet_lite0_voc", "efficientnet_lite0_imagenet"
 JPEG = {"content-type": "image/jpeg"}
@@ -62,6 +66,15 @@ def test_the_models_are_told_with_what_they_run_on(server: Server, http: httpx.C
     sizes = [m["status"]["session_bytes"] for m in http.get("/v1/models").json()["models"]]
     assert metrics.get("boxport_session_bytes") == sum(sizes)
     assert metrics.get("process_resident_memory_bytes") > sum(sizes) / 4
+
+
+def test_the_dashboard_asks_for_what_is_there(
+    server: Server, http: httpx.Client, cat: bytes
+) -> None:
+    for path in ("/v1/detect", "/v1/classify"):
+        assert http.post(path, content=cat, headers=JPEG).status_code == 200
+    dashboard = json.loads((ROOT / "deploy" / "grafana" / "boxport.json").read_text())
+    assert faults(dashboard, http.get("/metrics").text) == []
 
 
 def test_strangers_cannot_make_series(server: Server, http: httpx.Client, cat: bytes) -> None:

@@ -22,7 +22,7 @@ def kill(worker: psutil.Process) -> set[int]:
     worker.send_signal(signal.SIGSTOP)  # so that it answers none, and accepts none, in between
     ports = client_ports(worker)
     worker.send_signal(signal.SIGKILL)
-    worker.wait(5)
+    worker.wait(20)  # until BentoML, which looks every ten seconds, has buried it
     return ports
 
 
