@@ -18,7 +18,7 @@ from starlette.responses import Response
 from service.access.key_file import KeysError
 from service.api.answering import answer
 from service.api.doorkeeper import Doorkeeper
-from service.api.gate import Gate
+from service.api.gated_service import GatedService
 from service.api.routes import routes_app
 from service.api.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
 from service.engine.engine import Engine, unfit_packages
@@ -33,15 +33,10 @@ from service.telemetry.logs import configure, logger
 from service.telemetry.metrics import Metrics, State
 from service.telemetry.spans import NoSpans, open_spans
 
-# BentoML's own timeout cannot be turned off, and each request leaves a timer until it is over: at a
-# hundred requests a second and five minutes that was 70 MB. So it is as short as can be, a little
-# longer than the longest that a request may ask for.
-TIMEOUT_SECONDS = 65
 # What BentoML would do for each request, and the gate does with less, or better.
 LEFT_OUT = {
     "metrics": {"enabled": False},  # its labels are whatever paths strangers ask for
     "logging": {"access": {"enabled": False}},
-    "tracing": {"excluded_urls": ".*"},
 }
 
 
@@ -54,9 +49,7 @@ def count_workers() -> int:
 
 
 @bentoml.asgi_app(routes_app, path="/")
-@bentoml.service(
-    name="boxport", workers=count_workers(), traffic={"timeout": TIMEOUT_SECONDS}, **LEFT_OUT
-)
+@bentoml.service(name="boxport", workers=count_workers(), service_class=GatedService, **LEFT_OUT)
 class Boxport:
     """Image classifiers and detectors as a service: POST photos, read what is in them."""
 
@@ -141,6 +134,3 @@ def make_fetcher(settings: Settings) -> UrlFetcher | None:
             allowed_networks=tuple(map(ip_network, settings.image_networks)),
         )
     )
-
-
-Boxport.add_asgi_middleware(Gate)  # type: ignore[attr-defined]  # the class is a Service now

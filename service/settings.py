@@ -119,9 +119,7 @@ class Settings(ModelSettings, BaseSettings):
         description="How long a request may take that does not say so itself"
         " (X-Request-Timeout-Ms). What is late is dropped before it runs.",
     )
-    max_request_timeout_ms: int = Field(
-        60_000, gt=0, le=60_000, description="The most a request may ask."
-    )
+    max_request_timeout_ms: int = Field(60_000, gt=0, description="The most a request may ask.")
     models: dict[str, ModelSettings] = Field(
         default_factory=dict,
         description="Settings of single models, by name, in place of those for all:"
