@@ -199,7 +199,7 @@ def test_a_busy_server_is_asked_again(package: Path, photos: Path, tmp_path: Pat
         assert "cat" in answers[0][0]["label"]
         assert answers == [answers[0]] * 8
         refused = httpx.get(f"{busy.url}/metrics").text
-    assert re.search(r'http_response_code="503".*service_name="boxport"', refused)
+    assert re.search(r'boxport_requests_total{.*reason="overloaded".*status="503"', refused)
 
 
 def test_an_address_where_nobody_listens_is_named(package: Path, album: Path) -> None:

@@ -22,13 +22,15 @@ from models.weights import Checkpoint, save_checkpoint
 from service.classifier import ClassificationQuery, Classifier
 from service.detector import DetectionQuery, Detector
 from service.engine.batcher import Batcher
-from service.engine.engine import Engine
+from service.engine.deadline import Deadline
+from service.engine.engine import Engine, Terms
 from service.manifest import InputSpec, ModelManifest
 from service.package import open_package
 from service.parameters import DetectParameters
 from service.resize import ModelInput
 from service.runner import Job, Row
 from service.settings import Settings
+from service.telemetry.metrics import Metrics, State
 
 from .conftest import LABELS, make_faster_rcnn, make_retinanet, measure_norms, read_images, rescale
 
@@ -189,7 +191,10 @@ def test_photos_of_all_shapes_in_one_queue(exported: Exported) -> None:
     )
 
     async def ask() -> list[list[Row]]:
-        tasks = [asyncio.create_task(batcher.submit(job)) for job in exported.jobs.values()]
+        tasks = [
+            asyncio.create_task(batcher.submit(job, Deadline.after(60)))
+            for job in exported.jobs.values()
+        ]
         await asyncio.sleep(0)
         recorder.gate.set()
         return [answer.value for answer in await asyncio.gather(*tasks)]
@@ -204,11 +209,14 @@ def test_photos_of_all_shapes_in_one_queue(exported: Exported) -> None:
 
 def test_engine_serves_photos_of_all_shapes(exported: Exported, photos: Path) -> None:
     engine = Engine(
-        Settings(model_store=exported.package.parent.parent, max_batch_size=2, concurrent_runs=1)
+        Settings(model_store=exported.package.parent.parent, max_batch_size=2, concurrent_runs=1),
+        Metrics(lambda: State([], 0, 0, 0)),
     )
     contents = [(photos / f"{name}.jpg").read_bytes() for name in exported.jobs]
     parameters = DetectParameters(score_threshold=0.05)
-    answer = asyncio.run(engine.answer("detection", contents, parameters))
+    answer = asyncio.run(
+        engine.answer("detection", contents, parameters, Terms(Deadline.after(60)))
+    )
     engine.close()
     for result, job in zip(answer.results, exported.jobs.values(), strict=True):
         placement = job.image.placement
