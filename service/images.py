@@ -32,7 +32,9 @@ def enable_formats(names: Sequence[str]) -> tuple[str, ...]:
             try:
                 getattr(importlib.import_module(module), register)()
             except ImportError:
-                raise ValueError(f"{name}: needs the package {package}; pip install it") from None
+                raise ValueError(
+                    f"{name}: needs the package {package}; pip install --group heif"
+                ) from None
         elif name not in FORMATS:
             known = ", ".join((*FORMATS, *PLUGINS))
             raise ValueError(f"{name}: is no format that is read; there are {known}")
