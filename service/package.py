@@ -11,9 +11,10 @@ import numpy.typing as npt
 import onnxruntime as ort
 from google.protobuf.message import DecodeError
 
+from service.bound_session import BoundSession, GraphCaptureError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ManifestError, ModelManifest
 from service.opset import read_opset
-from service.providers import CPU, ExecutionProvider
+from service.providers import CPU, PROVIDERS, ExecutionProvider
 from service.signature import SignatureError, check_signature
 
 Array = npt.NDArray[Any]
@@ -31,12 +32,20 @@ class Device:
     threads: of each run on a CPU; 0 takes every processor.
     options: of the first provider, on top of its row's.
     allow_fallback: whether a session may run on less than was asked for.
+    capture: whether runs are recorded as CUDA graphs.
     """
 
     providers: tuple[ExecutionProvider, ...] = (CPU,)
     threads: int = 1
     options: Mapping[str, str] | None = None
     allow_fallback: bool = False
+    capture: bool = False
+
+    @property
+    def number(self) -> int:
+        """Which of several devices it is."""
+        option = self.providers[0].device_option
+        return int((self.options or {}).get(option, 0)) if option else 0
 
 
 @dataclass(frozen=True)
@@ -46,12 +55,14 @@ class ModelPackage:
     provider: the name of the execution provider that the session has.
     batches: the batch sizes that are run, ascending; fewer images are filled up to the next with
         black ones. Empty: each batch as it comes.
+    bound: runs the session through buffers on its device, where it has memory of its own.
     """
 
     manifest: ModelManifest
     session: ort.InferenceSession
     provider: str = CPU.name
     batches: tuple[int, ...] = ()
+    bound: BoundSession | None = None
 
     def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
         """Outputs by name, as many rows as there are images."""
@@ -60,8 +71,11 @@ class ModelPackage:
         size = next((size for size in self.batches if size >= number), number)
         if size > number:
             feeds = {**feeds, "images": _fill_up(feeds["images"], size)}
-        outputs = self.session.run(names, feeds)
-        return {name: values[:number] for name, values in zip(names, outputs, strict=True)}
+        if self.bound is not None:
+            outputs = self.bound.run(feeds)
+        else:
+            outputs = dict(zip(names, self.session.run(names, feeds), strict=True))
+        return {name: values[:number] for name, values in outputs.items()}
 
 
 def find_packages(store: Path) -> list[Path]:
@@ -135,13 +149,35 @@ def open_package(
         reason = " ".join(str(error).split())  # theirs is of several lines
         raise PackageError(f"{folder / GRAPH_FILE}: ONNX Runtime refuses it: {reason}") from error
     _check_interface(folder, manifest, session)
-    return ModelPackage(manifest, session, _provider_of(session, device, folder), batches)
+    provider = _provider_of(session, device, folder)
+    bound = _bind(folder, manifest, session, device, provider)
+    return ModelPackage(manifest, session, provider, batches, bound)
+
+
+def _bind(
+    folder: Path,
+    manifest: ModelManifest,
+    session: ort.InferenceSession,
+    device: Device,
+    provider: str,
+) -> BoundSession | None:
+    """Buffers on the device, if the session has got one with memory of its own."""
+    memory = PROVIDERS[provider].memory
+    if memory is None:
+        return None
+    try:
+        return BoundSession(
+            session, manifest.outputs, memory, device.number, capture=device.capture
+        )
+    except GraphCaptureError as error:
+        raise PackageError(f"{folder}: {error}") from error
 
 
 def _for_ort(device: Device) -> list[str | tuple[str, dict[str, str]]]:
     first, *others = device.providers
+    capture = {first.capture_option: "1"} if device.capture and first.capture_option else {}
     asked: list[str | tuple[str, dict[str, str]]] = [
-        (first.ort_name, {**first.options, **(device.options or {})})
+        (first.ort_name, {**first.options, **capture, **(device.options or {})})
     ]
     asked += [(row.ort_name, dict(row.options)) for row in others]
     return asked if CPU in device.providers else [*asked, CPU.ort_name]

@@ -29,6 +29,9 @@ class ExecutionProvider:
     fixed_batches: whether each new batch size costs a compilation or a search for algorithms, so
         that only powers of two are run, all of them before the model counts as ready.
     device_option: which of several devices is meant, by its number; None if there is but one.
+    memory: ONNX Runtime's word for the device's own memory, in which buffers are kept from run to
+        run (`service.bound_session`); None where they lie in the processor's.
+    capture_option: what has runs recorded as CUDA graphs; None where there are none.
     """
 
     name: str
@@ -39,6 +42,8 @@ class ExecutionProvider:
     runs_per_cpu: bool = False
     fixed_batches: bool = True
     device_option: str | None = None
+    memory: str | None = None
+    capture_option: str | None = None
 
 
 _Row = ExecutionProvider
@@ -53,6 +58,8 @@ PROVIDERS = {
             # engines take minutes to build: keep them beside each other, by graph and device
             MappingProxyType({"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}),
             device_option="device_id",
+            memory="cuda",
+            capture_option="trt_cuda_graph_enable",
         ),
         _Row(
             "cuda",
@@ -68,6 +75,8 @@ PROVIDERS = {
                 }
             ),
             device_option="device_id",
+            memory="cuda",
+            capture_option="enable_cuda_graph",
         ),
         _Row(
             "openvino",

@@ -72,6 +72,12 @@ class ModelSettings(BaseModel):
         " gives more images a second than several threads on one batch; 1 elsewhere.",
     )
     threads: int | None = Field(None, gt=0, description="Of each run on CPU. Default: 1.")
+    cuda_graphs: bool = Field(
+        False,
+        description="Whether runs on cuda and tensorrt are recorded once for each batch size and"
+        " replayed, which spares the starting of each layer. For classifiers: a detector's outputs"
+        " vary in size.",
+    )
 
 
 class Settings(ModelSettings, BaseSettings):

@@ -10,6 +10,7 @@ import bentoml
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 
+from service.api.aim import read_aim
 from service.api.doorkeeper import Doorkeeper
 from service.api.exchange import REQUEST_ID_HEADER, Exchange
 from service.api.replies import problem_reply
@@ -84,7 +85,7 @@ class Gate:
             if exchange.route is not None and exchange.route.brings_images:
                 # here, where no costs it little more than a reply
                 exchange.terms = read_terms(exchange.headers, service.settings)
-                service.engine.check_room(exchange.terms, exchange.route.task)
+                service.engine.check_room(exchange.terms, read_aim(exchange, scope))
             await self._app(scope, counted(receive, exchange), reply.send)
         except Problem as problem:
             await reply.refuse(problem)

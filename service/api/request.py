@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -63,7 +63,7 @@ async def read_request(
 
     ``room`` is that of the body; without a ``fetcher`` an image by URL is a Problem.
     """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = content_type_of(request.headers)
     body = await read_body(request.stream(), settings.max_body_bytes, room)
     texts: dict[str, Any] = {}
     typed: dict[str, Any] = {}
@@ -71,7 +71,7 @@ async def read_request(
         images, texts = await _from_multipart(request, body, settings)
     elif content_type == "application/json":
         images, typed = _from_json(body, fetcher)
-    elif content_type.startswith("image/") or content_type == "application/octet-stream":
+    elif is_raw_image(content_type):
         images = [body] if body else []
     else:
         raise Problem(
@@ -89,6 +89,16 @@ async def read_request(
     if twice := query.keys() & (texts.keys() | typed.keys()):
         raise _given_twice(twice.pop())
     return ImageRequest(images, {**query, **texts}, typed)
+
+
+def content_type_of(headers: Headers) -> str:
+    """Without its parameters; "" if there is none."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def is_raw_image(content_type: str) -> bool:
+    """Whether the body is one image, and nothing else."""
+    return content_type.startswith("image/") or content_type == "application/octet-stream"
 
 
 async def read_body(stream: AsyncIterable[bytes], limit: int, room: Room) -> bytes:

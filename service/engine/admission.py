@@ -25,7 +25,7 @@ class Room:
     def add(self, number: int) -> None:
         """Count ``number`` bytes that have come; raises Problem if they are too many."""
         self.bytes += number
-        self._admission.add_bytes(number)
+        self._admission.add_bytes(number, self.bytes)
 
 
 class Admission:
@@ -52,8 +52,14 @@ class Admission:
 
     @contextmanager
     def hold_images(self, number: int, priority: Priority) -> Iterator[None]:
-        """Room for ``number`` images; raises Problem if there is not enough."""
+        """Room for ``number`` images; raises Problem if there is not enough, now or ever."""
         limit = self._limit(priority)
+        if number > limit:
+            raise Problem(
+                "too_many_images",
+                f"{number} images; at most {limit} are in service at once"
+                f" ({priority.value}). Send several requests.",
+            )
         with self._lock:
             if self.images + number > limit:
                 raise self._refusal(f"{self.images} images are in service", limit)
@@ -74,10 +80,18 @@ class Admission:
             with self._lock:
                 self.bytes -= room.bytes
 
-    def add_bytes(self, number: int) -> None:
-        """Raises Problem if all bodies together are too large."""
+    def add_bytes(self, number: int, of_body: int) -> None:
+        """Count ``number`` bytes, the last of ``of_body`` of one request.
+
+        Raises Problem if all bodies together are too large, or that one would be alone.
+        """
         with self._lock:
             self.bytes += number
+            if of_body > self._max_bytes:
+                raise Problem(
+                    "body_too_large",
+                    f"The body has over {self._max_bytes} bytes: all that are in service at once.",
+                )
             if self.bytes > self._max_bytes:
                 raise self._refusal("the bodies in service are too large", self._max_bytes)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from service.engine.admission import Admission
+from service.engine.aim import Aim
 from service.engine.batcher import Priority
 from service.engine.deadline import Deadline
 from service.engine.served import ServedModel, serve
@@ -102,14 +103,13 @@ class Engine:
         self._watcher = Watcher(source, self.shelf, settings.watch_seconds)
         self._fill(source)
 
-    def check_room(self, terms: Terms, task: Task | None = None) -> None:
-        """Raise Problem if not even one image would be let in, whichever model of ``task`` it is
-        for: then its body need not be read."""
+    def check_room(self, terms: Terms, aim: Aim) -> None:
+        """Raise Problem if not even one image would be let in, whichever model it may be for: then
+        its body need not be read."""
         self.admission.check(terms.priority)
-        models = [m for m in self.shelf.models if task in (None, m.manifest.task)]
-        late = [m for m in models if m.is_late(terms.deadline)]
-        if late and len(late) == len(models):
-            late[0].check_wait(terms.deadline)
+        models = self.shelf.candidates(aim)
+        if models and all(model.is_late(terms.deadline) for model in models):
+            models[0].check_wait(terms.deadline)
 
     async def answer(
         self, task: Task, contents: Sequence[Content], parameters: RequestParameters, terms: Terms
@@ -123,7 +123,7 @@ class Engine:
         with self.admission.hold_images(len(contents), terms.priority):
             async with self.shelf.take(parameters.model, task) as model:
                 query = model.runner.to_query(parameters)
-                model.check_wait(terms.deadline)
+                model.check_wait(terms.deadline, len(contents))
                 with model.hold(len(contents)):
                     outcomes = await asyncio.gather(
                         *(self._answer_one(model, content, query, terms) for content in contents)

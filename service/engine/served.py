@@ -98,20 +98,23 @@ class ServedModel:
         expected where nothing is before it: so the pace is measured anew, however slow it was."""
         return self._seconds_per_image * self.pending / self.layout.concurrent_runs
 
-    def is_late(self, deadline: Deadline) -> bool:
-        """Whether an image that came now would not be answered in time."""
-        own = self._seconds_per_image * self.layout.max_batch_size if self.pending else 0.0
+    def is_late(self, deadline: Deadline, images: int = 1) -> bool:
+        """Whether ``images`` of one request that came now would not all be answered in time."""
+        if not self.pending:
+            return False
+        turns = max(self.layout.max_batch_size, images / self.layout.concurrent_runs)
+        own = self._seconds_per_image * turns
         return MARGIN * (self.expected_wait + own) > max(deadline.remaining, 0)
 
-    def check_wait(self, deadline: Deadline) -> None:
-        """Raise Problem if it would not be answered in time: no is better said at once."""
-        if self.is_late(deadline):
+    def check_wait(self, deadline: Deadline, images: int = 1) -> None:
+        """Raise Problem if they would not be answered in time: no is better said at once."""
+        if self.is_late(deadline, images):
             wait = self.expected_wait
             raise Problem(
                 "overloaded",
                 f"{self.pending} images are before this one, {wait:.1f} s of work, and the request"
                 f" has {deadline.remaining:.1f} s. Try again in a moment.",
-                retry_after=wait - deadline.remaining,
+                retry_after=max(wait - deadline.remaining, 0.0),
             )
 
     @contextmanager
@@ -177,6 +180,7 @@ def serve(folder: Path, settings: Settings, on_batch: OnBatch) -> ServedModel:
         wanted.threads or 1,
         {**device_of(first, settings.gpus), **wanted.provider_options},
         wanted.allow_fallback,
+        wanted.cuda_graphs,
     )
     sizes = batch_sizes(max_batch_size) if first.fixed_batches else ()
     package = open_package(folder, public_keys=settings.public_keys, device=device, batches=sizes)

@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
+from service.engine.aim import Aim
 from service.engine.memory import trim_memory
 from service.engine.served import ServedModel
 from service.engine.sources import Candidate, Reference
@@ -124,6 +125,17 @@ class Shelf:
             if task is not None and manifest is not None and manifest.task != task:
                 raise Problem("wrong_task", f"{name} does {manifest.task}, not {task}.")
             return slot
+
+    def candidates(self, aim: Aim) -> list[ServedModel]:
+        """The loaded models that a request may be for; none if it is for one that is not loaded, or
+        cannot be asked."""
+        if not aim.certain:
+            return [m for m in self.models if aim.task in (None, m.manifest.task)]
+        try:
+            model = self.find(aim.reference, aim.task).model
+        except Problem:
+            return []
+        return [] if model is None else [model]
 
     def show(self, reference: str) -> Slot:
         """The slot that ``reference`` means to a request, or else the newest so called that is

@@ -170,7 +170,7 @@ def test_bulk_leaves_room_and_gives_way(narrow: Server, cat: bytes) -> None:
 
 def test_a_request_of_more_than_bulk_may_have_is_refused(narrow: Server, cat: bytes) -> None:
     reply = post(narrow, cat, SHARE + 1, **{"X-Request-Priority": "bulk"})
-    assert (reply.status_code, reply.json()["code"]) == (503, "overloaded")
+    assert (reply.status_code, reply.json()["code"]) == (413, "too_many_images")
 
 
 def test_who_goes_frees_the_place_and_is_not_worked_for(narrow: Server, cat: bytes) -> None:

@@ -3,6 +3,7 @@
 What holds for CUDA must hold for TensorRT, which is tried where this ONNX Runtime has it.
 """
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +76,22 @@ def test_a_filled_up_batch_gives_what_a_full_one_gives(
     whole = package.run({"images": images})["probabilities"]
     part = package.run({"images": images[:3]})["probabilities"]
     np.testing.assert_allclose(part, whole[:3], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("number", [1, 3, 8])
+def test_a_replayed_graph_gives_what_a_run_gives(
+    device: Device, store: Path, photos: Path, number: int
+) -> None:
+    plain = open_package(store / CLASSIFIER / "1", device=device, batches=SIZES)
+    recorded = open_package(
+        store / CLASSIFIER / "1", device=dataclasses.replace(device, capture=True), batches=SIZES
+    )
+    images = photos_for(plain, photos, 8)
+    for turn in range(3):  # the first is recorded, the others replay it with other photos
+        feeds = {"images": np.roll(images, turn, axis=0)[:number]}
+        np.testing.assert_allclose(
+            recorded.run(feeds)["probabilities"],
+            plain.run(feeds)["probabilities"],
+            rtol=1e-4,
+            atol=1e-5,
+        )

@@ -111,3 +111,14 @@ def test_threads_lose_no_count(admission: Admission) -> None:
     for thread in threads:
         thread.join()
     assert (admission.images, admission.bytes, admission.pixels) == (0, 0, 0)
+
+
+def test_what_never_fits_is_not_told_to_come_again(admission: Admission) -> None:
+    with pytest.raises(Problem, match="9 images; at most 8") as images:
+        admission.hold_images(9, SOON).__enter__()
+    with admission.hold_bytes() as room:
+        room.add(900)
+        with pytest.raises(Problem, match="over 1000 bytes") as body:
+            room.add(101)
+    assert [images.value.code, body.value.code] == ["too_many_images", "body_too_large"]
+    assert (admission.images, admission.bytes) == (0, 0)

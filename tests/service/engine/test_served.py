@@ -63,6 +63,15 @@ def test_the_pace_is_learnt_from_batches_that_ran(
     assert caught.value.retry_after == pytest.approx(model.expected_wait - 1, abs=0.1)
 
 
+def test_many_images_of_one_request_are_each_waited_for(model: ServedModel) -> None:
+    model.note(0.5, 1)
+    model.pending = 1
+    deadline = Deadline.after(6)
+    model.check_wait(deadline)
+    with pytest.raises(Problem, match="1 images are before this one"):
+        model.check_wait(deadline, 16)
+
+
 def test_the_pace_follows_the_newest_runs(model: ServedModel) -> None:
     model.note(10.0, 1)
     model.pending = 1

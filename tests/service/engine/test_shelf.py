@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.engine.aim import Aim
 from service.engine.batcher import Priority
 from service.engine.deadline import Deadline
 from service.engine.shelf import State
@@ -50,6 +51,23 @@ def test_what_is_not_there_is_said(shelving: Shelving) -> None:
     assert shelving.code(None, "detection") == "model_not_found"
     with pytest.raises(Problem, match="there are a, b"):
         shelving.shelf.find("c")
+
+
+def test_what_a_request_may_be_for_is_known_as_far_as_its_aim_is(shelving: Shelving) -> None:
+    shelving.put(A1, A2, B1)
+
+    def names(reference: str | None, *, certain: bool, task: str | None = None) -> list[str]:
+        found = shelving.shelf.candidates(Aim(task, reference, certain))
+        return [f"{m.manifest.name}/{m.manifest.version}" for m in found]
+
+    assert names("b", certain=True) == ["b/1"]
+    assert names(None, certain=True, task="classification") == ["a/2"]
+    assert names(None, certain=False, task="classification") == ["a/2", "a/1", "b/1"]
+    assert names(None, certain=False, task="detection") == []
+    assert names("b", certain=True, task="detection") == [], "the wrong task is said elsewhere"
+    assert names("c", certain=True) == []
+    shelving.shelf.unload(B1)
+    assert names("b", certain=True) == []
 
 
 def test_a_pin_holds_against_newer_versions(shelving: Shelving) -> None:

@@ -1,0 +1,125 @@
+"""Running a session through buffers that stay on its device.
+
+`InferenceSession.run` allocates on the device for each run, and lets go again. Here each batch size
+has buffers of its own that are used again, which is also what a CUDA graph needs: it is recorded
+with their addresses, and replays with them.
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from service.manifest import Tensor
+
+Array = npt.NDArray[Any]
+
+IMAGES = "images"
+GRAPH_ID = "gpu_graph_id"  # ONNX Runtime's run option that tells recorded graphs apart
+UNRECORDED = "-1"
+# Of outputs.
+DTYPES: dict[str, np.dtype[Any]] = {"float": np.dtype(np.float32), "int64": np.dtype(np.int64)}
+
+
+class GraphCaptureError(Exception):
+    """A graph of which no CUDA graph can be recorded; the message says why."""
+
+
+@dataclass
+class Buffers:
+    """Those of one batch size, for one run at a time: the images, and the outputs whose size is
+    known before the run. The others come to the CPU as they are."""
+
+    binding: ort.IOBinding
+    images: ort.OrtValue
+
+
+class BoundSession:
+    """Runs ``session``; may be used by several threads at once.
+
+    device: ONNX Runtime's word for where the buffers lie: "cuda" or "cpu".
+    device_id: which of several.
+    capture: whether runs are recorded as CUDA graphs, one for each batch size, and replayed.
+    """
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        outputs: Sequence[Tensor],
+        device: str,
+        device_id: int = 0,
+        *,
+        capture: bool = False,
+    ) -> None:
+        """Raises GraphCaptureError if graphs are to be recorded whose outputs vary in size."""
+        self._session, self._outputs = session, outputs
+        self._device, self._device_id, self._capture = device, device_id, capture
+        self._free: dict[tuple[int, ...], list[Buffers]] = defaultdict(list)
+        self._lock = threading.Lock()
+        # a graph is recorded once for each batch size, and has one set of buffers
+        self._turn = threading.Lock() if capture else None
+        varying = [spec.name for spec in outputs if not _is_fixed(spec)]
+        if capture and varying:
+            raise GraphCaptureError(
+                f"CUDA graphs need outputs of fixed size, and {', '.join(varying)} vary; leave"
+                " cuda_graphs off for this model"
+            )
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs, on the CPU, by name."""
+        if self._turn is None:
+            return self._run(feeds)
+        with self._turn:
+            return self._run(feeds)
+
+    def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        images = feeds[IMAGES]
+        buffers = self._take(images)
+        buffers.images.update_inplace(images)
+        for name, value in feeds.items():
+            if name != IMAGES:
+                buffers.binding.bind_cpu_input(name, value)
+        for spec in self._outputs:
+            if not _is_fixed(spec):  # else the last run's, and its size, would be kept
+                buffers.binding.bind_output(spec.name, "cpu")
+        options = ort.RunOptions()
+        graph = str(len(images)) if self._capture else UNRECORDED
+        options.add_run_config_entry(GRAPH_ID, graph)
+        self._session.run_with_iobinding(buffers.binding, options)
+        found = buffers.binding.copy_outputs_to_cpu()  # in the order of their binding
+        values = {spec.name: array for spec, array in zip(self._outputs, found, strict=True)}
+        with self._lock:
+            self._free[images.shape].append(buffers)
+        return values
+
+    def _take(self, images: Array) -> Buffers:
+        """Buffers that nobody uses, made if there are none."""
+        with self._lock:
+            if free := self._free[images.shape]:
+                return free.pop()
+        binding = self._session.io_binding()
+        buffers = Buffers(binding, self._allocate(images.shape, images.dtype))
+        binding.bind_ortvalue_input(IMAGES, buffers.images)
+        for spec in self._outputs:
+            if _is_fixed(spec):
+                shape = (len(images), *map(int, spec.shape[1:]))
+                output = self._allocate(shape, DTYPES[spec.dtype])
+                binding.bind_ortvalue_output(spec.name, output)
+            else:
+                binding.bind_output(spec.name, "cpu")
+        return buffers
+
+    def _allocate(self, shape: Sequence[int], dtype: np.dtype[Any]) -> ort.OrtValue:
+        return ort.OrtValue.ortvalue_from_shape_and_type(
+            list(shape), dtype.type, self._device, self._device_id
+        )
+
+
+def _is_fixed(spec: Tensor) -> bool:
+    """Whether the size follows from the number of images alone."""
+    return all(isinstance(size, int) for size in spec.shape[1:])
