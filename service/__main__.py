@@ -61,6 +61,14 @@ Write a model package as a file for BentoML's own model store.
   BOXPORT_MODEL_STORE=bentoml bentoml serve service.app:Boxport
 """
 
+OPENAPI_HELP = """\
+Print the OpenAPI description of the service, which it serves at /docs.json.
+
+Clients are made from the copy in clients/. After a change of the API:
+
+  python -m service openapi > clients/openapi.json
+"""
+
 HEALTHCHECK_HELP = """\
 Ask a service whether it is ready; exit with 0 if it is, and with 1 if not.
 
@@ -147,6 +155,12 @@ def archive(arguments: argparse.Namespace) -> None:
     _say(f"{arguments.file} holds {tag}; next: bentoml models import {arguments.file}")
 
 
+def openapi(arguments: argparse.Namespace) -> None:
+    from service.api.openapi import dump_api
+
+    sys.stdout.write(dump_api())
+
+
 def healthcheck(arguments: argparse.Namespace) -> None:
     try:
         # not by way of a proxy: the service is in the same container
@@ -191,6 +205,8 @@ def _parser() -> argparse.ArgumentParser:
         "package", type=Path, metavar="PACKAGE", help="its folder, <name>/<version>"
     )
     command.add_argument("file", type=Path, metavar="FILE", help="such as pets.bentomodel")
+
+    _command(commands, "openapi", openapi, OPENAPI_HELP)
 
     command = _command(commands, "healthcheck", healthcheck, HEALTHCHECK_HELP)
     command.add_argument(

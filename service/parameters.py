@@ -4,9 +4,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from service.problems import Problem
+
+_THE_MODELS = "Default: the model's own, in its `defaults`."
+
+
+def whole_number(value: Any) -> Any:
+    """JSON has one kind of number: 3.0 is an integer to JSON Schema (6.1.1), and some write it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class RequestParameters(BaseModel):
@@ -15,7 +22,8 @@ class RequestParameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str | None = Field(
-        None, description="Name, or name/version, of the model. Default: the task's first model."
+        None,
+        description="Name, or name/version, of the model. Default: the task's first by name.",
     )
 
 
@@ -23,25 +31,42 @@ class DetectParameters(RequestParameters):
     """Where a threshold is not given, the model's own default holds."""
 
     score_threshold: float | None = Field(
-        None, ge=0, le=1, description="Detections must score above it."
+        None, ge=0, le=1, description=f"Detections must score above it. {_THE_MODELS}"
     )
     iou_threshold: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="Of two boxes of one label that overlap more, the better one stays.",
+        description="Of two boxes of one label whose intersection over union is above it, only the"
+        f" one that scores higher stays. {_THE_MODELS}",
     )
     class_agnostic: bool | None = Field(
-        None, description="Whether boxes of different labels compete as well. Default: false."
+        None,
+        description="Whether boxes of different labels compete as well, so that an object gets"
+        " one.",
+        json_schema_extra={"default": False},
     )
-    max_detections: int | None = Field(None, ge=1, le=1000, description="Of each image.")
+    max_detections: int | None = Field(
+        None, ge=1, le=1000, description=f"The best of each image. {_THE_MODELS}"
+    )
     labels: list[str] | None = Field(
-        None, min_length=1, description="Names of the labels to keep. Default: all."
+        None,
+        min_length=1,
+        description="Names of the labels to keep, before the best are chosen. Default: all.",
     )
+
+    _whole = field_validator("max_detections", mode="before")(whole_number)
 
 
 class ClassifyParameters(RequestParameters):
-    top_k: int | None = Field(None, ge=1, description="Classes of each image, best first.")
+    top_k: int | None = Field(
+        None,
+        ge=1,
+        description="Classes of each image, best first; as many as the model has at most."
+        f" {_THE_MODELS}",
+    )
+
+    _whole = field_validator("top_k", mode="before")(whole_number)
 
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})

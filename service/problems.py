@@ -12,40 +12,142 @@ MEDIA_TYPE = "application/problem+json"
 
 @dataclass(frozen=True)
 class Kind:
-    """What all problems of one code share. ``retryable``: the same request may succeed later."""
+    """What all problems of one code share.
+
+    meaning: when it is met, in one line for whoever writes a client.
+    retryable: whether the same request may succeed later.
+    """
 
     status: int
     title: str
+    meaning: str
     retryable: bool = False
 
 
 KINDS: dict[str, Kind] = {
-    "empty_body": Kind(400, "The request has no image"),
-    "malformed_body": Kind(400, "The body cannot be read"),
-    "unauthenticated": Kind(401, "A key is needed"),
-    "forbidden": Kind(403, "The key does not allow this"),
-    "url_not_allowed": Kind(403, "The URL may not be fetched"),
-    "model_not_found": Kind(404, "There is no such model"),
-    "not_found": Kind(404, "There is nothing here"),
-    "method_not_allowed": Kind(405, "The method is not the endpoint's"),
-    "model_unloaded": Kind(409, "The model has been unloaded"),
-    "model_unfit": Kind(409, "The package cannot be loaded"),
-    "body_too_large": Kind(413, "The request is too large"),
-    "image_too_large": Kind(413, "The image has too many pixels"),
-    "too_many_images": Kind(413, "The request has too many images"),
-    "url_too_large": Kind(413, "The file behind the URL is too large"),
-    "unsupported_media_type": Kind(415, "The content type is not supported"),
-    "invalid_parameter": Kind(422, "A parameter is wrong"),
-    "unknown_parameter": Kind(422, "A parameter is unknown"),
-    "wrong_task": Kind(422, "The model does something else"),
-    "empty_image": Kind(422, "The image has no bytes"),
-    "invalid_image": Kind(422, "The image cannot be decoded"),
-    "url_unreachable": Kind(422, "The URL gives no image", retryable=True),
-    "rate_limited": Kind(429, "Too many requests", retryable=True),
-    "internal_error": Kind(500, "The service failed"),
-    "overloaded": Kind(503, "The service is busy", retryable=True),
-    "not_ready": Kind(503, "The service is starting or stopping", retryable=True),
-    "deadline_exceeded": Kind(504, "The request's time is over", retryable=True),
+    "empty_body": Kind(
+        400, "The request has no image", "The body is empty, or its list of images is."
+    ),
+    "malformed_body": Kind(
+        400,
+        "The body cannot be read",
+        "The body is not what its content type says: broken JSON, a form without a boundary.",
+    ),
+    "unauthenticated": Kind(
+        401,
+        "A key is needed",
+        "The service asks for keys, and the request brings none that is good.",
+    ),
+    "forbidden": Kind(
+        403,
+        "The key does not allow this",
+        "The key's scopes do not include this; administration needs the scope admin.",
+    ),
+    "url_not_allowed": Kind(
+        403,
+        "The URL may not be fetched",
+        "Images by URL are off, or this host, port or address is not one that is allowed.",
+    ),
+    "model_not_found": Kind(
+        404,
+        "There is no such model",
+        "No model of this name and version is served, or none for this task.",
+    ),
+    "not_found": Kind(404, "There is nothing here", "The path is none of the API's."),
+    "method_not_allowed": Kind(
+        405,
+        "The method is not the endpoint's",
+        "The header Allow names the methods that the path takes.",
+    ),
+    "model_unloaded": Kind(
+        409,
+        "The model has been unloaded",
+        "An operator has taken the model out of memory; it is there again once loaded.",
+    ),
+    "model_unfit": Kind(
+        409,
+        "The package cannot be loaded",
+        "The model's package is damaged, unsigned where it must be signed, or does not run here.",
+    ),
+    "body_too_large": Kind(
+        413, "The request is too large", "The whole body has more bytes than the service takes."
+    ),
+    "image_too_large": Kind(
+        413,
+        "The image has too many pixels",
+        "An image has more pixels or frames than the service decodes; send a smaller one.",
+    ),
+    "too_many_images": Kind(
+        413,
+        "The request has too many images",
+        "One request may bring so many images only; send several requests.",
+    ),
+    "url_too_large": Kind(
+        413,
+        "The file behind the URL is too large",
+        "What lies behind the URL has more bytes than the service fetches.",
+    ),
+    "unsupported_media_type": Kind(
+        415,
+        "The content type is not supported",
+        "The body is no form, no image and no JSON, by its content type.",
+    ),
+    "invalid_parameter": Kind(
+        422,
+        "A parameter is wrong",
+        "A value has the wrong type or range, does not suit the model, or is given twice.",
+    ),
+    "unknown_parameter": Kind(
+        422,
+        "A parameter is unknown",
+        "The name is no parameter of this endpoint; none is ever ignored.",
+    ),
+    "wrong_task": Kind(
+        422,
+        "The model does something else",
+        "A classifier is asked to detect, or a detector to classify.",
+    ),
+    "empty_image": Kind(422, "The image has no bytes", "One of the images has 0 bytes."),
+    "invalid_image": Kind(
+        422,
+        "The image cannot be decoded",
+        "The bytes are no image in a format that is read, or one that is damaged or cut short.",
+    ),
+    "url_unreachable": Kind(
+        422,
+        "The URL gives no image",
+        "The URL gives no answer in time, or another status than 200.",
+        retryable=True,
+    ),
+    "rate_limited": Kind(
+        429,
+        "Too many requests",
+        "The key, or the address, asks more often than it may.",
+        retryable=True,
+    ),
+    "internal_error": Kind(
+        500,
+        "The service failed",
+        "A fault of the service; its logs tell more, by the request's id.",
+    ),
+    "overloaded": Kind(
+        503,
+        "The service is busy",
+        "More is waiting than can be answered in time; come again after Retry-After.",
+        retryable=True,
+    ),
+    "not_ready": Kind(
+        503,
+        "The service is starting or stopping",
+        "The service is about to stop, or its models are not loaded yet.",
+        retryable=True,
+    ),
+    "deadline_exceeded": Kind(
+        504,
+        "The request's time is over",
+        "The request's own time limit, or the service's, had passed before the answer was there.",
+        retryable=True,
+    ),
 }
 
 

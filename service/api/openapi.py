@@ -4,80 +4,89 @@ BentoML writes one too, at the same path: it knows one form of a request only, a
 not ours. The shapes are those of `schemas`, the faults those of `problems`.
 """
 
+import json
 from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
-from service.api.exchange import REQUEST_ID_HEADER
+from service.api.examples import CLASSIFY_ANSWERS, DETECT_ANSWERS, MODEL, problem_examples
+from service.api.json_schemas import reference, reply_schemas, request_schemas
+from service.api.openapi_replies import header_components, json_reply, replies, text_reply
+from service.api.openapi_requests import json_body, question
 from service.api.schemas import (
     ClassifyAnswer,
     DetectAnswer,
     ImageUrl,
     InlineImage,
+    ModelDescription,
+    ModelList,
     ProblemDetails,
+    UnreadableModel,
 )
-from service.api.terms import PRIORITY_HEADER, TIMEOUT_HEADER
-from service.engine.batcher import Priority
-from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
-from service.problems import KINDS, MEDIA_TYPE
+from service.parameters import ClassifyParameters, DetectParameters
+from service.telemetry.server_timing import HEADER as TIMING_HEADER
 
 Description = dict[str, Any]
 
-# Of every route that a key may be asked for.
-GATE = (401, 403, 429, 500, 503)
-# What may be wrong with a request for a model, and with one that has images and parameters.
-MODEL = (404, 409)
-QUESTION = (400, 404, 409, 413, 415, 422, 504)
-RAW_BODIES = ("image/*", "application/octet-stream")
+# The codes that a route may answer: any that a key may be asked for; one that names a model in its
+# path, and administers it; and one that is asked about images.
+GATE = ("unauthenticated", "forbidden", "rate_limited", "internal_error", "not_ready")
+NAMED = (*GATE, "model_not_found", "not_found")
+ADMINISTRATION = (*NAMED, "model_unloaded", "model_unfit")
+QUESTION = (
+    *GATE,
+    *("empty_body", "malformed_body", "body_too_large", "unsupported_media_type"),
+    *("too_many_images", "image_too_large", "empty_image", "invalid_image"),
+    *("url_not_allowed", "url_too_large", "url_unreachable"),
+    *("invalid_parameter", "unknown_parameter"),
+    *("model_not_found", "model_unloaded", "wrong_task"),
+    *("overloaded", "deadline_exceeded"),
+)
+
 ACTIONS = ("load", "unload", "pin", "unpin")
-BINARY: Description = {"type": "string", "format": "binary"}
-IMAGES: Description = {
-    "type": "array",
-    "minItems": 1,
-    "items": BINARY,
-    "description": "One or more image files.",
-}
+NEEDS_A_KEY: tuple[dict[str, list[str]], ...] = ({"bearer": []}, {"key": []})
+
+ABOUT = """\
+Image classifiers and detectors as a service.
+
+A request brings one or more images in any of three forms: a form (`multipart/form-data`), one image
+as the body, or JSON. Every fault is a problem of RFC 9457 with a `code` that programs may rely on.
+`retryable` says whether the same request may succeed later; then the header Retry-After says when.
+
+The models also speak the Open Inference Protocol, under `/v2`."""
 
 
 @cache
 def describe_api() -> Description:
     """The whole description, in OpenAPI 3.1."""
-    shapes: list[type[BaseModel]] = [
-        DetectAnswer,
-        ClassifyAnswer,
-        InlineImage,
-        ImageUrl,
-        ProblemDetails,
-    ]
-    _, schemas = models_json_schema(
-        [(shape, "validation") for shape in shapes], ref_template="#/components/schemas/{model}"
-    )
+    parameters = request_schemas([DetectParameters, ClassifyParameters])
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Boxport",
             "version": "1",
-            "description": "Image classifiers and detectors as a service.",
+            "description": ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [{}, {"bearer": []}, {"key": []}],
+        "security": [{}, *NEEDS_A_KEY],
+        "tags": [
+            {"name": "questions", "description": "What is in an image."},
+            {"name": "models", "description": "What is served."},
+            {"name": "operation", "description": "For probes and for Prometheus."},
+        ],
         "paths": {
-            "/v1/detect": _question("Find objects", DetectParameters, DetectAnswer),
-            "/v1/classify": _question("Say what is shown", ClassifyParameters, ClassifyAnswer),
-            "/v1/models": {"get": _reading("List all models", ())},
-            "/v1/models/{name}": {"get": _reading("Show a model's newest version", ("name",))},
-            "/v1/models/{name}/{version}": {
-                "get": _reading("Show one version of a model", ("name", "version"))
-            },
-            "/v1/models/{name}/{version}/{action}": {"post": _administration()},
-            "/metrics": {"get": _probe("What Prometheus reads", GATE)},
-            "/livez": {"get": _probe("Whether the process lives", ())},
-            "/readyz": {"get": _probe("Whether requests may be sent", (503,))},
+            **_questions(parameters),
+            **_models(),
+            "/metrics": {"get": _probe("metrics", "What Prometheus reads", GATE)},
+            "/livez": {"get": _probe("live", "Whether the process lives", ())},
+            "/readyz": {"get": _probe("ready", "Whether requests may be sent", ("not_ready",))},
         },
         "components": {
-            "schemas": schemas["$defs"],
+            "schemas": _schemas(parameters),
+            "examples": problem_examples(),
+            "headers": header_components(),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -86,112 +95,127 @@ def describe_api() -> Description:
     }
 
 
-def _question(
-    summary: str, parameters: type[RequestParameters], answer: type[BaseModel]
-) -> Description:
-    """POST of images in any of their forms."""
-    nullable = parameters.model_json_schema()["properties"]
-    fields = {name: _without_null(schema) for name, schema in nullable.items()}
-    in_json = {**IMAGES, "items": {"oneOf": [_reference(InlineImage), _reference(ImageUrl)]}}
-    return {
-        "post": {
-            "summary": f"{summary} in one or more images",
-            "description": "A parameter stands in the query or in the body, not in both.",
-            "operationId": summary.partition(" ")[0].lower() + answer.__name__,
-            "parameters": [
-                *(
-                    {"name": name, "in": "query", "schema": schema}
-                    for name, schema in fields.items()
-                ),
-                *_terms(),
-            ],
-            "requestBody": {
-                "required": True,
-                "content": {
-                    "multipart/form-data": {
-                        "schema": _body(IMAGES, fields),
-                        "encoding": {"images": {"contentType": "image/*"}},
-                    },
-                    "application/json": {"schema": _body(in_json, nullable)},
-                    **{kind: {"schema": BINARY} for kind in RAW_BODIES},
-                },
-            },
-            "responses": {"200": _json_reply(_reference(answer)), **_problems(*QUESTION, *GATE)},
-        }
+def dump_api() -> str:
+    """The description as a file, from which clients are made."""
+    return json.dumps(describe_api(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _schemas(parameters: Description) -> Description:
+    """All that has a name, by name."""
+    requests = {
+        **parameters,
+        **request_schemas([InlineImage, ImageUrl]),
+        "DetectRequest": json_body(parameters["DetectParameters"]["properties"]),
+        "ClassifyRequest": json_body(parameters["ClassifyParameters"]["properties"]),
     }
-
-
-def _body(images: Description, fields: Description) -> Description:
-    return {
-        "type": "object",
-        "properties": {"images": images, **fields},
-        "required": ["images"],
-        "additionalProperties": False,
-    }
-
-
-def _terms() -> list[Description]:
-    """Headers that say how a request is to be served."""
-    timeout = {"type": "integer", "minimum": 1, "description": "Milliseconds for the request."}
-    priorities = {"type": "string", "enum": [priority.value for priority in Priority]}
-    names = {"type": "string", "description": "Of the request, as logs and replies name it."}
-    return [
-        {"name": TIMEOUT_HEADER, "in": "header", "schema": timeout},
-        {"name": PRIORITY_HEADER, "in": "header", "schema": priorities},
-        {"name": REQUEST_ID_HEADER, "in": "header", "schema": names},
+    shapes: list[type[BaseModel]] = [
+        DetectAnswer,
+        ClassifyAnswer,
+        ModelList,
+        ModelDescription,
+        ProblemDetails,
     ]
+    return dict(sorted({**requests, **reply_schemas(shapes)}.items()))
 
 
-def _reading(summary: str, parts: tuple[str, ...]) -> Description:
-    """GET of manifests, at a path with ``parts`` that vary."""
-    problems = _problems(*(MODEL[:1] if parts else ()), *GATE)
+def _questions(parameters: Description) -> Description:
+    """The routes that take images."""
+    detect = {
+        "operationId": "detect",
+        "tags": ["questions"],
+        "summary": "Find objects",
+        **question(
+            "/v1/detect",
+            parameters["DetectParameters"]["properties"],
+            {"photo": "cat.jpg", "score_threshold": 0.5, "labels": ["cat", "dog"]},
+            reference("DetectRequest"),
+        ),
+        "responses": replies(
+            json_reply("The objects of each image", DetectAnswer, DETECT_ANSWERS, TIMING_HEADER),
+            QUESTION,
+        ),
+    }
+    classify = {
+        "operationId": "classify",
+        "tags": ["questions"],
+        "summary": "Say what is shown",
+        **question(
+            "/v1/classify",
+            parameters["ClassifyParameters"]["properties"],
+            {"photo": "coffee.jpg", "top_k": 3},
+            reference("ClassifyRequest"),
+        ),
+        "responses": replies(
+            json_reply(
+                "The classes of each image", ClassifyAnswer, CLASSIFY_ANSWERS, TIMING_HEADER
+            ),
+            QUESTION,
+        ),
+    }
+    return {"/v1/detect": {"post": detect}, "/v1/classify": {"post": classify}}
+
+
+def _models() -> Description:
+    """The routes that tell of models, and the one that changes them."""
+    about = "The shipped detector, its longer lists cut"
+    listed = {"models": {"summary": about, "value": {"models": [MODEL]}}}
+    shown = {"model": {"summary": about, "value": MODEL}}
+    either = {"anyOf": [reference(ModelDescription), reference(UnreadableModel)]}
+    model = json_reply("The model's manifest, and how it is served", either, shown)
+    name, version = _path_part("name"), _path_part("version", "1")
+    action = {**_path_part("action", "load"), "schema": {"type": "string", "enum": [*ACTIONS]}}
+
+    def operation(identifier: str, summary: str, *parts: Description) -> Description:
+        parameters = {"parameters": [*parts]} if parts else {}
+        return {"operationId": identifier, "tags": ["models"], "summary": summary, **parameters}
+
     return {
+        "/v1/models": {
+            "get": {
+                **operation("listModels", "List all models"),
+                "responses": replies(json_reply("Every model", ModelList, listed), GATE),
+            }
+        },
+        "/v1/models/{name}": {
+            "get": {
+                **operation("showModel", "Show the version that a model's name means", name),
+                "responses": replies(model, NAMED),
+            }
+        },
+        "/v1/models/{name}/{version}": {
+            "get": {
+                **operation("showVersion", "Show one version of a model", name, version),
+                "responses": replies(model, NAMED),
+            }
+        },
+        "/v1/models/{name}/{version}/{action}": {
+            "post": {
+                **operation("administer", "Load, unload or pin a model", name, version, action),
+                "description": "Needs a key of the scope admin. What is done lasts until the"
+                " service stops, and the answer comes once it is done.",
+                "security": [*NEEDS_A_KEY],
+                "responses": replies(model, ADMINISTRATION),
+            }
+        },
+    }
+
+
+def _probe(identifier: str, summary: str, codes: tuple[str, ...]) -> Description:
+    keys: Description = {} if "unauthenticated" in codes else {"security": []}
+    return {
+        "operationId": identifier,
+        "tags": ["operation"],
         "summary": summary,
-        "operationId": "models" + "".join(part.title() for part in parts),
-        "parameters": [_path_part(part) for part in parts],
-        "responses": {"200": _json_reply({"type": "object"}), **problems},
+        **keys,
+        "responses": replies(text_reply("Yes" if not keys else "Text"), codes),
     }
 
 
-def _administration() -> Description:
-    action = {**_path_part("action"), "schema": {"type": "string", "enum": list(ACTIONS)}}
+def _path_part(name: str, example: str = "efficientdet_lite0_voc") -> Description:
     return {
-        **_reading("Load, unload, pin or unpin a model", ("name", "version")),
-        "operationId": "administer",
-        "parameters": [_path_part("name"), _path_part("version"), action],
-        "responses": {"200": _json_reply({"type": "object"}), **_problems(*MODEL, *GATE)},
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string"},
+        "example": example,
     }
-
-
-def _probe(summary: str, statuses: tuple[int, ...]) -> Description:
-    reply = {"description": "Yes", "content": {"text/plain": {"schema": {"type": "string"}}}}
-    return {"summary": summary, "responses": {"200": reply, **_problems(*statuses)}}
-
-
-def _problems(*statuses: int) -> Description:
-    """A reply for each status, which names the codes that it may have."""
-    return {
-        str(status): {
-            "description": ", ".join(code for code, k in KINDS.items() if k.status == status),
-            "content": {MEDIA_TYPE: {"schema": _reference(ProblemDetails)}},
-        }
-        for status in sorted(set(statuses))
-    }
-
-
-def _json_reply(schema: Description) -> Description:
-    return {"description": "The answer", "content": {"application/json": {"schema": schema}}}
-
-
-def _path_part(name: str) -> Description:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-
-
-def _reference(shape: type[BaseModel]) -> Description:
-    return {"$ref": f"#/components/schemas/{shape.__name__}"}
-
-
-def _without_null(schema: Description) -> Description:
-    """A form and a query leave out what is not given: they have no null."""
-    (given,) = (one for one in schema["anyOf"] if one["type"] != "null")
-    return {**given, "description": schema["description"]}

@@ -24,13 +24,12 @@ def _timeout_ms(headers: Headers, settings: Settings) -> int:
         return settings.request_timeout_ms
     longest = settings.max_request_timeout_ms
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else 0
-    if not 1 <= number <= longest:
+    if number < 1:
         raise Problem(
             "invalid_parameter",
-            f"{TIMEOUT_HEADER}: {text[:40]!r} is no whole number of milliseconds from 1 to"
-            f" {longest}.",
+            f"{TIMEOUT_HEADER}: {text[:40]!r} is no whole number of milliseconds from 1 on.",
         )
-    return number
+    return min(number, longest)
 
 
 def _priority(headers: Headers) -> Priority:

@@ -15,6 +15,7 @@ import pytest
 from service.__main__ import main
 from service.access.key_file import read_entries
 from service.access.keys import KeyRing
+from service.api.openapi import describe_api
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -157,8 +158,14 @@ def test_wrong_key_command_is_explained(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_description_is_printed_as_the_service_serves_it(run: Run) -> None:
+    done = run("openapi")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == describe_api()
+
+
 def test_help_shows_each_command_used(run: Run) -> None:
-    for command in ("settings", "key", "healthcheck"):
+    for command in ("settings", "key", "archive", "openapi", "healthcheck"):
         assert f"\n  python -m service {command}" in run(command, "--help").stdout
 
 

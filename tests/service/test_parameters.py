@@ -51,6 +51,18 @@ def test_value_out_of_range_is_refused_by_name(name: str, value: object) -> None
     assert caught.value.code == "invalid_parameter"
 
 
+@pytest.mark.parametrize("value", [7, 7.0, "7", "7.0"])
+def test_whole_number_may_be_written_as_json_has_it(value: object) -> None:
+    texts, typed = ({"top_k": value}, {}) if isinstance(value, str) else ({}, {"top_k": value})
+    assert read_parameters(ClassifyParameters, texts, typed).top_k == 7
+
+
+@pytest.mark.parametrize("value", [7.5, 1e300, True, "7"])
+def test_json_that_is_no_whole_number_is_refused(value: object) -> None:
+    with pytest.raises(Problem, match="max_detections"):
+        read_parameters(DetectParameters, {}, {"max_detections": value})
+
+
 @pytest.mark.parametrize("name", ["threshold", "top_k", "Model", ""])
 def test_unknown_parameter_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(Problem, match="score_threshold") as caught:

@@ -133,8 +133,7 @@ def test_parameters_and_thresholds_as_tensors(detector: ModelManifest) -> None:
         ([], {"score_threshold": [0.5]}, "invalid_parameter", "score_threshold"),
         ([], {"labels": 7}, "invalid_parameter", "labels"),
         ([], {"labels": [7]}, "invalid_parameter", "labels"),
-        ([], {"timeout": -1}, "invalid_parameter", "1000000"),
-        ([], {"timeout": 1_000_001}, "invalid_parameter", "1000000"),
+        ([], {"timeout": -1}, "invalid_parameter", "microseconds"),
         ([], {"timeout": 1.5}, "invalid_parameter", "timeout"),
         ([], {"timeout": True}, "invalid_parameter", "timeout"),
         ([], {"timeout": "9"}, "invalid_parameter", "timeout"),
@@ -195,6 +194,7 @@ def test_images_that_are_wrong(
 def test_timeout_is_in_microseconds_and_none_is_none(detector: ModelManifest) -> None:
     assert ask(detector, timeout=250_000).timeout == 0.25
     assert ask(detector, timeout=0).timeout is None
+    assert ask(detector, timeout=10**12).timeout == 1, "the longest there is"
 
 
 def test_outputs(detector: ModelManifest, classifier: ModelManifest) -> None:

@@ -1,0 +1,48 @@
+"""The real services that the golden replies are recorded from, and held against."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from service.access.key_file import KeyEntry, add_entry
+from tests.clients.contract.replay import ROOT
+from tests.e2e.server import running_server
+from tests.packages import copy_package
+
+MODEL = "efficientdet_lite0_voc"
+# What is the machine's in GET /v1/models is set, so that all machines say the same.
+LAYOUT = {"max_batch_size": 2, "concurrent_runs": 2, "threads": 1}
+ROOM_BYTES = 50_000  # less than two photos
+KEY = "bxp_contract_an-example-that-opens-nothing"
+RARE = "bxp_rare_an-example-that-opens-nothing"
+KEYS = {
+    KEY: {"scopes": ("infer",)},
+    "bxp_admin_an-example-that-opens-nothing": {"scopes": ("admin",)},
+    RARE: {"scopes": ("infer",), "rate": 0.02, "burst": 1},
+}
+
+
+@contextmanager
+def default_service(folder: Path) -> Iterator[str]:
+    """The URL of a service as `make serve` starts it."""
+    with running_server(folder, **LAYOUT) as server:
+        yield server.url
+
+
+@contextmanager
+def guarded_service(folder: Path) -> Iterator[str]:
+    """The URL of one with keys, a model whose next version is damaged, and room for one photo."""
+    store, keys = folder / "store", folder / "keys.json"
+    copy_package(ROOT / "model_store" / MODEL / "1", store, MODEL, 1)
+    damaged = copy_package(ROOT / "model_store" / MODEL / "1", store, MODEL, 2)
+    (damaged / "manifest.json").write_text("{")
+    for text, allowed in KEYS.items():
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        add_entry(keys, KeyEntry(name=text.split("_")[1], sha256=digest, **allowed))
+    settings = {"model_store": store, "keys_file": keys, "max_bytes_in_service": ROOM_BYTES}
+    with running_server(folder, **settings, **LAYOUT) as server:
+        yield server.url
+
+
+SERVICES = {"default service": default_service, "guarded service": guarded_service}

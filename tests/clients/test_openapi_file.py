@@ -1,0 +1,14 @@
+"""The description that clients are made from is that of the service."""
+
+from pathlib import Path
+
+from service.api.openapi import dump_api
+
+FILE = Path(__file__).resolve().parents[2] / "clients" / "openapi.json"
+
+
+def test_file_is_the_services_own() -> None:
+    assert FILE.read_text("utf-8") == dump_api(), (
+        "clients/openapi.json is of another service; mend it by:"
+        " .venv/bin/python -m service openapi > clients/openapi.json"
+    )
