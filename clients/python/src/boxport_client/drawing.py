@@ -2,72 +2,82 @@
 
 from __future__ import annotations
 
-import colorsys
-import zlib
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ImageDraw
 
-from boxport_client.photos import to_picture
+from boxport_client.crops import rgb_picture
+from boxport_client.palette import Colour, label_colour, text_colour
+from boxport_client.plates import Lettering, fitting_scale, place
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from boxport_client.boxes import Box
     from boxport_client.photos import Photo
-    from boxport_client.results import Detection, DetectionResult
+    from boxport_client.plates import Plate
+    from boxport_client.results import DetectionResult
 
-Colour = tuple[int, int, int]
-GOLDEN_RATIO = 0.618034
+Pixels = tuple[int, int, int, int]
+TEXT_PER_LINE = 5.5  # the letters' size to a frame's width
+CASING = 90  # opacity, of 255, of the thin lines beside a frame
 
 
-def draw_detections(photo: Photo, result: DetectionResult) -> Image.Image:
-    """A copy of ``photo``, upright and in RGB, with ``result`` drawn on it, the best on top.
-
-    Raises PhotoError if the photo cannot be read, and ValueError if it is not the one that the
-    result is of, by its size.
-    """
-    canvas = to_picture(photo).convert("RGB")
-    if canvas.size != (result.width, result.height):
-        raise ValueError(
-            f"the photo is {canvas.width} x {canvas.height},"
-            f" the result is of one of {result.width} x {result.height}"
-        )
-    pen = ImageDraw.Draw(canvas)
-    text_size = max(12, min(canvas.size) // 24)
-    font = ImageFont.load_default(size=text_size)
-    for detection in reversed(result.detections):
-        _draw_one(pen, canvas.size, detection, font, text_size)
+def draw_detections(
+    photo: Photo,
+    result: DetectionResult,
+    *,
+    alpha: float = 0.0,
+    labels: bool = True,
+    line_width: int | None = None,
+) -> Image.Image:
+    """See DetectionResult.draw."""
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is {alpha}, it must be in 0..1")
+    if line_width is not None and line_width < 1:
+        raise ValueError(f"line_width is {line_width}, it must be at least 1")
+    canvas = rgb_picture(photo, expected_size=(result.width, result.height))
+    scale = fitting_scale([detection.box for detection in result.detections], canvas.size)
+    line = line_width or max(1, round(scale / TEXT_PER_LINE))
+    pen = ImageDraw.Draw(canvas, "RGBA")  # an RGBA pen mixes its colour into an RGB picture
+    boxes = [
+        (_pixels(detection.box, canvas.size), label_colour(detection.label_id))
+        for detection in reversed(result.detections)
+    ]
+    if alpha:
+        for box, colour in boxes:
+            pen.rectangle(box, fill=(*colour, round(255 * alpha)))
+    for box, colour in boxes:
+        _draw_frame(pen, box, colour, line)
+    if labels:
+        lettering = Lettering.of_scale(scale)
+        for plate in place(result.detections, canvas.size, lettering):
+            _draw_plate(pen, plate, lettering)
     return canvas
 
 
-def label_colour(label: str) -> Colour:
-    """A bright colour that is always the same for a label."""
-    hue = zlib.crc32(label.encode()) * GOLDEN_RATIO % 1
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.95)
-    return round(red * 255), round(green * 255), round(blue * 255)
+def _draw_frame(pen: ImageDraw.ImageDraw, box: Pixels, colour: Colour, line: int) -> None:
+    """A frame inside the box's edges, between thin lines that part it from a photo like it."""
+    left, top, right, bottom = box
+    thin = max(1, line // 4)
+    casing = (*text_colour(colour), CASING)
+    pen.rectangle((left - thin, top - thin, right + thin, bottom + thin), None, casing, thin)
+    if min(right - left, bottom - top) > 2 * (line + thin):
+        inner = (left + line, top + line, right - line, bottom - line)
+        pen.rectangle(inner, None, casing, thin)
+    pen.rectangle(box, None, colour, line)
 
 
-def text_colour(plate: Colour) -> str:
-    """Black or white, whichever is easier to read on ``plate`` (ITU-R BT.601 luma)."""
-    red, green, blue = plate
-    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white"
+def _draw_plate(pen: ImageDraw.ImageDraw, plate: Plate, lettering: Lettering) -> None:
+    colour = label_colour(plate.label_id)
+    left, top, right, bottom = plate.area
+    pen.rounded_rectangle((left, top, right - 1, bottom - 1), lettering.size / 6, fill=colour)
+    middle = (left + lettering.padding, (top + bottom) / 2)
+    pen.text(middle, plate.text, fill=text_colour(colour), font=lettering.font, anchor="lm")
 
 
-def _draw_one(
-    pen: ImageDraw.ImageDraw,
-    size: tuple[int, int],
-    detection: Detection,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    text_size: int,
-) -> None:
-    """A frame, and a plate with label and score above it, or inside where there is no room."""
-    colour = label_colour(detection.label)
-    line = max(2, text_size // 6)
-    left, top, right, bottom = detection.box
-    pen.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=line)
-    text = f"{detection.label} {detection.score:.0%}"
-    width = pen.textlength(text, font=font) + text_size * 0.6
-    height = text_size * 1.4
-    x = min(max(0.0, left), max(0.0, size[0] - width))
-    y = top - height if top >= height else min(max(0.0, top), max(0.0, size[1] - height))
-    pen.rectangle((x, y, x + width, y + height), fill=colour)
-    middle = (x + text_size * 0.3, y + height / 2)
-    pen.text(middle, text, fill=text_colour(colour), font=font, anchor="lm")
+def _pixels(box: Box, size: tuple[int, int]) -> Pixels:
+    """First and last column and row of the box in a picture of ``size``, one pixel at least."""
+    left, top = (min(max(0, round(edge)), side - 1) for edge, side in zip(box[:2], size))
+    right, bottom = (min(round(edge), side) - 1 for edge, side in zip(box[2:], size))
+    return left, top, max(left, right), max(top, bottom)

@@ -1,48 +1,138 @@
 """Everything that the client raises.
 
 BoxportError
-├── PhotoError          the photo cannot be sent: nothing was asked
-├── ConnectionFailed    the service cannot be reached
-├── RequestTimedOut     the service did not answer in time
-└── ApiError            the service refused; see its status and code
+├── PhotoError            the photo cannot be sent: nothing was asked
+├── JournalError          the journal of a run cannot be used: nothing was asked
+├── MissingExtra          an optional package is not installed
+├── ConnectionFailed      the service cannot be reached, or the connection broke
+├── RequestTimedOut       no answer before the call's time was over
+└── ApiError              the service refused; see its status and code
+    ├── InvalidRequest    4xx: what was asked is wrong
+    ├── Unauthorized      401, 403: the key is missing, or does not allow it
+    ├── RateLimited       429: too many requests with this key
+    ├── Overloaded        503: the service is busy, starting or stopping
+    └── ServerError       other 5xx: the service, or a proxy before it, failed
+
+Arguments that are wrong in any case raise ValueError or TypeError, as everywhere in Python.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class BoxportError(Exception):
     """The base of all."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Processes hand errors to each other: without a call of ``__init__``, which differ."""
+        return _rebuild, (type(self), self.args, self.__dict__)
 
 
 class PhotoError(BoxportError):
     """A photo that is missing, empty, or of a kind that cannot be sent."""
 
 
-class ConnectionFailed(BoxportError):
+class JournalError(BoxportError):
+    """A journal that is none, that is of another question, or that cannot be written."""
+
+
+class MissingExtra(BoxportError):
+    """An optional package is not installed; the message says how to install it."""
+
+
+class Unanswered(BoxportError):
+    """What ConnectionFailed and RequestTimedOut share.
+
+    request_id: what all tries of the call were named in ``X-Request-ID``.
+    tries: how often it was asked.
+    """
+
+    def __init__(self, message: str, request_id: str | None = None, tries: int = 1) -> None:
+        super().__init__(message + _after(tries))
+        self.request_id = request_id
+        self.tries = tries
+
+
+class ConnectionFailed(Unanswered):
     """No connection, or it broke before the answer was whole."""
 
 
-class RequestTimedOut(BoxportError):
-    """No answer within the client's timeout."""
+class RequestTimedOut(Unanswered):
+    """No answer within the call's timeout, all its tries together."""
 
 
 class ApiError(BoxportError):
     """The service's refusal.
 
-    status: HTTP status.
+    status: HTTP status; 200 if the service answered, but not on the photo.
     code: stable name of the fault, such as "invalid_image"; "unknown" if the reply was not the
         service's own.
     detail: one sentence on what is wrong.
     retryable: whether the same request may succeed later.
-    request_id: what the service's logs call the request, if it said.
+    request_id: what the service's logs call the request.
+    retry_after: seconds after which the service asked to be asked again, if it did.
+    tries: how often it was asked.
     """
 
     def __init__(
-        self, status: int, code: str, detail: str, retryable: bool, request_id: str | None
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        retryable: bool,
+        request_id: str | None,
+        retry_after: float | None = None,
+        tries: int = 1,
     ) -> None:
-        super().__init__(f"{status} {code}: {detail}")
+        super().__init__(f"{status} {code}: {detail}{_after(tries)}")
         self.status = status
         self.code = code
         self.detail = detail
         self.retryable = retryable
         self.request_id = request_id
+        self.retry_after = retry_after
+        self.tries = tries
+
+
+class InvalidRequest(ApiError):
+    """The photo or a parameter is wrong, or the model is unknown: asking again changes nothing."""
+
+
+class Unauthorized(ApiError):
+    """A key is needed, or the one that was sent does not allow this."""
+
+
+class RateLimited(ApiError):
+    """Too many requests with this key; see ``retry_after``."""
+
+
+class Overloaded(ApiError):
+    """The service is busy, starting or stopping; see ``retry_after``."""
+
+
+class ServerError(ApiError):
+    """The service, or a proxy before it, failed or was too slow."""
+
+
+def error_class(status: int) -> type[ApiError]:
+    """The class of errors of an HTTP ``status``."""
+    named = {401: Unauthorized, 403: Unauthorized, 429: RateLimited, 503: Overloaded}
+    if status in named:
+        return named[status]
+    if 400 <= status < 500:
+        return InvalidRequest
+    return ServerError if status >= 500 else ApiError
+
+
+def _after(tries: int) -> str:
+    return f" (after {tries} tries)" if tries > 1 else ""
+
+
+def _rebuild(
+    kind: type[BoxportError], args: tuple[Any, ...], state: dict[str, Any]
+) -> BoxportError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from boxport_client import PhotoError
-from boxport_client.photos import to_bytes, to_picture
+from boxport_client.photos import is_url, to_bytes, to_picture
 from PIL import Image
 
 
@@ -67,6 +67,53 @@ def test_what_is_no_photo_is_refused_in_one_line(photo: object, words: str) -> N
     with pytest.raises(PhotoError, match=words) as caught:
         to_bytes(photo)
     assert "\n" not in str(caught.value)
+
+
+def test_file_objects_are_read_from_where_they_stand(photos: Path) -> None:
+    content = (photos / "cat.jpg").read_bytes()
+    with (photos / "cat.jpg").open("rb") as file:
+        assert to_bytes(file) == content
+        with pytest.raises(PhotoError, match=r"cat.jpg: nothing is left to read; seek\(0\)"):
+            to_bytes(file)
+    file = BytesIO(b"head" + content)
+    file.seek(4)
+    assert to_bytes(file) == content
+    file.seek(4)
+    assert to_picture(file).size == (451, 300)
+
+
+def test_a_file_object_that_is_open_as_text_is_refused(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello")
+    for path in (photos / "cat.jpg", tmp_path / "a.txt"):
+        words = "is open as text; open it with mode 'rb'"
+        with path.open(encoding="utf-8") as file, pytest.raises(PhotoError, match=words):
+            to_bytes(file)
+    with (photos / "cat.jpg").open("rb") as file:
+        pass
+    with pytest.raises(PhotoError, match="closed file"):
+        to_bytes(file)
+
+
+@pytest.mark.parametrize("url", ["http://a.example/cat.jpg", "HTTPS://a.example/cat.jpg"])
+def test_a_url_has_no_pixels_here(url: str) -> None:
+    assert is_url(url)
+    for read in (to_bytes, to_picture):
+        with pytest.raises(PhotoError, match="only the service fetches URLs"):
+            read(url)
+    assert not is_url("http.jpg")
+    assert not is_url(b"http://a.example")
+
+
+def test_what_pillow_refuses_is_a_photo_error(photos: Path, monkeypatch) -> None:
+    content = (photos / "cat.jpg").read_bytes()
+    with pytest.raises(PhotoError, match="cannot be decoded"):
+        to_picture(content[:3000])
+    lazy = Image.open(BytesIO(content[:3000]))
+    with pytest.raises(PhotoError, match="cannot be decoded"):
+        to_bytes(lazy)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(PhotoError, match=r"PIL\.Image\.MAX_IMAGE_PIXELS"):
+        to_picture(content)
 
 
 def test_an_empty_file_is_refused_by_name(tmp_path: Path) -> None:

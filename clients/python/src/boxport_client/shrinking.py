@@ -1,0 +1,122 @@
+"""Photos made smaller before they are sent, and answers put back into the pixels of the original.
+
+A model looks at a few hundred pixels of a side, so most of a large photo is sent for nothing; but
+small objects may be lost with the pixels, which is why it is done only when asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+from typing import NamedTuple
+
+from PIL import Image, ImageOps
+
+from boxport_client.photos import Photo, decoding, open_picture, to_bytes, to_png
+from boxport_client.results import Box, ClassificationResult, Detection, DetectionResult
+
+JPEG_QUALITY = 90
+JPEG_MODES = frozenset({"RGB", "L"})
+TRANSPARENT_MODES = frozenset({"LA", "PA", "La", "RGBA", "RGBa"})
+ORIENTATION = 0x0112  # tag of EXIF
+LYING = frozenset({5, 6, 7, 8})  # orientations whose width is stored as height
+# Pillow may skip that part of a JPEG's decoding which is lost in the resizing anyway.
+REDUCING_GAP = 2.0
+
+
+class Shrunk(NamedTuple):
+    """A photo to be sent, and the width and height that it had, upright."""
+
+    content: bytes
+    size: tuple[int, int]
+
+
+def shrink(photo: Photo, max_side: int) -> Shrunk:
+    """``photo`` with neither side above ``max_side`` pixels; as it is, if it has none.
+
+    The EXIF orientation is applied. What is made smaller is sent as JPEG of quality 90, or as PNG
+    if parts are transparent. Raises PhotoError.
+    """
+    given = photo if isinstance(photo, Image.Image) else _once(photo)
+    picture = open_picture(given)
+    with decoding():
+        lies = picture.getexif().get(ORIENTATION) in LYING
+        size = picture.size[::-1] if lies else picture.size
+        if max(size) <= max_side:
+            return Shrunk(to_bytes(given), size)
+        small = to_plain(picture)
+        small = small.copy() if small is photo else small
+        small.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, REDUCING_GAP)
+        return Shrunk(to_compact(ImageOps.exif_transpose(small)), size)
+
+
+def fit(picture: Image.Image, max_side: int | None) -> Image.Image:
+    """A copy with neither side above ``max_side`` pixels; itself, if it has none."""
+    if max_side is None or max(picture.size) <= max_side:
+        return picture
+    with decoding():
+        small = to_plain(picture).copy()
+        small.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    return small
+
+
+def to_compact(picture: Image.Image) -> bytes:
+    """A small file of ``picture``: JPEG of quality 90, or PNG if parts may be transparent."""
+    picture = to_plain(picture)
+    if picture.mode in TRANSPARENT_MODES:
+        return to_png(picture)
+    buffer = BytesIO()
+    with decoding():
+        picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def to_plain(picture: Image.Image) -> Image.Image:
+    """``picture`` in a mode that can be resized smoothly: grey or RGB, either with alpha or not."""
+    mode = picture.mode
+    if mode in JPEG_MODES or mode in TRANSPARENT_MODES - {"PA"}:
+        return picture
+    if mode == "1":
+        return picture.convert("L")
+    if mode == "I" or mode.startswith("I;16"):  # Pillow's own conversion cuts all above 255
+        return picture.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+
+
+def detections_in(
+    detections: tuple[Detection, ...], sent: tuple[int, int], size: tuple[int, int]
+) -> tuple[Detection, ...]:
+    """Detections in a picture of width and height ``sent``, in the pixels of one of ``size``."""
+    if sent == size:
+        return detections
+    width, height = size
+    across, down = width / sent[0], height / sent[1]
+    return tuple(
+        replace(
+            detection,
+            box=Box(
+                min(detection.box.left * across, width),
+                min(detection.box.top * down, height),
+                min(detection.box.right * across, width),
+                min(detection.box.bottom * down, height),
+            ),
+        )
+        for detection in detections
+    )
+
+
+def restore_detections(result: DetectionResult, size: tuple[int, int]) -> DetectionResult:
+    """The answer on a shrunk photo as that on the original, of width and height ``size``."""
+    width, height = size
+    boxes = detections_in(result.detections, (result.width, result.height), size)
+    return replace(result, width=width, height=height, detections=boxes)
+
+
+def restore_classes(result: ClassificationResult, size: tuple[int, int]) -> ClassificationResult:
+    """The answer on a shrunk photo as that on the original, of width and height ``size``."""
+    return replace(result, width=size[0], height=size[1])
+
+
+def _once(photo: Photo) -> Photo:
+    """What may be read twice: a file object is not."""
+    return to_bytes(photo) if hasattr(photo, "read") or not hasattr(photo, "shape") else photo

@@ -1,0 +1,76 @@
+"""The SDK's tests pass where only its wheel, numpy and pytest are installed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).parent
+# They start services or check types, which needs what the repository's own environment has.
+NEED_MORE = ("test_alone.py", "test_killed_server.py", "test_user_code.py")
+
+
+def run(*command: object, **environment: str) -> str:
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That of an environment which has just the wheel, numpy and pytest."""
+    folder = tmp_path_factory.mktemp("alone")
+    run(
+        *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"),
+        *("--wheel-dir", folder, ROOT / "clients" / "python"),
+    )
+    (wheel,) = folder.glob("boxport_client-*.whl")
+    run(sys.executable, "-m", "venv", folder / "venv")
+    python = folder / "venv" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", wheel, "numpy", "pytest")
+    where = run(python, "-P", "-c", "import boxport_client; print(boxport_client.__file__)")
+    assert where.startswith(str(folder))
+    return python
+
+
+@pytest.mark.parametrize(
+    ("files", "least"),
+    [
+        pytest.param(["test_client.py", "test_parity.py", "test_photos.py"], 100, id="quick"),
+        pytest.param(["."], 400, id="all", marks=pytest.mark.full),
+    ],
+)
+def test_the_sdk_alone(python: Path, url: str, files: list[str], least: int) -> None:
+    said = run(
+        *(python, "-m", "pytest", "-q", "-c", "/dev/null", "--confcutdir", HERE),
+        *("-p", "no:cacheprovider", "-W", "error", "-m", "not full"),
+        *(f"--ignore={HERE / name}" for name in NEED_MORE),
+        *(HERE / name for name in files),
+        BOXPORT_TEST_URL=url,
+        PYTHONDONTWRITEBYTECODE="1",
+    )
+    assert int(said.split(" passed")[0].split()[-1]) >= least
+
+
+@pytest.mark.parametrize(
+    ("asked", "extra"),
+    [("Client(http2=True)", "http2"), ("Client().detect_many([], progress=True)", "progress")],
+)
+def test_what_an_extra_is_for_says_so(python: Path, asked: str, extra: str) -> None:
+    code = f"""
+from boxport_client import Client, MissingExtra
+try:
+    {asked}
+except MissingExtra as error:
+    print(error)
+"""
+    assert f"pip install 'boxport-client[{extra}]'" in run(python, "-c", code)
