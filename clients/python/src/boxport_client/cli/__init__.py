@@ -1,0 +1,1 @@
+"""The command `boxport`. Needs the extra ``cli``."""

@@ -1,0 +1,108 @@
+"""The installed command `boxport`, run as a process of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+# where the SDK is installed without the command, there is nothing to test
+if importlib.util.find_spec("typer") is None:
+    collect_ignore_glob = ["test_*.py"]
+
+BOXPORT = Path(sys.executable).parent / "boxport"
+SECONDS = 120
+
+
+@dataclass
+class Command:
+    """Runs `boxport` in ``folder``, with a configuration and an environment of its own."""
+
+    folder: Path
+    environment: dict = field(default_factory=dict)
+
+    def __call__(self, *words: object, stdin: bytes = b"", **environment: str):
+        return subprocess.run(
+            [BOXPORT, *map(str, words)],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            input=stdin,
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    def start(self, *words: object) -> subprocess.Popen:
+        return subprocess.Popen(
+            [BOXPORT, *map(str, words)],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def in_terminal(
+        self, *words: object, until: Callable[[str], bool] | None = None, **environment: str
+    ) -> tuple[int, str]:
+        """Exit status, and what a terminal of 120 columns was sent; Ctrl-C once ``until`` holds."""
+        child, terminal = pty.fork()
+        if child == 0:
+            os.chdir(self.folder)
+            values = {**self.environment, "COLUMNS": "120", "TERM": "xterm", **environment}
+            os.execve(BOXPORT, ["boxport", *map(str, words)], values)
+        shown = b""
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            if select.select([terminal], [], [], 0.1)[0]:
+                try:
+                    shown += os.read(terminal, 65536)
+                except OSError:  # Linux's way to say that the other side is closed
+                    break
+            if until is not None and until(shown.decode(errors="replace")):
+                os.write(terminal, b"\x03")
+                until = None
+        else:
+            os.kill(child, signal.SIGKILL)
+        os.close(terminal)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return status, shown.decode(errors="replace")
+
+
+@pytest.fixture
+def boxport(tmp_path: Path) -> Command:
+    """The command, in an empty folder; it knows of no service."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BOXPORT_")}
+    kept.pop("PYTHONUNBUFFERED", None)  # the command itself has to send its lines off
+    return Command(folder, {**kept, "XDG_CONFIG_HOME": str(tmp_path / "config")})
+
+
+@pytest.fixture
+def asking(boxport: Command, url: str) -> Command:
+    """The command, which asks the real service."""
+    boxport.environment["BOXPORT_URL"] = url
+    return boxport
+
+
+@pytest.fixture
+def album(boxport: Command, photos: Path) -> Path:
+    """A folder in the command's, with a folder in it: three photos, and a file that is none."""
+    folder = boxport.folder / "album"
+    (folder / "cats").mkdir(parents=True)
+    shutil.copy(photos / "astronaut.jpg", folder)
+    shutil.copy(photos / "coffee.jpg", folder)
+    shutil.copy(photos / "cat.jpg", folder / "cats" / "cat.jpg")
+    (folder / "notes.txt").write_text("no photo")
+    return folder

@@ -1,0 +1,88 @@
+"""`boxport models` and `boxport wait`, and what a service says that is away or refuses."""
+
+import json
+from pathlib import Path
+
+from scripted import answers, drops, refuses, says
+
+
+def test_models_into_a_pipe(asking) -> None:
+    done = asking("models")
+    models = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {model["task"] for model in models} == {"detection", "classification"}
+    assert all(model["labels"] for model in models)
+
+
+def test_models_in_a_terminal(asking) -> None:
+    status, shown = asking.in_terminal("models")
+    assert status == 0
+    row = next(line for line in shown.splitlines() if "efficientdet_lite0_voc/1" in line)
+    assert row.split()[1:] == ["detection", "320", "x", "320", "fp32,", "cpu", "AP", "29.8"]
+    assert "not measured" in next(line for line in shown.splitlines() if "imagenet/1" in line)
+
+
+def test_wait(asking) -> None:
+    done = asking("wait")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    done = asking("wait", "--timeout", 0.5, "--url", "http://127.0.0.1:9")
+    assert done.returncode == 3
+    assert done.stderr == b"error: http://127.0.0.1:9 is not ready after 0.5 s\n"
+
+
+def test_a_service_that_is_away_is_not_asked_a_hundred_times(boxport, album: Path) -> None:
+    (boxport.folder / "found.csv").write_text("of an earlier run")
+    done = boxport("detect", "album", "--url", "http://127.0.0.1:9", "--csv", "found.csv")
+    first, second = done.stderr.decode().splitlines()
+    assert done.returncode == 3
+    assert first.startswith("error: album/astronaut.jpg: cannot reach http://127.0.0.1:9: ")
+    assert second == "error: gave up: 2 photos of 3 not asked about"
+    assert json.loads(done.stdout)["error"]["code"] == "connection_failed"
+    assert (boxport.folder / "found.csv").read_text() == "of an earlier run"
+
+
+def test_a_service_that_goes_away_is_given_up_after_a_while(boxport, album: Path, scripted) -> None:
+    for number in range(20):
+        (album / f"{number}.jpg").write_bytes(b"photo")
+    scripted.script = [answers()]
+    scripted.then = drops
+    done = boxport("detect", "album", "--url", scripted.url, "--retries", 0, "--concurrency", 1)
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 11
+    assert (
+        done.stderr.decode().splitlines()[-1] == "error: gave up: 12 photos of 23 not asked about"
+    )
+
+
+def test_exit_statuses_of_refusals(boxport, album: Path, scripted) -> None:
+    for status, code, expected, asked in (
+        (401, "unauthenticated", 3, 1),
+        (503, "overloaded", 3, 3),  # whoever comes next may be served
+        (422, "invalid_parameter", 2, 1),
+        (422, "invalid_image", 1, 3),
+        (403, "url_not_allowed", 1, 3),
+    ):
+        scripted.then = refuses(status, code, retryable=False)
+        words = ("--url", scripted.url, "--concurrency", 1)
+        done = boxport("detect", "album", *words)
+        assert done.returncode == expected, code
+        assert len(done.stdout.splitlines()) == asked, code
+        assert b"Traceback" not in done.stderr
+    scripted.then = says(200, b"<html>welcome</html>")
+    done = boxport("detect", "album", "--url", scripted.url)
+    assert done.returncode == 3
+    assert b"the reply is not that of a Boxport service: <html>welcome</html>" in done.stderr
+
+
+def test_the_key_is_sent(boxport, album: Path, scripted) -> None:
+    boxport("detect", "album/coffee.jpg", "--url", scripted.url, "--api-key", "k-1")
+    boxport("detect", "album/coffee.jpg", "--url", scripted.url, BOXPORT_API_KEY="k-2")
+    keys = [asked.headers["authorization"] for asked in scripted.asked]
+    assert keys == ["Bearer k-1", "Bearer k-2"]
+
+
+def test_retries_and_timeout(boxport, album: Path, scripted) -> None:
+    scripted.then = refuses(503, "overloaded", retryable=True)
+    words = ("detect", "album/coffee.jpg", "--url", scripted.url, "--timeout", 20)
+    boxport(*words, "--retries", 1)
+    assert len(scripted.asked) == 2
+    assert int(scripted.asked[0].headers["x-request-timeout-ms"]) in range(15_000, 20_001)
