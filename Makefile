@@ -1,10 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve tools test check clean
+.PHONY: help serve tools test bench check chromium clean
 
 PYTHON ?= python3.11
 PORT ?= 3000
 VENV := .venv
 BIN := $(VENV)/bin
+NODE_TOOLS := clients/typescript/node_modules/.done
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # BentoML empties a folder below its home at every start, so each port has a home of its own.
@@ -20,8 +21,11 @@ serve: $(VENV)/serve.done ## Serve the embedded models on port 3000 (PORT=8080 c
 
 tools: $(VENV)/tools.done ## Install what training and export need, PyTorch included
 
-test: check ## Check the code, then run all tests
+test: check $(NODE_TOOLS) chromium ## Check the code, then run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+bench: $(VENV)/bench.done ## Measure Boxport beside its peers, for an hour, and write docs/performance.md
+	$(BIN)/python -m benchmarks run $(BENCH)
 
 check: $(VENV)/test.done ## Lint, check types and the directions of imports
 	$(BIN)/ruff check .
@@ -31,6 +35,8 @@ check: $(VENV)/test.done ## Lint, check types and the directions of imports
 	PYTHONPATH=. $(BIN)/lint-imports --no-logo
 
 clean: ## Delete everything that the other targets made
+	rm -rf benchmarks/.venvs benchmarks/.cache
+	rm -rf clients/typescript/node_modules clients/typescript/dist
 	rm -rf $(VENV) .bentoml .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -46,7 +52,22 @@ $(VENV)/tools.done: pyproject.toml | $(VENV)/bin/python
 	$(PIP_INSTALL) --group train
 	@touch $@
 
+$(VENV)/bench.done: pyproject.toml | $(VENV)/bin/python
+	$(PIP_INSTALL) --group bench
+	@touch $@
+
 $(VENV)/test.done: pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
-	$(PIP_INSTALL) --group test --editable clients/python
+	$(PIP_INSTALL) --group test --editable 'clients/python[cli]'
 	$(PIP_INSTALL) --group oracles --no-deps
 	@touch $@
+
+$(NODE_TOOLS): clients/typescript/package.json clients/typescript/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: the TypeScript client's tests need Node 20 or later" >&2; exit 1; }
+	cd clients/typescript && npm ci --silent
+	@touch $@
+
+# What the playground's tests drive. Only root can install it.
+chromium:
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -qq --no-install-recommends chromium; } \
+		|| { echo "chromium is missing: install it; the playground's tests drive it" >&2; exit 1; }

@@ -125,7 +125,7 @@ class Settings(ModelSettings, BaseSettings):
         description="How long a request may take that does not say so itself"
         " (X-Request-Timeout-Ms). What is late is dropped before it runs.",
     )
-    max_request_timeout_ms: int = Field(60_000, gt=0, description="The most a request may ask.")
+    max_request_timeout_ms: int = Field(60_000, gt=0, description="The most a request gets.")
     models: dict[str, ModelSettings] = Field(
         default_factory=dict,
         description="Settings of single models, by name, in place of those for all:"
@@ -151,6 +151,9 @@ class Settings(ModelSettings, BaseSettings):
     )
     cors_origins: Names = Field(
         (), description="Origins whose pages may call the service, with a comma between; * for all."
+    )
+    playground: bool = Field(
+        True, description="Whether people get a page at /playground, where they can try a photo."
     )
     image_hosts: Names = Field(
         (),

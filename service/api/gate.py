@@ -39,9 +39,9 @@ SECURITY_HEADERS = {
 }
 PAGE_HEADERS = {
     "X-Frame-Options": "DENY",
-    # BentoML's page of the API has its script and its style in itself
+    # Swagger UI, which shows the API, has styles in itself; the playground has a policy of its own
     "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
+        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline';"
         " img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     ),
 }

@@ -1,4 +1,4 @@
-"""What is mounted beside the BentoML APIs: the models, their administration, and the metrics."""
+"""What is mounted beside the BentoML APIs: the models, their administration, the metrics, pages."""
 
 import asyncio
 from typing import Any
@@ -12,6 +12,7 @@ from starlette.routing import Route
 from service.api.answering import refusal
 from service.api.exchange import Exchange
 from service.api.openapi import describe_api
+from service.api.pages import page_routes
 from service.api.replies import json_reply
 from service.engine.engine import Engine
 from service.engine.shelf import Slot
@@ -117,5 +118,6 @@ routes_app = Starlette(
         Route("/v1/models/{name}/{version}/{action}", administer, methods=["POST"]),
         Route("/v1/models/{reference:path}", show_model),
         *v2_routes,
+        *page_routes,  # "/" stands before BentoML's
     ]
 )

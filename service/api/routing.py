@@ -66,6 +66,12 @@ ROUTES = (
     _Row("/livez", ("GET",), None),
     _Row("/readyz", ("GET",), None),
     _Row("/healthz", ("GET",), None),
+    # the pages hold no secrets; what they ask for needs the key
+    _Row("/playground", ("GET",), None),
+    _Row("/playground/{file}", ("GET",), None),
+    _Row("/playground/client/{file}", ("GET",), None),
+    _Row("/docs", ("GET",), None),
+    _Row("/docs.js", ("GET",), None),
     _Row("/docs.json", ("GET",), None),
     _Row("/schema.json", ("GET",), None),
     _Row("/static_content/{file}", ("GET",), None),

@@ -20,7 +20,8 @@ CLOSED = [row for row in ROUTES if row.scope is not None]
 
 def path_of(row: RouteRow) -> str:
     path = row.template.replace("{name}", "pets").replace("{version}", "1")
-    return path.replace("{action}", "pin").replace("{file}", "index.css")
+    path = path.replace("{action}", "pin").replace("client/{file}", "client/index.js")
+    return path.replace("{file}", "index.css")
 
 
 @pytest.fixture(scope="module")

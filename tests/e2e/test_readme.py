@@ -101,6 +101,19 @@ def test_python_code_prints_the_cat_and_draws_it(
     assert (tmp_path / "cat-with-boxes.png").stat().st_size > 10_000
 
 
+def test_the_command_line_draws_what_it_finds(
+    served: Server, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, command = block_with("sh", "boxport detect").strip().splitlines()
+    monkeypatch.setenv("BOXPORT_URL", served.url)
+    (tmp_path / "docs").symlink_to(photos.parent)
+    told = run(command.replace(".venv/bin", str(Path(sys.executable).parent)), served, tmp_path)
+    answers = [json.loads(line) for line in told.splitlines()]
+    assert len(answers) == len(list(photos.glob("*.jpg")))
+    assert "cat" in (tmp_path / "found.csv").read_text()
+    assert len(list((tmp_path / "drawn").rglob("*.jpg"))) == len(answers)
+
+
 def test_export_command_writes_a_package(served: Server, tmp_path: Path) -> None:
     block = block_with("sh", "WEIGHTS=").replace("my_models", str(tmp_path / "my_models"))
     run(block, served)
@@ -127,7 +140,7 @@ def test_every_command_is_one_that_is_known(block: str) -> None:
         arguments = block.strip().split()[1:]
         subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, capture_output=True)
     elif "pip install" in block:
-        target = block.split()[-1]
+        (target,) = re.findall(r"\./clients/\w+", block)
         assert (ROOT / target / "pyproject.toml").is_file()
     else:
         assert re.match(r"make serve|curl |WEIGHTS=", block)

@@ -1,0 +1,150 @@
+import { ApiError, ConnectionFailed, TimedOut } from "./errors.js";
+import { ask } from "./photos.js";
+import { DEFAULT_RETRIES, pauseAfter, readRetryAfter, sleep } from "./retries.js";
+const DEFAULT_TIMEOUT = 30_000;
+/** A Boxport service, at the URL of its root. Holds no connection: there is nothing to close. */
+export class Boxport {
+    #root;
+    #apiKey;
+    #timeout;
+    #retries;
+    #fetch;
+    constructor(url, options = {}) {
+        this.#root = new URL(String(url).replace(/\/*$/, "/"));
+        this.#apiKey = options.apiKey;
+        this.#timeout = options.timeout ?? DEFAULT_TIMEOUT;
+        this.#retries = options.retries ?? DEFAULT_RETRIES;
+        // browsers want fetch called as a function of the window
+        this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
+    }
+    /** Find objects in a photo. Throws a {@link BoxportError}. */
+    async detect(photo, parameters = {}, options = {}) {
+        return single(await this.#question("v1/detect", photo, parameters, options));
+    }
+    /** Say what a photo shows as a whole. Throws a {@link BoxportError}. */
+    async classify(photo, parameters = {}, options = {}) {
+        return single(await this.#question("v1/classify", photo, parameters, options));
+    }
+    /** Every model of the service, the unfit ones too. Throws a {@link BoxportError}. */
+    async models(options = {}) {
+        return (await this.#call("v1/models", {}, options)).models;
+    }
+    /** Whether the service takes requests now. Throws only what the signal says. */
+    async ready(options = {}) {
+        const signal = withTimeout(options.signal, options.timeout ?? this.#timeout);
+        try {
+            const reply = await this.#fetch(new URL("readyz", this.#root), { signal });
+            return reply.ok;
+        }
+        catch {
+            options.signal?.throwIfAborted();
+            return false;
+        }
+    }
+    async #question(path, photo, parameters, options) {
+        const { query, contentType, body } = ask(photo, parameters);
+        const headers = { "Content-Type": contentType };
+        const question = query.size ? `${path}?${query}` : path;
+        return (await this.#call(question, { method: "POST", headers, body }, options));
+    }
+    /** The JSON that `path` answers, after as many tries as it needs and may have. */
+    async #call(path, init, options) {
+        const timeout = options.timeout ?? this.#timeout;
+        const deadline = performance.now() + timeout;
+        const id = newId();
+        const signal = withTimeout(options.signal, timeout);
+        for (let tries = 1;; tries++) {
+            try {
+                return await this.#try(path, init, id, deadline - performance.now(), signal);
+            }
+            catch (error) {
+                options.signal?.throwIfAborted();
+                if (signal.aborted)
+                    throw timedOut(timeout, tries, id, error);
+                const pause = tries > this.#retries ? null : pauseAfter(error, tries);
+                if (pause === null || performance.now() + pause >= deadline)
+                    throw error;
+                await sleep(pause, signal);
+            }
+        }
+    }
+    async #try(path, init, id, remaining, signal) {
+        const headers = new Headers(init.headers);
+        headers.set("Accept", "application/json");
+        headers.set("X-Request-ID", id);
+        headers.set("X-Request-Timeout-Ms", String(Math.max(1, Math.floor(remaining))));
+        if (this.#apiKey !== undefined)
+            headers.set("Authorization", `Bearer ${this.#apiKey}`);
+        let reply, text;
+        try {
+            reply = await this.#fetch(new URL(path, this.#root), { ...init, headers, signal });
+            text = await reply.text();
+        }
+        catch (error) {
+            throw new ConnectionFailed(`${this.#root} gave no answer: ${causeOf(error)}`, id, error);
+        }
+        return readReply(reply, text, id);
+    }
+}
+/** The JSON of a reply; throws ApiError if the reply is a refusal or no JSON. */
+function readReply(reply, text, id) {
+    const content = parse(text);
+    const requestId = reply.headers.get("X-Request-ID") ?? id;
+    if (reply.ok && content !== undefined)
+        return content;
+    const retryAfter = readRetryAfter(reply.headers.get("Retry-After"));
+    const problem = (content ?? {});
+    if (!reply.ok && typeof problem.code === "string") {
+        const { code, detail = code, retryable = false } = problem;
+        throw new ApiError({ status: reply.status, code, detail, retryable, retryAfter }, requestId);
+    }
+    throw new ApiError(foreign(reply, retryAfter), requestId);
+}
+/** A reply that no Boxport wrote: that of a proxy, or of something else at this URL. */
+function foreign(reply, retryAfter) {
+    const { status } = reply;
+    return {
+        status,
+        code: "unknown",
+        detail: `Something other than Boxport answered at ${reply.url}.`,
+        retryable: [429, 502, 503, 504].includes(status),
+        retryAfter,
+    };
+}
+function parse(text) {
+    try {
+        return JSON.parse(text);
+    }
+    catch {
+        return undefined;
+    }
+}
+/** The answer of a request that had one photo. */
+function single(answer) {
+    const { results, ...circumstances } = answer;
+    const result = results[0];
+    if (result === undefined || "error" in result) {
+        const fault = result?.error ?? { code: "internal_error", detail: "No result.", retryable: false };
+        throw new ApiError({ status: 200, ...fault }, answer.request_id);
+    }
+    return { ...result, ...circumstances };
+}
+/** A signal that aborts when `signal` does, and after `timeout` milliseconds. */
+function withTimeout(signal, timeout) {
+    const own = AbortSignal.timeout(timeout);
+    return signal ? AbortSignal.any([signal, own]) : own;
+}
+function timedOut(timeout, tries, id, cause) {
+    const told = tries === 1 ? "" : `, in ${tries} tries`;
+    return new TimedOut(`No answer came within ${timeout} ms${told}.`, id, cause);
+}
+/** 128 random bits in hex. crypto.randomUUID is missing on pages that came without https. */
+function newId() {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+/** Node tells why a fetch failed in the cause of its error, browsers not at all. */
+function causeOf(error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,59 @@
+/** The models of the service, and the chooser of one. */
+
+const TASKS = { detection: "Finds objects", classification: "Names the photo" };
+const METRICS = { ap: "AP", ap50: "AP50", top1: "Top-1", top5: "Top-5" };
+const ASKABLE = new Set(["ready", "set aside"]); // what is set aside is loaded by the question
+
+export function reference({ name, version }) {
+  return `${name}/${version}`;
+}
+
+/** Fill the chooser; returns the model that is chosen, the one of before if it is there still. */
+export function showModels(select, models) {
+  const askable = models.filter((model) => ASKABLE.has(model.status.state));
+  const before = select.value;
+  select.replaceChildren(
+    ...Object.entries(TASKS).map(([task, words]) => {
+      const group = document.createElement("optgroup");
+      group.label = words;
+      const found = askable.filter((model) => model.task === task);
+      group.append(...found.map((model) => new Option(nameOf(model, found), reference(model))));
+      return group;
+    }),
+  );
+  select.disabled = askable.length === 0;
+  if (askable.some((model) => reference(model) === before)) select.value = before;
+  return askable.find((model) => reference(model) === select.value) ?? null;
+}
+
+/** With its version only where there are several. */
+function nameOf(model, others) {
+  const versions = others.filter(({ name }) => name === model.name).length;
+  return versions > 1 ? `${model.name}, version ${model.version}` : model.name;
+}
+
+/** What a person who chooses wants to know: [term, value] pairs. */
+export function factsOf(model) {
+  const { input, labels, precision, accuracy, status } = model;
+  return [
+    ["Knows", `${labels.length.toLocaleString("en")} labels`],
+    ["Sees", `${input.width} × ${input.height} pixels`],
+    ["Runs in", `${precision} on ${status.provider ?? "no processor yet"}`],
+    ...Object.entries(accuracy?.metrics ?? {})
+      .filter(([name]) => name in METRICS)
+      .slice(0, 2)
+      .map(([name, value]) => [METRICS[name], `${(value * 100).toFixed(1)}%`]),
+    ...(accuracy ? [["Measured on", `${accuracy.images.toLocaleString("en")} photos`]] : []),
+  ];
+}
+
+export function showFacts(list, model) {
+  list.replaceChildren(
+    ...factsOf(model).flatMap(([term, value]) => {
+      const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
+      dt.textContent = term;
+      dd.textContent = value;
+      return [dt, dd];
+    }),
+  );
+}

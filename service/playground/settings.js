@@ -1,0 +1,96 @@
+/** The sliders and the switch: what is asked, and what is shown of the answer. */
+
+const ASK_AFTER = 250; // milliseconds without another move
+
+export class Settings {
+  labels = new Set(); // that are shown; empty: all
+  #defaults = {};
+  #timer = 0;
+
+  /**
+   * @param onChoose called when what is shown changes
+   * @param onAsk called, once the hand is still, when the service has to be asked again
+   */
+  constructor({ score, iou, most, agnostic, top, reset, detect, classify }, onChoose, onAsk) {
+    this.inputs = { score, iou, most, agnostic, top };
+    this.groups = { detection: detect, classification: classify };
+    const asksAgain = () => {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(onAsk, ASK_AFTER);
+    };
+    for (const input of [score, iou, most, top]) input.addEventListener("input", () => paint(input));
+    for (const input of [score, most, top]) input.addEventListener("input", onChoose);
+    iou.addEventListener("input", asksAgain);
+    agnostic.addEventListener("change", asksAgain);
+    reset.addEventListener("click", () => {
+      const { iouThreshold, classAgnostic } = this;
+      this.restore();
+      onChoose();
+      if (iouThreshold !== this.iouThreshold || classAgnostic) asksAgain();
+    });
+  }
+
+  /** Take over a model's own defaults. */
+  adopt({ task, defaults, labels }) {
+    for (const [name, group] of Object.entries(this.groups)) group.hidden = name !== task;
+    const { most, top } = this.inputs;
+    if (task === "detection") most.max = Math.max(100, defaults.max_detections);
+    else top.max = Math.min(20, labels.length);
+    this.#defaults = { ...this.#defaults, ...defaults };
+    this.restore();
+  }
+
+  restore() {
+    const { score, iou, most, agnostic, top } = this.inputs;
+    const { score_threshold, iou_threshold, max_detections, top_k } = this.#defaults;
+    const wanted = [
+      [score, score_threshold],
+      [iou, iou_threshold],
+      [most, max_detections],
+      [top, top_k],
+    ];
+    for (const [input, value] of wanted) {
+      if (value !== undefined) input.value = value;
+      paint(input);
+    }
+    agnostic.checked = false;
+    this.labels.clear();
+  }
+
+  get score() {
+    return this.inputs.score.valueAsNumber;
+  }
+
+  get most() {
+    return this.inputs.most.valueAsNumber;
+  }
+
+  get mostEver() {
+    return Number(this.inputs.most.max);
+  }
+
+  get iouThreshold() {
+    return this.inputs.iou.valueAsNumber;
+  }
+
+  get classAgnostic() {
+    return this.inputs.agnostic.checked;
+  }
+
+  get topK() {
+    return this.inputs.top.valueAsNumber;
+  }
+
+  get topKEver() {
+    return Number(this.inputs.top.max);
+  }
+}
+
+/** Show a slider's value beside it and as the filled part of its track. */
+function paint(input) {
+  const [min, max, value] = [input.min, input.max, input.value].map(Number);
+  input.style.setProperty("--at", `${((value - min) / (max - min)) * 100}%`);
+  const isShare = input.step !== "1";
+  const text = isShare ? value.toFixed(2) : String(value);
+  document.querySelector(`output[for="${input.id}"]`).textContent = text;
+}

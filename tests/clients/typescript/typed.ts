@@ -1,0 +1,46 @@
+/** A user's code, which the compiler takes; and what it must not take. */
+
+import { readFile } from "node:fs/promises";
+import { ApiError, Boxport, BoxportError } from "boxport-client";
+import type { DetectionResult, ErrorCode, ModelDescription } from "boxport-client";
+
+const boxport = new Boxport("http://localhost:3000", { apiKey: undefined, timeout: 5_000 });
+
+export async function labels(path: string): Promise<string[]> {
+  const threshold: number | undefined = undefined;
+  const result: DetectionResult = await boxport.detect(await readFile(path), {
+    score_threshold: threshold,
+    class_agnostic: true,
+    labels: ["cat"],
+  });
+  const [left, , right]: [number, number, number, number] = result.detections[0]!.box;
+  const milliseconds: number = result.timing_ms.total + right - left;
+  return result.detections.map(({ label, score }) => `${label} ${score.toFixed(2)} ${milliseconds}`);
+}
+
+export async function best(photo: Blob, signal: AbortSignal): Promise<string> {
+  const { classifications } = await boxport.classify(photo, { top_k: 1 }, { signal });
+  return classifications[0]?.label ?? "nothing";
+}
+
+export async function readable(): Promise<ModelDescription[]> {
+  const models = await boxport.models();
+  return models.filter((model) => "labels" in model);
+}
+
+export function explain(error: unknown): string {
+  const code: ErrorCode = "overloaded";
+  if (error instanceof ApiError && error.code === code) return `${error.retryAfter ?? 0} ms`;
+  return error instanceof BoxportError ? error.requestId : String(error);
+}
+
+// @ts-expect-error: classify has no threshold
+void boxport.classify(new Blob(), { score_threshold: 0.5 });
+// @ts-expect-error: a number, not a text
+void boxport.detect(new Blob(), { score_threshold: "0.5" });
+// @ts-expect-error: a list
+void boxport.detect(new Blob(), { labels: "cat" });
+// @ts-expect-error: no photo
+void boxport.detect(42);
+// @ts-expect-error: no such code
+export const wrong: ErrorCode = "no_such_code";

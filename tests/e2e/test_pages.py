@@ -1,0 +1,115 @@
+"""The pages over HTTP: what is served, with which headers, and what leads there."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from server import ROOT, Server, running_server
+
+FOLDER = ROOT / "service" / "playground"
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".jpg": "image/jpeg",
+}
+FILES = [file for file in sorted(FOLDER.rglob("*.*")) if file.suffix in TYPES]
+BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service whose operator wants no playground."""
+    with running_server(tmp_path_factory.mktemp("closed"), playground=False) as running:
+        yield running
+
+
+def test_a_person_is_led_to_the_playground(http: httpx.Client) -> None:
+    reply = http.get("/", headers=BROWSER)
+    assert reply.status_code == 307
+    assert reply.headers["location"] == "playground", "relative: a proxy may add a prefix"
+    assert reply.headers["vary"] == "Accept"
+    page = http.get("/", headers=BROWSER, follow_redirects=True)
+    assert page.url.path == "/playground"
+    assert "<title>Boxport playground</title>" in page.text
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", ""])
+def test_a_program_gets_links_that_lead_somewhere(http: httpx.Client, accept: str) -> None:
+    reply = http.get("/", headers={"accept": accept})
+    assert reply.status_code == 200
+    assert reply.headers["vary"] == "Accept"
+    links = reply.json()["links"]
+    assert {"playground", "documentation", "description", "models", "health"} <= links.keys()
+    for name, link in links.items():
+        expected = 405 if name in ("detect", "classify") else 200
+        assert http.get(reply.url.join(link)).status_code == expected, name
+
+
+def test_the_page_may_load_nothing_but_what_the_service_serves(http: httpx.Client) -> None:
+    page = http.get("/playground")
+    policy = dict(
+        part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";")
+    )
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["img-src"] == "'self' blob: data:"
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
+    assert "camera=(self)" in page.headers["permissions-policy"]
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert not re.search(r"""\s(on\w+|style)=|<style|<script(?![^>]*\ssrc=)""", page.text)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_file_has_its_type_and_is_kept_by_browsers(http: httpx.Client, file: Path) -> None:
+    path = f"/playground/{file.relative_to(FOLDER).as_posix()}"
+    reply = http.get(path)
+    assert reply.content == file.read_bytes()
+    assert reply.headers["content-type"] == TYPES[file.suffix]
+    assert reply.headers["cache-control"] == "no-cache"
+    again = http.get(path, headers={"if-none-match": reply.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["cache-control"] == "no-cache"
+    assert http.head(path).headers["content-length"] == str(len(reply.content))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/playground/",
+        "/playground/nothing.js",
+        "/playground/client/nothing.js",
+        "/playground/client",
+        "/playground/index.html",
+        "/playground/api.html",
+        "/playground/..%2fapp.py",
+        "/playground/client/..%2f..%2fapp.py",
+        "/playground/%2e%2e/app.py",
+        "/playground/client/../../app.py",
+        "/playground/main.js%00.css",
+    ],
+)
+def test_nothing_else_is_there(http: httpx.Client, path: str) -> None:
+    reply = http.get(path)
+    assert reply.status_code == 404
+    assert reply.json()["code"] == "not_found"
+
+
+def test_metrics_name_the_route_and_not_the_file(server: Server, http: httpx.Client) -> None:
+    for name in ("main.js", "made-up-1.js", "made-up-2.js"):
+        http.get(f"/playground/{name}")
+    routes = server.metrics().values("route")
+    assert "/playground/{file}" in routes
+    assert not any("made-up" in route for route in routes)
+
+
+def test_an_operator_may_close_it(closed: Server) -> None:
+    for path in ("/playground", "/playground/main.js", "/playground/client/index.js"):
+        reply = httpx.get(closed.url + path)
+        assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
+    root = httpx.get(closed.url, headers=BROWSER)
+    assert root.status_code == 200
+    assert "playground" not in root.json()["links"]
+    assert httpx.get(f"{closed.url}/docs").status_code == 200
