@@ -4,10 +4,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from service.images import decode_image
+from service.images import decode_image, open_image
 from service.manifest import InputSpec
+from service.photo import prepare
 from service.problems import Problem
-from service.resize import ModelInput, to_input
+from service.resize import ModelInput
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 MAX_PIXELS = 200_000_000
@@ -28,8 +29,14 @@ def read_image(path: Path) -> Image.Image:
 
 
 def read_photo(path: Path, spec: InputSpec) -> ModelInput:
-    """One photo as the model reads it; raises PhotoError."""
-    return to_input(read_image(path), spec)
+    """One photo as the model reads it when it is served; raises PhotoError."""
+    try:
+        with open_image(path.read_bytes(), MAX_PIXELS) as image:
+            return prepare(image, spec)
+    except OSError as error:
+        raise PhotoError(f"{path}: {error.strerror}") from error
+    except Problem as problem:
+        raise PhotoError(f"{path}: {problem.detail}") from problem
 
 
 def find_photos(folder: Path) -> list[Path]:

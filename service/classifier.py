@@ -49,9 +49,11 @@ class Classifier:
     def group(self, job: Job[ClassificationQuery]) -> Hashable:
         return job.image.pixels.shape  # another one is of a package that was just replaced
 
-    def run(self, jobs: Sequence[Job[ClassificationQuery]]) -> list[list[Row]]:
+    def run(
+        self, jobs: Sequence[Job[ClassificationQuery]], *, alone: bool = False
+    ) -> list[list[Row]]:
         images = np.stack([job.image.pixels for job in jobs])
-        probabilities = self._package.run({"images": images})["probabilities"]
+        probabilities = self._package.run({"images": images}, alone=alone)["probabilities"]
         return [
             self._to_rows(row, job.query.top_k)
             for job, row in zip(jobs, probabilities, strict=True)

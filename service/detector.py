@@ -89,7 +89,7 @@ class Detector:
     def group(self, job: Job[DetectionQuery]) -> Hashable:
         return job.query.iou_threshold, job.query.class_agnostic, job.image.pixels.shape
 
-    def run(self, jobs: Sequence[Job[DetectionQuery]]) -> list[list[Row]]:
+    def run(self, jobs: Sequence[Job[DetectionQuery]], *, alone: bool = False) -> list[list[Row]]:
         queries = [job.query for job in jobs]
         # What the strictest needs is in what the loosest gets. A label filter needs all rows,
         # since other labels may fill the first ones.
@@ -102,7 +102,8 @@ class Detector:
                 "iou_threshold": np.array(queries[0].iou_threshold),
                 "max_detections": np.array(limit, dtype=np.int64),
                 "class_agnostic": np.array(queries[0].class_agnostic),
-            }
+            },
+            alone=alone,
         )
         return [
             self._to_rows(

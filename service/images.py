@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from service.problems import Problem
 
@@ -69,6 +70,28 @@ def open_image(
         ) from None
     except Exception as error:  # Pillow's decoders have no common base of their exceptions
         raise Problem("invalid_image", f"The image is damaged or cut short: {error}.") from error
+
+
+def orientation_of(image: Image.Image) -> int:
+    """1 to 8, as EXIF says of an open image; 1, upright, where it says nothing that can be read."""
+    with contextlib.suppress(Exception):  # damaged EXIF data says nothing of the pixels
+        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        if 1 <= orientation <= 8:
+            return orientation
+    return 1
+
+
+def decode_smaller(image: Image.Image, least: tuple[int, int]) -> int:
+    """Have an open JPEG decoded at half, a quarter or an eighth of its size, if neither side then
+    has less than ``least``; returns how many of its pixels a side of a decoded one is.
+
+    The decoder leaves the fine frequencies of each block of 8 x 8 pixels out: what comes is what
+    averaging its pixels would give, in a fraction of the time. Other formats know no such thing.
+    """
+    width = image.width
+    if isinstance(image, JpegImageFile):
+        image.draft(None, least)
+    return round(width / image.width)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

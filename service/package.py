@@ -30,6 +30,8 @@ class Device:
 
     providers: the first is asked for; what it cannot compute goes to the next, and to the CPU.
     threads: of each run on a CPU; 0 takes every processor.
+    lone_threads: of a run on a CPU beside which there is nothing to do; as many as ``threads``
+        unless it says otherwise.
     options: of the first provider, on top of its row's.
     allow_fallback: whether a session may run on less than was asked for.
     capture: whether runs are recorded as CUDA graphs.
@@ -37,6 +39,7 @@ class Device:
 
     providers: tuple[ExecutionProvider, ...] = (CPU,)
     threads: int = 1
+    lone_threads: int | None = None
     options: Mapping[str, str] | None = None
     allow_fallback: bool = False
     capture: bool = False
@@ -56,6 +59,8 @@ class ModelPackage:
     batches: the batch sizes that are run, ascending; fewer images are filled up to the next with
         black ones. Empty: each batch as it comes.
     bound: runs the session through buffers on its device, where it has memory of its own.
+    lone: a session with threads for all processors. Two sessions of one thread each give more
+        images a second than one of two threads; a single image is ready sooner with two.
     """
 
     manifest: ModelManifest
@@ -63,9 +68,13 @@ class ModelPackage:
     provider: str = CPU.name
     batches: tuple[int, ...] = ()
     bound: BoundSession | None = None
+    lone: ort.InferenceSession | None = None
 
-    def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
-        """Outputs by name, as many rows as there are images."""
+    def run(self, feeds: dict[str, Array], *, alone: bool = False) -> dict[str, Array]:
+        """Outputs by name, as many rows as there are images.
+
+        alone: whether no other run wants the processors.
+        """
         names = [output.name for output in self.manifest.outputs]
         number = len(feeds["images"])
         size = next((size for size in self.batches if size >= number), number)
@@ -74,7 +83,8 @@ class ModelPackage:
         if self.bound is not None:
             outputs = self.bound.run(feeds)
         else:
-            outputs = dict(zip(names, self.session.run(names, feeds), strict=True))
+            session = self.lone if alone and self.lone is not None else self.session
+            outputs = dict(zip(names, session.run(names, feeds), strict=True))
         return {name: values[:number] for name, values in outputs.items()}
 
 
@@ -139,19 +149,28 @@ def open_package(
     """
     device = device or Device(threads=threads)
     manifest = verify_package(folder, public_keys)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = device.threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors
-    try:
-        session = ort.InferenceSession(folder / GRAPH_FILE, options, _for_ort(device))
-    except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
-        reason = " ".join(str(error).split())  # theirs is of several lines
-        raise PackageError(f"{folder / GRAPH_FILE}: ONNX Runtime refuses it: {reason}") from error
+    session = _open_session(folder / GRAPH_FILE, device, device.threads)
     _check_interface(folder, manifest, session)
     provider = _provider_of(session, device, folder)
     bound = _bind(folder, manifest, session, device, provider)
-    return ModelPackage(manifest, session, provider, batches, bound)
+    lone = None
+    if provider == CPU.name and device.lone_threads not in (None, device.threads):
+        lone = _open_session(folder / GRAPH_FILE, device, device.lone_threads)
+    return ModelPackage(manifest, session, provider, batches, bound, lone)
+
+
+def _open_session(graph: Path, device: Device, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    # an idle thread that waits by spinning takes the processor from those who decode
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(graph, options, _for_ort(device))
+    except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
+        reason = " ".join(str(error).split())  # theirs is of several lines
+        raise PackageError(f"{graph}: ONNX Runtime refuses it: {reason}") from error
 
 
 def _bind(

@@ -1,5 +1,6 @@
 """A photo as the model's input, and boxes on that input back in the photo's pixels."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,9 @@ RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
 }
 
+SPARE = 2  # how many times the size that the model reads a photo is decoded to at least
 ROUNDING = 1e-6  # pixels; what binary fractions may lose of a whole one
+Box = tuple[float, float, float, float]
 Resized = tuple[Image.Image, float, float]  # the input, and the photo's scale along x and y
 
 
@@ -43,20 +46,72 @@ class ModelInput:
     placement: Placement
 
 
-def to_input(photo: Image.Image, spec: InputSpec) -> ModelInput:
+@dataclass(frozen=True)
+class Photo:
+    """An upright RGB photo of ``width`` x ``height``, which may have been decoded smaller.
+
+    image: its pixels. shrink: how many of the photo's a side of one of them is.
+    left, top: in pixels of ``image``, where the photo begins; a part of one at most.
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+    shrink: int = 1
+    left: float = 0.0
+    top: float = 0.0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.width, self.height
+
+    def resize(self, sides: tuple[int, int], method: Image.Resampling, box: Box) -> Image.Image:
+        """Of the photo's pixels left, top, right, bottom of ``box``, scaled to ``sides``."""
+        left, top, right, bottom = (side / self.shrink for side in box)
+        inner = (
+            left + self.left,
+            top + self.top,
+            min(right + self.left, self.image.width),  # what is added may be rounded up
+            min(bottom + self.top, self.image.height),
+        )
+        return self.image.resize(sides, method, box=inner)
+
+
+def to_input(photo: Photo | Image.Image, spec: InputSpec) -> ModelInput:
     """Resize an RGB photo as ``spec`` says."""
+    if isinstance(photo, Image.Image):
+        photo = Photo(photo, *photo.size)
     image, scale_x, scale_y = RESIZE[spec.resize](photo, spec)
     placement = Placement(photo.width, photo.height, scale_x, scale_y)
     return ModelInput(np.asarray(image, dtype=np.uint8), placement)
 
 
-def _letterbox(photo: Image.Image, spec: InputSpec) -> Resized:
+def least_size(size: tuple[int, int], spec: InputSpec) -> tuple[int, int]:
+    """What a photo of ``size`` may be decoded to with the model none the wiser.
+
+    That is `SPARE` times what the model reads of it, so that the resize has pixels to average; a
+    photo of which single pixels are picked needs all of them.
+    """
+    if not spec.antialias:
+        return size
+    scale = SPARE * max(_nominal_scale(size, spec), _nominal_scale(size[::-1], spec))
+    return min(size[0], math.ceil(scale * size[0])), min(size[1], math.ceil(scale * size[1]))
+
+
+def _nominal_scale(size: tuple[int, int], spec: InputSpec) -> float:
+    if spec.shorter_side is None:
+        return min(spec.width / size[0], spec.height / size[1])
+    scale = spec.shorter_side / min(size)
+    return scale if spec.longer_side is None else min(scale, spec.longer_side / max(size))
+
+
+def _letterbox(photo: Photo, spec: InputSpec) -> Resized:
     """Fit the photo into the top left corner and fill the rest."""
     scale = min(spec.width / photo.width, spec.height / photo.height)
     return _place(photo, scale, spec.width, spec.height, spec)
 
 
-def _shorter_side(photo: Image.Image, spec: InputSpec) -> Resized:
+def _shorter_side(photo: Photo, spec: InputSpec) -> Resized:
     """Scale one side to its length and fill both up to a multiple of the divisor."""
     assert spec.shorter_side is not None  # the manifest's own check, as the next two are
     assert spec.longer_side is not None
@@ -66,7 +121,7 @@ def _shorter_side(photo: Image.Image, spec: InputSpec) -> Resized:
     return _place(photo, scale, width, height, spec)
 
 
-def _place(photo: Image.Image, scale: float, width: int, height: int, spec: InputSpec) -> Resized:
+def _place(photo: Photo, scale: float, width: int, height: int, spec: InputSpec) -> Resized:
     """The photo in the top left corner of ``width`` x ``height``.
 
     The scale to undo is that of the whole pixels: the nominal one would shift boxes by up to one.
@@ -77,11 +132,10 @@ def _place(photo: Image.Image, scale: float, width: int, height: int, spec: Inpu
     return canvas, sides[0] / photo.width, sides[1] / photo.height
 
 
-def _resize(photo: Image.Image, sides: tuple[int, int], spec: InputSpec) -> Image.Image:
-    method = RESAMPLING[spec.interpolation]
+def _resize(photo: Photo, sides: tuple[int, int], spec: InputSpec) -> Image.Image:
     if spec.antialias:
-        return photo.resize(sides, method)
-    return Image.fromarray(_interpolate(np.asarray(photo), *sides))
+        return photo.resize(sides, RESAMPLING[spec.interpolation], (0, 0, *photo.size))
+    return Image.fromarray(_interpolate(np.asarray(photo.image), *sides))
 
 
 def _interpolate(pixels: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
@@ -122,7 +176,7 @@ def _scaled(side: int, scale: float) -> int:
     return max(1, int(side * scale + ROUNDING))
 
 
-def _centre_crop(photo: Image.Image, spec: InputSpec) -> Resized:
+def _centre_crop(photo: Photo, spec: InputSpec) -> Resized:
     """Scale the shorter side to ``spec.shorter_side`` and cut the middle out.
 
     Sides are cut to whole pixels and the crop's corner is rounded, both as torchvision does: half a
@@ -139,7 +193,7 @@ def _centre_crop(photo: Image.Image, spec: InputSpec) -> Resized:
         (left + spec.width) / scale_x,
         (top + spec.height) / scale_y,
     )
-    crop = photo.resize((spec.width, spec.height), RESAMPLING[spec.interpolation], box=region)
+    crop = photo.resize((spec.width, spec.height), RESAMPLING[spec.interpolation], region)
     return crop, scale_x, scale_y
 
 

@@ -39,5 +39,8 @@ class Runner(Protocol[Query]):
     def group(self, job: Job[Query]) -> Hashable:
         """Jobs can run in one batch if this is equal for them."""
 
-    def run(self, jobs: Sequence[Job[Query]]) -> list[list[Row]]:
-        """Each job's rows, in order: detections or classifications as contract 2 shows them."""
+    def run(self, jobs: Sequence[Job[Query]], *, alone: bool = False) -> list[list[Row]]:
+        """Each job's rows, in order: detections or classifications as contract 2 shows them.
+
+        alone: whether no other run wants the processors.
+        """

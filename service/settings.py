@@ -72,6 +72,12 @@ class ModelSettings(BaseModel):
         " gives more images a second than several threads on one batch; 1 elsewhere.",
     )
     threads: int | None = Field(None, gt=0, description="Of each run on CPU. Default: 1.")
+    lone_threads: int | None = Field(
+        None,
+        gt=0,
+        description="Of a run on CPU while no other image is in service. Default: one a processor;"
+        " the same as threads spares the memory of a second session.",
+    )
     cuda_graphs: bool = Field(
         False,
         description="Whether runs on cuda and tensorrt are recorded once for each batch size and"

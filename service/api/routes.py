@@ -55,6 +55,7 @@ def describe(slot: Slot) -> dict[str, Any]:
             provider=layout.provider,
             precision=layout.precision,
             threads=layout.threads,
+            lone_threads=layout.lone_threads,
             concurrent_runs=layout.concurrent_runs,
             max_batch_size=layout.max_batch_size,
             session_bytes=layout.session_bytes,

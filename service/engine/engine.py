@@ -19,12 +19,13 @@ from service.engine.shelf import Shelf
 from service.engine.sources import Candidate, Reference, Source, open_source
 from service.engine.watcher import Watcher
 from service.engine.yielding import give_way
-from service.images import enable_formats, open_image, to_rgb
+from service.images import enable_formats, open_image
 from service.manifest import InputSpec, ModelManifest, Task
 from service.package import PackageError, verify_package
 from service.parameters import RequestParameters
+from service.photo import prepare
 from service.problems import Problem
-from service.resize import ModelInput, to_input
+from service.resize import ModelInput
 from service.runner import Job
 from service.settings import Settings
 from service.telemetry.logs import logger
@@ -165,7 +166,9 @@ class Engine:
         self._decoders.shutdown()
 
     def _load(self, candidate: Candidate) -> ServedModel:
-        return serve(candidate.folder, self._settings, self._metrics.batch)
+        return serve(
+            candidate.folder, self._settings, self._metrics.batch, lambda: self.admission.images
+        )
 
     def _fill(self, source: Source) -> None:
         """Load what the store has, as far as the memory allows, and begin to watch it.
@@ -254,7 +257,7 @@ class Engine:
             ) as image,
             self.admission.hold_pixels(image.width * image.height),
         ):
-            return to_input(to_rgb(image), spec)
+            return prepare(image, spec)
 
 
 def unfit_packages(found: dict[Reference, Candidate], settings: Settings) -> dict[Reference, str]:

@@ -49,6 +49,7 @@ class Layout:
     """How a model is run: what `GET /v1/models` says of it.
 
     concurrent_runs: batches at once, each on ``threads`` threads of a CPU.
+    lone_threads: of a batch that has the processors for itself.
     session_bytes: by which the process grew when the model was loaded and warmed, at least the
         size of its graph.
     """
@@ -59,17 +60,21 @@ class Layout:
     concurrent_runs: int
     max_batch_size: int
     session_bytes: int
+    lone_threads: int = 1
 
 
 class ServedModel:
-    """``on_batch`` hears the name of the model and the size of each batch that is run."""
+    """``on_batch`` hears the name of the model and the size of each batch that is run;
+    ``images_in_service`` says how many images of all models are not answered yet."""
 
     def __init__(
         self,
         runner: Runner[Any],
         layout: Layout,
         on_batch: OnBatch,
+        images_in_service: Callable[[], int],
     ) -> None:
+        self._images_in_service = images_in_service
         self.runner, self.layout = runner, layout
         self.pending = 0  # images accepted and not yet answered
         self._seconds_per_image = 0.0  # of each of the runners
@@ -146,7 +151,8 @@ class ServedModel:
 
     def _run(self, jobs: Sequence[Job[Any]]) -> list[list[Row]]:
         self._on_batch(self.manifest.name, len(jobs))
-        rows = self.runner.run(jobs)
+        alone = self._images_in_service() <= len(jobs)
+        rows = self.runner.run(jobs, alone=alone)
         with self._noting:
             now = time.perf_counter()
             since, self._ended = now - self._ended, now
@@ -163,7 +169,9 @@ class ServedModel:
         return min(max(self.pending, 1), self.layout.concurrent_runs)
 
 
-def serve(folder: Path, settings: Settings, on_batch: OnBatch) -> ServedModel:
+def serve(
+    folder: Path, settings: Settings, on_batch: OnBatch, images_in_service: Callable[[], int]
+) -> ServedModel:
     """Open the package in ``folder`` and run it once at each batch size, so that no caller pays
     for first-time allocations, compilations or searches.
 
@@ -175,9 +183,12 @@ def serve(folder: Path, settings: Settings, on_batch: OnBatch) -> ServedModel:
     first = providers[0]
     max_batch_size = wanted.max_batch_size or first.max_batch_size
     runs = wanted.concurrent_runs or (settings.cpus if first.runs_per_cpu else 1)
+    threads = wanted.threads or 1
+    lone_threads = wanted.lone_threads or max(threads, settings.cpus)
     device = Device(
         tuple(providers),
-        wanted.threads or 1,
+        threads,
+        lone_threads,
         {**device_of(first, settings.gpus), **wanted.provider_options},
         wanted.allow_fallback,
         wanted.cuda_graphs,
@@ -198,8 +209,9 @@ def serve(folder: Path, settings: Settings, on_batch: OnBatch) -> ServedModel:
         runs,
         max_batch_size,
         max(grown, (folder / GRAPH_FILE).stat().st_size),
+        device.threads if package.lone is None else lone_threads,
     )
-    return ServedModel(runner, layout, on_batch)
+    return ServedModel(runner, layout, on_batch, images_in_service)
 
 
 def device_of(provider: ExecutionProvider, devices: int) -> dict[str, str]:
@@ -222,3 +234,4 @@ def warm_up(runner: Runner[Any], sizes: Sequence[int]) -> None:
     query = runner.to_query(PARAMETERS[runner.manifest.task]())
     for size in sizes:
         runner.run([Job(image, query)] * size)
+    runner.run([Job(image, query)], alone=True)

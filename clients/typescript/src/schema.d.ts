@@ -483,6 +483,8 @@ export interface components {
             precision?: "fp32" | "fp16" | "bf16" | "int8";
             /** @description Of each run. */
             threads?: number;
+            /** @description Of a run that is the only one. */
+            lone_threads?: number;
             /** @description Batches that run at once. */
             concurrent_runs?: number;
             /** @description Images that run together. */

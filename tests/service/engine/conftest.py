@@ -32,7 +32,7 @@ class Blocking:
     def group(self, job: Job[None]) -> Hashable:
         return None
 
-    def run(self, jobs: Sequence[Job[None]]) -> list[list[Row]]:
+    def run(self, jobs: Sequence[Job[None]], *, alone: bool = False) -> list[list[Row]]:
         assert self.gate.wait(10)
         self.images += len(jobs)
         return [[{"version": self.manifest.version}] for _ in jobs]
@@ -62,7 +62,9 @@ class Loader:
             raise PackageError(f"{candidate.folder}: is broken")
         self.loaded.append(reference)
         layout = Layout("cpu", "fp32", 1, 1, 4, self.bytes)
-        model = ServedModel(Blocking(self.manifest(reference), self.gate), layout, _ignore)
+        model = ServedModel(
+            Blocking(self.manifest(reference), self.gate), layout, _ignore, lambda: 1
+        )
         self.models.append(model)
         return model
 

@@ -108,10 +108,10 @@ def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
     model = engine.shelf.find(None, "detection").model
     gate, ran, run = threading.Event(), [], model.runner.run
 
-    def slowly(jobs: list) -> list:
+    def slowly(jobs: list, **how: bool) -> list:
         assert gate.wait(10)
         ran.append(len(jobs))
-        return run(jobs)
+        return run(jobs, **how)
 
     model.runner.run = slowly
     contents = photos_of(photos, 8)

@@ -13,13 +13,22 @@ from onnx import TensorProto, helper
 from service.engine.batcher import Priority
 from service.engine.deadline import Deadline
 from service.engine.served import ServedModel, batch_sizes, serve
+from service.images import decode_image
 from service.package import PackageError
+from service.parameters import DetectParameters
 from service.problems import Problem
 from service.providers import ProviderError
-from service.resize import ModelInput
+from service.resize import ModelInput, to_input
 from service.runner import Job
 from service.settings import Settings
 from tests.packages import CLASSIFIER, copy_package
+
+DETECTOR = "efficientdet_lite0_voc"
+
+
+def nothing() -> int:
+    """Images in service."""
+    return 0
 
 
 @pytest.mark.parametrize(
@@ -90,7 +99,9 @@ def test_a_pace_that_was_slow_once_cannot_shut_the_model(model: ServedModel) -> 
 def test_a_shipped_package_is_served_warm(store: Path) -> None:
     sizes: list[int] = []
     settings = Settings(max_batch_size=3, concurrent_runs=2, threads=1)
-    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: sizes.append(size))
+    model = serve(
+        store / CLASSIFIER / "1", settings, lambda name, size: sizes.append(size), nothing
+    )
     layout = model.layout
     assert (layout.provider, layout.threads, layout.concurrent_runs) == ("cpu", 1, 2)
     assert layout.max_batch_size == 3
@@ -102,9 +113,46 @@ def test_a_shipped_package_is_served_warm(store: Path) -> None:
     assert f"{CLASSIFIER}-0" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_a_lone_image_has_all_processors_and_the_same_answer(
+    store: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit: who asks twice must not see whether somebody else was there."""
+    in_service = 1
+    settings = Settings(threads=1, lone_threads=3)
+    model = serve(store / DETECTOR / "1", settings, lambda name, size: None, lambda: in_service)
+    assert (model.layout.threads, model.layout.lone_threads) == (1, 3)
+    package = model.runner._package
+    ran = []
+    for name in ("session", "lone"):
+        session = getattr(package, name)
+        run = session.run
+        monkeypatch.setattr(session, "run", lambda *a, n=name, r=run: ran.append(n) or r(*a))
+    query = model.runner.to_query(DetectParameters(score_threshold=0.02))
+    image = to_input(decode_image((photos / "cat.jpg").read_bytes(), 10**7), model.manifest.input)
+
+    async def ask() -> list[dict]:
+        timed = await model.submit(Job(image, query), Deadline.after(20), Priority.INTERACTIVE)
+        return timed.value
+
+    alone = asyncio.run(ask())
+    in_service = 2
+    beside_another = asyncio.run(ask())
+    model.close()
+    assert ran == ["lone", "session"]
+    assert alone == beside_another
+    assert len(alone) > 5
+
+
+def test_a_second_session_can_be_spared(store: Path) -> None:
+    settings = Settings(threads=1, lone_threads=1)
+    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None, nothing)
+    model.close()
+    assert model.runner._package.lone is None
+
+
 def test_settings_of_one_model_are_its_own(store: Path) -> None:
     settings = Settings(max_batch_size=3, models={CLASSIFIER: {"max_batch_size": 5}})
-    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None)
+    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None, nothing)
     model.close()
     assert model.layout.max_batch_size == 5
 
@@ -113,8 +161,8 @@ def test_a_provider_that_is_not_there_is_refused_or_passed_over(store: Path) -> 
     folder = store / CLASSIFIER / "1"
     wish = {"execution_providers": ("tensorrt", "cuda"), "concurrent_runs": 1}
     with pytest.raises(ProviderError, match=r"tensorrt: this ONNX Runtime .* has no Tensorrt"):
-        serve(folder, Settings(**wish), lambda name, size: None)
-    model = serve(folder, Settings(**wish, allow_fallback=True), lambda name, size: None)
+        serve(folder, Settings(**wish), lambda name, size: None, nothing)
+    model = serve(folder, Settings(**wish, allow_fallback=True), lambda name, size: None, nothing)
     model.close()
     assert model.layout.provider == "cpu"
 
@@ -123,7 +171,7 @@ def test_a_graph_that_loads_and_cannot_run_is_refused(store: Path, tmp_path: Pat
     folder = copy_package(store / CLASSIFIER / "1", tmp_path, "pets", 1)
     write_graph_that_fails(folder)
     with pytest.raises(PackageError, match=r"pets/1: cannot be run: ") as caught:
-        serve(folder, Settings(concurrent_runs=1), lambda name, size: None)
+        serve(folder, Settings(concurrent_runs=1), lambda name, size: None, nothing)
     assert "\n" not in str(caught.value)
 
 

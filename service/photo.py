@@ -1,0 +1,42 @@
+"""From the bytes of an image file to what a model reads."""
+
+from PIL import Image
+
+from service.images import decode_smaller, orientation_of, to_rgb
+from service.manifest import InputSpec
+from service.resize import ModelInput, Photo, least_size, to_input
+
+# EXIF orientations that swap width and height, and those that put the stored right side or bottom
+# at the left or the top.
+SIDEWAYS = (5, 6, 7, 8)
+FROM_LEFT = (2, 3, 6, 7)
+FROM_TOP = (3, 4, 7, 8)
+
+
+def prepare(image: Image.Image, spec: InputSpec) -> ModelInput:
+    """An open image (`service.images.open_image`) decoded, turned upright and resized.
+
+    Raises what Pillow raises on damaged bytes.
+    """
+    return to_input(decode_for(image, spec), spec)
+
+
+def decode_for(image: Image.Image, spec: InputSpec) -> Photo:
+    """A photo with all the pixels that a model can make use of.
+
+    The last decoded pixel of a row or column is of fewer of the photo's than the others, if these
+    cannot be divided; in a photo that is turned it is the first.
+    """
+    orientation = orientation_of(image)
+    size = image.size
+    shrink = decode_smaller(image, least_size(size, spec))
+    if orientation in SIDEWAYS:
+        size = size[::-1]
+    upright = to_rgb(image)
+    return Photo(
+        upright,
+        *size,
+        shrink,
+        left=upright.width - size[0] / shrink if orientation in FROM_LEFT else 0.0,
+        top=upright.height - size[1] / shrink if orientation in FROM_TOP else 0.0,
+    )

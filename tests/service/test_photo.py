@@ -1,0 +1,109 @@
+"""What a model reads of an image file, and that decoding it smaller takes nothing from that."""
+
+import functools
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.images import open_image, to_rgb
+from service.manifest import InputSpec, ModelManifest
+from service.photo import prepare
+from service.problems import Problem
+from service.resize import ModelInput, least_size, to_input
+
+LIMIT = 100_000_000
+ORIENTATION = 0x0112
+
+
+@pytest.fixture(params=["efficientdet_lite0_voc", "efficientnet_lite0_imagenet"])
+def spec(store: Path, request: pytest.FixtureRequest) -> InputSpec:
+    return ModelManifest.read(store / request.param / "1" / "manifest.json").input
+
+
+@functools.cache
+def large_photo(photos: Path, size: tuple[int, int], orientation: int = 1, **options) -> bytes:
+    """A photo with fine detail: others beside it, and grain."""
+    sheet = Image.new("RGB", size)
+    files = sorted(photos.glob("*.jpg"))
+    for i in range(9):
+        with Image.open(files[i % len(files)]) as photo:
+            part = photo.convert("RGB").resize((size[0] // 3 + 1, size[1] // 3 + 1))
+        sheet.paste(part, (i % 3 * size[0] // 3, i // 3 * size[1] // 3))
+    grain = np.random.default_rng(0).normal(0, 4, (size[1], size[0], 1))
+    noisy = (np.asarray(sheet) + grain).clip(0, 255).astype(np.uint8)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    buffer = BytesIO()
+    options = {"format": "JPEG", "quality": 92, "exif": exif, **options}
+    Image.fromarray(noisy).save(buffer, **options)
+    return buffer.getvalue()
+
+
+def read(content: bytes, spec: InputSpec) -> ModelInput:
+    with open_image(content, LIMIT) as image:
+        return prepare(image, spec)
+
+
+def read_whole(content: bytes, spec: InputSpec) -> ModelInput:
+    with open_image(content, LIMIT) as image:
+        return to_input(to_rgb(image), spec)
+
+
+@pytest.mark.parametrize("size", [(2400, 1800), (1549, 1163), (2571, 700)])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_large_jpeg_reads_as_if_decoded_whole(
+    photos: Path, spec: InputSpec, size: tuple[int, int], orientation: int
+) -> None:
+    content = large_photo(photos, size, orientation)
+    found, expected = read(content, spec), read_whole(content, spec)
+    assert found.pixels.shape == expected.pixels.shape
+    difference = np.abs(found.pixels.astype(int) - expected.pixels)
+    assert difference.mean() < 0.6
+    upright = size if orientation <= 4 else size[::-1]
+    assert (found.placement.width, found.placement.height) == upright
+    corners = np.array([[0, 0, spec.width / 2, spec.height / 2]], np.float32)
+    np.testing.assert_array_equal(
+        found.placement.undo(corners), expected.placement.undo(corners), "boxes lie elsewhere"
+    )
+
+
+def test_it_is_really_decoded_smaller(photos: Path, spec: InputSpec) -> None:
+    with open_image(large_photo(photos, (2400, 1800)), LIMIT) as image:
+        prepare(image, spec)
+        assert image.size == (1200, 900) if spec.resize == "letterbox" else (600, 450)
+
+
+@pytest.mark.parametrize("options", [{"format": "PNG"}, {"format": "WEBP"}])
+def test_other_formats_are_decoded_whole(photos: Path, spec: InputSpec, options: dict) -> None:
+    content = large_photo(photos, (1500, 1200), **options)
+    np.testing.assert_array_equal(read(content, spec).pixels, read_whole(content, spec).pixels)
+
+
+def test_a_photo_of_usual_size_is_read_pixel_by_pixel(photos: Path, spec: InputSpec) -> None:
+    content = (photos / "cat.jpg").read_bytes()
+    np.testing.assert_array_equal(read(content, spec).pixels, read_whole(content, spec).pixels)
+
+
+def test_a_resize_without_smoothing_gets_every_pixel(photos: Path, spec: InputSpec) -> None:
+    sharp = InputSpec.model_construct(**{**dict(spec), "antialias": False, "resize": "letterbox"})
+    assert least_size((4000, 3000), sharp) == (4000, 3000)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_grey_and_cmyk_are_decoded_smaller_too(photos: Path, spec: InputSpec, mode: str) -> None:
+    buffer = BytesIO()
+    with Image.open(BytesIO(large_photo(photos, (2400, 1800)))) as photo:
+        photo.convert(mode).save(buffer, "JPEG", quality=92)
+    found = read(buffer.getvalue(), spec).pixels
+    expected = read_whole(buffer.getvalue(), spec).pixels
+    assert np.abs(found.astype(int) - expected).mean() < 0.6
+
+
+def test_what_is_cut_short_is_still_refused(photos: Path, spec: InputSpec) -> None:
+    content = large_photo(photos, (2400, 1800))
+    with pytest.raises(Problem) as caught:
+        read(content[: len(content) // 2], spec)
+    assert caught.value.code == "invalid_image"
