@@ -54,9 +54,9 @@ def in_threads(
         for item in items:
             waiting.append(pool.submit(work, item, sleep))
             if len(waiting) >= AHEAD * concurrency:
-                yield waiting.popleft().result()
+                yield _first_done(waiting)
         while waiting:
-            yield waiting.popleft().result()
+            yield _first_done(waiting)
     finally:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
@@ -78,9 +78,9 @@ async def in_tasks(
         async for item in items:
             waiting.append(asyncio.create_task(one(item)))
             if len(waiting) >= AHEAD * concurrency:
-                yield await _first(waiting)
+                yield await _first_task(waiting)
         while waiting:
-            yield await _first(waiting)
+            yield await _first_task(waiting)
     finally:
         for task in waiting:
             task.cancel()
@@ -109,8 +109,15 @@ async def in_background(items: Iterator[S]) -> AsyncGenerator[S, None]:
                 thread.submit(close)  # not before the item that is being waited for has come
 
 
-async def _first(waiting: deque[asyncio.Task[T]]) -> T:
-    """The result of the first task, which stays in ``waiting`` until then, to be cancelled."""
+def _first_done(waiting: deque[Future[T]]) -> T:
+    """The result of the first, which stays in ``waiting`` until then, to be waited for."""
+    result = waiting[0].result()
+    waiting.popleft()
+    return result
+
+
+async def _first_task(waiting: deque[asyncio.Task[T]]) -> T:
+    """As `_first_done`; it stays to be cancelled."""
     result = await waiting[0]
     waiting.popleft()
     return result
