@@ -1,0 +1,89 @@
+"""Serving photos with one layout for a few seconds, without HTTP, to see how fast it is."""
+
+import asyncio
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from service.engine.batcher import Priority
+from service.engine.deadline import Deadline
+from service.engine.engine import Engine, Terms
+from service.engine.served import PARAMETERS
+from service.manifest import Task
+from service.problems import Problem
+from service.settings import Settings
+from service.telemetry.metrics import Metrics, State
+from service.tuning.layout import Layout
+
+CALLERS = (1, 4, 16)  # who ask one photo after the other
+DEADLINE_SECONDS = 60.0
+WARM_UP_SHARE = 0.2  # of a measurement's time, before it begins
+
+
+@dataclass(frozen=True)
+class Speed:
+    """callers: how many ask at once. per_second: photos. p99: seconds."""
+
+    callers: int
+    per_second: float
+    p99: float
+
+
+class Trial:
+    """A model served with ``layout``, in this process."""
+
+    def __init__(self, engine: Engine, task: Task, photos: Sequence[bytes]) -> None:
+        self._engine, self._task = engine, task
+        self._photos = itertools.cycle(photos)
+
+    def speed(self, callers: int, seconds: float) -> Speed:
+        """Let ``callers`` ask for ``seconds``; raises Problem for a photo that cannot be read."""
+        asyncio.run(self._drive(callers, seconds * WARM_UP_SHARE))
+        latencies, elapsed = asyncio.run(self._drive(callers, seconds))
+        return Speed(callers, len(latencies) / elapsed, float(np.quantile(latencies, 0.99)))
+
+    async def _drive(self, callers: int, seconds: float) -> tuple[list[float], float]:
+        latencies: list[float] = []
+        begin = time.perf_counter()
+
+        async def ask() -> None:
+            while (started := time.perf_counter()) - begin < seconds:
+                terms = Terms(Deadline.after(DEADLINE_SECONDS), Priority.INTERACTIVE)
+                answer = await self._engine.answer(
+                    self._task, [next(self._photos)], PARAMETERS[self._task](), terms
+                )
+                (result,) = answer.results
+                if isinstance(result, Problem):
+                    raise result
+                latencies.append(time.perf_counter() - started)
+
+        await asyncio.gather(*(ask() for _ in range(callers)))
+        return latencies, time.perf_counter() - begin
+
+
+@contextmanager
+def trial_of(package: Path, layout: Layout, photos: Sequence[bytes]) -> Iterator[Trial]:
+    """Serve the one ``package``, <name>/<version>, with ``layout``; raises PackageError."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder)
+        (store / package.parent.name).mkdir()
+        (store / package.parent.name / package.name).symlink_to(package.resolve())
+        settings = Settings(
+            model_store=store,
+            watch_seconds=0,
+            decode_threads=layout.decode_threads,
+            models={},
+            **layout.of_model,
+        )
+        engine = Engine(settings, Metrics(lambda: State([], 0, 0, 0)))
+        try:
+            task = engine.shelf.models[0].manifest.task
+            yield Trial(engine, task, photos)
+        finally:
+            engine.close()

@@ -1,0 +1,79 @@
+"""`python -m service tune`, as a process, on a shipped model and real photos."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.packages import CLASSIFIER
+
+ROOT = Path(__file__).parents[3]
+MINE = """\
+# of the night shift
+max_images = 8  # few
+
+[models.other]
+threads = 2
+"""
+
+
+def tune(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "service", "tune", *map(str, arguments)]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_what_is_found_joins_what_the_file_says(photos: Path, tmp_path: Path) -> None:
+    file = tmp_path / "boxport.toml"
+    file.write_text(MINE)
+    options = ("--model", CLASSIFIER, "--seconds", 0.15)
+    done = tune("--photos", photos, "--slo-p99-ms", 5000, *options, BOXPORT_SETTINGS_FILE=str(file))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(file)
+    assert file.read_text().startswith("# of the night shift\nmax_images = 8  # few\n")
+    written = tomllib.loads(file.read_text())
+    assert written["models"]["other"] == {"threads": 2}
+    assert written["models"][CLASSIFIER].keys() == {"concurrent_runs", "threads", "max_batch_size"}
+    assert written["decode_threads"] >= 1
+    settings = [sys.executable, "-m", "service", "settings"]
+    environment = {**os.environ, "BOXPORT_SETTINGS_FILE": str(file)}
+    subprocess.run(settings, cwd=ROOT, env=environment, check=True, capture_output=True)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--photos", "service/engine", "--slo-p99-ms", "9"], "service/engine: holds no photo"),
+        (["--photos", "docs/photos", "--slo-p99-ms", "9", "--model", "x"], "x: is no model of"),
+        (["--photos", "docs/photos", "--slo-p99-ms", "0"], "0 is not above 0"),
+        (
+            ["--photos", "docs/photos", "--slo-p99-ms", "9", "--output", "LICENSE"],
+            "LICENSE: is no TOML",
+        ),
+    ],
+)
+def test_what_cannot_be_tuned_with_is_said_in_one_line(arguments: list, words: str) -> None:
+    done = tune(*arguments)
+    assert done.returncode != 0
+    assert words in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bound_that_nothing_meets_leaves_the_file_alone(photos: Path, tmp_path: Path) -> None:
+    file = tmp_path / "boxport.toml"
+    file.write_text(MINE)
+    options = ("--model", CLASSIFIER, "--seconds", 0.15, "--output", file)
+    done = tune("--photos", photos, "--slo-p99-ms", 0.01, *options)
+    assert done.returncode == 1
+    assert "no layout answers 99 of 100 photos within 0.01 ms" in done.stderr
+    assert file.read_text() == MINE

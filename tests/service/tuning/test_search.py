@@ -1,0 +1,77 @@
+"""The search, on a machine whose speeds are known: no clock decides these tests."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from service.tuning import search as module
+from service.tuning.layout import Layout, default_layout, grid
+from service.tuning.search import Finding, Search
+from service.tuning.trial import CALLERS, Speed
+
+
+def photos_per_second(layout: Layout) -> float:
+    """Best at 2 runs of 1 thread, batches of 4 and one thread that decodes."""
+    return (
+        100
+        - 30 * abs(layout.concurrent_runs - 2)
+        - 5 * abs(layout.max_batch_size - 4)
+        - 3 * (layout.decode_threads - 1)
+    )
+
+
+class KnownTrial:
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def speed(self, callers: int, seconds: float) -> Speed:
+        rate = photos_per_second(self.layout) * min(1.0, 0.4 + callers / 16)
+        return Speed(callers, rate, p99=0.01 * callers * self.layout.max_batch_size)
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Layout]:
+    opened: list[Layout] = []
+
+    @contextmanager
+    def trial_of(package: Path, layout: Layout, photos: list) -> Iterator[KnownTrial]:
+        opened.append(layout)
+        yield KnownTrial(layout)
+
+    monkeypatch.setattr(module, "trial_of", trial_of)
+    return opened
+
+
+def search(slo: float) -> Search:
+    return Search(Path("a/1"), [b"photo"], cpus=2, slo=slo, seconds=1.0)
+
+
+def test_it_finds_what_the_whole_grid_has(measured: list[Layout]) -> None:
+    found = search(slo=10).run()
+    tried = len(set(measured))
+    assert found.layout == Layout(2, 1, 4, 1)
+    assert found.layout == search(slo=10).measure_all(grid(2)).layout
+    assert tried < len(list(grid(2))) / 2
+
+
+def test_what_is_too_slow_does_not_count(measured: list[Layout]) -> None:
+    """Batches of 4 take .16 s with 4 callers: with .1 s only smaller ones may."""
+    found = search(slo=0.1).run()
+    assert found.layout.max_batch_size == 2
+    assert max(speed.per_second for speed in found.speeds if speed.p99 <= 0.1) == found.value(0.1)
+
+
+def test_where_nothing_is_fast_enough_it_ends_soon(measured: list[Layout]) -> None:
+    assert search(slo=0.001).run().value(0.001) == 0
+    assert len(set(measured)) == 3
+
+
+def test_the_defaults_are_measured_first_to_compare_with(measured: list[Layout]) -> None:
+    heard: list[Finding] = []
+    looking = search(slo=10)
+    looking.on_finding = heard.append
+    looking.run()
+    assert heard[0].layout == measured[0] == default_layout(2)
+    assert [speed.callers for speed in heard[0].speeds] == list(CALLERS)
