@@ -1,8 +1,8 @@
 """The BentoML service: `bentoml serve service.app:Boxport`.
 
-/v1/detect and /v1/classify are BentoML APIs, so that they stand in its schema. Each is thin: it
-takes the request as it came, and gives a finished reply. The rest is mounted beside them, and the
-gate is around it all.
+/v1/detect and /v1/classify are BentoML APIs, so that they stand in its schema and its tools know
+them. The gate, which is around it all, answers them itself, with the same `answer`; the rest is
+mounted beside them.
 """
 
 import dataclasses

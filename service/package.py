@@ -1,5 +1,6 @@
 """Opening a model package: its manifest, its graph, and proof that the two belong together."""
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -166,11 +167,26 @@ def _open_session(graph: Path, device: Device, threads: int) -> ort.InferenceSes
     options.log_severity_level = 3  # errors
     # an idle thread that waits by spinning takes the processor from those who decode
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    _share_memory()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         return ort.InferenceSession(graph, options, _for_ort(device))
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
         reason = " ".join(str(error).split())  # theirs is of several lines
         raise PackageError(f"{graph}: ONNX Runtime refuses it: {reason}") from error
+
+
+@functools.cache
+def _share_memory() -> None:
+    """Let all sessions of the process take their memory from one place.
+
+    Each would keep for itself what its largest run has needed; together they need what runs at
+    once needs.
+    """
+    memory = ort.OrtMemoryInfo(
+        "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
+    )
+    ort.create_and_register_allocator(memory, None)
 
 
 def _bind(
