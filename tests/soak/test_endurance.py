@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.firing import fire
+from benchmarks.load import LOST, Plan, Shot
 from tests.e2e.server import running_server
-from tests.soak.firing import fire, photo_shots, port_of
-from tests.soak.load import LOST, Plan, Shot
+from tests.soak.firing import photo_shots, port_of
 from tests.soak.processes import descriptors, watched_memory
 from tests.soak.results import length, milliseconds, record
 

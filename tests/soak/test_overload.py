@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.firing import fire
+from benchmarks.load import Plan
 from tests.e2e.server import running_server
-from tests.soak.firing import fire, per_second, photo_shots, port_of
-from tests.soak.load import Plan
+from tests.soak.firing import per_second, photo_shots, port_of
 from tests.soak.processes import watched_memory
 from tests.soak.results import length, milliseconds, quantile, record
 

@@ -10,10 +10,11 @@ from statistics import median
 import httpx
 import pytest
 
+from benchmarks.firing import Firing
+from benchmarks.load import Plan
 from tests.e2e.server import Server, running_server
 from tests.packages import CLASSIFIER, copy_package, remove_package
-from tests.soak.firing import Firing, photo_shots, port_of
-from tests.soak.load import Plan
+from tests.soak.firing import photo_shots, port_of
 from tests.soak.processes import resident_bytes
 from tests.soak.results import length, record
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks.firing import Firing
+from benchmarks.load import LOST, Plan
 from tests.e2e.server import Server, running_server
-from tests.soak.firing import Firing, photo_shots, port_of
-from tests.soak.load import LOST, Plan
+from tests.soak.firing import photo_shots, port_of
 from tests.soak.processes import client_ports, workers
 from tests.soak.results import length, record
 

@@ -1,6 +1,6 @@
 """A load generator: a process of its own, so that it shares no interpreter with what it measures.
 
-    python -m tests.soak.load plan.json > outcomes.jsonl
+    python -m benchmarks.load plan.json > outcomes.jsonl
 
 Raw bytes over asyncio and httptools: a request costs it a small part of what it costs the server.
 """
@@ -179,6 +179,7 @@ class Load:
     async def _closed_loop(self) -> None:
         async def work() -> None:
             while not self._over:
+                self._sent += 1
                 await self._shoot(self._elapsed)
 
         await asyncio.gather(*(work() for _ in range(self._plan.connections)))
@@ -189,6 +190,7 @@ class Load:
         while not self._over:
             due = number / rate
             number += 1
+            self._sent += 1  # here, as the task begins later than the next look at it
             if (wait := due - self._elapsed) > 0:
                 await asyncio.sleep(wait)
             task = asyncio.ensure_future(self._shoot(due))
@@ -197,7 +199,6 @@ class Load:
         await asyncio.gather(*running)
 
     async def _shoot(self, due: float) -> None:
-        self._sent += 1
         number = next(self._order)
         shot = self._plan.shots[number]
         began = self._elapsed

@@ -1,0 +1,95 @@
+"""Whether a server answers as Boxport does: what is not the same work is not compared."""
+
+import json
+import time
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.load import Shot
+from benchmarks.server import Server, ServerError
+from export.photos import read_photo
+from service.classifier import Classifier
+from service.detector import Detector
+from service.package import open_package
+from service.parameters import ClassifyParameters, DetectParameters
+from service.runner import Job, Row, Runner
+
+ROWS = ("detections", "classifications")
+SCORE_TOLERANCE = 0.02  # 8 bits of a resized pixel may be rounded otherwise
+BOX_TOLERANCE = 2.0  # pixels
+FIRST_ANSWER_SECONDS = 60  # some say that they are ready, and still load
+
+
+def reference(package: Path, photo: Path) -> list[Row]:
+    """What the service's own code answers to a photo."""
+    opened = open_package(package)
+    detects = opened.manifest.task == "detection"
+    runner: Runner[Any] = Detector(opened) if detects else Classifier(opened)
+    query = runner.to_query(DetectParameters() if detects else ClassifyParameters())
+    return runner.run([Job(read_photo(photo, opened.manifest.input), query)])[0]
+
+
+def check_answer(server: Server, shot: Shot, expected: list[Row]) -> None:
+    """Ask once, or until the server can answer; raise ServerError if it does not agree."""
+    found = find_rows(_ask(server, shot))
+    if found is None or not agree(found, expected):
+        raise ServerError(f"{server.name} answers {found}, Boxport {expected}")
+
+
+def find_rows(content: Any) -> list[Row] | None:
+    """The detections or classifications somewhere in a reply, be it in a text within it."""
+    if isinstance(content, str):
+        try:
+            return find_rows(json.loads(content)) if content[:1] in "{[" else None
+        except ValueError:
+            return None
+    if isinstance(content, dict):
+        for name in ROWS:
+            if name in content:
+                rows: list[Row] | None = content[name]
+                return rows
+        content = list(content.values())
+    if isinstance(content, list):
+        return next((rows for part in content if (rows := find_rows(part)) is not None), None)
+    return None
+
+
+def agree(found: list[Row], expected: list[Row]) -> bool:
+    """Whether both have the same labels in one order, and nearly the same scores and boxes.
+
+    What lies near the score threshold may be on either side of it, and the least likely classes may
+    swap their places.
+    """
+    sure = [row for row in expected if row["score"] > expected[0]["score"] / 2]
+    if len(found) < len(sure):
+        return False
+    return all(
+        one["label"] == other["label"]
+        and abs(one["score"] - other["score"]) <= SCORE_TOLERANCE
+        and all(
+            abs(a - b) <= BOX_TOLERANCE
+            for a, b in zip(one.get("box", ()), other.get("box", ()), strict=True)
+        )
+        for one, other in zip(found, sure, strict=False)
+    )
+
+
+def _ask(server: Server, shot: Shot) -> Any:
+    deadline = time.monotonic() + FIRST_ANSWER_SECONDS
+    reply = ""
+    with httpx.Client(timeout=10) as client:
+        while time.monotonic() < deadline:
+            try:
+                answer = client.post(
+                    server.url + shot.path, content=b64decode(shot.body), headers=shot.headers
+                )
+                if answer.status_code == 200:
+                    return answer.json()
+                reply = f"{answer.status_code} {answer.text[:200]}"
+            except httpx.TransportError as error:
+                reply = type(error).__name__
+            time.sleep(0.5)
+    raise ServerError(f"{server.name} does not answer: {reply}")

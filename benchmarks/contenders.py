@@ -1,0 +1,188 @@
+"""Those that take turns: the limit, Boxport and its peers."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Protocol
+
+from benchmarks.answers import check_answer
+from benchmarks.boxport import NAME, boxport, shots_of, stages
+from benchmarks.bystanders import Watch
+from benchmarks.drive import drive, settle
+from benchmarks.limit import Limit
+from benchmarks.packages import ROOT, Model, make_store
+from benchmarks.peers.table import Peer, raw_body
+from benchmarks.peers.venvs import make_venv
+from benchmarks.results import Results
+from benchmarks.server import Server, running
+from service.runner import Row
+
+LIMIT = "limit"
+MAIN_CONNECTIONS = 16  # where throughput is compared
+CONNECTIONS = (1, 4, MAIN_CONNECTIONS, 64)
+SHARES = (50, 70, 90)  # per cent of the capacity, in the open loops
+STAGED_REQUESTS = 40
+STAGES = ("decode", "queue", "inference", "total")
+LIMIT_TIMES = 2  # the seconds of a load that the limit, with its several layouts, gets
+HANDLER = Path(__file__).parent / "peers" / "shared"
+
+
+def closed(connections: int) -> str:
+    return f"closed {connections}"
+
+
+def opened(share: int) -> str:
+    return f"open {share}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is asked of everybody in turn.
+
+    package: the folder of its model package. kind: of the photos, "small" or "phone"; photos: their
+    folder. expected: the answer to ``checked``, a photo. whole: whether all loads are put on, or
+    only those that a bar is about.
+    """
+
+    model: Model
+    package: Path
+    kind: str
+    photos: Path
+    checked: Path
+    expected: list[Row]
+    seconds: float
+    turn: int
+    whole: bool
+
+    def keep(self, results: Results, who: str, load: str, figures: dict[str, float]) -> None:
+        results.add(
+            figures,
+            who=who,
+            model=self.package.parent.name,
+            photos=self.kind,
+            load=load,
+            turn=self.turn,
+        )
+
+
+def footprint_of(server: Server) -> dict[str, float]:
+    """After its load."""
+    usage = server.usage()
+    memory = {"pss_mb": usage.pss / 1e6, "rss_mb": usage.rss / 1e6}
+    return {"seconds": server.start_seconds, **memory}
+
+
+class Contender(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def measure(self, scene: Scene, results: Results, folder: Path) -> None:
+        """One turn; raises ServerError or InstallError if it cannot be measured."""
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """The limit: no server at all."""
+
+    name: str = LIMIT
+
+    def measure(self, scene: Scene, results: Results, folder: Path) -> None:
+        arguments = [str(scene.package), str(scene.photos), str(scene.seconds * LIMIT_TIMES)]
+        command = [sys.executable, "-m", "benchmarks.limit", *arguments]
+        watch = Watch()
+        found = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        others = watch.others()
+        limit = Limit.parse(found.stdout)
+        for layout, speed in limit.speeds.items():
+            figures = {"per_second": speed.per_second, "cpu_ms": speed.cpu_ms}
+            scene.keep(results, LIMIT, layout, figures)
+        whole = {"p50_ms": limit.stages.whole, "least_cpu_ms": limit.least_cpu_ms, "others": others}
+        parts = {
+            f"{name}_ms": getattr(limit.stages, name) for name in ("decode", "inference", "rows")
+        }
+        scene.keep(results, LIMIT, closed(1), {**whole, **parts})
+
+
+@dataclass(frozen=True)
+class OurOwn:
+    """Boxport, with the one package of the scene."""
+
+    name: str = NAME
+
+    def measure(self, scene: Scene, results: Results, folder: Path) -> None:
+        store = make_store([scene.package], folder / "store")
+        with boxport(store, folder) as server:
+            shots = shots_of(scene.photos, scene.model.path)
+            checked = raw_body(scene.checked.read_bytes(), scene.model.path)
+            check_answer(server, checked, scene.expected)
+            capacity = 0.0
+            for connections in self._connections(scene):
+                settle(server)
+                figures = drive(server, shots, folder, scene.seconds, connections)
+                scene.keep(results, NAME, closed(connections), figures)
+                if connections == MAIN_CONNECTIONS:
+                    capacity = figures["per_second"]
+            for share in SHARES if scene.kind == "small" else ():
+                settle(server)
+                figures = drive(server, shots, folder, scene.seconds, rate=capacity * share / 100)
+                scene.keep(results, NAME, opened(share), figures)
+            found = stages(server, scene.photos, scene.model.path, STAGED_REQUESTS)
+            parts = {f"{name}_ms": median(row[name] for row in found) for name in STAGES}
+            scene.keep(results, NAME, "stages", parts)
+            scene.keep(results, NAME, "start", footprint_of(server))
+
+    @staticmethod
+    def _connections(scene: Scene) -> tuple[int, ...]:
+        return CONNECTIONS if scene.kind == "small" else (1, MAIN_CONNECTIONS)
+
+
+@dataclass(frozen=True)
+class Other:
+    """A peer, with the package of the scene."""
+
+    peer: Peer
+
+    @property
+    def name(self) -> str:
+        return self.peer.name
+
+    def measure(self, scene: Scene, results: Results, folder: Path) -> None:
+        with self.serving(scene, folder) as server:
+            shots = [
+                self.peer.to_shot(photo.read_bytes(), self.peer.path)
+                for photo in sorted(scene.photos.glob("*.jpg"))
+            ]
+            checked = self.peer.to_shot(scene.checked.read_bytes(), self.peer.path)
+            check_answer(server, checked, scene.expected)
+            every = scene.whole and scene.kind == "small"
+            for connections in CONNECTIONS if every else (MAIN_CONNECTIONS,):
+                settle(server)
+                figures = drive(server, shots, folder, scene.seconds, connections)
+                scene.keep(results, self.name, closed(connections), figures)
+            scene.keep(results, self.name, "start", footprint_of(server))
+
+    @contextmanager
+    def serving(self, scene: Scene, folder: Path) -> Iterator[Server]:
+        peer, programs = self.peer, make_venv(self.peer.home)
+        roots = [HANDLER, peer.home, *([ROOT] if peer.weights else [])]
+        environment = {
+            "PACKAGE": str(scene.package),
+            "PYTHONPATH": os.pathsep.join(map(str, roots)),
+            "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
+            "BENTOML_HOME": str(folder / "bentoml"),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            **peer.environment,
+        }
+        if peer.weights:
+            environment["WEIGHTS"] = str(scene.model.weights)
+        program, *options = peer.command
+        command: list[str | Path] = [programs / program, *options]
+        log = folder / "peer.log"
+        with running(peer.name, command, peer.home, environment, peer.ready, log) as server:
+            yield server

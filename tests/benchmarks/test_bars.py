@@ -1,0 +1,86 @@
+"""What the bars are made of."""
+
+import pytest
+
+from benchmarks.bars import BARS, Bar, best_peer, verdicts
+from benchmarks.results import Results
+
+MODEL = "efficientdet_lite0_voc"
+
+
+def read_nothing(results: Results, model: str) -> None:
+    """No figure."""
+
+
+@pytest.mark.parametrize(
+    ("at_least", "value", "word"),
+    [
+        (True, 0.89, "missed"),
+        (True, 0.9, "met"),
+        (True, 0.97, "goal"),
+        (False, 0.98, "missed"),
+        (False, 0.97, "met"),
+        (False, 0.9, "goal"),
+    ],
+)
+def test_reaching_a_mark_is_enough(at_least: bool, value: float, word: str) -> None:
+    bar, goal = (0.9, 0.97) if at_least else (0.97, 0.9)
+    assert Bar("speed", bar, goal, at_least, read_nothing).judge(value) == word
+
+
+@pytest.mark.parametrize("bar", BARS, ids=lambda bar: bar.name)
+def test_goals_are_beyond_bars(bar: Bar) -> None:
+    assert (bar.goal > bar.bar) == bar.at_least
+
+
+@pytest.fixture
+def results() -> Results:
+    """One round of everybody."""
+    found = Results()
+
+    def add(who: str, load: str, model: str = MODEL, photos: str = "small", **figures: float):
+        found.add(figures, who=who, model=model, photos=photos, load=load)
+
+    add("limit", "2 sessions", per_second=60, cpu_ms=33)
+    add("limit", "1 session", per_second=50, cpu_ms=35)
+    add("limit", "closed 1", p50_ms=20, least_cpu_ms=33)
+    add("Boxport", "closed 1", p50_ms=21, per_second=45)
+    add("Boxport", "closed 16", p50_ms=270, per_second=57, cpu_ms=33.4)
+    add("Boxport", "open 70", p50_ms=25, p99_ms=52.5)
+    add("Boxport", "closed 16", model=f"{MODEL}_int8", per_second=100)
+    add("slow", "closed 16", per_second=30)
+    add("fast", "closed 16", per_second=50)
+    add("Boxport", "closed 16", photos="phone", per_second=20)
+    add("slow", "closed 16", photos="phone", per_second=8)
+    add("fast", "closed 16", photos="phone", per_second=5)
+    add("Boxport", "footprint", model="both models", rss_mb=350, pss_mb=200, start_s=2.5)
+    return found
+
+
+def test_each_bar_reads_its_own_figures(results: Results) -> None:
+    measured = {
+        (verdict.bar.name, verdict.model): (pytest.approx(verdict.value), verdict.word)
+        for verdict in verdicts(results)
+        if verdict.value is not None
+    }
+    assert measured == {
+        ("throughput at 16 connections / the limit", MODEL): (0.95, "met"),
+        ("p50 at 1 connection / in process, all processors", MODEL): (1.05, "goal"),
+        ("processor time beyond decoding and inference", MODEL): (0.4, "met"),
+        ("throughput / best peer, 500 x 375", MODEL): (1.14, "met"),
+        ("throughput / best peer, 12 megapixels", MODEL): (2.5, "met"),
+        ("int8 / best peer's fp32", MODEL): (2.0, "met"),
+        ("p99 at 70 % load / unloaded p50", MODEL): (2.5, "met"),
+        ("resident memory after load", "both models"): (350, "met"),
+        ("start to ready", "both models"): (2.5, "goal"),
+    }
+
+
+def test_the_best_peer_is_neither_boxport_nor_the_limit(results: Results) -> None:
+    assert best_peer(results, MODEL) == "fast"
+    assert best_peer(results, MODEL, "phone") == "slow"
+    assert best_peer(results, "another") is None
+
+
+def test_what_was_not_measured_is_said_to_be() -> None:
+    assert {verdict.word for verdict in verdicts(Results())} == {"not measured"}

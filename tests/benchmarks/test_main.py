@@ -1,0 +1,58 @@
+"""A tiny run, from the command to the page."""
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from benchmarks.__main__ import app
+from benchmarks.boxport import boxport, shots_of, stages
+from benchmarks.drive import drive
+from benchmarks.packages import MODELS, make_store
+from benchmarks.results import Results
+
+TINY = ["--models", "EfficientNet", "--photo-sizes", "small", "--no-int8", "--seconds", "0.2"]
+
+
+def invoke(tmp_path: Path, *arguments: str) -> tuple[int, str]:
+    files = ["--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "performance.md")]
+    outcome = CliRunner().invoke(app, [*arguments, *files])
+    return outcome.exit_code, outcome.output
+
+
+def test_a_tiny_run_leaves_a_page(tmp_path: Path) -> None:
+    code, output = invoke(tmp_path, "run", *TINY, "--only", "limit", "--rounds", "1")
+    assert code == 0, output
+    results = Results.read(tmp_path / "cache" / "results.json")
+    layouts = results.names("load", who="limit", metric="per_second")
+    assert len(layouts) >= 3
+    assert all((results.median(load=name, metric="per_second") or 0) > 5 for name in layouts)
+    assert (results.median(metric="p50_ms") or 0) > (results.median(metric="inference_ms") or 0) > 0
+    page = (tmp_path / "performance.md").read_text()
+    code, _ = invoke(tmp_path, "report")
+    assert code == 0
+    assert (tmp_path / "performance.md").read_text() == page
+
+
+def test_a_wrong_part_is_named(tmp_path: Path) -> None:
+    code, output = invoke(tmp_path, "run", "--only", "limits")
+    assert code == 2
+    assert "'limits' is none of limit, boxport, peers, growth" in output
+
+
+def test_a_report_needs_a_run(tmp_path: Path) -> None:
+    code, _ = invoke(tmp_path, "report")
+    assert code == 1
+
+
+def test_boxport_is_driven(tmp_path: Path, photos: Path) -> None:
+    classifier = MODELS[-1]
+    store = make_store([classifier.package], tmp_path / "store")
+    with boxport(store, tmp_path) as server:
+        figures = drive(server, shots_of(photos, classifier.path), tmp_path, 0.5, connections=2)
+        (stage,) = stages(server, photos, classifier.path, 1)
+        usage = server.usage()
+    assert figures["per_second"] > 2
+    assert figures["p50_ms"] <= figures["p99_ms"]
+    assert 0 < figures["loop_ms"] < figures["cpu_ms"]
+    assert stage["inference"] > 0
+    assert 50e6 < usage.pss <= usage.rss
