@@ -13,23 +13,26 @@ FROM_LEFT = (2, 3, 6, 7)
 FROM_TOP = (3, 4, 7, 8)
 
 
-def prepare(image: Image.Image, spec: InputSpec) -> ModelInput:
+def prepare(image: Image.Image, spec: InputSpec, *, reduce: bool = True) -> ModelInput:
     """An open image (`service.images.open_image`) decoded, turned upright and resized.
+
+    reduce: whether a large JPEG may be decoded smaller than it is.
 
     Raises what Pillow raises on damaged bytes.
     """
-    return to_input(decode_for(image, spec), spec)
+    least = least_size(image.size, spec) if reduce else image.size
+    return to_input(decode_to(image, least), spec)
 
 
-def decode_for(image: Image.Image, spec: InputSpec) -> Photo:
-    """A photo with all the pixels that a model can make use of.
+def decode_to(image: Image.Image, least: tuple[int, int]) -> Photo:
+    """A photo of which at least so many pixels are decoded, if it has them.
 
     The last decoded pixel of a row or column is of fewer of the photo's than the others, if these
     cannot be divided; in a photo that is turned it is the first.
     """
     orientation = orientation_of(image)
     size = image.size
-    shrink = decode_smaller(image, least_size(size, spec))
+    shrink = decode_smaller(image, least)
     if orientation in SIDEWAYS:
         size = size[::-1]
     upright = to_rgb(image)

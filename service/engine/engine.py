@@ -257,7 +257,7 @@ class Engine:
             ) as image,
             self.admission.hold_pixels(image.width * image.height),
         ):
-            return prepare(image, spec)
+            return prepare(image, spec, reduce=settings.reduce_jpegs)
 
 
 def unfit_packages(found: dict[Reference, Candidate], settings: Settings) -> dict[Reference, str]:

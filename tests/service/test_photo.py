@@ -87,6 +87,13 @@ def test_a_photo_of_usual_size_is_read_pixel_by_pixel(photos: Path, spec: InputS
     np.testing.assert_array_equal(read(content, spec).pixels, read_whole(content, spec).pixels)
 
 
+def test_it_can_be_left_off(photos: Path, spec: InputSpec) -> None:
+    content = large_photo(photos, (2400, 1800))
+    with open_image(content, LIMIT) as image:
+        found = prepare(image, spec, reduce=False)
+    np.testing.assert_array_equal(found.pixels, read_whole(content, spec).pixels)
+
+
 def test_a_resize_without_smoothing_gets_every_pixel(photos: Path, spec: InputSpec) -> None:
     sharp = InputSpec.model_construct(**{**dict(spec), "antialias": False, "resize": "letterbox"})
     assert least_size((4000, 3000), sharp) == (4000, 3000)
