@@ -18,10 +18,8 @@ import onnxruntime as ort
 import pytest
 import torch
 from google.protobuf.message import Message
-from typer.testing import CliRunner
 
 from export import exporter
-from export.__main__ import app
 from export.accuracy import QUERY, EvaluationSet, detector_accuracy
 from export.evaluation.photo_set import PhotoSetError
 from export.exporter import ExportError, ExportJob, export
@@ -33,7 +31,7 @@ from export.parity import ParityError, check_classifier, check_detector
 from export.photos import read_photo, read_photos
 from export.verify import verify
 from models.variants import VARIANTS, Variant
-from models.weights import Checkpoint, CheckpointError, load_checkpoint, load_into, save_checkpoint
+from models.weights import CheckpointError, load_checkpoint, load_into
 from service.detector import Detector
 from service.manifest import InputSpec, ModelManifest
 from service.package import ModelPackage, open_package
@@ -349,54 +347,3 @@ def own_detections_as_truth(package: ModelPackage, photos: Path, path: Path) -> 
         json.dumps({"images": images, "annotations": annotations, "categories": categories})
     )
     return path
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["nothing"], "there is no nothing; choose of"),
-        (["efficientdet_lite0", "--weights", "missing.pth"], "missing.pth: there is no such file"),
-        (["efficientdet_lite0", "--photos", "."], "holds no photo"),
-        (["efficientnet_lite0", "--labels", "missing.txt"], "missing.txt"),
-        (["efficientnet_lite0", "--output", "pets/v1"], "the last two parts name the package"),
-        (["efficientnet_lite0"], "does not name its 1000 classes; pass --labels"),
-        (["efficientnet_lite0", "--output", "/dev/null/x/1"], "/dev/null/x/1: cannot be written"),
-        (["resnet18"], "does not fit ResNet: "),
-        (["resnet18", "--labels", "imagenet1k"], "is it of another architecture? `python -m mod"),
-        (["efficientnet_lite0", "--weights", "TRUNCATED"], "cut.pth: not a readable PyTorch check"),
-        (["efficientdet_lite"], "there is no efficientdet_lite; choose of efficientdet_lite"),
-        (["efficientdet_lite0+bilinear"], "there is no efficientdet_lite0+bilinear; choose of"),
-        (["efficientdet_lite0", "--multi-label"], "is a detector; multi-label is for classifiers"),
-    ],
-    ids=[
-        "architecture",
-        "weights",
-        "photos",
-        "labels file",
-        "output",
-        "no labels",
-        "an output below a file",
-        "another architecture",
-        "another architecture, with labels",
-        "a truncated checkpoint",
-        "architecture's number",
-        "a detector's bilinear head",
-        "a detector of several labels",
-    ],
-)
-def test_command_line_says_in_one_line_what_is_wrong(
-    tmp_path: Path, imagenet_weights: Path, arguments: list[str], words: str
-) -> None:
-    weights = imagenet_weights
-    if arguments[0] == "efficientdet_lite0":
-        weights = tmp_path / "some.pth"
-        state = VARIANTS["efficientdet_lite0"].build(4).state_dict()
-        save_checkpoint(Checkpoint(state, "efficientdet_lite0", LABELS), weights)
-    cut = tmp_path / "cut.pth"
-    cut.write_bytes(weights.read_bytes()[:1_000_000])
-    base = ["--weights", str(weights), "--output", str(tmp_path / "store" / "x" / "1")]
-    more = [str(cut) if argument == "TRUNCATED" else argument for argument in arguments[1:]]
-    result = CliRunner().invoke(app, ["create", arguments[0], *base, *more])
-    assert result.exit_code == 1
-    assert words in result.output.strip().splitlines()[-1]
-    assert not (tmp_path / "store").exists()

@@ -199,7 +199,7 @@ class Conversations:
 
     def _model(self, call: Call, name: str) -> Conversation[ModelInfo]:
         reply = yield from self.ask(call, "GET", f"/v1/models/{quote(name)}")
-        return read_answer(reply, _model_of, call.request_id)
+        return read_answer(reply, ModelInfo.from_json, call.request_id)
 
     def _probe(self, call: Call, path: str) -> Conversation[bool]:
         """Whether a path replies with 2xx; asked once."""
@@ -280,12 +280,7 @@ def _prepared(
 
 
 def _models_of(answer: Mapping[str, Any]) -> list[ModelInfo]:
-    return [_model_of(model) for model in answer["models"]]
-
-
-def _model_of(model: Mapping[str, Any]) -> ModelInfo:
-    """Of a package that the service cannot read, it knows the name and the version alone."""
-    return ModelInfo.from_json({"task": "unknown", "labels": (), **model})
+    return [ModelInfo.from_json(model) for model in answer["models"]]
 
 
 def _checked_url(text: str) -> httpx.URL:
