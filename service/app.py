@@ -22,6 +22,7 @@ from service.api.gated_service import GatedService
 from service.api.routes import routes_app
 from service.api.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
 from service.engine.engine import Engine, unfit_packages
+from service.engine.memory import trim_memory
 from service.engine.sources import open_source
 from service.fetch.fetcher import UrlFetcher
 from service.fetch.policy import FetchPolicy
@@ -77,6 +78,7 @@ class Boxport:
             Doorkeeper(settings, Metrics(lambda: State([], 0, 0, 0)), NoSpans())
             make_fetcher(settings)
             enable_formats(settings.image_formats)
+            trim_memory()
         except (SettingsError, PackageError, ProviderError, KeysError, ValueError) as error:
             raise SystemExit(f"boxport: {error}") from error
 

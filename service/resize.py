@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from service.manifest import InputSpec
+from service.resampling import Box, resample
 
 RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -17,7 +18,6 @@ RESAMPLING = {
 
 SPARE = 2  # how many times the size that the model reads a photo is decoded to at least
 ROUNDING = 1e-6  # pixels; what binary fractions may lose of a whole one
-Box = tuple[float, float, float, float]
 Resized = tuple[Image.Image, float, float]  # the input, and the photo's scale along x and y
 
 
@@ -74,7 +74,7 @@ class Photo:
             min(right + self.left, self.image.width),  # what is added may be rounded up
             min(bottom + self.top, self.image.height),
         )
-        return self.image.resize(sides, method, box=inner)
+        return resample(self.image, sides, method, inner)
 
 
 def to_input(photo: Photo | Image.Image, spec: InputSpec) -> ModelInput:

@@ -1,6 +1,6 @@
 """What the engine asks of every kind of model."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,6 +16,14 @@ class Job(Generic[Query]):
     """One image, and what its request asks of it."""
 
     image: ModelInput
+    query: Query
+
+
+@dataclass(frozen=True)
+class Undecoded(Generic[Query]):
+    """A job whose image is still to be made: by ``decode``, on the thread that will run it."""
+
+    decode: Callable[[], ModelInput]
     query: Query
 
 

@@ -78,6 +78,13 @@ class ModelSettings(BaseModel):
         description="Of a run on CPU while no other image is in service. Default: one a processor;"
         " the same as threads spares the memory of a second session.",
     )
+    decode_threads: int | None = Field(
+        None,
+        ge=0,
+        description="Photos that are decoded at once, before they are batched. With 0 each run"
+        " decodes its own, which is the default on CPU: a processor goes from one to the other"
+        " without a word to anybody. Elsewhere: one a processor, so that the device has a batch.",
+    )
     cuda_graphs: bool = Field(
         False,
         description="Whether runs on cuda and tensorrt are recorded once for each batch size and"
@@ -210,9 +217,6 @@ class Settings(ModelSettings, BaseSettings):
         " several GPUs take one worker for each.",
     )
     gpus: int = Field(1, gt=0, description="GPUs; worker i has number i modulo so many.")
-    decode_threads: int = Field(
-        default_factory=available_cpus, gt=0, description="Photos that are decoded at once."
-    )
 
     @property
     def cpus(self) -> int:

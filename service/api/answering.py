@@ -1,9 +1,8 @@
 """From a request to its reply: the way of every question, whatever protocol it comes in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -37,8 +36,7 @@ async def answer(
     async def work() -> Response:
         terms = exchange.terms
         with engine.admission.hold_bytes() as room:
-            async with within(terms.deadline):
-                sent = await read_request(request, settings, room, fetcher)
+            sent = await within(terms.deadline, read_request(request, settings, room, fetcher))
             exchange.images = len(sent.images)
             exchange.model = sent.model
             parameters = read_parameters(PARAMETERS[task], sent.texts, sent.typed)
@@ -66,28 +64,38 @@ async def replied(
         return refuse(exchange, Problem("internal_error", "The service failed."))
 
 
-@asynccontextmanager
-async def within(deadline: Deadline) -> AsyncIterator[None]:
-    """Stops what is done inside once ``deadline`` has passed; raises Problem then."""
+async def within(deadline: Deadline, work: Awaitable[Result]) -> Result:
+    """The result of ``work``; stops it and raises Problem once ``deadline`` has passed."""
     try:
         async with asyncio.timeout(deadline.remaining):
-            yield
+            return await work
     except TimeoutError:
         raise deadline.problem("the body had come") from None
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:
     """The result of ``work``, which is cancelled if the caller goes; raises ClientGone then."""
-    working = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_until_gone(request))
-    try:
-        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientGone
-        return working.result()
-    finally:
-        for task in (working, gone):
+    task = asyncio.current_task()
+    assert task is not None  # every request is one
+    left = over = False
+
+    def leave(gone: "asyncio.Task[None]") -> None:
+        nonlocal left
+        if not (over or gone.cancelled()):
+            left = True
             task.cancel()
+
+    gone = asyncio.ensure_future(_until_gone(request))
+    gone.add_done_callback(leave)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if left and not task.uncancel():  # unless somebody else cancelled it too
+            raise ClientGone from None
+        raise
+    finally:
+        over = True
+        gone.cancel()
 
 
 async def _until_gone(request: Request) -> None:

@@ -15,7 +15,12 @@ from service.engine.engine import Terms, Times
 from service.telemetry.metrics import OK
 from service.telemetry.spans import Stage
 
-STAGE_NAMES: tuple[Literal["decode", "queue", "infer"], ...] = ("decode", "queue", "infer")
+# What traces call the engine's stages.
+SPAN_NAMES: dict[str, Literal["decode", "queue", "infer"]] = {
+    "decode": "decode",
+    "queue": "queue",
+    "inference": "infer",
+}
 SCOPE_KEY = "boxport.exchange"
 REQUEST_ID_HEADER = "X-Request-ID"
 _ACCEPTED_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
@@ -76,12 +81,9 @@ class Exchange:
         """Remember where the time of each image went."""
         for image, one in enumerate(times):
             started = one.started
-            for name, seconds in zip(
-                STAGE_NAMES, (one.decode, one.queue, one.inference), strict=True
-            ):
-                if seconds is not None:
-                    self.stages.append(Stage(name, started, started + seconds, image))
-                    started += seconds
+            for name, seconds in one.stages.items():
+                self.stages.append(Stage(SPAN_NAMES[name], started, started + seconds, image))
+                started += seconds
 
 
 def _id_of(headers: Headers) -> str:

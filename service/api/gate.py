@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
 from typing import Any
 
-import bentoml
+from bentoml import get_current_service
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -63,7 +63,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         if self._outside is None:  # the settings are read by now
-            self._outside = self._with_cors(bentoml.get_current_service().settings.cors_origins)
+            self._outside = self._with_cors(get_current_service().settings.cors_origins)
         await self._outside(scope, receive, send)
 
     def _with_cors(self, origins: tuple[str, ...]) -> App:
@@ -78,7 +78,7 @@ class Gate:
         )
 
     async def _pass(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        service = bentoml.get_current_service()
+        service = get_current_service()
         doorkeeper: Doorkeeper = service.doorkeeper
         exchange = Exchange.begin(dict_of(scope))
         request_id.set(exchange.request_id)
@@ -111,7 +111,7 @@ def answering(task: Task) -> App:
     """What answers questions of ``task``, as an ASGI application."""
 
     async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        service = bentoml.get_current_service()
+        service = get_current_service()
         request = Request(scope, receive)
         response = await answer(task, request, service.engine, service.settings, service.fetcher)
         await response(scope, receive, send)

@@ -51,7 +51,8 @@ class _Job(Generic[Item, Result]):
 class Batcher(Generic[Item, Result]):
     """Runs items of concurrent callers together, on ``runners`` threads.
 
-    run: turns a batch into as many results, in order; called from several threads at once.
+    run: turns a batch into as many results, in order, or the exceptions that items failed with;
+        called from several threads at once.
     group: items run together only if this is equal for them.
     max_batch_size: most items of one batch.
 
@@ -61,7 +62,7 @@ class Batcher(Generic[Item, Result]):
 
     def __init__(
         self,
-        run: Callable[[Sequence[Item]], Sequence[Result]],
+        run: Callable[[Sequence[Item]], Sequence[Result | Exception]],
         group: Callable[[Item], Hashable],
         *,
         max_batch_size: int,

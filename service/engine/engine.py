@@ -3,22 +3,21 @@
 bytes ─ decode and resize (threads) ─► queue ─► batch ─► ONNX Runtime (threads) ─► rows
 """
 
-import asyncio
+import functools
 import time
+from asyncio import gather
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from service.engine.admission import Admission
 from service.engine.aim import Aim
 from service.engine.batcher import Priority
 from service.engine.deadline import Deadline
-from service.engine.served import ServedModel, serve
+from service.engine.served import STAGES, AnyJob, ServedModel, serve
 from service.engine.shelf import Shelf
 from service.engine.sources import Candidate, Reference, Source, open_source
 from service.engine.watcher import Watcher
-from service.engine.yielding import give_way
 from service.images import enable_formats, open_image
 from service.manifest import InputSpec, ModelManifest, Task
 from service.package import PackageError, verify_package
@@ -26,12 +25,10 @@ from service.parameters import RequestParameters
 from service.photo import prepare
 from service.problems import Problem
 from service.resize import ModelInput
-from service.runner import Job
+from service.runner import Job, Undecoded
 from service.settings import Settings
 from service.telemetry.logs import logger
 from service.telemetry.metrics import OK, Metrics, ModelState, State
-
-STAGES = ("decode", "queue", "inference")
 
 
 class RemoteImage(Protocol):
@@ -54,13 +51,11 @@ class Terms:
 
 @dataclass
 class Times:
-    """When an image's work began, by `time.perf_counter`, and its seconds in each stage after
-    that; None for one that it never came to."""
+    """When an image's work began, by `time.perf_counter`, and the seconds that it then spent in
+    each of `STAGES` that it came to, in that order."""
 
     started: float
-    decode: float | None = None
-    queue: float | None = None
-    inference: float | None = None
+    stages: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ class Answer:
     def seconds(self) -> dict[str, float]:
         """Of the slowest image in each of `STAGES`, and "total"."""
         slowest = {
-            stage: max(getattr(times, stage) or 0.0 for times in self.times) for stage in STAGES
+            stage: max(times.stages.get(stage, 0.0) for times in self.times) for stage in STAGES
         }
         return {**slowest, "total": self.total}
 
@@ -93,7 +88,6 @@ class Engine:
         """Open, and run once, every package; raises PackageError if a model has no fit one."""
         self._settings, self._metrics = settings, metrics
         self._formats = enable_formats(settings.image_formats)
-        self._decoders = ThreadPoolExecutor(settings.decode_threads, "decode", give_way)
         self.admission = Admission(
             settings.max_images_in_service,
             settings.max_bytes_in_service,
@@ -126,9 +120,9 @@ class Engine:
                 query = model.runner.to_query(parameters)
                 model.check_wait(terms.deadline, len(contents))
                 with model.hold(len(contents)):
-                    outcomes = await asyncio.gather(
-                        *(self._answer_one(model, content, query, terms) for content in contents)
-                    )
+                    works = [self._answer_one(model, one, query, terms) for one in contents]
+                    # a task of its own costs the event loop more than all else that an image does
+                    outcomes = [await works[0]] if len(works) == 1 else await gather(*works)
         return Answer(
             model.manifest,
             [result for result, _ in outcomes],
@@ -163,7 +157,6 @@ class Engine:
         """Finish what has been accepted, then stop all threads."""
         self._watcher.stop()
         self.shelf.close()
-        self._decoders.shutdown()
 
     def _load(self, candidate: Candidate) -> ServedModel:
         return serve(
@@ -207,13 +200,14 @@ class Engine:
         times = Times(time.perf_counter())
         result: dict[str, Any] | Problem
         try:
-            image = await self._to_input(content, model.manifest.input, terms.deadline, times)
-            rows = await model.submit(Job(image, query), terms.deadline, terms.priority)
-            times.queue, times.inference = rows.queued, rows.ran
+            job = await self._to_job(model, content, query, terms.deadline)
+            times.started = time.perf_counter()
+            done = await model.submit(job, terms.deadline, terms.priority)
+            times.stages = done.stages
             result = {
-                "width": image.placement.width,
-                "height": image.placement.height,
-                model.runner.rows_name: rows.value,
+                "width": done.placement.width,
+                "height": done.placement.height,
+                model.runner.rows_name: done.rows,
             }
         except Problem as problem:
             result = problem.alone()
@@ -223,30 +217,23 @@ class Engine:
         self._metrics.image(
             model.manifest.name,
             result.code if isinstance(result, Problem) else OK,
-            decode=times.decode,
-            queue=times.queue,
-            inference=times.inference,
+            times.stages,
         )
         return result, times
 
-    async def _to_input(
-        self, content: Content, spec: InputSpec, deadline: Deadline, times: Times
-    ) -> ModelInput:
-        """What the model reads, made of an image's bytes."""
+    async def _to_job(
+        self, model: ServedModel, content: Content, query: Any, deadline: Deadline
+    ) -> AnyJob:
+        """An image, once it is here, for the model to decode when it has time."""
         if isinstance(content, Problem):
             raise content
         if isinstance(content, ModelInput):
-            return content
+            return Job(content, query)
         if not isinstance(content, bytes):
             content = await content.read()
-        times.started = time.perf_counter()
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(
-                self._decoders, self._prepare, content, spec, deadline
-            )
-        finally:
-            times.decode = time.perf_counter() - times.started
+        deadline.check("decoding")
+        spec = model.manifest.input
+        return Undecoded(functools.partial(self._prepare, content, spec, deadline), query)
 
     def _prepare(self, content: bytes, spec: InputSpec, deadline: Deadline) -> ModelInput:
         deadline.check("decoding")

@@ -1,8 +1,10 @@
 """A model that is loaded, warm and answering, behind a batcher of its own."""
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +16,17 @@ from PIL import Image
 
 from service.classifier import Classifier
 from service.detector import Detector
-from service.engine.batcher import Batcher, Priority, Timed
+from service.engine.batcher import Batcher, Priority
 from service.engine.deadline import Deadline
+from service.engine.memory import trim_memory
+from service.engine.yielding import give_way
 from service.manifest import GRAPH_FILE, ModelManifest, Task
 from service.package import Device, PackageError, open_package
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from service.problems import Problem
 from service.providers import ExecutionProvider, choose_providers
-from service.resize import to_input
-from service.runner import Job, Row, Runner
+from service.resize import Placement, to_input
+from service.runner import Job, Row, Runner, Undecoded
 from service.settings import Settings
 
 RUNNERS: dict[Task, type[Detector] | type[Classifier]] = {
@@ -41,7 +45,10 @@ NEWEST = 0.1
 # shorter by a third is no less busy.
 MARGIN = 1.5
 
+STAGES = ("decode", "queue", "inference")
+
 OnBatch = Callable[[str, int], None]
+AnyJob = Job[Any] | Undecoded[Any]
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class Layout:
 
     concurrent_runs: batches at once, each on ``threads`` threads of a CPU.
     lone_threads: of a batch that has the processors for itself.
+    decode_threads: that decode photos before they are batched; with 0 each run decodes its own.
     session_bytes: by which the process grew when the model was loaded and warmed, at least the
         size of its graph.
     """
@@ -61,6 +69,20 @@ class Layout:
     max_batch_size: int
     session_bytes: int
     lone_threads: int = 1
+    decode_threads: int = 0
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of one image.
+
+    placement: of the photo on the model's input.
+    stages: seconds of each of `STAGES` that the image went through, in the order in which it did.
+    """
+
+    placement: Placement
+    rows: list[Row]
+    stages: dict[str, float]
 
 
 class ServedModel:
@@ -81,12 +103,17 @@ class ServedModel:
         self._ended = time.perf_counter()  # the last batch, or the time in which there was none
         self._noting = threading.Lock()
         self._on_batch = on_batch
-        self._batcher: Batcher[Job[Any], list[Row]] = Batcher(
+        self._batcher: Batcher[AnyJob, Done] = Batcher(
             self._run,
-            runner.group,
+            self._group,
             max_batch_size=layout.max_batch_size,
             runners=layout.concurrent_runs,
             name=runner.manifest.name,
+        )
+        self._decoders = (
+            ThreadPoolExecutor(layout.decode_threads, "decode", give_way)
+            if layout.decode_threads
+            else None
         )
 
     @property
@@ -133,10 +160,17 @@ class ServedModel:
         finally:
             self.pending -= images
 
-    async def submit(
-        self, job: Job[Any], deadline: Deadline, priority: Priority
-    ) -> Timed[list[Row]]:
-        return await self._batcher.submit(job, deadline, priority)
+    async def submit(self, job: AnyJob, deadline: Deadline, priority: Priority) -> Done:
+        """Raises what decoding or running it raised, or the deadline's Problem."""
+        before: dict[str, float] = {}
+        if isinstance(job, Undecoded) and self._decoders is not None:
+            began = time.perf_counter()
+            loop = asyncio.get_running_loop()
+            job = Job(await loop.run_in_executor(self._decoders, job.decode), job.query)
+            before["decode"] = time.perf_counter() - began
+        timed = await self._batcher.submit(job, deadline, priority)
+        done = timed.value
+        return Done(done.placement, done.rows, {**before, "queue": timed.queued, **done.stages})
 
     def note(self, seconds: float, images: int) -> None:
         """Learn the pace: a runner that is never idle takes ``seconds`` for so many ``images``."""
@@ -147,17 +181,43 @@ class ServedModel:
 
     def close(self) -> None:
         """Finish what has been accepted, then stop the threads."""
+        if self._decoders is not None:
+            self._decoders.shutdown()
         self._batcher.close()
 
-    def _run(self, jobs: Sequence[Job[Any]]) -> list[list[Row]]:
-        self._on_batch(self.manifest.name, len(jobs))
-        alone = self._images_in_service() <= len(jobs)
-        rows = self.runner.run(jobs, alone=alone)
+    def _group(self, job: AnyJob) -> Hashable:
+        """Which images go together is known of those that are decoded."""
+        return self.runner.group(job) if isinstance(job, Job) else None
+
+    def _run(self, jobs: Sequence[AnyJob]) -> list[Done | Exception]:
+        """Decode what is not decoded, and run together what goes together."""
+        decoded = [_decode(job) for job in jobs]
+        groups: dict[Hashable, list[int]] = {}
+        for number, one in enumerate(decoded):
+            if isinstance(one, Decoded):
+                groups.setdefault(self.runner.group(one.job), []).append(number)
+        outcomes: list[Any] = list(decoded)  # where nothing else comes of it, its exception
+        for numbers in groups.values():
+            together = [outcomes[number] for number in numbers]
+            for number, done in zip(numbers, self._run_together(together, len(jobs)), strict=True):
+                outcomes[number] = done
         with self._noting:
             now = time.perf_counter()
             since, self._ended = now - self._ended, now
             self.note(since * self._busy_runners, len(jobs))
-        return rows
+        return outcomes
+
+    def _run_together(self, decoded: "Sequence[Decoded]", taken: int) -> list[Done]:
+        """``taken``: images that this runner has; alone it is when there are no others."""
+        self._on_batch(self.manifest.name, len(decoded))
+        alone = self._images_in_service() <= taken
+        began = time.perf_counter()
+        rows = self.runner.run([one.job for one in decoded], alone=alone)
+        seconds = time.perf_counter() - began
+        return [
+            Done(one.job.image.placement, found, {**one.stages, "inference": seconds})
+            for one, found in zip(decoded, rows, strict=True)
+        ]
 
     @property
     def _busy_runners(self) -> int:
@@ -167,6 +227,26 @@ class ServedModel:
         holds all that an image costs, the decoding that the processors do beside it too.
         """
         return min(max(self.pending, 1), self.layout.concurrent_runs)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A job that can be run, and what it took to get there."""
+
+    job: Job[Any]
+    stages: dict[str, float]
+
+
+def _decode(job: AnyJob) -> Decoded | Exception:
+    """What can be run of a job, or why there is nothing."""
+    if isinstance(job, Job):
+        return Decoded(job, {})
+    began = time.perf_counter()
+    try:
+        image = job.decode()
+    except Exception as error:  # whatever it is, it is this image's alone
+        return error
+    return Decoded(Job(image, job.query), {"decode": time.perf_counter() - began})
 
 
 def serve(
@@ -184,6 +264,7 @@ def serve(
     max_batch_size = wanted.max_batch_size or first.max_batch_size
     runs = wanted.concurrent_runs or (settings.cpus if first.runs_per_cpu else 1)
     threads = wanted.threads or 1
+    decoders = wanted.decode_threads
     lone_threads = wanted.lone_threads or max(threads, settings.cpus)
     device = Device(
         tuple(providers),
@@ -201,6 +282,7 @@ def serve(
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
         reason = " ".join(str(error).split())  # theirs is of several lines
         raise PackageError(f"{folder}: cannot be run: {reason}") from error
+    trim_memory()
     grown = psutil.Process().memory_info().rss - before
     layout = Layout(
         package.provider,
@@ -210,6 +292,7 @@ def serve(
         max_batch_size,
         max(grown, (folder / GRAPH_FILE).stat().st_size),
         device.threads if package.lone is None else lone_threads,
+        (0 if first.runs_per_cpu else settings.cpus) if decoders is None else decoders,
     )
     return ServedModel(runner, layout, on_batch, images_in_service)
 

@@ -90,7 +90,7 @@ class Shelf:
     def slots(self) -> list[Slot]:
         """All, by name, the newest version of each first."""
         with self._lock:
-            return sorted(self._slots.values(), key=lambda slot: (slot.reference[0], -slot.number))
+            return list(self._slots.values())
 
     @property
     def models(self) -> list[ServedModel]:
@@ -169,6 +169,12 @@ class Shelf:
         except (PackageError, ProviderError) as error:
             raise Problem("internal_error", f"{slot.name} could not be loaded again.") from error
 
+    def _add(self, slot: Slot) -> None:
+        """In its place, once: each request looks through them in order."""
+        slots = {**self._slots, slot.reference: slot}.values()
+        ordered = sorted(slots, key=lambda one: (one.reference[0], -one.number))
+        self._slots = {one.reference: one for one in ordered}
+
     def _default_name(self, task: Task | None) -> str:
         for slot in self.slots:
             if slot.manifest is not None and task in (None, slot.manifest.task):
@@ -196,7 +202,7 @@ class Shelf:
             slot = Slot(reference, candidate, State.READY, model.manifest, model)
             slot.used_at = time.monotonic()
             slot.pinned = old is not None and old.pinned
-            self._slots[reference] = slot
+            self._add(slot)
             if old is not None:
                 self._retire(old)
             if old is not None and old.state is State.UNLOADED:
@@ -213,7 +219,7 @@ class Shelf:
             slot = self._slots.get(reference)
             if slot is None:
                 slot = Slot(reference, candidate, State.FAILED)
-                self._slots[reference] = slot
+                self._add(slot)
             slot.reason = reason
 
     def put_aside(
@@ -221,7 +227,7 @@ class Shelf:
     ) -> None:
         """Add a model that is loaded only once it is asked for."""
         with self._lock:
-            self._slots[reference] = Slot(reference, candidate, State.SET_ASIDE, manifest)
+            self._add(Slot(reference, candidate, State.SET_ASIDE, manifest))
 
     def remove(self, reference: Reference) -> None:
         """Take a model away whose package is gone; requests that hold it are answered."""

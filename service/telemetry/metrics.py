@@ -4,7 +4,7 @@ Events are counted as they happen. States (queues, sessions, models) are asked f
 asks, so that they cost a request nothing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -105,27 +105,15 @@ class Metrics(Collector):
         self._requests.count((route, self._label(model), str(status), reason))
         self._request_seconds.observe((route,), seconds)
 
-    def image(
-        self,
-        model: str,
-        outcome: str = OK,
-        *,
-        decode: float | None = None,
-        queue: float | None = None,
-        inference: float | None = None,
-    ) -> None:
-        """Count an image and the seconds of its stages; None for a stage that it never came to.
+    def image(self, model: str, outcome: str, stages: Mapping[str, float]) -> None:
+        """Count an image and the seconds of each stage that it came to: decode, queue, inference.
 
         outcome: the problem's code, or "ok".
         """
         model = self._label(model)
         self._images.count((model, outcome))
-        if decode is not None:
-            self._stage_seconds.observe((model, "decode"), decode)
-        if queue is not None:
-            self._stage_seconds.observe((model, "queue"), queue)
-        if inference is not None:
-            self._stage_seconds.observe((model, "inference"), inference)
+        for stage, seconds in stages.items():
+            self._stage_seconds.observe((model, stage), seconds)
 
     def batch(self, model: str, size: int) -> None:
         """Count a batch of ``size`` images; may be called by a model's own thread."""

@@ -156,8 +156,6 @@ def enter(document: tomlkit.TOMLDocument, name: str, best: Finding) -> None:
     models = document.setdefault("models", tomlkit.table(is_super_table=True))
     table = models.setdefault(name, tomlkit.table())
     table.update(best.layout.of_model)
-    known = int(document.get("decode_threads", 0))
-    document["decode_threads"] = max(known, best.layout.decode_threads)
 
 
 def write_document(path: Path, document: tomlkit.TOMLDocument) -> None:

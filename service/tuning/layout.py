@@ -11,7 +11,7 @@ BATCHES = (1, 2, 4, 8)
 class Layout:
     """The settings that decide how fast one model is served on a CPU.
 
-    concurrent_runs, threads, max_batch_size: of the model. decode_threads: of the service.
+    decode_threads: with 0 each run decodes its own photos.
     """
 
     concurrent_runs: int
@@ -22,18 +22,19 @@ class Layout:
     @property
     def of_model(self) -> dict[str, Any]:
         """What stands in the model's own table of the settings file."""
-        return {name: value for name, value in asdict(self).items() if name != "decode_threads"}
+        return asdict(self)
 
     def __str__(self) -> str:
+        apart = f", {self.decode_threads} decoding" if self.decode_threads else ""
         return (
-            f"{self.concurrent_runs} x {self.threads} threads, batches of {self.max_batch_size},"
-            f" {self.decode_threads} decoding"
+            f"{self.concurrent_runs} x {self.threads} threads, batches of {self.max_batch_size}"
+            f"{apart}"
         )
 
 
 def default_layout(cpus: int) -> Layout:
     """What is used where no setting says otherwise."""
-    return Layout(concurrent_runs=cpus, threads=1, max_batch_size=2, decode_threads=cpus)
+    return Layout(concurrent_runs=cpus, threads=1, max_batch_size=2, decode_threads=0)
 
 
 def divisions(cpus: int) -> list[tuple[int, int]]:
@@ -43,8 +44,8 @@ def divisions(cpus: int) -> list[tuple[int, int]]:
 
 
 def decode_counts(cpus: int) -> list[int]:
-    """Photos that are decoded at once: powers of two up to the processors."""
-    return sorted({*(2**i for i in range(cpus.bit_length()) if 2**i <= cpus), cpus})
+    """0, the runs themselves; or so many beside them: powers of two up to the processors."""
+    return sorted({0, *(2**i for i in range(cpus.bit_length()) if 2**i <= cpus), cpus})
 
 
 def grid(cpus: int) -> Iterator[Layout]:

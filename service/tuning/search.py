@@ -1,7 +1,7 @@
 """Looking for the layout that serves most photos a second within a bound on the slowest.
 
 One thing is varied at a time, in the order of what it changes: how the processors are divided, then
-the size of batches, then the threads that decode. The best of each round is measured again beside
+the size of batches, then what decodes. The best of each round is measured again beside
 its nearest rivals, in turn, because a machine is never as fast twice.
 """
 

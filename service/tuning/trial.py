@@ -77,7 +77,6 @@ def trial_of(package: Path, layout: Layout, photos: Sequence[bytes]) -> Iterator
         settings = Settings(
             model_store=store,
             watch_seconds=0,
-            decode_threads=layout.decode_threads,
             models={},
             **layout.of_model,
         )

@@ -79,8 +79,7 @@ async def infer(request: Request) -> Response:
     terms = exchange.terms
     with engine.admission.hold_bytes() as room:
         chunks = _inflated(request, settings.max_body_bytes)
-        async with within(terms.deadline):
-            body = await read_body(chunks, settings.max_body_bytes, room)
+        body = await within(terms.deadline, read_body(chunks, settings.max_body_bytes, room))
         _, manifest = _find(request)
         exchange.model = manifest.name
         asked = read_infer_request(body, request.headers.get(LENGTH_HEADER))

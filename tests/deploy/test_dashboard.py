@@ -25,7 +25,7 @@ def metrics() -> str:
     model = ModelState("detector", "1", "aa", "int8", "CPUExecutionProvider", 1, queued=1)
     metrics = Metrics(lambda: State([model], images=1, requests=1, session_bytes=1))
     metrics.request("/v1/detect", "detector", 200, "ok", 0.05)
-    metrics.image("detector", decode=0.003, queue=0.001, inference=0.04)
+    metrics.image("detector", "ok", {"decode": 0.003, "queue": 0.001, "inference": 0.04})
     metrics.batch("detector", 2)
     metrics.load_failure("broken")
     return metrics.render()[0].decode()

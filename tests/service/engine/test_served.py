@@ -15,11 +15,11 @@ from service.engine.deadline import Deadline
 from service.engine.served import ServedModel, batch_sizes, serve
 from service.images import decode_image
 from service.package import PackageError
-from service.parameters import DetectParameters
+from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import Problem
 from service.providers import ProviderError
 from service.resize import ModelInput, to_input
-from service.runner import Job
+from service.runner import Job, Undecoded
 from service.settings import Settings
 from tests.packages import CLASSIFIER, copy_package
 
@@ -50,6 +50,55 @@ def model(loader, make_candidate) -> ServedModel:
 def submit(model: ServedModel, image: ModelInput) -> asyncio.Task:
     job = Job(image, None)
     return asyncio.create_task(model.submit(job, Deadline.after(20), Priority.INTERACTIVE))
+
+
+def test_a_photo_that_cannot_be_decoded_costs_its_batch_nothing(
+    model: ServedModel, loader, image: ModelInput
+) -> None:
+    def fail() -> ModelInput:
+        raise Problem("invalid_image", "Damaged.")
+
+    async def scenario() -> list:
+        loader.gate.clear()
+        busy = submit(model, image)
+        await asyncio.sleep(0.1)
+        tasks = [
+            asyncio.create_task(
+                model.submit(Undecoded(decode, None), Deadline.after(20), Priority.INTERACTIVE)
+            )
+            for decode in (lambda: image, fail, lambda: image)
+        ]
+        await asyncio.sleep(0.1)
+        loader.gate.set()
+        return await asyncio.gather(busy, *tasks, return_exceptions=True)
+
+    busy, first, damaged, last = asyncio.run(scenario())
+    assert list(busy.stages) == ["queue", "inference"]
+    assert list(first.stages) == list(last.stages) == ["queue", "decode", "inference"]
+    assert first.rows == last.rows == [{"version": "1"}]
+    assert isinstance(damaged, Problem)
+    assert loader.models[0].runner.images == 3, "and is not run"
+
+
+def test_threads_of_their_own_decode_before_the_queue(store: Path, photos: Path) -> None:
+    settings = Settings(decode_threads=1, concurrent_runs=1)
+    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None, nothing)
+    image = to_input(decode_image((photos / "cat.jpg").read_bytes(), 10**7), model.manifest.input)
+    decoded_by = []
+
+    def decode() -> ModelInput:
+        decoded_by.append(threading.current_thread().name)
+        return image
+
+    query = model.runner.to_query(ClassifyParameters())
+    done = asyncio.run(
+        model.submit(Undecoded(decode, query), Deadline.after(20), Priority.INTERACTIVE)
+    )
+    model.close()
+    assert model.layout.decode_threads == 1
+    assert list(done.stages) == ["decode", "queue", "inference"]
+    assert decoded_by == ["decode_0"]
+    assert not {t.name for t in threading.enumerate()} & {"decode_0", f"{CLASSIFIER}-0"}
 
 
 def test_the_pace_is_learnt_from_batches_that_ran(
@@ -131,8 +180,8 @@ def test_a_lone_image_has_all_processors_and_the_same_answer(
     image = to_input(decode_image((photos / "cat.jpg").read_bytes(), 10**7), model.manifest.input)
 
     async def ask() -> list[dict]:
-        timed = await model.submit(Job(image, query), Deadline.after(20), Priority.INTERACTIVE)
-        return timed.value
+        done = await model.submit(Job(image, query), Deadline.after(20), Priority.INTERACTIVE)
+        return done.rows
 
     alone = asyncio.run(ask())
     in_service = 2

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from service.telemetry.metrics import Metrics, ModelState, State
+from service.telemetry.metrics import OK, Metrics, ModelState, State
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -44,9 +44,9 @@ def test_request_is_counted_by_outcome_and_timed_by_route(metrics: Metrics) -> N
 
 
 def test_image_is_timed_only_in_the_stages_it_came_to(metrics: Metrics) -> None:
-    metrics.image("detector", decode=0.003, queue=0.0, inference=0.04)
-    metrics.image("detector", "invalid_image", decode=0.001)
-    metrics.image("detector", "deadline_exceeded", decode=0.002, queue=1.5)
+    metrics.image("detector", OK, {"decode": 0.003, "queue": 0.0, "inference": 0.04})
+    metrics.image("detector", "invalid_image", {"decode": 0.001})
+    metrics.image("detector", "deadline_exceeded", {"decode": 0.002, "queue": 1.5})
     counts = {
         stage: value(metrics, "boxport_stage_seconds_count", model="detector", stage=stage)
         for stage in ("decode", "queue", "inference")
@@ -59,7 +59,7 @@ def test_image_is_timed_only_in_the_stages_it_came_to(metrics: Metrics) -> None:
 
 def test_stage_buckets_tell_half_a_millisecond_from_thirty_seconds(metrics: Metrics) -> None:
     for seconds in (0.0004, 0.02, 29.0, 31.0):
-        metrics.image("detector", queue=seconds)
+        metrics.image("detector", OK, {"queue": seconds})
     buckets = {
         bound: value(metrics, "boxport_stage_seconds_bucket", stage="queue", le=bound)
         for bound in ("0.0005", "0.025", "30.0", "+Inf")
@@ -102,7 +102,7 @@ def test_info_is_of_loaded_models(metrics: Metrics) -> None:
 def test_only_names_of_the_store_become_labels(metrics: Metrics) -> None:
     for i in range(100):
         metrics.request("/v1/detect", f"guess-{i}", 404, "model_not_found", 0.001)
-        metrics.image(f"guess-{i}")
+        metrics.image(f"guess-{i}", OK, {})
         metrics.batch(f"guess-{i}", 1)
     text = metrics.render()[0].decode()
     assert "guess" not in text

@@ -18,7 +18,7 @@ def photos_per_second(layout: Layout) -> float:
         100
         - 30 * abs(layout.concurrent_runs - 2)
         - 5 * abs(layout.max_batch_size - 4)
-        - 3 * (layout.decode_threads - 1)
+        - 3 * abs(layout.decode_threads - 1)
     )
 
 
