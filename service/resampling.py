@@ -1,9 +1,9 @@
 """Resizing with a filter as wide as the pixels that come together (antialiased).
 
-Pillow's arithmetic in fixed point, by vector instructions: a fifth of its time, which is more than that
-of decoding a small JPEG. A value may come out one off Pillow's where a pass rounds it, and more at
-bright edges, where bicubic weights overshoot and the passes in another order are cut elsewhere
-(docs/operations.md). Where there is no build of the library, Pillow does it.
+Pillow's arithmetic in fixed point, by vector instructions: a fifth of its time, which is more than
+that of decoding a small JPEG. A value may come out one off Pillow's where a pass rounds it, and
+more at bright edges, where bicubic weights overshoot and the passes in another order are cut
+elsewhere (docs/operations.md). Where there is no build of the library, Pillow does it.
 """
 
 from PIL import Image
