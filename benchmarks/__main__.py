@@ -1,15 +1,19 @@
 """`python -m benchmarks`: how fast Boxport is, next to what the machine can do and to its peers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from benchmarks.bars import verdicts
+from benchmarks.capacity import Machine
+from benchmarks.capacity_tables import measured_machine, measured_models, needs, seen_beside
 from benchmarks.machine import describe_machine
 from benchmarks.packages import MODELS, ROOT, PackageMakingError
 from benchmarks.report import bar_row, write_report
@@ -17,12 +21,14 @@ from benchmarks.results import Results
 from benchmarks.run import KINDS, PARTS, SAMPLES, RunJob, measure
 from benchmarks.server import ServerError
 from export.photos import PhotoError
+from service.cpus import available_cpus
 
 RESULTS = "results.json"
 PAGE = ROOT / "docs" / "performance.md"
 COLOURS = {"goal": "green", "met": "yellow", "missed": "red", "not measured": "dim"}
 QUICK = (1.5, 1)  # seconds of a load, rounds
 BUSY = 0.1  # share of the processors that others may take; the system itself needs some
+RATES = "10,1000,100000"
 WIDTH = 130  # of what is printed where no terminal says
 
 app = typer.Typer(
@@ -105,11 +111,63 @@ def run(
 @app.command()
 def report(output: Page = PAGE, cache: Cache = RunJob.cache) -> None:
     """Write the report of the last run again."""
+    _finish(_last(cache), output)
+
+
+@app.command()
+def capacity(
+    slo_p99_ms: Annotated[
+        float, typer.Option(min=1, help="What 99 of 100 photos may take at most.")
+    ] = 200.0,
+    rates: Annotated[str, typer.Option(help="Photos a second, with commas between.")] = RATES,
+    price: Annotated[float, typer.Option(min=0, help="Of one machine, an hour.")] = 0.10,
+    photo_ms: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Of a processor, for a photo. Default: the last run's."),
+    ] = None,
+    loop_ms: Annotated[
+        float, typer.Option(min=0, help="Of the event loop, beside --photo-ms.")
+    ] = 0.7,
+    processors: Annotated[int, typer.Option(min=1, help="Of a machine.")] = available_cpus(),
+    cache: Cache = RunJob.cache,
+) -> None:
+    """How many machines a load needs: by the last run's figures, or by those that are given."""
+    if photo_ms is not None:
+        machines = {f"{photo_ms:g} ms": Machine(processors, [photo_ms / 1e3], loop_ms / 1e3)}
+    else:
+        results = _last(cache)
+        machines = {name: measured_machine(results, name) for name in measured_models(results)}
+        _print(
+            ("model", "load", "p50 seen", "queue", "p99 seen", "queue"),
+            [
+                row
+                for name, machine in machines.items()
+                for row in seen_beside(results, name, machine)
+            ],
+        )
+    _print(
+        ("model", "photos/s", "machines", "busy", "p99, one gone", "a million"),
+        [
+            (name, *row)
+            for name, machine in machines.items()
+            for row in needs(machine, [float(r) for r in _split(rates)], slo_p99_ms / 1e3, price)
+        ],
+    )
+
+
+def _last(cache: Path) -> Results:
     path = cache / RESULTS
     if not path.is_file():
         console.print(f"[red]error:[/] {path}: there is no such file; run first")
         raise typer.Exit(1)
-    _finish(Results.read(path), output)
+    return Results.read(path)
+
+
+def _print(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(*columns, box=MARKDOWN)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=WIDTH, highlight=False).print(table)
 
 
 def _split(names: str) -> list[str]:

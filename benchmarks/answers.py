@@ -24,12 +24,13 @@ FIRST_ANSWER_SECONDS = 60  # some say that they are ready, and still load
 
 
 def reference(package: Path, photo: Path) -> list[Row]:
-    """What the service's own code answers to a photo."""
+    """What the service's own code answers to a photo that Pillow has resized, as peers have it."""
     opened = open_package(package)
     detects = opened.manifest.task == "detection"
     runner: Runner[Any] = Detector(opened) if detects else Classifier(opened)
     query = runner.to_query(DetectParameters() if detects else ClassifyParameters())
-    return runner.run([Job(read_photo(photo, opened.manifest.input), query)])[0]
+    image = read_photo(photo, opened.manifest.input, exact=True)
+    return runner.run([Job(image, query)])[0]
 
 
 def check_answer(server: Server, shot: Shot, expected: list[Row]) -> None:

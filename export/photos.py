@@ -28,11 +28,14 @@ def read_image(path: Path) -> Image.Image:
         raise PhotoError(f"{path}: {problem.detail}") from problem
 
 
-def read_photo(path: Path, spec: InputSpec) -> ModelInput:
-    """One photo as the model reads it when it is served; raises PhotoError."""
+def read_photo(path: Path, spec: InputSpec, *, exact: bool = False) -> ModelInput:
+    """One photo as the model reads it when it is served; raises PhotoError.
+
+    exact: whether Pillow is to resize it, as it does where nothing of the service is at hand.
+    """
     try:
         with open_image(path.read_bytes(), MAX_PIXELS) as image:
-            return prepare(image, spec)
+            return prepare(image, spec, exact=exact)
     except OSError as error:
         raise PhotoError(f"{path}: {error.strerror}") from error
     except Problem as problem:

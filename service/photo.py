@@ -13,15 +13,18 @@ FROM_LEFT = (2, 3, 6, 7)
 FROM_TOP = (3, 4, 7, 8)
 
 
-def prepare(image: Image.Image, spec: InputSpec, *, reduce: bool = True) -> ModelInput:
+def prepare(
+    image: Image.Image, spec: InputSpec, *, reduce: bool = True, exact: bool = False
+) -> ModelInput:
     """An open image (`service.images.open_image`) decoded, turned upright and resized.
 
-    reduce: whether a large JPEG may be decoded smaller than it is.
+    reduce: whether a large JPEG may be decoded smaller than it is. exact: whether it is to be
+    resized by Pillow (`service.resampling`).
 
     Raises what Pillow raises on damaged bytes.
     """
     least = least_size(image.size, spec) if reduce else image.size
-    return to_input(decode_to(image, least), spec)
+    return to_input(decode_to(image, least), spec, exact=exact)
 
 
 def decode_to(image: Image.Image, least: tuple[int, int]) -> Photo:

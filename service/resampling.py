@@ -3,7 +3,8 @@
 Pillow's arithmetic in fixed point, by vector instructions: a fifth of its time, which is more than
 that of decoding a small JPEG. A value may come out one off Pillow's where a pass rounds it, and
 more at bright edges, where bicubic weights overshoot and the passes in another order are cut
-elsewhere (docs/operations.md). Where there is no build of the library, Pillow does it.
+elsewhere (docs/operations.md). Where there is no build of the library, or a caller wants values to
+the last bit, Pillow does it.
 """
 
 from PIL import Image
@@ -17,10 +18,18 @@ Box = tuple[float, float, float, float]
 
 
 def resample(
-    image: Image.Image, size: tuple[int, int], method: Image.Resampling, box: Box
+    image: Image.Image,
+    size: tuple[int, int],
+    method: Image.Resampling,
+    box: Box,
+    *,
+    exact: bool = False,
 ) -> Image.Image:
-    """Of an RGB ``image`` the part left, top, right, bottom of ``box``, in pixels, as ``size``."""
-    if Resizer is None:
+    """Of an RGB ``image`` the part left, top, right, bottom of ``box``, in pixels, as ``size``.
+
+    exact: whether Pillow is to do it.
+    """
+    if exact or Resizer is None:
         return image.resize(size, method, box=box)
     left, top, right, bottom = box
     options = ResizeOptions(

@@ -1,7 +1,7 @@
 """A photo as the model's input, and boxes on that input back in the photo's pixels."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,7 @@ class Photo:
 
     image: its pixels. shrink: how many of the photo's a side of one of them is.
     left, top: in pixels of ``image``, where the photo begins; a part of one at most.
+    exact: whether it is to be resized by Pillow (`service.resampling`).
     """
 
     image: Image.Image
@@ -60,6 +61,7 @@ class Photo:
     shrink: int = 1
     left: float = 0.0
     top: float = 0.0
+    exact: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -74,13 +76,14 @@ class Photo:
             min(right + self.left, self.image.width),  # what is added may be rounded up
             min(bottom + self.top, self.image.height),
         )
-        return resample(self.image, sides, method, inner)
+        return resample(self.image, sides, method, inner, exact=self.exact)
 
 
-def to_input(photo: Photo | Image.Image, spec: InputSpec) -> ModelInput:
-    """Resize an RGB photo as ``spec`` says."""
+def to_input(photo: Photo | Image.Image, spec: InputSpec, *, exact: bool = False) -> ModelInput:
+    """Resize an RGB photo as ``spec`` says; if it is to be ``exact``, by Pillow."""
     if isinstance(photo, Image.Image):
         photo = Photo(photo, *photo.size)
+    photo = replace(photo, exact=exact)
     image, scale_x, scale_y = RESIZE[spec.resize](photo, spec)
     placement = Placement(photo.width, photo.height, scale_x, scale_y)
     return ModelInput(np.asarray(image, dtype=np.uint8), placement)

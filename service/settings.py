@@ -133,6 +133,11 @@ class Settings(ModelSettings, BaseSettings):
         " size, as long as twice the pixels are left that the model reads: several times as fast"
         " for photos of phones, at the price of some thousandths of AP.",
     )
+    exact_resize: bool = Field(
+        False,
+        description="Whether photos are resized by Pillow, in five times the time, for values that"
+        " are rounded as the public implementations of the models round them.",
+    )
     max_frames: int = Field(
         1000,
         gt=0,

@@ -73,7 +73,6 @@ class Batcher(Generic[Item, Result]):
         self._max_batch_size = max_batch_size
         self._queues: dict[Priority, deque[_Job[Item, Result]]] = {p: deque() for p in Priority}
         self._changed = threading.Condition()
-        self._idle = 0
         self._begun = 0
         self._closed = False
         self._threads = [
@@ -126,21 +125,17 @@ class Batcher(Generic[Item, Result]):
     def _take(self) -> list[_Job[Item, Result]] | None:
         """Wait for work; the next batch, or None once closed and empty.
 
-        What waits is shared among the idle runners: two batches side by side are done sooner than
-        one of twice the size.
+        What waits is shared among the runners, those too that are busy and soon free: two batches
+        side by side are done sooner than one of twice the size.
         """
         with self._changed:
-            self._idle += 1
-            try:
-                while True:
-                    self._changed.wait_for(lambda: self.waiting or self._closed)
-                    if not self.waiting:
-                        return None
-                    share = -(-self.waiting // self._idle)
-                    if batch := self._next_batch(min(share, self._max_batch_size)):
-                        return batch
-            finally:
-                self._idle -= 1
+            while True:
+                self._changed.wait_for(lambda: self.waiting or self._closed)
+                if not self.waiting:
+                    return None
+                share = -(-self.waiting // len(self._threads))
+                if batch := self._next_batch(min(share, self._max_batch_size)):
+                    return batch
 
     def _next_batch(self, limit: int) -> list[_Job[Item, Result]]:
         """Up to ``limit`` waiting jobs of one group: the oldest one's of the class whose turn it

@@ -14,7 +14,8 @@ from service.engine.admission import Admission
 from service.engine.aim import Aim
 from service.engine.batcher import Priority
 from service.engine.deadline import Deadline
-from service.engine.served import STAGES, AnyJob, ServedModel, serve
+from service.engine.loading import serve
+from service.engine.served import STAGES, AnyJob, ServedModel
 from service.engine.shelf import Shelf
 from service.engine.sources import Candidate, Reference, Source, open_source
 from service.engine.watcher import Watcher
@@ -244,7 +245,7 @@ class Engine:
             ) as image,
             self.admission.hold_pixels(image.width * image.height),
         ):
-            return prepare(image, spec, reduce=settings.reduce_jpegs)
+            return prepare(image, spec, reduce=settings.reduce_jpegs, exact=settings.exact_resize)
 
 
 def unfit_packages(found: dict[Reference, Candidate], settings: Settings) -> dict[Reference, str]:

@@ -7,27 +7,18 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import bentoml
-import psutil
-from PIL import Image
 
 from service.classifier import Classifier
 from service.detector import Detector
 from service.engine.batcher import Batcher, Priority
 from service.engine.deadline import Deadline
-from service.engine.memory import trim_memory
 from service.engine.yielding import give_way
-from service.manifest import GRAPH_FILE, ModelManifest, Task
-from service.package import Device, PackageError, open_package
+from service.manifest import ModelManifest, Task
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from service.problems import Problem
-from service.providers import ExecutionProvider, choose_providers
-from service.resize import Placement, to_input
+from service.resize import Placement
 from service.runner import Job, Row, Runner, Undecoded
-from service.settings import Settings
 
 RUNNERS: dict[Task, type[Detector] | type[Classifier]] = {
     "detection": Detector,
@@ -37,9 +28,12 @@ PARAMETERS: dict[Task, type[RequestParameters]] = {
     "detection": DetectParameters,
     "classification": ClassifyParameters,
 }
-WARM_UP_SIZE = (640, 480)  # of the photo that a model runs on first
 # The share of the newest measurement in the running mean of a model's pace.
 NEWEST = 0.1
+# The share of the last images that had company, from which on none is run as if it were alone: who
+# comes while a lone run has all processors waits for them. Requests that overlap now and then would
+# each be in the other's way; by this they are soon run side by side.
+SELDOM = 0.2
 # How much longer than expected an answer may take and still be in time. In overload every accepted
 # request comes as late as it may, so without it half of them would be too late; and a queue that is
 # shorter by a third is no less busy.
@@ -102,6 +96,7 @@ class ServedModel:
         self._seconds_per_image = 0.0  # of each of the runners
         self._ended = time.perf_counter()  # the last batch, or the time in which there was none
         self._noting = threading.Lock()
+        self._company = 0.0  # share of the last images beside which there were others
         self._on_batch = on_batch
         self._batcher: Batcher[AnyJob, Done] = Batcher(
             self._run,
@@ -208,12 +203,16 @@ class ServedModel:
         return outcomes
 
     def _run_together(self, decoded: "Sequence[Decoded]", taken: int) -> list[Done]:
-        """``taken``: images that this runner has; alone it is when there are no others."""
+        """``taken``: images that this runner has; it has company when there are others."""
         self._on_batch(self.manifest.name, len(decoded))
-        alone = self._images_in_service() <= taken
+        accompanied = self._images_in_service() > taken
+        alone = not accompanied and self._company < SELDOM
         began = time.perf_counter()
         rows = self.runner.run([one.job for one in decoded], alone=alone)
         seconds = time.perf_counter() - began
+        accompanied = accompanied or self._images_in_service() > taken
+        with self._noting:
+            self._company = NEWEST * accompanied + (1 - NEWEST) * self._company
         return [
             Done(one.job.image.placement, found, {**one.stages, "inference": seconds})
             for one, found in zip(decoded, rows, strict=True)
@@ -247,74 +246,3 @@ def _decode(job: AnyJob) -> Decoded | Exception:
     except Exception as error:  # whatever it is, it is this image's alone
         return error
     return Decoded(Job(image, job.query), {"decode": time.perf_counter() - began})
-
-
-def serve(
-    folder: Path, settings: Settings, on_batch: OnBatch, images_in_service: Callable[[], int]
-) -> ServedModel:
-    """Open the package in ``folder`` and run it once at each batch size, so that no caller pays
-    for first-time allocations, compilations or searches.
-
-    Raises PackageError if it is unfit, ProviderError if what should run it is not there.
-    """
-    before = psutil.Process().memory_info().rss
-    wanted = settings.for_model(folder.parent.name)
-    providers = choose_providers(wanted.execution_providers, allow_fallback=wanted.allow_fallback)
-    first = providers[0]
-    max_batch_size = wanted.max_batch_size or first.max_batch_size
-    runs = wanted.concurrent_runs or (settings.cpus if first.runs_per_cpu else 1)
-    threads = wanted.threads or 1
-    decoders = wanted.decode_threads
-    lone_threads = wanted.lone_threads or max(threads, settings.cpus)
-    device = Device(
-        tuple(providers),
-        threads,
-        lone_threads,
-        {**device_of(first, settings.gpus), **wanted.provider_options},
-        wanted.allow_fallback,
-        wanted.cuda_graphs,
-    )
-    sizes = batch_sizes(max_batch_size) if first.fixed_batches else ()
-    package = open_package(folder, public_keys=settings.public_keys, device=device, batches=sizes)
-    runner: Runner[Any] = RUNNERS[package.manifest.task](package)
-    try:
-        warm_up(runner, sizes or (1, max_batch_size))
-    except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
-        reason = " ".join(str(error).split())  # theirs is of several lines
-        raise PackageError(f"{folder}: cannot be run: {reason}") from error
-    trim_memory()
-    grown = psutil.Process().memory_info().rss - before
-    layout = Layout(
-        package.provider,
-        package.manifest.precision,
-        device.threads,
-        runs,
-        max_batch_size,
-        max(grown, (folder / GRAPH_FILE).stat().st_size),
-        device.threads if package.lone is None else lone_threads,
-        (0 if first.runs_per_cpu else settings.cpus) if decoders is None else decoders,
-    )
-    return ServedModel(runner, layout, on_batch, images_in_service)
-
-
-def device_of(provider: ExecutionProvider, devices: int) -> dict[str, str]:
-    """The option that gives this worker the device that is its own."""
-    if provider.device_option is None or devices == 1:
-        return {}
-    worker = bentoml.server_context.worker_index or 1  # from 1
-    return {provider.device_option: str((worker - 1) % devices)}
-
-
-def batch_sizes(largest: int) -> tuple[int, ...]:
-    """The powers of two below ``largest``, and ``largest``."""
-    powers = [2**i for i in range(largest.bit_length()) if 2**i < largest]
-    return (*powers, largest)
-
-
-def warm_up(runner: Runner[Any], sizes: Sequence[int]) -> None:
-    """Run a batch of each of ``sizes``."""
-    image = to_input(Image.new("RGB", WARM_UP_SIZE), runner.manifest.input)
-    query = runner.to_query(PARAMETERS[runner.manifest.task]())
-    for size in sizes:
-        runner.run([Job(image, query)] * size)
-    runner.run([Job(image, query)], alone=True)

@@ -36,16 +36,21 @@ class Speed:
 
 
 class Trial:
-    """A model served with ``layout``, in this process."""
+    """A model served with ``layout``, in this process, on the event loop of ``runner``.
 
-    def __init__(self, engine: Engine, task: Task, photos: Sequence[bytes]) -> None:
-        self._engine, self._task = engine, task
+    The loop must outlive the engine, whose threads may still be waking it.
+    """
+
+    def __init__(
+        self, runner: asyncio.Runner, engine: Engine, task: Task, photos: Sequence[bytes]
+    ) -> None:
+        self._runner, self._engine, self._task = runner, engine, task
         self._photos = itertools.cycle(photos)
 
     def speed(self, callers: int, seconds: float) -> Speed:
         """Let ``callers`` ask for ``seconds``; raises Problem for a photo that cannot be read."""
-        asyncio.run(self._drive(callers, seconds * WARM_UP_SHARE))
-        latencies, elapsed = asyncio.run(self._drive(callers, seconds))
+        self._runner.run(self._drive(callers, seconds * WARM_UP_SHARE))
+        latencies, elapsed = self._runner.run(self._drive(callers, seconds))
         return Speed(callers, len(latencies) / elapsed, float(np.quantile(latencies, 0.99)))
 
     async def _drive(self, callers: int, seconds: float) -> tuple[list[float], float]:
@@ -70,7 +75,7 @@ class Trial:
 @contextmanager
 def trial_of(package: Path, layout: Layout, photos: Sequence[bytes]) -> Iterator[Trial]:
     """Serve the one ``package``, <name>/<version>, with ``layout``; raises PackageError."""
-    with tempfile.TemporaryDirectory() as folder:
+    with asyncio.Runner() as runner, tempfile.TemporaryDirectory() as folder:
         store = Path(folder)
         (store / package.parent.name).mkdir()
         (store / package.parent.name / package.name).symlink_to(package.resolve())
@@ -83,6 +88,6 @@ def trial_of(package: Path, layout: Layout, photos: Sequence[bytes]) -> Iterator
         engine = Engine(settings, Metrics(lambda: State([], 0, 0, 0)))
         try:
             task = engine.shelf.models[0].manifest.task
-            yield Trial(engine, task, photos)
+            yield Trial(runner, engine, task, photos)
         finally:
             engine.close()

@@ -44,6 +44,22 @@ def test_a_report_needs_a_run(tmp_path: Path) -> None:
     assert code == 1
 
 
+def test_capacity_of_given_figures() -> None:
+    figures = ["--photo-ms", "10", "--loop-ms", "0.5", "--processors", "2", "--price", "0.36"]
+    outcome = CliRunner().invoke(app, ["capacity", *figures, "--rates", "10,100"])
+    assert outcome.exit_code == 0, outcome.output
+    rows = [line.strip("|").split("|") for line in outcome.output.splitlines() if "10 ms" in line]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    assert [row[1:3] for row in cells] == [["10", "2"], ["100", "2"]]
+    assert cells[0][-1] == "20.00", "two machines of .36 an hour, 36,000 photos an hour"
+
+
+def test_capacity_of_the_last_run_needs_one(tmp_path: Path) -> None:
+    outcome = CliRunner().invoke(app, ["capacity", "--cache", str(tmp_path)])
+    assert outcome.exit_code == 1
+    assert "there is no such file; run first" in outcome.output
+
+
 def test_boxport_is_driven(tmp_path: Path, photos: Path) -> None:
     classifier = MODELS[-1]
     store = make_store([classifier.package], tmp_path / "store")

@@ -1,6 +1,7 @@
 """POST /v1/detect against a real server: every form gives the model's own answer."""
 
 import base64
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from PIL import Image
+from server import running_server
 
 from service.api.schemas import DetectAnswer
 from service.manifest import ModelManifest
@@ -57,7 +59,17 @@ def test_answer_has_the_promised_shape(http: httpx.Client, cat: bytes, store: Pa
     assert answer.timing_ms.total >= answer.timing_ms.inference > 0
 
 
-def test_answer_is_that_of_bare_onnx_runtime(http: httpx.Client, cat: bytes, store: Path) -> None:
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Of a server that leaves resizing to Pillow."""
+    with (
+        running_server(tmp_path_factory.mktemp("exact"), exact_resize=True) as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+    ):
+        yield client
+
+
+def test_answer_is_that_of_bare_onnx_runtime(exact: httpx.Client, cat: bytes, store: Path) -> None:
     """Photo to boxes without a line of the service's code."""
     scale = 320 / 451
     canvas = Image.new("RGB", (320, 320), (128, 128, 128))
@@ -74,7 +86,7 @@ def test_answer_is_that_of_bare_onnx_runtime(http: httpx.Client, cat: bytes, sto
             "class_agnostic": np.array(False),
         },
     )
-    served = detections(post_raw(http, cat, **LOW))
+    served = detections(post_raw(exact, cat, **LOW))
     assert len(served) == number[0] > 0
     factor = np.array([451 / 320, 300 / int(300 * scale)] * 2)
     for row, box, score, label in zip(served, boxes[0], scores[0], labels[0], strict=False):
@@ -82,6 +94,21 @@ def test_answer_is_that_of_bare_onnx_runtime(http: httpx.Client, cat: bytes, sto
         assert row["label_id"] == label + 1
         expected = np.clip(box * factor, 0, [451, 300, 451, 300])
         np.testing.assert_allclose(row["box"], expected, atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["cat", "astronaut", "photographer", "rocket"])
+def test_a_faster_resize_changes_little(
+    exact: httpx.Client, http: httpx.Client, photos: Path, name: str
+) -> None:
+    """What Pillow's resize finds, the default one does too, about there and about as surely."""
+    photo = (photos / f"{name}.jpg").read_bytes()
+    slow = detections(post_raw(exact, photo, score_threshold=0.4))
+    fast = detections(post_raw(http, photo, score_threshold=0.3))
+    for row in slow:
+        twins = [one for one in fast if one["label"] == row["label"]]
+        nearest = min(twins, key=lambda one: abs(one["score"] - row["score"]))
+        assert nearest["score"] == pytest.approx(row["score"], abs=0.03)
+        assert nearest["box"] == pytest.approx(row["box"], abs=5)
 
 
 def test_all_three_forms_give_the_same_answer(http: httpx.Client, cat: bytes) -> None:

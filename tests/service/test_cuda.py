@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from service.engine.served import batch_sizes
+from service.engine.loading import batch_sizes
 from service.images import decode_image
 from service.package import Device, ModelPackage, open_package
 from service.providers import PROVIDERS

@@ -204,10 +204,12 @@ def test_centre_crop_of_a_sliver_needs_no_more_memory_than_the_crop(size: tuple[
 
 @pytest.mark.parametrize("size", [(500, 375), (375, 500), (320, 320), (61, 999)])
 def test_training_sees_what_serving_sees(size: tuple[int, int]) -> None:
+    """To the last bit where Pillow resizes for both; else both round in their own way."""
     photo = noise(*size)
     trained, boxes = letterbox(photo, torch.tensor([[10.0, 20.0, 30.0, 40.0]]), 320)
-    served = to_input(photo, LETTERBOX)
+    exact, served = to_input(photo, LETTERBOX, exact=True), to_input(photo, LETTERBOX)
+    np.testing.assert_array_equal(np.asarray(trained), exact.pixels)
     difference = np.abs(np.asarray(trained).astype(int) - served.pixels)
-    assert difference.max() <= 1, "Pillow and the service's resize round in their own way"
+    assert difference.max() <= 2
     assert difference.mean() < 0.25
     np.testing.assert_allclose(served.placement.undo(boxes.numpy()), [[10, 20, 30, 40]], rtol=1e-5)

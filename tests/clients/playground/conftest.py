@@ -36,7 +36,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given := os.environ.get("BOXPORT_TEST_URL"):
         yield given
         return
-    with running_server(tmp_path_factory.mktemp("playground")) as server:
+    # what is found in a photo is the same on every machine
+    with running_server(tmp_path_factory.mktemp("playground"), exact_resize=True) as server:
         yield server.url
 
 

@@ -59,7 +59,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given := os.environ.get("BOXPORT_TEST_URL"):
         yield given
         return
-    with running_server(tmp_path_factory.mktemp("server")) as server:
+    # what is found in a photo is the same on every machine
+    with running_server(tmp_path_factory.mktemp("server"), exact_resize=True) as server:
         yield server.url
 
 

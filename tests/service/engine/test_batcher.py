@@ -61,6 +61,22 @@ def test_waiting_work_is_shared_among_idle_runners(doubler: Doubler) -> None:
     asyncio.run(scenario())
 
 
+def test_a_busy_runner_is_left_its_share(doubler: Doubler) -> None:
+    """Who is free first does not take what the other could run beside it."""
+
+    async def scenario() -> None:
+        batcher = make(doubler, max_batch_size=8, runners=2)
+        busy = await submit_all(batcher, [0, 2])
+        await wait_for(lambda: batcher.waiting == 0)
+        rest = await submit_all(batcher, [4, 6])
+        doubler.gate.set()
+        assert await outcomes(busy + rest) == [0, 4, 8, 12]
+        assert sorted(map(len, doubler.batches)) == [1, 1, 1, 1]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
 def test_poison_fails_alone(doubler: Doubler) -> None:
     async def scenario() -> None:
         batcher = make(doubler)

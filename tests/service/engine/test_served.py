@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 
 from service.engine.batcher import Priority
 from service.engine.deadline import Deadline
-from service.engine.served import ServedModel, batch_sizes, serve
+from service.engine.loading import batch_sizes, serve
+from service.engine.served import ServedModel
 from service.images import decode_image
 from service.package import PackageError
 from service.parameters import ClassifyParameters, DetectParameters
@@ -190,6 +191,34 @@ def test_a_lone_image_has_all_processors_and_the_same_answer(
     assert ran == ["lone", "session"]
     assert alone == beside_another
     assert len(alone) > 5
+
+
+def test_who_seldom_is_alone_is_not_run_as_if_it_were(
+    store: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lone run has all processors: where requests overlap, the next one would wait for it."""
+    in_service = 1
+    settings = Settings(threads=1, lone_threads=2)
+    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None, lambda: in_service)
+    ran = []
+    run = model.runner.run
+    monkeypatch.setattr(model.runner, "run", lambda *a, alone: ran.append(alone) or run(*a))
+    image = to_input(decode_image((photos / "cat.jpg").read_bytes(), 10**7), model.manifest.input)
+    job = Job(image, model.runner.to_query(ClassifyParameters()))
+
+    async def ask(times: int) -> None:
+        for _ in range(times):
+            await model.submit(job, Deadline.after(20), Priority.INTERACTIVE)
+
+    asyncio.run(ask(2))
+    in_service = 2
+    asyncio.run(ask(4))
+    in_service = 1
+    asyncio.run(ask(12))
+    model.close()
+    assert ran[:6] == [True, True, False, False, False, False]
+    assert not any(ran[6:9]), "it has just had company"
+    assert all(ran[-4:])
 
 
 def test_a_second_session_can_be_spared(store: Path) -> None:
