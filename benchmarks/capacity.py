@@ -18,6 +18,9 @@ import numpy.typing as npt
 WARM_UP = 0.1  # of a simulation's photos, from empty machines: not counted
 PHOTOS = 40_000  # of a simulation
 CELL = 16  # machines that are simulated; more of them behave as cells of so many side by side
+# Of a machine's most, with one machine gone. The queue would allow more; seen are tails that it
+# does not have, of batches, lone runs and whatever else a machine does (docs/scaling.md).
+MOST_BUSY = 0.7
 BUSIEST = 0.95  # share of a machine's most; beyond it queues outgrow any simulation's length
 STEPS = 12  # halvings of the range in which a rate is looked for
 
@@ -121,7 +124,8 @@ class Plan:
 
 
 def plan(machine: Machine, rate: float, slo: float, **options: int) -> Plan:
-    """The fewest machines that serve ``rate`` within ``slo`` while one is gone.
+    """The fewest machines that serve ``rate`` within ``slo``, no busier than `MOST_BUSY`, while one
+    is gone.
 
     Raises ValueError if no number does: a photo alone takes longer.
     """
@@ -152,7 +156,7 @@ def _cell(machines: int, rate: float) -> tuple[int, float]:
 def _candidates(machine: Machine, rate: float) -> Iterator[int]:
     """Numbers of machines worth trying: from what the work needs to a quarter as busy, in steps of
     a hundredth."""
-    number = max(1, math.ceil(rate / (machine.most * BUSIEST)))
+    number = max(1, math.ceil(rate / (machine.most * MOST_BUSY)))
     last = 4 * number + 1
     while number <= last:
         yield number

@@ -1,0 +1,34 @@
+"""What docs/SECURITY.md promises of the limits is what holds."""
+
+import re
+from pathlib import Path
+
+from service.settings import Settings
+
+TEXT = (Path(__file__).resolve().parents[1] / "docs" / "SECURITY.md").read_text()
+ROWS = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", TEXT, re.MULTILINE))
+
+
+def test_every_limit_has_the_default_that_is_written_down() -> None:
+    fields = Settings.model_fields
+    assert {name: fields[name].default for name in ROWS} == {n: int(v) for n, v in ROWS.items()}
+
+
+def test_no_limit_is_left_out() -> None:
+    """A setting called max_…, or a time after which something ends, that is on by default."""
+    limits = {
+        name
+        for name, field in Settings.model_fields.items()
+        if name.startswith("max_") or name.endswith("_timeout_ms")
+        if isinstance(field.default, int)
+    }
+    assert ROWS.keys() == limits
+
+
+def test_what_is_off_is_off() -> None:
+    listed = re.search(r"Off until you turn them on: (.*?)\. Before", TEXT, re.DOTALL)
+    assert listed is not None
+    names = re.findall(r"`(\w+)`", listed.group(1))
+    assert len(names) >= 6
+    for name in names:
+        assert not Settings.model_fields[name].default, name
