@@ -57,6 +57,7 @@ class Bench:
 
     variant: Variant
     device: str
+    compiled: bool = True
 
     def photos(self, batch: int) -> Array:
         """uint8 [batch, H, W, 3]."""
@@ -69,7 +70,10 @@ class Bench:
 
     def torch_ways(self, network: nn.Module) -> Iterator[tuple[str, Callable[[Array], Run]]]:
         network = network.to(self.device).to(memory_format=torch.channels_last)
-        for name, module in (("eager", network), ("compile", torch.compile(network))):
+        modules = {"eager": network}
+        if self.compiled:
+            modules["compile"] = torch.compile(network)
+        for name, module in modules.items():
             for dtype in (torch.float32, torch.float16):
                 label = f"PyTorch {name}, {'fp16' if dtype is torch.float16 else 'fp32'}"
                 yield label, lambda photos, m=module, d=dtype: self._torch_run(m, photos, d)
@@ -156,9 +160,8 @@ def per_second(ways: Mapping[str, Run], batch: int, seconds: float) -> dict[str,
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-def compare(name: str, device: str, batches: Sequence[int], seconds: float) -> None:
+def compare(name: str, bench: Bench, batches: Sequence[int], seconds: float) -> None:
     """Print images a second of each way, and their ratio to PyTorch eager in float32."""
-    bench = Bench(find_variant(name), device)
     network = bench.variant.build(CLASSES).eval()
     model = to_onnx(bench.variant, build_graph(network, bench.variant.input))
     makers = dict((*bench.onnx_ways(model), *bench.torch_ways(network)))
@@ -201,13 +204,18 @@ def main(
     batches: Annotated[str, typer.Option(help="Images at once, with commas.")] = BATCHES,
     device: Annotated[str, typer.Option(help="cuda, or cpu to try the script.")] = "cuda",
     seconds: Annotated[float, typer.Option(min=0.1, help="Of each way at each batch.")] = 5.0,
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile/--no-compile", help="With torch.compile, which takes minutes."),
+    ] = True,
     http: Annotated[bool, typer.Option(help="Ask the shipped detector by HTTP too.")] = True,
 ) -> None:
     """Compare ONNX Runtime with PyTorch, eager and compiled, on a GPU."""
     if device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("cuda: PyTorch sees no GPU; --device cpu tries the script without one")
     for name in networks.split(","):
-        compare(name, device, [int(batch) for batch in batches.split(",")], seconds)
+        bench = Bench(find_variant(name), device, compiled)
+        compare(name, bench, [int(batch) for batch in batches.split(",")], seconds)
     if http:
         through_http(device, seconds)
 
