@@ -10,7 +10,7 @@ import psutil
 from service.cpus import available_cpus
 
 CPU_FILE = Path("/proc/cpuinfo")
-USED = ("onnxruntime", "bentoml", "uvicorn", "uvloop", "numpy", "pillow")
+USED = ("onnxruntime", "bentoml", "uvicorn", "uvloop", "numpy", "pillow", "cykooz-resizer")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "amx_bf16")  # that matter here
 
 

@@ -1,0 +1,23 @@
+"""What the tests of local clusters share."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tests.packages import CLASSIFIER, copy_package
+
+
+@pytest.fixture(scope="session")
+def small_store(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Path:
+    """A store with the classifier alone, which starts fast."""
+    folder = tmp_path_factory.mktemp("store")
+    copy_package(store / CLASSIFIER / "1", folder, CLASSIFIER, 1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def some_photos(photos: Path) -> list[Path]:
+    return sorted(photos.glob("*.jpg"))
