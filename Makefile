@@ -1,8 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve tools test bench check chromium clean
+.PHONY: help serve tools test bench check bento container lock cluster chromium haproxy clean
 
 PYTHON ?= python3.11
 PORT ?= 3000
+REPLICAS ?= 2
+ENGINE ?= docker
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_TOOLS := clients/typescript/node_modules/.done
@@ -13,15 +15,18 @@ export BENTOML_HOME ?= $(CURDIR)/.bentoml/$(PORT)
 export BENTOML_DO_NOT_TRACK ?= True
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(VENV)/serve.done ## Serve the embedded models on port 3000 (PORT=8080 changes it)
 	@mkdir -p $(BENTOML_HOME)
 	$(BIN)/bentoml serve service.app:Boxport --port $(PORT)
 
+cluster: $(VENV)/cluster.done haproxy ## Serve by two processes behind HAProxy (REPLICAS=4 changes it)
+	$(BIN)/python deploy/local-cluster start --replicas $(REPLICAS) --port $(PORT)
+
 tools: $(VENV)/tools.done ## Install what training and export need, PyTorch included
 
-test: check $(NODE_TOOLS) chromium ## Check the code, then run all tests
+test: check $(NODE_TOOLS) chromium haproxy ## Check the code, then run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(VENV)/bench.done ## Measure Boxport beside its peers, for an hour, and write docs/performance.md
@@ -33,6 +38,18 @@ check: $(VENV)/test.done ## Lint, check types and the directions of imports
 	$(BIN)/mypy
 	$(BIN)/mypy --strict clients/python/src
 	PYTHONPATH=. $(BIN)/lint-imports --no-logo
+
+bento: $(VENV)/release.done ## Build the bento: code, models, pinned packages, SBOM, licences
+	@mkdir -p $(BENTOML_HOME)
+	$(BIN)/bentoml build
+
+container: ## Make an image of the bento, by Docker (ENGINE=podman changes it)
+	@$(ENGINE) info >/dev/null 2>&1 || { echo "$(ENGINE) is missing or does not run: start it, name another by ENGINE=, or build deploy/Dockerfile elsewhere" >&2; exit 1; }
+	@$(MAKE) --no-print-directory bento
+	$(BIN)/bentoml containerize boxport:latest --backend $(ENGINE) --image-tag boxport:latest
+
+lock: $(VENV)/release.done ## Pin what images install, and list its parts and licences
+	$(BIN)/python -m deploy.container.lock
 
 clean: ## Delete everything that the other targets made
 	rm -rf benchmarks/.venvs benchmarks/.cache
@@ -48,8 +65,16 @@ $(VENV)/serve.done: pyproject.toml | $(VENV)/bin/python
 	$(PIP_INSTALL) --group serve
 	@touch $@
 
+$(VENV)/cluster.done: pyproject.toml | $(VENV)/bin/python
+	$(PIP_INSTALL) --group cluster
+	@touch $@
+
 $(VENV)/tools.done: pyproject.toml | $(VENV)/bin/python
 	$(PIP_INSTALL) --group train
+	@touch $@
+
+$(VENV)/release.done: pyproject.toml | $(VENV)/bin/python
+	$(PIP_INSTALL) --group release
 	@touch $@
 
 $(VENV)/bench.done: pyproject.toml | $(VENV)/bin/python
@@ -71,3 +96,9 @@ chromium:
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 		&& apt-get update -qq && apt-get install -qq --no-install-recommends chromium; } \
 		|| { echo "chromium is missing: install it; the playground's tests drive it" >&2; exit 1; }
+
+# What stands before the replicas of a local cluster. Only root can install it.
+haproxy:
+	@PATH="$$PATH:/usr/sbin"; command -v haproxy >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -qq --no-install-recommends haproxy; } \
+		|| { echo "haproxy is missing: install it; the local cluster needs it" >&2; exit 1; }

@@ -17,15 +17,14 @@ from itertools import zip_longest
 from pathlib import Path
 from textwrap import TextWrapper
 from typing import Any, get_args
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
 
 from pydantic import ValidationError
 
 from service.access.key_file import KeysError, Scope, add_entry, revoke_entry
 from service.access.keys import new_key
+from service.healthcheck import DEFAULT_PORT, PORT_VARIABLE, Unhealthy, check_health, ready_url
+from service.version import __version__
 
-READY_URL = "http://127.0.0.1:3000/readyz"
 VALUE_WIDTH = 30  # of the table of settings, in characters
 PASSWORD = re.compile(r'(?<=//)(?:[^/@\s"\\]|\\.)+(?=@)')  # https://user:password@host, in JSON
 
@@ -190,19 +189,16 @@ def tune(arguments: argparse.Namespace) -> None:
 
 def healthcheck(arguments: argparse.Namespace) -> None:
     try:
-        # not by way of a proxy: the service is in the same container
-        build_opener(ProxyHandler({})).open(arguments.url, timeout=arguments.timeout).close()
-    except HTTPError as error:
-        error.close()
-        raise SystemExit(f"boxport: {arguments.url} answers {error.code}") from None
-    except (OSError, ValueError) as error:  # ValueError: that is no URL
-        raise SystemExit(f"boxport: {arguments.url}: {getattr(error, 'reason', error)}") from None
+        check_health(arguments.url or ready_url(os.environ), arguments.timeout)
+    except Unhealthy as error:
+        raise SystemExit(f"boxport: {error}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m service", description="What operates the service, beside `bentoml serve`."
     )
+    parser.add_argument("--version", action="version", version=f"boxport {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     command = _command(commands, "settings", settings, SETTINGS_HELP)
@@ -272,7 +268,8 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "healthcheck", healthcheck, HEALTHCHECK_HELP)
     command.add_argument(
-        "--url", default="http://127.0.0.1:3000/readyz", help="default: %(default)s"
+        "--url",
+        help=f"default: /readyz here, on port {PORT_VARIABLE}, and without it {DEFAULT_PORT}",
     )
     command.add_argument(
         "--timeout", type=float, default=3.0, metavar="SECONDS", help="default: %(default)s"

@@ -1,0 +1,142 @@
+"""Folders that are here or in an object store: photos are read from them, results written to."""
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+from pyarrow import fs
+
+from service.bulk.faults import BulkError, one_line
+
+PARTIAL = ".partial"  # ends the name of what is still being written
+PASSWORD = re.compile(r"(?<=://)[^/@]+(?=@)")  # s3://key:secret@bucket
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file: its path below the folder, with slashes, and its size in bytes."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Folder:
+    """uri: as it was given, less its password. path: as ``system`` knows it.
+
+    Goes from process to process.
+    """
+
+    uri: str
+    system: fs.FileSystem
+    path: str
+
+    @property
+    def is_local(self) -> bool:
+        return isinstance(self.system, fs.LocalFileSystem)
+
+    def kind(self, name: str = "") -> fs.FileType:
+        """Of what is there: a file, a folder or nothing. Raises OSError."""
+        return self.system.get_file_info(self._to(name)).type
+
+    def size(self, name: str) -> int:
+        """Of a file, in bytes; raises OSError, also if it is not there."""
+        info = self.system.get_file_info(self._to(name))
+        if not info.is_file:
+            raise FileNotFoundError(f"{name}: there is no such file")
+        size: int = info.size
+        return size
+
+    def find(self) -> list[Found]:
+        """All files in it and in the folders below, by name; hidden ones are passed over.
+
+        Raises OSError.
+        """
+        selector = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
+        start = len(self.path.rstrip("/")) + 1
+        found = [
+            Found(info.path[start:], info.size)
+            for info in self.system.get_file_info(selector)
+            if info.is_file
+        ]
+        shown = [file for file in found if not _is_hidden(file.name)]
+        return sorted(shown, key=lambda file: file.name)
+
+    def names(self) -> set[str]:
+        """Of the files directly in it; none if it is not there. Raises OSError."""
+        selector = fs.FileSelector(self.path, allow_not_found=True)
+        return {info.base_name for info in self.system.get_file_info(selector) if info.is_file}
+
+    def read(self, name: str) -> bytes:
+        """A whole file; raises OSError."""
+        with self.system.open_input_file(self._to(name)) as file:
+            content: bytes = file.read()
+            return content
+
+    def open(self, name: str) -> pa.NativeFile:
+        """A file to be read in parts; raises OSError."""
+        return self.system.open_input_file(self._to(name))
+
+    @contextlib.contextmanager
+    def write(self, name: str) -> Iterator[IO[bytes]]:
+        """A file whose content appears under ``name`` at once, when all of it has been written.
+
+        Raises OSError.
+        """
+        if not self.is_local:  # an object appears whole, but also if it is closed by an error
+            with tempfile.TemporaryFile() as file:
+                yield file
+                file.seek(0)
+                with self.system.open_output_stream(self._to(name)) as stream:
+                    shutil.copyfileobj(file, stream)
+            return
+        target = Path(self.path) / name
+        aside = target.with_name(f".{name}.{uuid.uuid4().hex}{PARTIAL}")
+        try:
+            with aside.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())  # a rename may reach the disk before the content does
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def make(self) -> None:
+        """The folder, and those above it, if they are not there; raises OSError."""
+        self.system.create_dir(self.path, recursive=True)
+
+    def remove(self, name: str) -> None:
+        """A file, if it is there; raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            self.system.delete_file(self._to(name))
+
+    def _to(self, name: str) -> str:
+        return f"{self.path.rstrip('/')}/{name.lstrip('/')}" if name else self.path
+
+
+def open_folder(uri: str) -> Folder:
+    """The folder or file at a path of this machine or a URI such as s3://bucket/photos.
+
+    What an object store needs to know stands in the URI (?region=…&endpoint_override=…) or where
+    its own tools look. Raises BulkError if there is no such store.
+    """
+    if "://" not in uri:
+        return Folder(uri, fs.LocalFileSystem(), str(Path(uri).absolute()))
+    shown = PASSWORD.sub("***", uri)
+    try:
+        system, path = fs.FileSystem.from_uri(uri)
+    except (OSError, ValueError) as error:
+        raise BulkError(f"{shown}: {one_line(error).replace(uri, shown)}") from error
+    return Folder(shown, system, path)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))

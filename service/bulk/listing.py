@@ -1,0 +1,54 @@
+"""Finding the photos that a job is about."""
+
+from dataclasses import replace
+
+from pyarrow import fs
+
+from service.bulk import tables
+from service.bulk.faults import BulkError, one_line
+from service.bulk.folder import Folder, Found, open_folder
+from service.bulk.photos import FolderListing, Listing, is_photo
+
+
+def list_photos(uri: str, column: str | None) -> Listing:
+    """Of a folder of photos, of a Parquet file or of a folder of these, here or in a store.
+
+    column: of Parquet files, where it is none of the usual. Raises BulkError if there is none.
+    """
+    folder = open_folder(uri)
+    try:
+        kind = folder.kind()
+        if kind is fs.FileType.File and folder.path.endswith(tables.SUFFIX):
+            above, _, name = folder.path.rpartition("/")
+            parent = replace(folder, uri=folder.uri.rpartition("/")[0] or ".", path=above or "/")
+            return tables.list_tables(parent, [Found(name, parent.size(name))], column)
+        if kind is fs.FileType.File:
+            raise BulkError(
+                f"{folder.uri}: is a file; --input names a folder of photos, or Parquet files"
+            )
+        if kind is fs.FileType.NotFound:
+            raise BulkError(f"{folder.uri}: there is no such folder or file")
+        return _list_folder(folder, folder.find(), column)
+    except (OSError, UnicodeDecodeError) as error:  # a name that is no UTF-8
+        raise BulkError(f"{folder.uri}: {one_line(error)}") from error
+
+
+def _list_folder(folder: Folder, found: list[Found], column: str | None) -> Listing:
+    photos = tuple(file for file in found if is_photo(file.name))
+    parquet = [file for file in found if _is_table(file.name)]
+    if photos and parquet:
+        raise BulkError(
+            f"{folder.uri}: holds photos and Parquet files; --input names a folder of one kind"
+        )
+    if parquet:
+        return tables.list_tables(folder, parquet, column)
+    if not photos:
+        raise BulkError(f"{folder.uri}: holds no photo; --input names a folder that does")
+    if column is not None:
+        raise BulkError(f"{folder.uri}: holds files of photos; --column is for Parquet")
+    return FolderListing(folder, photos)
+
+
+def _is_table(name: str) -> bool:
+    """What begins with an underscore is no data, as all readers of Parquet folders have it."""
+    return name.endswith(tables.SUFFIX) and not name.rpartition("/")[2].startswith("_")

@@ -1,0 +1,143 @@
+"""The results: a folder of Parquet files, one a shard, each of them there as a whole or not.
+
+    part-00000.parquet, part-00001.parquet, …   a row a photo, in the order of the photos
+    _job.json                                   what the job is (`service.bulk.job`)
+    _SUCCESS                                    there once all parts are
+
+Files whose names begin with an underscore or a dot are no data to those who read the folder.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from service.bulk.attempts import SUFFIX
+from service.bulk.faults import BulkError, one_line
+from service.bulk.folder import PARTIAL, Folder
+from service.manifest import Task
+
+READERS = 16  # of files' footers, at once
+FAILED = b"boxport.failed"  # of a part's metadata: how many of its photos have an error
+DONE_FILE = "_SUCCESS"
+
+DETECTION = pa.struct(
+    [
+        ("box", pa.list_(pa.float64())),  # left, top, right, bottom
+        ("score", pa.float64()),
+        ("label", pa.string()),
+        ("label_id", pa.int64()),
+    ]
+)
+CLASSIFICATION = pa.struct(
+    [("label", pa.string()), ("label_id", pa.int64()), ("score", pa.float64())]
+)
+ROWS: dict[Task, pa.Field] = {
+    "detection": pa.field("detections", pa.list_(DETECTION)),
+    "classification": pa.field("classifications", pa.list_(CLASSIFICATION)),
+}
+
+
+@dataclass(frozen=True)
+class Count:
+    """photos: that have a row. failed: of these, how many have an error in place of an answer."""
+
+    photos: int = 0
+    failed: int = 0
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(self.photos + other.photos, self.failed + other.failed)
+
+
+def schema_of(task: Task) -> pa.Schema:
+    """Of a part. Where there is an ``error``, size and rows are null."""
+    return pa.schema(
+        [
+            pa.field("number", pa.int64(), nullable=False),
+            pa.field("photo", pa.string(), nullable=False),
+            pa.field("width", pa.int32()),
+            pa.field("height", pa.int32()),
+            ROWS[task],
+            pa.field("error", pa.struct([("code", pa.string()), ("detail", pa.string())])),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """In ``folder``, of photos that are ``total`` in number, in shards of ``shard_size``."""
+
+    folder: Folder
+    total: int
+    shard_size: int
+
+    @property
+    def shards(self) -> int:
+        return -(-self.total // self.shard_size)
+
+    def name(self, shard: int) -> str:
+        digits = max(5, len(str(self.shards - 1)))
+        return f"part-{shard:0{digits}}.parquet"
+
+    def size(self, shard: int) -> int:
+        """How many photos a shard has: the last may have fewer."""
+        return min(self.shard_size, self.total - shard * self.shard_size)
+
+    def missing(self) -> list[int]:
+        """The shards that have no part yet; raises OSError."""
+        there = self.folder.names()
+        return [shard for shard in range(self.shards) if self.name(shard) not in there]
+
+    def write(self, shard: int, task: Task, rows: Sequence[dict[str, Any]]) -> Count:
+        """Raises OSError; a part that is there already is replaced by itself."""
+        count = Count(len(rows), sum(row["error"] is not None for row in rows))
+        schema = schema_of(task).with_metadata({FAILED: str(count.failed)})
+        table = pa.Table.from_pylist(list(rows), schema=schema)
+        with self.folder.write(self.name(shard)) as file:
+            pq.write_table(table, file, compression="zstd")
+        return count
+
+    def count(self, shards: Sequence[int]) -> Count:
+        """What the parts of ``shards`` hold; raises BulkError for one that is damaged."""
+        with ThreadPoolExecutor(READERS) as pool:
+            return sum(pool.map(self.count_one, shards), Count())
+
+    def count_one(self, shard: int) -> Count:
+        with self._open(shard) as file:
+            photos = file.metadata.num_rows
+            failed = int((file.schema_arrow.metadata or {}).get(FAILED, -1))
+        if photos != self.size(shard) or failed < 0:
+            raise self._damaged(shard, f"has {photos} rows of {self.size(shard)}")
+        return Count(photos, failed)
+
+    def rows(self, columns: list[str]) -> Iterator[dict[str, Any]]:
+        """Those of all parts, in order; raises BulkError for a part that is damaged."""
+        for shard in range(self.shards):
+            with self._open(shard) as file:
+                yield from file.read(columns=columns).to_pylist()
+
+    def finish(self) -> None:
+        """Say that all parts are there, and clear away what dead actors left half-written."""
+        with self.folder.write(DONE_FILE):
+            pass
+        for name in self.folder.names():
+            if name.startswith(".") and name.endswith((PARTIAL, SUFFIX)):
+                self.folder.remove(name)
+
+    @contextlib.contextmanager
+    def _open(self, shard: int) -> Iterator[pq.ParquetFile]:
+        try:
+            with self.folder.open(self.name(shard)) as opened:
+                yield pq.ParquetFile(opened)
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(shard, one_line(error)) from error
+
+    def _damaged(self, shard: int, reason: str) -> BulkError:
+        return BulkError(
+            f"{self.folder.uri}: {self.name(shard)}: {reason}; delete this file and give the same"
+            " command again: its photos alone are answered anew"
+        )

@@ -1,0 +1,109 @@
+"""What is asked of every photo: which model, with which parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service.bulk.faults import BulkError
+from service.engine.served import PARAMETERS
+from service.engine.sources import open_source
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest
+from service.package import verify_package
+from service.parameters import RequestParameters, read_parameters
+from service.settings import Settings
+
+# Settings on which an answer depends, or whether there is one.
+OF_ANSWERS = (
+    "image_formats",
+    "max_image_pixels",
+    "max_frames",
+    "max_body_bytes",
+    "reduce_jpegs",
+    "exact_resize",
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """folder: of the model's package. given: the parameters that were given."""
+
+    folder: Path
+    manifest: ModelManifest
+    given: RequestParameters
+
+    @property
+    def reference(self) -> str:
+        return f"{self.manifest.name}/{self.manifest.version}"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All of them, the model's defaults where none was given."""
+        given = self.given.model_dump(mode="json", exclude_none=True, exclude={"model"})
+        return {**self.manifest.defaults.model_dump(mode="json"), **given}
+
+    @property
+    def model_bytes(self) -> int:
+        """Of the graph; raises OSError."""
+        return (self.folder / GRAPH_FILE).stat().st_size
+
+    def read_files(self) -> dict[str, bytes]:
+        """The package; raises OSError."""
+        return {name: (self.folder / name).read_bytes() for name in (MANIFEST_FILE, GRAPH_FILE)}
+
+
+def read_question(
+    settings: Settings, reference: str | None, options: Mapping[str, Any]
+) -> Question:
+    """For the model that ``reference``, a name or name/version, means; by default the first
+    detector.
+
+    options: parameters by name, None where not given. Raises BulkError, PackageError or Problem if
+    there is no such model, its package is unfit, or a parameter does not suit it.
+    """
+    folder = find_package(settings, reference)
+    manifest = verify_package(folder, settings.public_keys)
+    typed = {name: value for name, value in options.items() if value is not None}
+    typed["model"] = f"{manifest.name}/{manifest.version}"
+    given = read_parameters(PARAMETERS[manifest.task], {}, typed)
+    _check(manifest, given)
+    return Question(folder, manifest, given)
+
+
+def settings_of_answers(settings: Settings) -> dict[str, Any]:
+    return settings.model_dump(mode="json", include=set(OF_ANSWERS))
+
+
+def find_package(settings: Settings, reference: str | None) -> Path:
+    found = {
+        pair: candidate.folder
+        for pair, candidate in open_source(settings.model_store).scan().items()
+        if pair[1].isdecimal()
+    }
+    newest_first = sorted(found, key=lambda pair: (pair[0], -int(pair[1])))
+    if reference is None:
+        detectors = (pair for pair in newest_first if _detects(found[pair]))
+        return found[next(detectors, newest_first[0])]
+    name, _, version = reference.partition("/")
+    for pair in newest_first:
+        if pair[0] == name and version in ("", pair[1]):
+            return found[pair]
+    known = ", ".join("/".join(pair) for pair in newest_first)
+    raise BulkError(f"{reference}: is no model of {settings.model_store}; there are {known}")
+
+
+def _detects(folder: Path) -> bool:
+    return ModelManifest.read(folder / MANIFEST_FILE).task == "detection"
+
+
+def _check(manifest: ModelManifest, given: RequestParameters) -> None:
+    """What only the model can say of parameters, before an actor is started for it."""
+    names = [label.name for label in manifest.labels]
+    for label in getattr(given, "labels", None) or ():
+        if label not in names:
+            raise BulkError(
+                f"--label {label}: {manifest.name} knows none of this name; there are"
+                f" {', '.join(names[:20])}{', …' if len(names) > 20 else ''}"
+            )
+    if (getattr(given, "top_k", None) or 0) > len(names):
+        raise BulkError(f"--top-k: {manifest.name} has only {len(names)} classes")

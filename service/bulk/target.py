@@ -1,0 +1,52 @@
+"""Where the results go: a folder of Parquet files, or one COCO file with such a folder beside."""
+
+from dataclasses import dataclass, replace
+
+from pyarrow import fs
+
+from service.bulk.faults import BulkError
+from service.bulk.folder import Folder, open_folder
+
+COCO_SUFFIX = ".json"
+BESIDE_COCO = ".parts"
+
+
+@dataclass(frozen=True)
+class Target:
+    """parts: of the results. coco: the folder of the COCO file and its name, if it is asked for."""
+
+    parts: Folder
+    coco: tuple[Folder, str] | None = None
+
+
+def open_target(output: str, source: str) -> Target:
+    """The target at the path or URI ``output`` of photos from ``source``.
+
+    Raises BulkError if it lies among these: it would be taken for photos when the job goes on.
+    """
+    folder = open_folder(output)
+    target = Target(folder)
+    if folder.path.endswith(COCO_SUFFIX):
+        above, _, name = folder.path.rpartition("/")
+        parts = replace(folder, uri=_append(folder.uri), path=folder.path + BESIDE_COCO)
+        target = Target(parts, (replace(folder, path=above or "/"), name))
+    photos = open_folder(source)
+    same_system = type(photos.system) is type(folder.system)
+    if same_system and f"{folder.path}/".startswith(f"{photos.path.rstrip('/')}/"):
+        raise BulkError(f"{folder.uri}: lies in {photos.uri}; --output names a folder beside it")
+    return target
+
+
+def check_new(target: Target, output: str) -> None:
+    """Raise BulkError if a job would begin in the place of a file that is none of its own; raises
+    OSError."""
+    if target.coco is None or target.parts.kind() is not fs.FileType.NotFound:
+        return
+    folder, name = target.coco
+    if folder.kind(name) is not fs.FileType.NotFound:
+        raise BulkError(f"{output}: is there already; --output names a new file")
+
+
+def _append(uri: str) -> str:
+    path, mark, query = uri.partition("?") if "://" in uri else (uri, "", "")
+    return f"{path}{BESIDE_COCO}{mark}{query}"

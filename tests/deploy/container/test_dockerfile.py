@@ -1,0 +1,95 @@
+"""The Dockerfile, read: what an engine would make of it. `test_image` does its steps."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dockerfile import Build, Image
+
+from service.healthcheck import ready_url
+from service.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+HADOLINT = Path(sys.executable).parent / "hadolint"
+VARIANTS = ("cpu", "cuda")
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    into = tmp_path_factory.mktemp(request.param)
+    return Build(DOCKERFILE, ROOT, into, dry=True, VARIANT=request.param).run()
+
+
+def lint(dockerfile: Path) -> str:
+    done = subprocess.run([HADOLINT, "--no-color", dockerfile], capture_output=True, text=True)
+    assert bool(done.stdout) == bool(done.returncode), done.stderr
+    return done.stdout
+
+
+def test_hadolint_finds_nothing() -> None:
+    assert lint(DOCKERFILE) == ""
+
+
+def test_hadolint_finds_what_is_wrong(tmp_path: Path) -> None:
+    changed = tmp_path / "Dockerfile"
+    changed.write_text(DOCKERFILE.read_text().replace(":3.11-slim-bookworm", ""))
+    assert "DL3006" in lint(changed)
+
+
+def test_it_is_built_by_engines_without_buildkit() -> None:
+    text = DOCKERFILE.read_text()
+    assert "# syntax" not in text
+    assert "--mount" not in text
+    assert "<<" not in text
+
+
+def test_user_has_no_rights(image: Image) -> None:
+    """As a number: Kubernetes cannot know that a name is not root's."""
+    user, group = image.user.split(":")
+    assert int(user) > 0
+    assert int(group) > 0
+
+
+def test_one_folder_is_written_to(image: Image) -> None:
+    assert image.volumes == ("/var/lib/boxport",)
+    for variable in ("BENTOML_HOME", "TMPDIR", "HOME"):
+        assert image.environment[variable] == "/var/lib/boxport"
+
+
+def test_health_is_asked_where_the_service_listens(image: Image) -> None:
+    assert image.health == ("python", "-m", "service", "healthcheck")
+    assert ready_url(image.environment) == "http://127.0.0.1:3000/readyz"
+    assert "EXPOSE 3000\n" in DOCKERFILE.read_text()
+
+
+def test_container_ends_with_its_worker(image: Image) -> None:
+    assert image.environment["BENTOML_CONTAINERIZED"] == "true"
+
+
+def test_each_variable_of_ours_is_a_setting(image: Image) -> None:
+    ours = {name for name in image.environment if name.startswith("BOXPORT_")}
+    assert ours <= {f"BOXPORT_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_settings_have_no_name_that_kubernetes_sets() -> None:
+    """Of a Service called boxport it tells each pod BOXPORT_PORT, BOXPORT_SERVICE_HOST, …"""
+    for name in Settings.model_fields:
+        assert name != "port"
+        assert not name.startswith(("port_", "service_host", "service_port"))
+
+
+def test_only_the_cuda_variant_asks_for_a_gpu(tmp_path: Path) -> None:
+    images = {
+        name: Build(DOCKERFILE, ROOT, tmp_path / name, dry=True, VARIANT=name).run()
+        for name in VARIANTS
+    }
+    assert images["cuda"].environment["BOXPORT_EXECUTION_PROVIDERS"] == "cuda"
+    assert not any(name.startswith(("NVIDIA", "BOXPORT")) for name in images["cpu"].environment)
+
+
+def test_cpu_is_what_one_gets_without_asking(tmp_path: Path) -> None:
+    image = Build(DOCKERFILE, ROOT, tmp_path, dry=True).run()
+    assert image.arguments == {}
+    assert "NVIDIA_VISIBLE_DEVICES" not in image.environment

@@ -1,0 +1,160 @@
+"""The actor without Ray: shards of real photos through the real engine."""
+
+import dataclasses
+import functools
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.bulk.actor import Actor, Order
+from service.bulk.attempts import Attempts
+from service.bulk.folder import open_folder
+from service.bulk.layout import Needs
+from service.bulk.listing import list_photos
+from service.bulk.photos import Photo
+from service.bulk.question import read_question
+from service.bulk.work import Work
+from service.settings import Settings
+from tests.packages import CLASSIFIER
+from tests.service.bulk.conftest import PHOTOS, SHARDS
+from tests.service.bulk.jobs import rows_of
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An order for photos, the actor that has it, and the folder of the results."""
+
+    order: Order
+    actor: Actor
+    folder: Path
+    shard: Callable[[int], Any]
+
+    def answer(self, shard: Any) -> dict[str, Any]:
+        return self.actor({"shard": pickle.dumps(shard)})
+
+
+def bench(photos: Path, folder: Path, store: Path, **settings: Any) -> Bench:
+    own = Settings(model_store=store, **settings)
+    question = read_question(own, CLASSIFIER, {"top_k": 2})
+    work = Work.begin(open_folder(str(folder)), list_photos(str(photos), None), question, own)
+    order = pickle.loads(pickle.dumps(work.order(Needs(1, 0.0))))
+    return Bench(order, Actor(order), folder, lambda number: work.shards([number])[0])
+
+
+def test_a_shard_becomes_a_part_and_a_bad_photo_a_row(
+    album: Path, store: Path, tmp_path: Path
+) -> None:
+    made = bench(album, tmp_path / "found", store, max_body_bytes=70_000)
+    outcomes = [made.answer(made.shard(number)) for number in range(SHARDS)]
+    assert [outcome["fault"] for outcome in outcomes] == [None] * SHARDS
+    rows = rows_of(made.folder)
+    assert [row["number"] for row in rows] == list(range(PHOTOS))
+    assert [row["photo"] for row in rows] == sorted(
+        str(path.relative_to(album)) for path in album.rglob("2*/*.jpg")
+    )
+    errors = {row["photo"]: row["error"]["code"] for row in rows if row["error"]}
+    large = {
+        str(path.relative_to(album)): "body_too_large"
+        for path in album.rglob("2*/*.jpg")
+        if path.stat().st_size > 70_000
+    }
+    assert len(large) >= 3
+    assert errors == {
+        "2021/017-cut.jpg": "invalid_image",
+        "2021/029-empty.jpg": "empty_image",
+        **large,
+    }
+    assert sum(outcome["failed"] for outcome in outcomes) == len(errors)
+    for row in rows:
+        assert (row["width"] is None) == (row["photo"] in errors)
+        assert len(row["classifications"] or ()) == (0 if row["photo"] in errors else 2)
+
+
+def test_a_part_that_is_there_is_not_made_again(album: Path, store: Path, tmp_path: Path) -> None:
+    made = bench(album, tmp_path / "found", store)
+    first = made.answer(made.shard(2))
+    part = made.folder / "part-00002.parquet"
+    before = part.stat()
+    again = made.answer(made.shard(2))
+    assert (again["photos"], again["failed"]) == (first["photos"], first["failed"]) == (16, 2)
+    assert part.stat() == before
+    assert sorted(path.name for path in made.folder.iterdir()) == ["_job.json", part.name]
+
+
+def test_a_photo_that_goes_away_is_a_row_with_its_error(
+    album: Path, store: Path, tmp_path: Path
+) -> None:
+    photos = shutil.copytree(album, tmp_path / "album")
+    made = bench(photos, tmp_path / "found", store)
+    shard = made.shard(0)
+    (photos / shard.files[3].name).unlink()
+    assert made.answer(shard)["failed"] == 1
+    row = rows_of(made.folder)[3]
+    assert row["error"]["code"] == "photo_unreadable"
+    assert shard.files[3].name in row["error"]["detail"]
+
+
+@dataclass(frozen=True)
+class Flaky:
+    """A shard of one photo, which a store gives at the third time."""
+
+    number: int
+    first: int
+    size: int
+    tries: Path
+
+    def photos(self, max_bytes: int) -> list[Photo]:
+        return [Photo("far.jpg", functools.partial(self.read))]
+
+    def read(self) -> bytes:
+        with self.tries.open("a") as file:
+            file.write("x")
+        if self.tries.stat().st_size < 3:
+            raise OSError("the connection was reset")
+        return b""
+
+
+def test_what_a_store_does_not_give_at_once_is_asked_for_again(
+    album: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.bulk.actor.READ_PAUSES", (0.01, 0.01))
+    made = bench(album, tmp_path / "found", store)
+    made.answer(Flaky(0, 0, 1, tmp_path / "tries"))
+    (row,) = rows_of(made.folder)
+    assert row["error"]["code"] == "empty_image", "it was read in the end"
+    assert (tmp_path / "tries").read_text() == "xxx"
+
+
+def test_the_photo_that_killed_two_actors_is_left_out(
+    album: Path, store: Path, tmp_path: Path
+) -> None:
+    made = bench(album, tmp_path / "found", store)
+    for _ in range(4):
+        attempts = Attempts(made.order.parts.folder, 0)
+        attempts.begin()
+        if attempts.careful:
+            attempts.note(5)
+    assert made.answer(made.shard(0))["failed"] == 1
+    rows = rows_of(made.folder)
+    assert [row["number"] for row in rows if row["error"]] == [5]
+    assert "died of this one" in rows[5]["error"]["detail"]
+
+
+def test_what_ends_the_job_is_told_with_the_node(album: Path, store: Path, tmp_path: Path) -> None:
+    made = bench(album, tmp_path / "found", store)
+    other = open_folder(str(tmp_path / "elsewhere"))
+    parts = dataclasses.replace(made.order.parts, folder=other)
+    lost = Actor(dataclasses.replace(made.order, parts=parts))
+    fault = lost({"shard": pickle.dumps(made.shard(0))})["fault"]
+    assert "elsewhere: is another folder for this node" in fault
+    assert fault.endswith(f"(on {os.uname().nodename})")
+    unfit = dataclasses.replace(made.order, files={**made.order.files, "model.onnx": b"broken"})
+    fault = Actor(unfit)({"shard": pickle.dumps(made.shard(0))})["fault"]
+    assert "its sha256 is not the manifest's" in fault
+    assert rows_of(made.folder) == []

@@ -1,0 +1,101 @@
+"""10,000 photos, and a node lost half way; and how fast a job is. Results stand in docs/bulk.md."""
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.limit import Limit
+from benchmarks.photos import small_photos
+from tests.packages import CLASSIFIER
+from tests.service.bulk.jobs import ROOT, command, environment, rows_of, run, two_nodes
+
+pytestmark = pytest.mark.full
+
+PHOTOS = 10_000
+MODEL = "efficientdet_lite0_voc"
+ROUNDS = 3
+LIMIT_SECONDS = 40
+ROUND_PHOTOS = 2_000
+
+
+@pytest.fixture(scope="module")
+def different(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 photos of the usual size of a web page's."""
+    return small_photos(photos, tmp_path_factory.mktemp("different"))
+
+
+def repeat(different: Path, folder: Path, number: int) -> Path:
+    """So many photos that are these again and again, under names of their own."""
+    folder.mkdir()
+    sources = sorted(different.iterdir())
+    for i in range(number):
+        os.link(sources[i % len(sources)], folder / f"{i:05}.jpg")
+    return folder
+
+
+def test_10_000_photos_are_answered_once_each_though_a_node_is_lost(
+    different: Path, tmp_path: Path
+) -> None:
+    album = repeat(different, tmp_path / "album", PHOTOS)
+    output = tmp_path / "found"
+    with two_nodes() as cluster:
+        arguments = command("--input", album, "--output", output, "--model", CLASSIFIER)
+        with subprocess.Popen(
+            arguments,
+            cwd=ROOT,
+            env=environment(RAY_ADDRESS=cluster.address),
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as driver:
+            for count in parts_as_they_come(output, driver):
+                if count >= 32:
+                    break
+            (node,) = cluster.worker_nodes
+            cluster.remove_node(node, allow_graceful=False)
+            _, said = driver.communicate(timeout=1200)
+    print(said)
+    assert driver.returncode == 0, said
+    rows = rows_of(output)
+    assert [row["number"] for row in rows] == list(range(PHOTOS))
+    assert [row["photo"] for row in rows] == [f"{i:05}.jpg" for i in range(PHOTOS)]
+    assert not any(row["error"] for row in rows)
+    for row in rows[64:]:
+        (best, *_), (same, *_) = (one["classifications"] for one in (row, rows[row["number"] % 64]))
+        assert best["label"] == same["label"]
+
+
+def parts_as_they_come(output: Path, driver: "subprocess.Popen[str]") -> Iterator[int]:
+    ends = time.monotonic() + 1200
+    while time.monotonic() < ends and driver.poll() is None:
+        yield len(list(output.glob("part-*.parquet")))
+        time.sleep(0.2)
+    raise AssertionError("the job ended before it was half done")
+
+
+def test_a_job_is_nearly_as_fast_as_the_processors_are(different: Path, tmp_path: Path) -> None:
+    """In turns with the limit, since a machine is never as fast twice."""
+    album = repeat(different, tmp_path / "album", ROUND_PHOTOS)
+    package = ROOT / "model_store" / MODEL / "1"
+    ratios = []
+    for number in range(ROUNDS):
+        measured = subprocess.run(
+            [sys.executable, "-m", "benchmarks.limit", package, different, str(LIMIT_SECONDS)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        limit = Limit.parse(measured.stdout).best.per_second
+        done = run("--input", album, "--output", tmp_path / f"found{number}", "--model", MODEL)
+        assert done.returncode == 0, done.stderr
+        (speed,) = re.findall(r"([\d.]+)/s$", done.stderr.strip())
+        ratios.append(float(speed) / limit)
+        print(f"limit {limit:.1f}/s, job {speed}/s, ratio {ratios[-1]:.3f}")
+    assert statistics.median(ratios) >= 0.9

@@ -1,0 +1,56 @@
+"""Which model is asked, and what."""
+
+from pathlib import Path
+
+import pytest
+
+from service.bulk.faults import BulkError
+from service.bulk.question import find_package, read_question
+from service.package import PackageError
+from service.problems import Problem
+from service.settings import Settings
+from tests.packages import CLASSIFIER, break_graph, copy_package
+
+DETECTOR = "efficientdet_lite0_voc"
+
+
+@pytest.fixture
+def settings(store: Path) -> Settings:
+    return Settings(model_store=store)
+
+
+def test_the_first_detector_is_asked_by_default(settings: Settings) -> None:
+    question = read_question(settings, None, {"score_threshold": 0.5, "labels": None})
+    assert question.reference == f"{DETECTOR}/1"
+    assert question.parameters == {
+        "score_threshold": 0.5,
+        "iou_threshold": 0.5,
+        "max_detections": 100,
+    }
+    assert question.given.model == question.reference
+    assert set(question.read_files()) == {"manifest.json", "model.onnx"}
+
+
+def test_a_name_means_its_highest_version(store: Path, tmp_path: Path) -> None:
+    for version in (2, 9, 10):
+        copy_package(store / CLASSIFIER / "1", tmp_path, "pets", version)
+    settings = Settings(model_store=tmp_path)
+    assert find_package(settings, "pets").name == "10"
+    assert find_package(settings, "pets/9").name == "9"
+    assert find_package(settings, None).name == "10", "there is no detector"
+    with pytest.raises(BulkError, match=r"pets/3: is no model of .*; there are pets/10, pets/9"):
+        find_package(settings, "pets/3")
+    break_graph(tmp_path / "pets" / "10")
+    with pytest.raises(PackageError, match=r"sha256"):
+        read_question(settings, "pets", {})
+
+
+def test_what_does_not_suit_the_model_is_told_before_anything_starts(settings: Settings) -> None:
+    with pytest.raises(BulkError, match=r"--label dragon: .*; there are aeroplane"):
+        read_question(settings, DETECTOR, {"labels": ["cat", "dragon"]})
+    with pytest.raises(BulkError, match=r"--top-k: .* has only 1000 classes"):
+        read_question(settings, CLASSIFIER, {"top_k": 1001})
+    with pytest.raises(Problem, match=r"no parameter 'top_k'"):
+        read_question(settings, DETECTOR, {"top_k": 3})
+    with pytest.raises(Problem, match=r"score_threshold = 1.5"):
+        read_question(settings, DETECTOR, {"score_threshold": 1.5})
