@@ -50,6 +50,7 @@ def answers_of(store: Path, album: Path, names: list[str]) -> dict[str, Any]:
         engine.close()
 
 
+@pytest.mark.full
 def test_a_job_on_a_ray_of_its_own_answers_as_the_engine_does(
     album: Path, store: Path, tmp_path: Path
 ) -> None:
@@ -124,6 +125,7 @@ def wait_for_parts(output: Path, driver: "subprocess.Popen[bytes]") -> list[Path
     raise AssertionError("no part in a minute, or the driver ended")
 
 
+@pytest.mark.full
 def test_a_photo_at_which_actors_die_is_a_row_with_its_error(
     album: Path, tmp_path: Path, address: str
 ) -> None:
@@ -145,6 +147,7 @@ def test_a_photo_at_which_actors_die_is_a_row_with_its_error(
     assert "died of this one" in rows[3]["error"]["detail"]
 
 
+@pytest.mark.full
 def test_an_actor_larger_than_the_machine_is_told(album: Path, tmp_path: Path) -> None:
     done = run("--input", album, "--output", tmp_path / "found", "--actor-cpus", 1000)
     assert done.returncode == 1
