@@ -16,6 +16,8 @@ from service.problems import Problem
 
 # Only what people take photos with; each further decoder is one more that strangers can reach.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
+# Of the files that hold them.
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 # Known to Pillow once another package has been installed: the package, and what registers it.
 PLUGINS = {"HEIF": ("pillow-heif", "pillow_heif", "register_heif_opener")}
 STATING_FRAMES = ("PNG", "WEBP", "AVIF")  # formats whose header says how many there are

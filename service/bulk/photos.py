@@ -14,8 +14,8 @@ from pyarrow import fs
 
 from service.bulk.faults import BulkError
 from service.bulk.folder import Folder, Found
+from service.images import SUFFIXES
 from service.problems import Problem
-from service.tuning.command import SUFFIXES
 
 LEAST_SHARD, MOST_SHARD = 16, 256  # photos
 SHARDS = 64  # into which a job of middling size is cut, so that the last actors end together

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from tomlkit.exceptions import TOMLKitError
 
-from service.images import open_image
+from service.images import SUFFIXES, open_image
 from service.package import PackageError, find_packages
 from service.problems import Problem
 from service.settings import FILE_VARIABLE, Settings, SettingsError, read_settings
@@ -20,7 +20,6 @@ from service.tuning.search import Finding, Search
 
 DEFAULT_FILE = Path("boxport.toml")
 MOST_PHOTOS = 64  # that are asked about in turn
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 
 
 class TuningError(Exception):
