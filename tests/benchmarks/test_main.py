@@ -25,7 +25,7 @@ def test_a_tiny_run_leaves_a_page(tmp_path: Path) -> None:
     results = Results.read(tmp_path / "cache" / "results.json")
     layouts = results.names("load", who="limit", metric="per_second")
     assert len(layouts) >= 3
-    assert all((results.median(load=name, metric="per_second") or 0) > 5 for name in layouts)
+    assert all((results.median(load=name, metric="per_second") or 0) > 0 for name in layouts)
     assert (results.median(metric="p50_ms") or 0) > (results.median(metric="inference_ms") or 0) > 0
     page = (tmp_path / "performance.md").read_text()
     code, _ = invoke(tmp_path, "report")
