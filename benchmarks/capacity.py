@@ -21,8 +21,6 @@ CELL = 16  # machines that are simulated; more of them behave as cells of so man
 # Of a machine's most, with one machine gone. The queue would allow more; seen are tails that it
 # does not have, of batches, lone runs and whatever else a machine does (docs/scaling.md).
 MOST_BUSY = 0.7
-BUSIEST = 0.95  # share of a machine's most; beyond it queues outgrow any simulation's length
-STEPS = 12  # halvings of the range in which a rate is looked for
 
 
 @dataclass(frozen=True)
@@ -92,19 +90,6 @@ def simulate(
 
 def p99(machine: Machine, machines: int, rate: float, **options: int) -> float:
     return float(np.quantile(simulate(machine, machines, rate, **options), 0.99))
-
-
-def most_within(machine: Machine, machines: int, slo: float, **options: int) -> float:
-    """The highest rate of all ``machines`` at which 99 of 100 photos take ``slo`` seconds at most;
-    0 if there is none."""
-    low, high = 0.0, machines * machine.most * BUSIEST
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        if p99(machine, machines, middle, **options) <= slo:
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 @dataclass(frozen=True)

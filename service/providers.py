@@ -24,8 +24,8 @@ class ExecutionProvider:
     options: given to it, unless the settings say otherwise.
     max_batch_size: that pays where nothing else is set. On a CPU a larger batch takes as long for
         each image and holds all of them in memory; an accelerator is idle with a small one.
-    runs_per_cpu: whether as many batches run at once as there are processors, a thread each; else
-        one batch at a time has the device for itself.
+    runs_per_cpu: whether as many batches run at once as there are processors, a thread each, which
+        decodes their photos too; else one batch at a time has the device for itself.
     fixed_batches: whether each new batch size costs a compilation or a search for algorithms, so
         that only powers of two are run, all of them before the model counts as ready.
     device_option: which of several devices is meant, by its number; None if there is but one.

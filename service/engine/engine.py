@@ -1,6 +1,8 @@
 """The engine: from the bytes of images to answers, with no word of HTTP.
 
-bytes ─ decode and resize (threads) ─► queue ─► batch ─► ONNX Runtime (threads) ─► rows
+bytes ─► queue ─► batch ─► decode and resize ─► ONNX Runtime ─► rows     (the runs' threads)
+
+For a GPU other threads decode, before the queue.
 """
 
 import functools

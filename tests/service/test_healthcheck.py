@@ -1,38 +1,14 @@
 """Health, as a container asks for it."""
 
 import os
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from service.healthcheck import Unhealthy, check_health, ready_url
 
 
-class Health(BaseHTTPRequestHandler):
-    """Ready at /readyz, and nowhere else."""
-
-    def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/readyz" else 503)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with HTTPServer(("127.0.0.1", 0), Health) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
-
-
-def test_port_in_use_is_asked(port: int) -> None:
-    check_health(ready_url({"BENTOML_PORT": str(port)}), timeout=10)
+def test_port_in_use_is_asked(ready_port: int) -> None:
+    check_health(ready_url({"BENTOML_PORT": str(ready_port)}), timeout=10)
 
 
 @pytest.mark.parametrize("environment", [{}, {"BENTOML_PORT": ""}])
@@ -45,9 +21,9 @@ def test_port_that_kubernetes_tells_is_another_thing() -> None:
     assert ready_url(told) == ready_url({})
 
 
-def test_service_that_says_no_is_unhealthy(port: int) -> None:
+def test_service_that_says_no_is_unhealthy(ready_port: int) -> None:
     with pytest.raises(Unhealthy, match=r"/other answers 503$"):
-        check_health(f"http://127.0.0.1:{port}/other", timeout=10)
+        check_health(f"http://127.0.0.1:{ready_port}/other", timeout=10)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/readyz", "http://127.0.0.1:x/", "no url"])
@@ -56,6 +32,6 @@ def test_service_that_is_not_there_is_unhealthy(url: str) -> None:
         check_health(url, timeout=10)
 
 
-def test_no_proxy_is_asked(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_asked(ready_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "http_proxy", "http://127.0.0.1:9")
-    check_health(f"http://127.0.0.1:{port}/readyz", timeout=10)
+    check_health(f"http://127.0.0.1:{ready_port}/readyz", timeout=10)

@@ -5,9 +5,7 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -180,28 +178,8 @@ def test_reader_that_has_seen_enough_is_no_error() -> None:
     assert done.stderr == ""
 
 
-class Health(BaseHTTPRequestHandler):
-    """Ready at /readyz, and nowhere else."""
-
-    def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/readyz" else 503)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Health) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-def test_healthcheck(run: Run, server: str) -> None:
+def test_healthcheck(run: Run, ready_port: int) -> None:
+    server = f"http://127.0.0.1:{ready_port}"
     proxy = {"http_proxy": "http://127.0.0.1:9"}  # it must not be asked
     assert run("healthcheck", "--url", f"{server}/readyz", **proxy).returncode == 0
     sick = run("healthcheck", "--url", f"{server}/other")

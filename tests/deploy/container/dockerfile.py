@@ -123,7 +123,7 @@ class Build:
             case "LABEL" | "EXPOSE":
                 pass
             case _:
-                raise NotImplementedError(instruction)
+                raise ValueError(f"{instruction}: these tests cannot follow it; teach them")
         return image
 
     def _expand(self, image: Image, value: str) -> str:
