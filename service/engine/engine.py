@@ -124,7 +124,7 @@ class Engine:
                 model.check_wait(terms.deadline, len(contents))
                 with model.hold(len(contents)):
                     works = [self._answer_one(model, one, query, terms) for one in contents]
-                    # a task of its own costs the event loop more than all else that an image does
+                    # most requests have one image, which needs no task of its own
                     outcomes = [await works[0]] if len(works) == 1 else await gather(*works)
         return Answer(
             model.manifest,
