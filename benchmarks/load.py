@@ -191,7 +191,7 @@ class Load:
             due = number / rate
             number += 1
             self._sent += 1  # here, as the task begins later than the next look at it
-            if (wait := due - self._elapsed) > 0:
+            while (wait := due - self._elapsed) > 0:  # uvloop rounds to milliseconds, down too
                 await asyncio.sleep(wait)
             task = asyncio.ensure_future(self._shoot(due))
             running.add(task)

@@ -4,44 +4,21 @@ Everything that can be known from the header is checked before any pixel is deco
 """
 
 import contextlib
-import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from io import BytesIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from service.formats import FORMATS
 from service.problems import Problem
 
-# Only what people take photos with; each further decoder is one more that strangers can reach.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
-# Of the files that hold them.
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
-# Known to Pillow once another package has been installed: the package, and what registers it.
-PLUGINS = {"HEIF": ("pillow-heif", "pillow_heif", "register_heif_opener")}
 STATING_FRAMES = ("PNG", "WEBP", "AVIF")  # formats whose header says how many there are
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
 BEHIND_TRANSPARENCY = (255, 255, 255)
 
 Image.MAX_IMAGE_PIXELS = None  # only a warning; the limit that refuses is `max_pixels` below
-
-
-def enable_formats(names: Sequence[str]) -> tuple[str, ...]:
-    """Formats as Pillow knows them, once it can read each; raises ValueError if it cannot."""
-    for name in names:
-        if name in PLUGINS:
-            package, module, register = PLUGINS[name]
-            try:
-                getattr(importlib.import_module(module), register)()
-            except ImportError:
-                raise ValueError(
-                    f"{name}: needs the package {package}; pip install --group heif"
-                ) from None
-        elif name not in FORMATS:
-            known = ", ".join((*FORMATS, *PLUGINS))
-            raise ValueError(f"{name}: is no format that is read; there are {known}")
-    return tuple(names)
 
 
 @contextlib.contextmanager

@@ -7,14 +7,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
 from typing import Any
 
-from bentoml import get_current_service
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 
 from service.api.aim import read_aim
 from service.api.answering import answer
-from service.api.doorkeeper import Doorkeeper
 from service.api.exchange import REQUEST_ID_HEADER, Exchange
 from service.api.replies import problem_reply
 from service.api.terms import read_terms
@@ -23,6 +21,7 @@ from service.problems import MEDIA_TYPE, Problem
 from service.telemetry.logs import logger, request_id
 from service.telemetry.metrics import OK
 from service.v2.replies import error_reply
+from service.worker import current_worker
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -63,7 +62,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         if self._outside is None:  # the settings are read by now
-            self._outside = self._with_cors(get_current_service().settings.cors_origins)
+            self._outside = self._with_cors(current_worker().settings.cors_origins)
         await self._outside(scope, receive, send)
 
     def _with_cors(self, origins: tuple[str, ...]) -> App:
@@ -78,8 +77,8 @@ class Gate:
         )
 
     async def _pass(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        service = get_current_service()
-        doorkeeper: Doorkeeper = service.doorkeeper
+        worker = current_worker()
+        doorkeeper = worker.doorkeeper
         exchange = Exchange.begin(dict_of(scope))
         request_id.set(exchange.request_id)
         reply = Reply(exchange, send)
@@ -88,8 +87,8 @@ class Gate:
             doorkeeper.admit(exchange)
             if exchange.route is not None and exchange.route.brings_images:
                 # here, where no costs it little more than a reply
-                exchange.terms = read_terms(exchange.headers, service.settings)
-                service.engine.check_room(exchange.terms, read_aim(exchange, scope))
+                exchange.terms = read_terms(exchange.headers, worker.settings)
+                worker.engine.check_room(exchange.terms, read_aim(exchange, scope))
             await self._app_for(exchange)(scope, counted(receive, exchange), reply.send)
         except Problem as problem:
             await reply.refuse(problem)
@@ -111,9 +110,9 @@ def answering(task: Task) -> App:
     """What answers questions of ``task``, as an ASGI application."""
 
     async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        service = get_current_service()
+        worker = current_worker()
         request = Request(scope, receive)
-        response = await answer(task, request, service.engine, service.settings, service.fetcher)
+        response = await answer(task, request, worker.engine, worker.settings, worker.fetcher)
         await response(scope, receive, send)
 
     return app

@@ -6,8 +6,6 @@ from _bentoml_sdk.service import Service
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
-from service.api.gate import Gate
-
 # What BentoML puts around every request, and no setting turns off. The timeout leaves a timer for
 # each request until it would have been over: with one of five minutes a server of mixed load grew
 # by 14 % in nine, without by 1 % (docs/soak.md). Spans are made by `service.telemetry.spans`.
@@ -20,6 +18,11 @@ class GatedService(Service[Any]):
     __slots__ = ()
 
     def to_asgi(self, is_main: bool = True) -> Any:
+        """What a worker serves; the process that starts workers never calls, or imports, it."""
+        from service.api.gate import Gate
+        from service.api.routes import routes_app
+
+        self.mount_asgi_app(routes_app, path="/")
         app = super().to_asgi(is_main)
         app.user_middleware = [m for m in app.user_middleware if m.cls not in LEFT_OUT]
         return Gate(app)

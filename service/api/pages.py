@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import bentoml
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -11,6 +10,7 @@ from starlette.staticfiles import StaticFiles
 
 from service.api.exchange import Exchange
 from service.api.replies import json_reply
+from service.worker import current_worker
 
 FOLDER = Path(__file__).parent.parent / "playground"
 PLAYGROUND = "index.html"
@@ -92,8 +92,7 @@ async def _file(request: Request, path: str) -> Response:
 
 
 def _is_open() -> bool:
-    is_open: bool = bentoml.get_current_service().settings.playground
-    return is_open
+    return current_worker().settings.playground
 
 
 def _request_id(request: Request) -> str:

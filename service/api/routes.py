@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import bentoml
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,17 +13,17 @@ from service.api.exchange import Exchange
 from service.api.openapi import describe_api
 from service.api.pages import page_routes
 from service.api.replies import json_reply
-from service.engine.engine import Engine
 from service.engine.shelf import Slot
 from service.package import PackageError
 from service.problems import Problem
 from service.providers import ProviderError
 from service.v2.routes import v2_routes
+from service.worker import current_worker
 
 
 async def list_models(request: Request) -> Response:
     """Every model's manifest, labels included, and how it is served."""
-    models = [describe(slot) for slot in _engine().shelf.slots]
+    models = [describe(slot) for slot in current_worker().engine.shelf.slots]
     return json_reply({"models": models}, Exchange.of(request.scope).request_id)
 
 
@@ -32,7 +31,7 @@ async def show_model(request: Request) -> Response:
     """The model that the path names, with or without a version, even if it cannot be asked."""
     exchange = Exchange.of(request.scope)
     try:
-        slot = _engine().shelf.show(request.path_params["reference"])
+        slot = current_worker().engine.shelf.show(request.path_params["reference"])
     except Problem as problem:
         return refusal(exchange, problem)
     return json_reply(describe(slot), exchange.request_id)
@@ -65,7 +64,7 @@ def describe(slot: Slot) -> dict[str, Any]:
 
 async def administer(request: Request) -> Response:
     """Load, unload, pin or unpin a model; the reply is what `show_model` would say of it."""
-    exchange, shelf = Exchange.of(request.scope), _engine().shelf
+    exchange, shelf = Exchange.of(request.scope), current_worker().engine.shelf
     parts = request.path_params
     reference = (parts["name"], parts["version"])
     try:
@@ -96,19 +95,12 @@ async def administer(request: Request) -> Response:
 
 async def show_metrics(request: Request) -> Response:
     """What Prometheus reads."""
-    service = bentoml.get_current_service()
-    content, media_type = service.metrics.render(request.headers.get("accept", ""))
+    content, media_type = current_worker().metrics.render(request.headers.get("accept", ""))
     return Response(content, headers={"Content-Type": media_type})
 
 
 async def show_api(request: Request) -> Response:
     return json_reply(describe_api(), Exchange.of(request.scope).request_id)
-
-
-def _engine() -> Engine:
-    """The engine of the service instance in this process."""
-    engine: Engine = bentoml.get_current_service().engine
-    return engine
 
 
 routes_app = Starlette(

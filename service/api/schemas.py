@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from typing_extensions import TypeAliasType
 
-from service.engine.shelf import State
+from service.engine.state import State
 from service.manifest import ModelManifest, Precision
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import KINDS

@@ -21,7 +21,8 @@ from service.engine.served import STAGES, AnyJob, ServedModel
 from service.engine.shelf import Shelf
 from service.engine.sources import Candidate, Reference, Source, open_source
 from service.engine.watcher import Watcher
-from service.images import enable_formats, open_image
+from service.formats import enable_formats
+from service.images import open_image
 from service.manifest import InputSpec, ModelManifest, Task
 from service.package import PackageError, verify_package
 from service.parameters import RequestParameters

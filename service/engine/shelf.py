@@ -1,9 +1,5 @@
 """The shelf: every model of the store, which of them are loaded, and what a name means.
 
-    failed ◄── load ── waiting ──► ready ◄──► set aside (to make room; loaded again when asked for)
-                                     │
-                                     └──────► unloaded (by an operator; until one loads it again)
-
 Models come and go while requests run. A request takes its model, and what has been taken is not
 closed before it is given back: so a swap loses nothing.
 """
@@ -15,24 +11,17 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from enum import Enum
 
 from service.engine.aim import Aim
 from service.engine.memory import trim_memory
 from service.engine.served import ServedModel
 from service.engine.sources import Candidate, Reference
+from service.engine.state import State
 from service.manifest import ModelManifest, Task
 from service.package import PackageError
 from service.problems import Problem
 from service.providers import ProviderError
 from service.telemetry.logs import logger
-
-
-class State(Enum):
-    READY = "ready"
-    SET_ASIDE = "set aside"
-    UNLOADED = "unloaded"
-    FAILED = "failed"
 
 
 @dataclass

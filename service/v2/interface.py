@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from service.engine.shelf import Slot, State
+from service.engine.shelf import Slot
+from service.engine.state import State
 from service.manifest import ModelManifest, Tensor
 from service.problems import Problem
 from service.v2.outputs import OUTPUTS

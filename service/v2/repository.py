@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import Field
 
-from service.engine.shelf import Shelf, Slot, State
+from service.engine.shelf import Shelf, Slot
+from service.engine.state import State
 from service.package import PackageError
 from service.problems import Problem
 from service.providers import ProviderError

@@ -8,7 +8,6 @@ import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -29,6 +28,7 @@ from service.v2.outputs import Found
 from service.v2.question import to_question
 from service.v2.replies import error_reply, infer_reply
 from service.v2.request import LENGTH_HEADER, JsonPart, read_infer_request, read_json
+from service.worker import current_worker
 
 MAX_COMMAND_BYTES = 64 * 1024  # of a request to the repository
 UNLOAD_PARAMETERS = frozenset({"unload_dependents"})  # our models have none
@@ -54,7 +54,7 @@ async def show_live(request: Request) -> Response:
 
 
 async def show_ready(request: Request) -> Response:
-    if _service().doorkeeper.draining:
+    if current_worker().doorkeeper.draining:
         raise Problem("not_ready", "The service is stopping.")
     return _reply(request, {"ready": True})
 
@@ -62,7 +62,7 @@ async def show_ready(request: Request) -> Response:
 async def show_model(request: Request) -> Response:
     slot, manifest = _find(request)
     version = request.path_params.get("version")
-    slots = _service().engine.shelf.slots
+    slots = current_worker().engine.shelf.slots
     versions = [version] if version else served_versions(slots, slot.reference[0])
     return _reply(request, describe(manifest, versions))
 
@@ -74,8 +74,8 @@ async def show_model_ready(request: Request) -> Response:
 
 async def infer(request: Request) -> Response:
     """Run a model on the images of a request."""
-    exchange, service = Exchange.of(request.scope), _service()
-    settings, engine = service.settings, service.engine
+    exchange, worker = Exchange.of(request.scope), current_worker()
+    settings, engine = worker.settings, worker.engine
     terms = exchange.terms
     with engine.admission.hold_bytes() as room:
         chunks = _inflated(request, settings.max_body_bytes)
@@ -97,33 +97,28 @@ async def infer(request: Request) -> Response:
 
 async def list_repository(request: Request) -> Response:
     asked = await _read_command(request, repository.IndexRequest)
-    return _reply(request, repository.list_models(_service().engine.shelf, ready=asked.ready))
+    return _reply(request, repository.list_models(current_worker().engine.shelf, ready=asked.ready))
 
 
 async def load(request: Request) -> Response:
     asked = await _read_command(request, repository.LoadRequest)
     repository.refuse_parameters(asked.parameters, frozenset())
-    await repository.load(_service().engine.shelf, request.path_params["name"])
+    await repository.load(current_worker().engine.shelf, request.path_params["name"])
     return _reply(request, {})
 
 
 async def unload(request: Request) -> Response:
     asked = await _read_command(request, repository.LoadRequest)
     repository.refuse_parameters(asked.parameters, UNLOAD_PARAMETERS)
-    repository.unload(_service().engine.shelf, request.path_params["name"])
+    repository.unload(current_worker().engine.shelf, request.path_params["name"])
     return _reply(request, {})
-
-
-def _service() -> Any:
-    """The service instance in this process."""
-    return bentoml.get_current_service()
 
 
 def _find(request: Request) -> tuple[Slot, ModelManifest]:
     """The model that the path names; raises Problem if it cannot be asked."""
     parts = request.path_params
     reference = "/".join(parts[key] for key in ("name", "version") if key in parts)
-    slot: Slot = _service().engine.shelf.find(reference)
+    slot: Slot = current_worker().engine.shelf.find(reference)
     assert slot.manifest is not None  # as `find` promises
     return slot, slot.manifest
 
@@ -140,7 +135,7 @@ def _with_timeout(terms: Terms, seconds: float | None) -> Terms:
 async def _read_command(request: Request, kind: type[JsonPart]) -> JsonPart:
     """The JSON of a request to the repository; an empty body is an empty object."""
     chunks = _inflated(request, MAX_COMMAND_BYTES)
-    with _service().engine.admission.hold_bytes() as room:
+    with current_worker().engine.admission.hold_bytes() as room:
         return read_json(kind, await read_body(chunks, MAX_COMMAND_BYTES, room) or b"{}")
 
 

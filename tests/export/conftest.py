@@ -123,7 +123,10 @@ def rescale(
     layer.bias.mul_(factor).add_(mean)
 
 
-@pytest.fixture(scope="module", params=["efficientdet_lite0", "retinanet_lite0"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param("efficientdet_lite0", marks=pytest.mark.full), "retinanet_lite0"],
+)
 def checkpoint(
     request: pytest.FixtureRequest,
     imagenet_weights: Path,

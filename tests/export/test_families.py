@@ -75,7 +75,10 @@ class Exported:
         return self.detector.manifest
 
 
-@pytest.fixture(scope="module", params=["retinanet_resnet18_fpn", "fasterrcnn_small"])
+@pytest.fixture(
+    scope="module",
+    params=["retinanet_resnet18_fpn", pytest.param("fasterrcnn_small", marks=pytest.mark.full)],
+)
 def exported(
     request: pytest.FixtureRequest,
     photos: Path,

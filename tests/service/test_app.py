@@ -1,71 +1,34 @@
-"""Whatever the service cannot be started with is said before it is, once, in one line."""
+"""The module that every process of a server loads, and that starts none without looking first."""
 
-import shutil
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 
 from service.app import Boxport
-from tests.packages import CLASSIFIER, break_graph, copy_package
 
-NO_CUDA = "cuda: this ONNX Runtime"
+FOR_WORKERS = {"numpy", "onnxruntime", "PIL", "service.worker", "service.engine.engine"}
 
 
-def refusal(monkeypatch: pytest.MonkeyPatch, **settings: object) -> str:
-    """What `bentoml serve` prints last, with these settings."""
-    for name, value in settings.items():
-        monkeypatch.setenv(f"BOXPORT_{name.upper()}", str(value))
+def test_the_process_that_starts_workers_loads_nothing_of_theirs() -> None:
+    code = "import sys, bentoml_cli.serve, service.app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "service.app" in loaded
+    assert loaded & FOR_WORKERS == set()
+
+
+def test_what_can_be_served_is_let_through() -> None:
+    Boxport.inner.verify()
+
+
+def test_what_cannot_be_served_ends_the_start_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BOXPORT_MODEL_STORE", "nowhere")
     with pytest.raises(SystemExit) as caught:
         Boxport.inner.verify()
-    message = str(caught.value)
-    assert message.startswith("boxport: ")
-    assert "\n" not in message
-    return message.removeprefix("boxport: ")
-
-
-def test_the_defaults_are_fit() -> None:
-    Boxport.inner.verify()
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
-        ("max_images", "0", "BOXPORT_MAX_IMAGES=0: Input should be greater than 0"),
-        ("settings_file", "nowhere.toml", "BOXPORT_SETTINGS_FILE=nowhere.toml: there is no such"),
-        ("model_store", "nowhere", "nowhere: there is no such folder"),
-        ("keys_file", "nowhere.json", "nowhere.json: cannot be read"),
-        ("public_keys", "nowhere.pem", "nowhere.pem: "),
-        ("image_formats", "PNG,PSD", "PSD: is no format that is read"),
-        ("image_hosts", "http://example.org", "http://example.org"),
-        ("image_networks", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),
-        ("rate_limit", "0", "BOXPORT_RATE_LIMIT=0: "),
-        ("execution_providers", "cuda", NO_CUDA),
-        ("execution_providers", "gpu", "gpu: is no execution provider"),
-        ("models", f'{{"{CLASSIFIER}": {{"execution_providers": ["cuda"]}}}}', NO_CUDA),
-    ],
-)
-def test_a_setting_that_cannot_be_met(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
-) -> None:
-    if name == "image_networks":
-        monkeypatch.setenv("BOXPORT_IMAGE_HOSTS", "example.org")
-    assert words in refusal(monkeypatch, **{name: value})
-
-
-def test_a_provider_may_fall_back_if_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BOXPORT_EXECUTION_PROVIDERS", "cuda")
-    monkeypatch.setenv("BOXPORT_ALLOW_FALLBACK", "true")
-    Boxport.inner.verify()
-
-
-def test_a_store_whose_only_version_is_damaged(
-    monkeypatch: pytest.MonkeyPatch, store: Path, tmp_path: Path
-) -> None:
-    package = copy_package(store / CLASSIFIER / "1", tmp_path, "pets", 1)
-    break_graph(package)
-    message = refusal(monkeypatch, model_store=tmp_path)
-    assert message == f"{package / 'model.onnx'}: its sha256 is not the manifest's"
-    copy_package(store / CLASSIFIER / "1", tmp_path, "pets", 2)
-    Boxport.inner.verify()
-    shutil.rmtree(tmp_path / "pets" / "2")
-    assert "sha256" in refusal(monkeypatch, model_store=tmp_path)
+    assert caught.value.code == 1
+    said = capfd.readouterr().err
+    assert said.startswith("boxport: nowhere: there is no such folder")
+    assert said.count("\n") == 1

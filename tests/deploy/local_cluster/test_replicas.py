@@ -51,6 +51,7 @@ def test_killed_replica_costs_a_retry_of_what_it_was_answering(
     assert after > before / 2
 
 
+@pytest.mark.full
 def test_nobody_notices_that_replicas_are_drained_and_rolled(
     cluster: LocalCluster, some_photos: list[Path], expected: dict[Path, ClassificationResult]
 ) -> None:

@@ -14,8 +14,9 @@ from service.api.examples import CAT, CLASSIFIER, COFFEE, DETAILS, DETECTOR, MOD
 from service.api.openapi import describe_api
 from service.api.routes import describe
 from service.api.routing import ROUTES
-from service.engine.shelf import Slot, State
+from service.engine.shelf import Slot
 from service.engine.sources import Candidate
+from service.engine.state import State
 from service.images import decode_image
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import KINDS

@@ -11,7 +11,7 @@ import pytest
 from service.engine.batcher import Priority
 from service.engine.deadline import Deadline
 from service.engine.engine import Answer, Engine, Terms
-from service.engine.shelf import State
+from service.engine.state import State
 from service.package import PackageError
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import Problem

@@ -9,7 +9,7 @@ import pytest
 from service.engine.aim import Aim
 from service.engine.batcher import Priority
 from service.engine.deadline import Deadline
-from service.engine.shelf import State
+from service.engine.state import State
 from service.problems import Problem
 from service.resize import ModelInput
 from service.runner import Job

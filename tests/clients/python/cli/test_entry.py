@@ -7,6 +7,8 @@ from pathlib import Path
 import boxport_client
 import pytest
 
+from .conftest import BOXPORT
+
 
 def test_version_and_module(boxport) -> None:
     expected = f"boxport {boxport_client.__version__}\n".encode()
@@ -42,10 +44,9 @@ def test_exit_statuses_are_in_the_help(boxport) -> None:
 
 
 def test_completion(boxport, url: str) -> None:
-    script = (
-        boxport("--show-completion", "bash").stdout
-        or boxport("--show-completion", SHELL="/bin/bash").stdout
-    )
+    # the shell that it is started from is the one that it completes for
+    words = ["bash", "-c", f"{BOXPORT} --show-completion; exit"]
+    script = subprocess.run(words, env=boxport.environment, capture_output=True, check=True).stdout
     assert b"_BOXPORT_COMPLETE=complete_bash" in script
 
     def complete(*words: str) -> list[str]:

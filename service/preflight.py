@@ -1,0 +1,31 @@
+"""What is looked at before anything is served: whether it could be."""
+
+from service.access.key_file import KeysError
+from service.api.doorkeeper import Doorkeeper
+from service.engine.engine import unfit_packages
+from service.engine.sources import open_source
+from service.formats import enable_formats
+from service.package import PackageError
+from service.providers import ProviderError, choose_providers
+from service.settings import SettingsError, read_settings
+from service.telemetry.logs import configure
+from service.telemetry.metrics import Metrics, State
+from service.telemetry.spans import NoSpans
+from service.worker import make_fetcher
+
+
+def preflight() -> None:
+    """Raises SystemExit, with one line, for a wrong setting or a damaged store."""
+    try:
+        settings = read_settings()
+        configure(settings.log_format, settings.log_level)
+        found = dict(open_source(settings.model_store).scan())
+        for name in sorted({name for name, _ in found}):
+            wanted = settings.for_model(name)
+            choose_providers(wanted.execution_providers, allow_fallback=wanted.allow_fallback)
+        unfit_packages(found, settings)
+        Doorkeeper(settings, Metrics(lambda: State([], 0, 0, 0)), NoSpans())
+        make_fetcher(settings)
+        enable_formats(settings.image_formats)
+    except (SettingsError, PackageError, ProviderError, KeysError, ValueError) as error:
+        raise SystemExit(f"boxport: {error}") from error

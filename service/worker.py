@@ -1,0 +1,80 @@
+"""What a worker process holds from its start to its end, and answers requests with."""
+
+import dataclasses
+import gc
+import os
+import signal
+from ipaddress import ip_network
+
+import bentoml
+
+from service.api.doorkeeper import Doorkeeper
+from service.engine.engine import Engine
+from service.fetch.fetcher import UrlFetcher
+from service.fetch.policy import FetchPolicy
+from service.package import PackageError
+from service.providers import ProviderError
+from service.settings import Settings
+from service.telemetry.logs import configure, logger
+from service.telemetry.metrics import Metrics, State
+from service.telemetry.spans import open_spans
+
+
+class Worker:
+    """fetcher: of images by URL; None where no host is allowed."""
+
+    def __init__(self, settings: Settings) -> None:
+        configure(settings.log_format, settings.log_level)
+        self.settings = settings
+        self.metrics = Metrics(self._state)
+        self.spans = open_spans()
+        self.doorkeeper = Doorkeeper(settings, self.metrics, self.spans)
+        self.fetcher = make_fetcher(settings)
+        self.engine = self._open_engine()
+
+    def settle(self) -> None:
+        """Get ready for requests, on the event loop."""
+        self.doorkeeper.drain_on_sigterm(self.settings.drain_seconds)
+        # What is here now stays: the collector would stop everything for a tenth of a second, again
+        # and again, to look through the modules of BentoML. And a request leaves few cycles.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(5_000, 10, 10)
+
+    def close(self) -> None:
+        self.engine.close()
+        self.spans.close()
+
+    def _open_engine(self) -> Engine:
+        """BentoML starts a worker that fails again and again, for ever: what cannot be loaded
+        ends the service in one line, if no other worker serves."""
+        try:
+            return Engine(self.settings, self.metrics)
+        except (PackageError, ProviderError) as error:
+            logger.critical("boxport: %s", error)
+            if self.settings.workers == 1:
+                os.kill(os.getppid(), signal.SIGTERM)
+            os._exit(1)  # anything else would end in uvicorn's traceback
+
+    def _state(self) -> State:
+        return dataclasses.replace(self.engine.state, requests=self.doorkeeper.inside)
+
+
+def current_worker() -> Worker:
+    """That of this process."""
+    worker: Worker = bentoml.get_current_service().worker
+    return worker
+
+
+def make_fetcher(settings: Settings) -> UrlFetcher | None:
+    """What fetches images by URL, if any host is allowed."""
+    if not settings.image_hosts:
+        return None
+    return UrlFetcher(
+        FetchPolicy(
+            allowed_hosts=settings.image_hosts,
+            max_bytes=settings.max_linked_image_bytes,
+            timeout=settings.image_timeout_ms / 1000,
+            allowed_networks=tuple(map(ip_network, settings.image_networks)),
+        )
+    )

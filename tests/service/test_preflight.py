@@ -1,0 +1,71 @@
+"""Whatever the service cannot be started with is said before it is, once, in one line."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from service.preflight import preflight
+from tests.packages import CLASSIFIER, break_graph, copy_package
+
+NO_CUDA = "cuda: this ONNX Runtime"
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **settings: object) -> str:
+    """What `bentoml serve` prints last, with these settings."""
+    for name, value in settings.items():
+        monkeypatch.setenv(f"BOXPORT_{name.upper()}", str(value))
+    with pytest.raises(SystemExit) as caught:
+        preflight()
+    message = str(caught.value)
+    assert message.startswith("boxport: ")
+    assert "\n" not in message
+    return message.removeprefix("boxport: ")
+
+
+def test_the_defaults_are_fit() -> None:
+    preflight()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("max_images", "0", "BOXPORT_MAX_IMAGES=0: Input should be greater than 0"),
+        ("settings_file", "nowhere.toml", "BOXPORT_SETTINGS_FILE=nowhere.toml: there is no such"),
+        ("model_store", "nowhere", "nowhere: there is no such folder"),
+        ("keys_file", "nowhere.json", "nowhere.json: cannot be read"),
+        ("public_keys", "nowhere.pem", "nowhere.pem: "),
+        ("image_formats", "PNG,PSD", "PSD: is no format that is read"),
+        ("image_hosts", "http://example.org", "http://example.org"),
+        ("image_networks", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),
+        ("rate_limit", "0", "BOXPORT_RATE_LIMIT=0: "),
+        ("execution_providers", "cuda", NO_CUDA),
+        ("execution_providers", "gpu", "gpu: is no execution provider"),
+        ("models", f'{{"{CLASSIFIER}": {{"execution_providers": ["cuda"]}}}}', NO_CUDA),
+    ],
+)
+def test_a_setting_that_cannot_be_met(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    if name == "image_networks":
+        monkeypatch.setenv("BOXPORT_IMAGE_HOSTS", "example.org")
+    assert words in refusal(monkeypatch, **{name: value})
+
+
+def test_a_provider_may_fall_back_if_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOXPORT_EXECUTION_PROVIDERS", "cuda")
+    monkeypatch.setenv("BOXPORT_ALLOW_FALLBACK", "true")
+    preflight()
+
+
+def test_a_store_whose_only_version_is_damaged(
+    monkeypatch: pytest.MonkeyPatch, store: Path, tmp_path: Path
+) -> None:
+    package = copy_package(store / CLASSIFIER / "1", tmp_path, "pets", 1)
+    break_graph(package)
+    message = refusal(monkeypatch, model_store=tmp_path)
+    assert message == f"{package / 'model.onnx'}: its sha256 is not the manifest's"
+    copy_package(store / CLASSIFIER / "1", tmp_path, "pets", 2)
+    preflight()
+    shutil.rmtree(tmp_path / "pets" / "2")
+    assert "sha256" in refusal(monkeypatch, model_store=tmp_path)
