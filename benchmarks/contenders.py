@@ -28,7 +28,9 @@ CONNECTIONS = (1, 4, MAIN_CONNECTIONS, 64)
 SHARES = (50, 70, 90)  # per cent of the capacity, in the open loops
 STAGED_REQUESTS = 40
 STAGES = ("decode", "queue", "inference", "total")
-LIMIT_TIMES = 2  # the seconds of a load that the limit, with its several layouts, gets
+# Times the seconds of a load: what the limit gets, which has several layouts, and an open loop, of
+# whose requests a hundredth should be more than one or two.
+LIMIT_TIMES, OPEN_TIMES = 2, 4
 HANDLER = Path(__file__).parent / "peers" / "shared"
 
 
@@ -129,7 +131,8 @@ class OurOwn:
                     capacity = figures["per_second"]
             for share in SHARES if scene.kind == "small" else ():
                 settle(server)
-                figures = drive(server, shots, folder, scene.seconds, rate=capacity * share / 100)
+                seconds, rate = scene.seconds * OPEN_TIMES, capacity * share / 100
+                figures = drive(server, shots, folder, seconds, rate=rate)
                 scene.keep(results, NAME, opened(share), figures)
             found = stages(server, scene.photos, scene.model.path, STAGED_REQUESTS)
             parts = {f"{name}_ms": median(row[name] for row in found) for name in STAGES}

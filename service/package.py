@@ -1,8 +1,7 @@
 """Opening a model package: its manifest, its graph, and proof that the two belong together."""
 
-import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,11 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError
 
 from service.bound_session import BoundSession, GraphCaptureError
+from service.device import Device
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ManifestError, ModelManifest
-from service.opset import read_opset
-from service.providers import CPU, PROVIDERS, ExecutionProvider
+from service.onnx_model import read_opset
+from service.providers import CPU, PROVIDERS
+from service.sessions import open_sessions
 from service.signature import SignatureError, check_signature
 
 Array = npt.NDArray[Any]
@@ -26,33 +27,6 @@ class PackageError(Exception):
 
 
 @dataclass(frozen=True)
-class Device:
-    """What a session runs on.
-
-    providers: the first is asked for; what it cannot compute goes to the next, and to the CPU.
-    threads: of each run on a CPU; 0 takes every processor.
-    lone_threads: of a run on a CPU beside which there is nothing to do; as many as ``threads``
-        unless it says otherwise.
-    options: of the first provider, on top of its row's.
-    allow_fallback: whether a session may run on less than was asked for.
-    capture: whether runs are recorded as CUDA graphs.
-    """
-
-    providers: tuple[ExecutionProvider, ...] = (CPU,)
-    threads: int = 1
-    lone_threads: int | None = None
-    options: Mapping[str, str] | None = None
-    allow_fallback: bool = False
-    capture: bool = False
-
-    @property
-    def number(self) -> int:
-        """Which of several devices it is."""
-        option = self.providers[0].device_option
-        return int((self.options or {}).get(option, 0)) if option else 0
-
-
-@dataclass(frozen=True)
 class ModelPackage:
     """A package that is fit to run. ``session`` may be used by several threads at once.
 
@@ -60,8 +34,8 @@ class ModelPackage:
     batches: the batch sizes that are run, ascending; fewer images are filled up to the next with
         black ones. Empty: each batch as it comes.
     bound: runs the session through buffers on its device, where it has memory of its own.
-    lone: a session with threads for all processors. Two sessions of one thread each give more
-        images a second than one of two threads; a single image is ready sooner with two.
+    lone: a session for a run beside which there is no other.
+    weights: what the sessions read from and do not own.
     """
 
     manifest: ModelManifest
@@ -70,6 +44,7 @@ class ModelPackage:
     batches: tuple[int, ...] = ()
     bound: BoundSession | None = None
     lone: ort.InferenceSession | None = None
+    weights: tuple[ort.OrtValue, ...] = ()
 
     def run(self, feeds: dict[str, Array], *, alone: bool = False) -> dict[str, Array]:
         """Outputs by name, as many rows as there are images.
@@ -150,47 +125,17 @@ def open_package(
     """
     device = device or Device(threads=threads)
     manifest = verify_package(folder, public_keys)
-    session = _open_session(folder / GRAPH_FILE, device, device.threads)
-    _check_interface(folder, manifest, session)
-    provider = _provider_of(session, device, folder)
-    bound = _bind(folder, manifest, session, device, provider)
-    lone = None
-    if provider == CPU.name and device.lone_threads not in (None, device.threads):
-        lone = _open_session(folder / GRAPH_FILE, device, device.lone_threads, lone=True)
-    return ModelPackage(manifest, session, provider, batches, bound, lone)
-
-
-def _open_session(
-    graph: Path, device: Device, threads: int, *, lone: bool = False
-) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors
-    # A thread that waits by spinning takes the processor from those who work. Alone there are
-    # none: the threads of one run find each other a tenth sooner. They stop once it has ended.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if lone else "0")
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    _share_memory()
-    options.add_session_config_entry("session.use_env_allocators", "1")
     try:
-        return ort.InferenceSession(graph, options, _for_ort(device))
+        sessions = open_sessions(folder / GRAPH_FILE, device)
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
         reason = " ".join(str(error).split())  # theirs is of several lines
-        raise PackageError(f"{graph}: ONNX Runtime refuses it: {reason}") from error
-
-
-@functools.cache
-def _share_memory() -> None:
-    """Let all sessions of the process take their memory from one place.
-
-    Each would keep for itself what its largest run has needed; together they need what runs at
-    once needs.
-    """
-    memory = ort.OrtMemoryInfo(
-        "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
+        raise PackageError(f"{folder / GRAPH_FILE}: ONNX Runtime refuses it: {reason}") from error
+    _check_interface(folder, manifest, sessions.busy)
+    provider = _provider_of(sessions.busy, device, folder)
+    bound = _bind(folder, manifest, sessions.busy, device, provider)
+    return ModelPackage(
+        manifest, sessions.busy, provider, batches, bound, sessions.lone, sessions.weights
     )
-    ort.create_and_register_allocator(memory, None)
 
 
 def _bind(
@@ -210,16 +155,6 @@ def _bind(
         )
     except GraphCaptureError as error:
         raise PackageError(f"{folder}: {error}") from error
-
-
-def _for_ort(device: Device) -> list[str | tuple[str, dict[str, str]]]:
-    first, *others = device.providers
-    capture = {first.capture_option: "1"} if device.capture and first.capture_option else {}
-    asked: list[str | tuple[str, dict[str, str]]] = [
-        (first.ort_name, {**first.options, **capture, **(device.options or {})})
-    ]
-    asked += [(row.ort_name, dict(row.options)) for row in others]
-    return asked if CPU in device.providers else [*asked, CPU.ort_name]
 
 
 def _provider_of(session: ort.InferenceSession, device: Device, folder: Path) -> str:

@@ -1,6 +1,7 @@
 """The parameters of a request. Whatever form it comes in, its parameters are the same."""
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -74,6 +75,12 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 Parameters = TypeVar("Parameters", bound=RequestParameters)
 
 
+@cache
+def _defaults(kind: type[Parameters]) -> Parameters:
+    """Those of a request that gives none; frozen, so all may have the same."""
+    return kind()
+
+
 def read_parameters(
     kind: type[Parameters], texts: Mapping[str, Any], typed: Mapping[str, Any] = NOTHING
 ) -> Parameters:
@@ -81,6 +88,9 @@ def read_parameters(
 
     Raises Problem naming the first that is wrong.
     """
+    if not (texts or typed):
+        defaults: Parameters = _defaults(kind)
+        return defaults
     try:
         strict = kind.model_validate(dict(typed), strict=True)
         given = {name: getattr(strict, name) for name in strict.model_fields_set}

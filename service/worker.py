@@ -6,7 +6,7 @@ import os
 import signal
 from ipaddress import ip_network
 
-import bentoml
+from bentoml import get_current_service  # each time anew it would be looked for in a module
 
 from service.api.doorkeeper import Doorkeeper
 from service.engine.engine import Engine
@@ -62,7 +62,7 @@ class Worker:
 
 def current_worker() -> Worker:
     """That of this process."""
-    worker: Worker = bentoml.get_current_service().worker
+    worker: Worker = get_current_service().worker
     return worker
 
 

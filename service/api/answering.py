@@ -22,6 +22,9 @@ from service.telemetry.logs import logger
 
 Result = TypeVar("Result")
 
+# For so long nobody looks whether a caller is still there: what is answered sooner is not worth it.
+UNNOTICED_SECONDS = 0.1
+
 
 class ClientGone(Exception):
     """The caller has closed the connection: nobody reads what would be replied."""
@@ -77,6 +80,7 @@ async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:
     """The result of ``work``, which is cancelled if the caller goes; raises ClientGone then."""
     task = asyncio.current_task()
     assert task is not None  # every request is one
+    gone: asyncio.Task[None] | None = None
     left = over = False
 
     def leave(gone: "asyncio.Task[None]") -> None:
@@ -85,8 +89,12 @@ async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:
             left = True
             task.cancel()
 
-    gone = asyncio.ensure_future(_until_gone(request))
-    gone.add_done_callback(leave)
+    def look() -> None:
+        nonlocal gone
+        gone = asyncio.ensure_future(_until_gone(request))
+        gone.add_done_callback(leave)
+
+    looking = asyncio.get_running_loop().call_later(UNNOTICED_SECONDS, look)
     try:
         return await work
     except asyncio.CancelledError:
@@ -95,7 +103,9 @@ async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:
         raise
     finally:
         over = True
-        gone.cancel()
+        looking.cancel()
+        if gone is not None:
+            gone.cancel()
 
 
 async def _until_gone(request: Request) -> None:

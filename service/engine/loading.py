@@ -8,10 +8,11 @@ import bentoml
 import psutil
 from PIL import Image
 
+from service.device import Device
 from service.engine.memory import trim_memory
 from service.engine.served import PARAMETERS, RUNNERS, Layout, OnBatch, ServedModel
 from service.manifest import GRAPH_FILE
-from service.package import Device, PackageError, open_package
+from service.package import PackageError, open_package
 from service.providers import ExecutionProvider, choose_providers
 from service.resize import to_input
 from service.runner import Job, Runner

@@ -10,9 +10,10 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from service.device import Device
 from service.engine.loading import batch_sizes
 from service.images import decode_image
-from service.package import Device, ModelPackage, open_package
+from service.package import ModelPackage, open_package
 from service.providers import PROVIDERS
 from service.resize import to_input
 

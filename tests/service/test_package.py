@@ -11,9 +11,9 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from service.device import Device
 from service.manifest import ManifestError, ModelManifest
-from service.opset import read_opset
-from service.package import Device, PackageError, find_packages, open_package, verify_package
+from service.package import PackageError, find_packages, open_package, verify_package
 from service.providers import PROVIDERS
 
 NAME = "efficientnet_lite0_imagenet"
@@ -45,11 +45,6 @@ def test_manifest_survives_writing_and_reading(package: Path, tmp_path: Path) ->
     manifest = ModelManifest.read(package / "manifest.json")
     manifest.write(tmp_path / "again.json")
     assert ModelManifest.read(tmp_path / "again.json") == manifest
-
-
-def test_opset_is_the_one_that_onnx_reads(package: Path) -> None:
-    graph = package / "model.onnx"
-    assert read_opset(graph) == onnx.load(graph).opset_import[0].version
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""Both kinds of session of a model give one answer, and have its weights once."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import psutil
+import pytest
+
+from service import sessions
+from service.device import Device
+from service.engine.memory import trim_memory
+from service.optimized_graph import ALIGNMENT, IN_MEMORY
+from service.providers import PROVIDERS
+from service.sessions import open_sessions
+from tests.packages import CLASSIFIER
+
+BOTH = Device(threads=1, lone_threads=2)
+on_linux = pytest.mark.skipif(not IN_MEMORY, reason="sessions share weights on Linux")
+
+
+@pytest.fixture(scope="module")
+def graph(store: Path) -> Path:
+    return store / CLASSIFIER / "1" / "model.onnx"
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray[Any, Any]:
+    return np.random.default_rng(0).integers(0, 255, (2, 224, 224, 3), dtype=np.uint8)
+
+
+def test_both_answer_as_a_session_of_the_file(graph: Path, images: np.ndarray[Any, Any]) -> None:
+    opened = open_sessions(graph, BOTH)
+    plain = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    (expected,) = plain.run(None, {"images": images})
+    assert opened.lone is not None
+    for session in (opened.busy, opened.lone):
+        (found,) = session.run(None, {"images": images})
+        np.testing.assert_array_equal(found, expected)
+        assert [tensor.shape for tensor in session.get_inputs()] == [["N", 224, 224, 3]]
+    assert opened.busy.get_session_options().intra_op_num_threads == 1
+    assert opened.lone.get_session_options().intra_op_num_threads == 2
+
+
+@on_linux
+def test_weights_lie_in_memory_once_and_well(graph: Path) -> None:
+    opened = open_sessions(graph, BOTH)
+    sizes = [value.numpy().nbytes for value in opened.weights]
+    assert sum(sizes) > 0.9 * graph.stat().st_size
+    assert {value.data_ptr() % ALIGNMENT for value in opened.weights} == {0}
+
+
+@on_linux
+def test_second_session_takes_far_less_than_the_weights(graph: Path) -> None:
+    """Each further pair takes the weights once, and what else a session is, twice."""
+    kept = [open_sessions(graph, BOTH)]  # what is taken once by the process
+    trim_memory()
+    before = psutil.Process().memory_info().rss
+    kept += [open_sessions(graph, BOTH) for _ in range(4)]
+    trim_memory()
+    grown = (psutil.Process().memory_info().rss - before) / 4
+    assert grown < 1.8 * graph.stat().st_size
+
+
+def test_one_is_enough_where_the_other_would_be_the_same(graph: Path) -> None:
+    for device in (Device(threads=2), Device(threads=2, lone_threads=2)):
+        opened = open_sessions(graph, device)
+        assert (opened.lone, opened.weights) == (None, ())
+
+
+def test_without_files_in_memory_each_has_weights_of_its_own(
+    graph: Path, images: np.ndarray[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "IN_MEMORY", False)
+    opened = open_sessions(graph, BOTH)
+    assert opened.lone is not None
+    assert opened.weights == ()
+    (found,), (expected,) = (s.run(None, {"images": images}) for s in (opened.lone, opened.busy))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_accelerator_has_one(graph: Path) -> None:
+    """This ONNX Runtime has none, and leaves it out."""
+    opened = open_sessions(graph, Device((PROVIDERS["cuda"],), lone_threads=2))
+    assert opened.lone is None
