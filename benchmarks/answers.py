@@ -23,13 +23,14 @@ BOX_TOLERANCE = 2.0  # pixels
 FIRST_ANSWER_SECONDS = 60  # some say that they are ready, and still load
 
 
-def reference(package: Path, photo: Path) -> list[Row]:
-    """What the service's own code answers to a photo that Pillow has resized, as peers have it."""
+def reference(package: Path, photo: Path, *, exact: bool = True) -> list[Row]:
+    """What the service's own code answers to a photo that Pillow has resized, as peers have it; or,
+    unless ``exact``, to what the service makes of it."""
     opened = open_package(package)
     detects = opened.manifest.task == "detection"
     runner: Runner[Any] = Detector(opened) if detects else Classifier(opened)
     query = runner.to_query(DetectParameters() if detects else ClassifyParameters())
-    image = read_photo(photo, opened.manifest.input, exact=True)
+    image = read_photo(photo, opened.manifest.input, exact=exact)
     return runner.run([Job(image, query)])[0]
 
 

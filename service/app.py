@@ -19,6 +19,7 @@ from service.api.gated_service import GatedService
 from service.api.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
 from service.manifest import Task
 from service.settings import SettingsError, read_settings
+from service.telemetry.logs import configure
 
 # What BentoML would do for each request, and the gate does with less, or better.
 TURNED_OFF = {
@@ -59,6 +60,8 @@ class Boxport:
         looking.join()
         if looking.exitcode:
             raise SystemExit(looking.exitcode)
+        settings = read_settings()
+        configure(settings.log_format, settings.log_level)
 
     @bentoml.on_startup
     async def settle(self) -> None:

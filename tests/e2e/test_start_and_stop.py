@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import onnx
 import pytest
-from server import STOP_SECONDS, free_port, launch, running_server
+from server import STOP_SECONDS, Server, free_port, launch, running_server
 
 from export.signing import make_keys, sign
 from tests.packages import CLASSIFIER, break_graph, copy_package
@@ -22,6 +22,13 @@ def ending(folder: Path, **settings: object) -> tuple[int, str]:
     finally:
         process.kill()
     return code, (folder / "server.log").read_text().strip().splitlines()[-1]
+
+
+def test_both_of_its_processes_write_json(server: Server) -> None:
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    messages = "\n".join(line["message"] for line in lines)
+    assert "Starting production HTTP BentoServer" in messages  # of the one that starts workers
+    assert {"bentoml.boxport", "bentoml.boxport.access"} & {line["logger"] for line in lines}
 
 
 def test_missing_store_refuses_the_start_in_one_line(tmp_path: Path) -> None:
