@@ -151,7 +151,7 @@ def _speed(folder: Path, paths: list[Path], layout: Layout, seconds: float) -> S
     def work(number: int) -> None:
         runner = runners[number % len(runners)]
         query = _query(runner)
-        while time.perf_counter() < end:
+        while not done[number] or time.perf_counter() < end:
             _answer(runner, next(turns), query)
             done[number] += 1
 

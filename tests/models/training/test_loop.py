@@ -101,6 +101,7 @@ def test_average_follows_the_weights() -> None:
     assert not average.network.weight.requires_grad
 
 
+@pytest.mark.full
 def test_detector_learns_eight_pictures(
     annotations: Annotations, imagenet_weights: Path, tmp_path: Path
 ) -> None:

@@ -19,8 +19,8 @@ def test_figures_of_the_real_service(asking, photos: Path) -> None:
     assert (one["concurrency"], three["concurrency"]) == (1, 3)
     assert one["answers"] == round(one["requests_per_second"] * one["seconds"])
     assert 0 < one["p50_ms"] <= one["p95_ms"] <= one["p99_ms"] <= 1000 * one["seconds"]
-    # one connection that always waits for its answer
-    assert 0.5 < one["answers"] * one["p50_ms"] / 1000 / one["seconds"] < 2
+    # one connection that always waits for its answer: half of them cannot take twice the mean
+    assert 0.1 < one["answers"] * one["p50_ms"] / 1000 / one["seconds"] <= 2
 
 
 def test_in_a_terminal(asking) -> None:
