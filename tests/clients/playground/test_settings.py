@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Route
 
 from tests.clients.playground.bench import Bench
 from tests.clients.playground.test_boxes import asked
@@ -121,12 +122,19 @@ def test_a_classifier_gives_bars(bench: Bench, photos: Path) -> None:
 def test_a_question_gives_up_the_one_before(bench: Bench, photos: Path) -> None:
     """The second photo's answer stays, though the first one's would come later."""
     waiting: list = []
-    bench.page.route("**/v1/detect*", lambda route: waiting.append(route))
-    bench.page.set_input_files("#file", photos / "astronaut.jpg")
-    bench.page.locator("#stage[aria-busy=true]").wait_for()
-    bench.page.unroute("**/v1/detect*")
+
+    def keep_the_first(route: Route) -> None:
+        if waiting:
+            route.continue_()
+        else:
+            waiting.append(route)
+
+    bench.page.route("**/v1/detect*", keep_the_first)
+    with bench.page.expect_request("**/v1/detect*"):
+        bench.page.set_input_files("#file", photos / "astronaut.jpg")
     with bench.page.expect_event("requestfailed"):  # which may come after the next answer
         bench.answered(lambda: bench.page.set_input_files("#file", photos / "cat.jpg"))
+    bench.page.unroute("**/v1/detect*")
     failed = [one for one in bench.requests if one.failure]
     assert [one.failure for one in failed] == ["net::ERR_ABORTED"]
     assert bench.rows() == [("cat", "88%")]
