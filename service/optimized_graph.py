@@ -23,7 +23,7 @@ IN_MEMORY = hasattr(os, "memfd_create")  # Linux
 
 
 class OptimizedGraph:
-    """weights: what its sessions read from and do not own: these have to outlive them."""
+    """weights: what its sessions read from and do not own; it has to outlive them."""
 
     def __init__(self, file: int) -> None:
         self._path = Path(f"/proc/self/fd/{file}")

@@ -4,8 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from boxport_client.results import ClassificationResult
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+from clusters import LocalCluster, direct_answers
 
 from tests.packages import CLASSIFIER, copy_package
 
@@ -21,3 +24,9 @@ def small_store(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Path:
 @pytest.fixture(scope="session")
 def some_photos(photos: Path) -> list[Path]:
     return sorted(photos.glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def expected(cluster: LocalCluster, some_photos: list[Path]) -> dict[Path, ClassificationResult]:
+    """What the replicas of the module's ``cluster`` say of each photo."""
+    return direct_answers(cluster, some_photos)

@@ -26,11 +26,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, small_store: Path) -> Iter
         yield running
 
 
-@pytest.fixture(scope="module")
-def expected(cluster: LocalCluster, some_photos: list[Path]) -> dict[Path, ClassificationResult]:
-    return direct_answers(cluster, some_photos)
-
-
 def kill_all(processes: list[psutil.Process]) -> None:
     kill(processes)
 

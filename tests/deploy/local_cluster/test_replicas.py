@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from boxport_client.results import ClassificationResult
-from clusters import CONCURRENCY, Load, LocalCluster, direct_answers, kill, running_cluster
+from clusters import CONCURRENCY, Load, LocalCluster, kill, running_cluster
 
 from tests.e2e.server import eventually
 
@@ -19,11 +19,6 @@ MEASURED_SECONDS = 2.0
 def cluster(tmp_path_factory: pytest.TempPathFactory, small_store: Path) -> Iterator[LocalCluster]:
     with running_cluster(tmp_path_factory.mktemp("c"), 2, small_store) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def expected(cluster: LocalCluster, some_photos: list[Path]) -> dict[Path, ClassificationResult]:
-    return direct_answers(cluster, some_photos)
 
 
 def test_one_connection_is_answered_by_all_replicas(
