@@ -53,7 +53,7 @@ def test_weights_lie_in_memory_once_and_well(graph: Path) -> None:
 
 @on_linux
 def test_two_sessions_take_less_than_two_copies_of_the_weights(graph: Path) -> None:
-    """Once the weights and twice what else a session is: 1.7 of the file, where two copies make 2.1."""
+    """Once the weights and twice what else a session is: 1.7 of the file; two copies make 2.1."""
     kept = [open_sessions(graph, BOTH)]  # what is taken once by the process
     trim_memory()
     before = psutil.Process().memory_info().rss
