@@ -1,6 +1,7 @@
 """A real server process for tests."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BENTOML = Path(sys.executable).parent / "bentoml"
 START_SECONDS = 180  # on a machine that is busy with other work
 STOP_SECONDS = 60
+PORTS = range(26_000, 31_000)  # those of local clusters are below, the system's own above
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,14 @@ class Metrics:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """One that the system will not give to a connection before a server has taken it."""
+    while True:
+        port = secrets.choice(PORTS)
+        try:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
         return port
 
 

@@ -3,7 +3,7 @@
 import csv
 import itertools
 import os
-import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -28,7 +28,7 @@ COMMAND = ROOT / "deploy" / "local-cluster"
 START_SECONDS = 180  # on a machine that is busy with other work
 STOP_SECONDS = 60
 CONCURRENCY = 8
-PORTS = range(20_000, 30_000)  # below those that the system gives to callers
+PORTS = range(20_000, 25_000)  # below those that the system gives to callers
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class LocalCluster:
 def free_port(replicas: int) -> int:
     """A port that is free together with all those a cluster takes beside it."""
     while True:
-        port = random.choice(PORTS)
+        port = secrets.choice(PORTS)
         try:
             for taken in [*range(port, port + replicas + 1), port + 100]:
                 with socket.socket() as probe:
