@@ -26,7 +26,7 @@ from service.cpus import available_cpus
 RESULTS = "results.json"
 PAGE = ROOT / "docs" / "performance.md"
 COLOURS = {"goal": "green", "met": "yellow", "missed": "red", "not measured": "dim"}
-QUICK = (1.5, 1)  # seconds of a load, rounds
+QUICK = (1.5, 1, 1)  # seconds of a load, rounds, heats
 BUSY = 0.1  # share of the processors that others may take; the system itself needs some
 RATES = "10,1000,100000"
 WIDTH = 130  # of what is printed where no terminal says
@@ -63,6 +63,10 @@ def run(
     int8: Annotated[bool, typer.Option(help="Measure Boxport in 8 bits too.")] = True,
     seconds: Annotated[float, typer.Option(min=0.2, help="Of each load.")] = RunJob.seconds,
     rounds: Annotated[int, typer.Option(min=1, help="Turns that everybody has.")] = RunJob.rounds,
+    heats: Annotated[
+        int,
+        typer.Option(min=1, help="Short turns of Boxport, the limit and the best peers, all up."),
+    ] = RunJob.heats,
     quick: Annotated[
         bool, typer.Option("--quick", help="One round of short loads, to see that all works.")
     ] = False,
@@ -77,7 +81,7 @@ def run(
     The machine should have nothing else to do. Peers are installed when they are first measured.
     """
     if quick:
-        seconds, rounds = QUICK
+        seconds, rounds, heats = QUICK
     job = RunJob(
         parts=_chosen(only, PARTS, "--only"),
         kinds=_chosen(photo_sizes, KINDS, "--photo-sizes"),
@@ -86,6 +90,7 @@ def run(
         int8=int8,
         seconds=seconds,
         rounds=rounds,
+        heats=heats,
         photos=photos,
         cache=cache,
     )

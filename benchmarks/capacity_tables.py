@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmarks.boxport import NAME
 from benchmarks.capacity import Machine, plan, simulate
+from benchmarks.contenders import HEAT
 from benchmarks.results import Results
 from service.cpus import available_cpus
 
@@ -15,12 +16,12 @@ OPEN = ("open 50", "open 70", "open 90")
 
 def measured_models(results: Results) -> list[str]:
     """The models that were under an open load, with small photos."""
-    return results.names("model", who=NAME, photos="small", load=OPEN[0])
+    return results.names("model", who=NAME, photos=HEAT, load=OPEN[0])
 
 
 def measured_machine(results: Results, model: str) -> Machine:
     """The machine of a run: what a photo took of it with everything busy."""
-    where = {"who": NAME, "model": model, "photos": "small", "load": BUSY}
+    where = {"who": NAME, "model": model, "photos": HEAT, "load": BUSY}
     whole, loop = (results.median(**where, metric=name) for name in ("cpu_ms", "loop_ms"))
     assert whole is not None  # what has an open load has this
     assert loop is not None
@@ -30,7 +31,7 @@ def measured_machine(results: Results, model: str) -> Machine:
 def seen_beside(results: Results, model: str, machine: Machine) -> Iterator[Sequence[str]]:
     """For each open load: p50 and p99 in ms, as they were seen and as the queue has them."""
     for load in OPEN:
-        where = {"who": NAME, "model": model, "photos": "small", "load": load}
+        where = {"who": NAME, "model": model, "photos": HEAT, "load": load}
         rate = results.median(**where, metric="per_second")
         seen = [results.median(**where, metric=name) for name in ("p50_ms", "p99_ms")]
         if rate is None or None in seen:

@@ -1,8 +1,6 @@
 """Those that take turns: the limit, Boxport and its peers."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,23 +12,25 @@ from benchmarks.answers import check_answer, reference
 from benchmarks.boxport import NAME, boxport, shots_of, stages
 from benchmarks.bystanders import Watch
 from benchmarks.drive import drive, settle
-from benchmarks.limit import Limit
+from benchmarks.limit import Layout, layouts
+from benchmarks.limit_process import LimitProcess, limit_process
+from benchmarks.load import Shot
 from benchmarks.packages import ROOT, Model, make_store
 from benchmarks.peers.table import Peer, raw_body
 from benchmarks.peers.venvs import make_venv
 from benchmarks.results import Results
 from benchmarks.server import Server, running
+from service.cpus import available_cpus
 from service.runner import Row
 
 LIMIT = "limit"
+HEAT = "heat"  # of small photos: turns so short that the machine is the same for all
 MAIN_CONNECTIONS = 16  # where throughput is compared
 CONNECTIONS = (1, 4, MAIN_CONNECTIONS, 64)
 SHARES = (50, 70, 90)  # per cent of the capacity, in the open loops
 STAGED_REQUESTS = 40
 STAGES = ("decode", "queue", "inference", "total")
-# Times the seconds of a load: what the limit gets, which has several layouts, and an open loop, of
-# whose requests a hundredth should be more than one or two.
-LIMIT_TIMES, OPEN_TIMES = 2, 4
+LAYOUT_SHARE = 0.5  # of the seconds of a load, for each layout of the limit
 HANDLER = Path(__file__).parent / "peers" / "shared"
 
 
@@ -46,9 +46,9 @@ def opened(share: int) -> str:
 class Scene:
     """What is asked of everybody in turn.
 
-    package: the folder of its model package. kind: of the photos, "small" or "phone"; photos: their
-    folder. expected: a peer's answer to ``checked``, a photo. whole: whether all loads are put on,
-    or only those that a bar is about.
+    package: the folder of its model package. kind: of the photos, "small" or "phone", or `HEAT`;
+    photos: their folder. expected: a peer's answer to ``checked``, a photo. whole: whether all
+    loads are put on, or only those that are compared.
     """
 
     model: Model
@@ -94,20 +94,22 @@ class InProcess:
     name: str = LIMIT
 
     def measure(self, scene: Scene, results: Results, folder: Path) -> None:
-        arguments = [str(scene.package), str(scene.photos), str(scene.seconds * LIMIT_TIMES)]
-        command = [sys.executable, "-m", "benchmarks.limit", *arguments]
-        watch = Watch()
-        found = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-        others = watch.others()
-        limit = Limit.parse(found.stdout)
-        for layout, speed in limit.speeds.items():
-            figures = {"per_second": speed.per_second, "cpu_ms": speed.cpu_ms}
-            scene.keep(results, LIMIT, layout, figures)
-        whole = {"p50_ms": limit.stages.whole, "least_cpu_ms": limit.least_cpu_ms, "others": others}
-        parts = {
-            f"{name}_ms": getattr(limit.stages, name) for name in ("decode", "inference", "rows")
-        }
-        scene.keep(results, LIMIT, closed(1), {**whole, **parts})
+        with limit_process(scene.package, scene.photos) as limit:
+            for layout in layouts(available_cpus()):
+                figures = order(limit, layout, scene.seconds * LAYOUT_SHARE)
+                scene.keep(results, LIMIT, layout.name, figures)
+
+
+def order(limit: LimitProcess, layout: Layout, seconds: float) -> dict[str, float]:
+    """Figures of the limit in that layout, those that `drive` has of a server."""
+    watch = Watch()
+    speed = limit.run(layout, seconds)
+    return {
+        "per_second": speed.per_second,
+        "p50_ms": speed.p50_ms,
+        "cpu_ms": speed.cpu_ms,
+        "others": watch.others(speed.cpu_seconds),
+    }
 
 
 @dataclass(frozen=True)
@@ -122,18 +124,10 @@ class OurOwn:
             shots = shots_of(scene.photos, scene.model.path)
             checked = raw_body(scene.checked.read_bytes(), scene.model.path)
             check_answer(server, checked, reference(scene.package, scene.checked, exact=False))
-            capacity = 0.0
             for connections in self._connections(scene):
                 settle(server)
                 figures = drive(server, shots, folder, scene.seconds, connections)
                 scene.keep(results, NAME, closed(connections), figures)
-                if connections == MAIN_CONNECTIONS:
-                    capacity = figures["per_second"]
-            for share in SHARES if scene.kind == "small" else ():
-                settle(server)
-                seconds, rate = scene.seconds * OPEN_TIMES, capacity * share / 100
-                figures = drive(server, shots, folder, seconds, rate=rate)
-                scene.keep(results, NAME, opened(share), figures)
             found = stages(server, scene.photos, scene.model.path, STAGED_REQUESTS)
             parts = {f"{name}_ms": median(row[name] for row in found) for name in STAGES}
             scene.keep(results, NAME, "stages", parts)
@@ -141,7 +135,7 @@ class OurOwn:
 
     @staticmethod
     def _connections(scene: Scene) -> tuple[int, ...]:
-        return CONNECTIONS if scene.kind == "small" else (1, MAIN_CONNECTIONS)
+        return CONNECTIONS if scene.whole else (1, MAIN_CONNECTIONS)
 
 
 @dataclass(frozen=True)
@@ -156,21 +150,25 @@ class Other:
 
     def measure(self, scene: Scene, results: Results, folder: Path) -> None:
         with self.serving(scene, folder) as server:
-            shots = [
-                self.peer.to_shot(photo.read_bytes(), self.peer.path)
-                for photo in sorted(scene.photos.glob("*.jpg"))
-            ]
+            shots = self.shots(scene.photos)
             checked = self.peer.to_shot(scene.checked.read_bytes(), self.peer.path)
             check_answer(server, checked, scene.expected)
-            every = scene.whole and scene.kind == "small"
-            for connections in CONNECTIONS if every else (MAIN_CONNECTIONS,):
+            for connections in CONNECTIONS if scene.whole else (MAIN_CONNECTIONS,):
                 settle(server)
                 figures = drive(server, shots, folder, scene.seconds, connections)
                 scene.keep(results, self.name, closed(connections), figures)
             scene.keep(results, self.name, "start", footprint_of(server))
 
+    def shots(self, photos: Path) -> list[Shot]:
+        """A request for each photo of a folder."""
+        return [
+            self.peer.to_shot(photo.read_bytes(), self.peer.path)
+            for photo in sorted(photos.glob("*.jpg"))
+        ]
+
     @contextmanager
     def serving(self, scene: Scene, folder: Path) -> Iterator[Server]:
+        """Running; ``folder`` is for its log, and what it writes."""
         peer, programs = self.peer, make_venv(self.peer.home)
         roots = [HANDLER, peer.home, *([ROOT] if peer.weights else [])]
         environment = {

@@ -22,6 +22,8 @@ def drive(
     seconds: float,
     connections: int = 16,
     rate: float | None = None,
+    *,
+    warm_up: bool = True,
 ) -> dict[str, float]:
     """Figures of a load of ``seconds``, closed with so many connections, or open with ``rate``
     requests a second.
@@ -33,7 +35,8 @@ def drive(
     Raises ServerError if more than `MOST_FAILED` of the requests were not answered.
     """
     plan = Plan(server.port, list(shots), seconds, rate=rate, connections=connections)
-    fire(replace(plan, seconds=WARM_UP_SHARE * seconds), folder)
+    if warm_up:
+        fire(replace(plan, seconds=WARM_UP_SHARE * seconds), folder)
     watch, before = Watch(), server.usage()
     outcomes = fire(plan, folder)
     after = server.usage()

@@ -1,9 +1,11 @@
 """The most that this machine can do with a model: decoding, resizing, ONNX Runtime and the answer's
-rows in one process, on every processor, without HTTP.
+rows in one process, without HTTP.
 
-    python -m benchmarks.limit PACKAGE PHOTOS SECONDS > limit.json
+    python -m benchmarks.limit PACKAGE PHOTOS
 
-A process of its own, as servers are. PHOTOS is a folder, whose files the system keeps in memory.
+A process of its own, as servers are. PHOTOS is a folder, whose files the system keeps in memory. It
+takes orders, each a line of JSON such as {"layout": [2, 2, 1], "seconds": 3}, and answers each with
+a line, a `Speed`: `benchmarks.limit_process` gives them.
 """
 
 import itertools
@@ -13,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,13 @@ import onnxruntime as ort
 
 from export.photos import find_photos, read_photo
 from service.classifier import Classifier
-from service.cpus import available_cpus
 from service.detector import Detector
 from service.manifest import GRAPH_FILE
-from service.package import Array, ModelPackage, open_package
+from service.package import ModelPackage, open_package
 from service.parameters import ClassifyParameters, DetectParameters
 from service.runner import Job, Runner
 
-WARM_UP = 3  # photos
-LONE_SHARE = 0.3  # of the seconds, for one photo at a time
+WARM_UP = 3  # photos, of each session
 
 
 @dataclass(frozen=True)
@@ -48,53 +48,29 @@ class Layout:
 
 @dataclass(frozen=True)
 class Speed:
-    """per_second: photos. cpu_ms: of all processors, for one photo."""
+    """Of ``photos`` in so many ``seconds``, with ``cpu_seconds`` of all processors.
 
-    per_second: float
-    cpu_ms: float
+    p50_ms: of a photo, from its file to its answer.
+    """
 
-
-@dataclass(frozen=True)
-class Stages:
-    """Median milliseconds of one photo, alone, all processors for its run."""
-
-    decode: float
-    inference: float
-    rows: float
-    whole: float
-
-
-@dataclass(frozen=True)
-class Limit:
-    """speeds: by the name of the layout."""
-
-    speeds: dict[str, Speed]
-    stages: Stages
+    photos: int
+    seconds: float
+    cpu_seconds: float
+    p50_ms: float
 
     @property
-    def best(self) -> Speed:
-        return max(self.speeds.values(), key=lambda speed: speed.per_second)
+    def per_second(self) -> float:
+        return self.photos / self.seconds
 
     @property
-    def least_cpu_ms(self) -> float:
-        """What the work itself takes of the processors; more threads only add to that."""
-        return min(speed.cpu_ms for speed in self.speeds.values())
-
-    @classmethod
-    def parse(cls, text: str) -> "Limit":
-        content = json.loads(text)
-        speeds = {name: Speed(**speed) for name, speed in content["speeds"].items()}
-        return cls(speeds, Stages(**content["stages"]))
+    def cpu_ms(self) -> float:
+        """For one photo."""
+        return self.cpu_seconds / self.photos * 1e3
 
 
-class TimedPackage(ModelPackage):
-    """Keeps when its last run began and ended."""
-
-    def run(self, feeds: dict[str, Array], **options: Any) -> dict[str, Array]:
-        began = time.perf_counter()
-        outputs = super().run(feeds, **options)
-        object.__setattr__(self, "took", time.perf_counter() - began)
-        return outputs
+def lone(processors: int) -> Layout:
+    """One photo at a time, and every processor for its run."""
+    return Layout(1, 1, processors)
 
 
 def layouts(processors: int) -> list[Layout]:
@@ -103,22 +79,56 @@ def layouts(processors: int) -> list[Layout]:
     tried = [
         Layout(processors, processors, 1),
         Layout(processors, 1, 1),
-        Layout(1, 1, processors),
+        lone(processors),
         Layout(2, 1, processors),
     ]
     return list(dict.fromkeys(tried))
 
 
-def measure(folder: Path, photos: Path, seconds: float) -> Limit:
-    """The limit of the package in ``folder``, in about so many seconds."""
-    paths = find_photos(photos)
-    tried = layouts(available_cpus())
-    share = seconds * (1 - LONE_SHARE) / len(tried)
-    speeds = {layout.name: _speed(folder, paths, layout, share) for layout in tried}
-    return Limit(speeds, _stages(folder, paths, seconds * LONE_SHARE))
+class Bench:
+    """Runs the package in ``folder`` in one layout after another; sessions stay for the next order
+    of the same layout."""
+
+    def __init__(self, folder: Path, photos: Path) -> None:
+        self._folder = folder
+        self._paths = find_photos(photos)
+        self._runners: dict[Layout, list[Runner[Any]]] = {}
+
+    def run(self, layout: Layout, seconds: float) -> Speed:
+        """Each worker does one photo at least."""
+        runners = self._runners.get(layout) or self._open(layout)
+        turns: Iterator[Path] = itertools.cycle(self._paths)
+        latencies: list[list[float]] = [[] for _ in range(layout.workers)]
+
+        def work(number: int) -> None:
+            runner = runners[number % len(runners)]
+            query = _query(runner)
+            while not latencies[number] or time.perf_counter() < end:
+                before = time.perf_counter()
+                _answer(runner, next(turns), query)
+                latencies[number].append(time.perf_counter() - before)
+
+        began, used = time.perf_counter(), time.process_time()
+        end = began + seconds
+        workers = [threading.Thread(target=work, args=(i,)) for i in range(layout.workers)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        taken, used = time.perf_counter() - began, time.process_time() - used
+        every = [latency for one in latencies for latency in one]
+        return Speed(len(every), taken, used, statistics.median(every) * 1e3)
+
+    def _open(self, layout: Layout) -> list[Runner[Any]]:
+        packages = (_package(self._folder, layout.threads) for _ in range(layout.sessions))
+        self._runners[layout] = [_runner(package) for package in packages]
+        for runner in self._runners[layout]:
+            for path in itertools.islice(itertools.cycle(self._paths), WARM_UP):
+                _answer(runner, path, _query(runner))
+        return self._runners[layout]
 
 
-def _open(folder: Path, threads: int) -> ModelPackage:
+def _package(folder: Path, threads: int) -> ModelPackage:
     """With ONNX Runtime's own settings, but for the number of threads: those of the service are
     made for serving."""
     options = ort.SessionOptions()
@@ -140,57 +150,17 @@ def _answer(runner: Runner[Any], path: Path, query: Any) -> None:
     runner.run([Job(read_photo(path, runner.manifest.input), query)])
 
 
-def _speed(folder: Path, paths: list[Path], layout: Layout, seconds: float) -> Speed:
-    runners = [_runner(_open(folder, layout.threads)) for _ in range(layout.sessions)]
-    turns: Iterator[Path] = itertools.cycle(paths)
-    done = [0] * layout.workers
-    for runner in runners:
-        for path in itertools.islice(turns, WARM_UP):
-            _answer(runner, path, _query(runner))
-
-    def work(number: int) -> None:
-        runner = runners[number % len(runners)]
-        query = _query(runner)
-        while not done[number] or time.perf_counter() < end:
-            _answer(runner, next(turns), query)
-            done[number] += 1
-
-    began, used = time.perf_counter(), time.process_time()
-    end = began + seconds
-    workers = [threading.Thread(target=work, args=(i,)) for i in range(layout.workers)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    taken, used = time.perf_counter() - began, time.process_time() - used
-    return Speed(sum(done) / taken, used / sum(done) * 1e3)
-
-
-def _stages(folder: Path, paths: list[Path], seconds: float) -> Stages:
-    package = _open(folder, available_cpus())
-    fields = {name: getattr(package, name) for name in package.__dataclass_fields__}
-    timed = TimedPackage(**fields)
-    runner = _runner(timed)
-    query = _query(runner)
-    found: list[tuple[float, float, float, float]] = []
-    end = time.perf_counter() + seconds
-    for number, path in enumerate(itertools.cycle(paths)):
-        if number > WARM_UP and time.perf_counter() > end:
-            break
-        began = time.perf_counter()
-        image = read_photo(path, runner.manifest.input)
-        decoded = time.perf_counter()
-        runner.run([Job(image, query)])
-        ended = time.perf_counter()
-        took: float = vars(timed)["took"]
-        if number >= WARM_UP:
-            found.append((decoded - began, took, ended - decoded - took, ended - began))
-    return Stages(*(statistics.median(column) * 1e3 for column in zip(*found, strict=True)))
+def to_order(layout: Layout, seconds: float) -> str:
+    return json.dumps({"layout": astuple(layout), "seconds": seconds})
 
 
 def main() -> None:
-    folder, photos, seconds = sys.argv[1:]
-    print(json.dumps(asdict(measure(Path(folder), Path(photos), float(seconds)))))
+    package, photos = map(Path, sys.argv[1:])
+    bench = Bench(package, photos)
+    for line in sys.stdin:
+        order = json.loads(line)
+        speed = bench.run(Layout(*order["layout"]), order["seconds"])
+        print(json.dumps(asdict(speed)), flush=True)
 
 
 if __name__ == "__main__":

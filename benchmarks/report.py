@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.bars import PER_SECOND, Verdict, at_16, best_layout, verdicts
 from benchmarks.boxport import NAME
-from benchmarks.contenders import LIMIT, SHARES, closed, opened
+from benchmarks.contenders import HEAT, LIMIT, SHARES, closed, opened
 from benchmarks.footprint import BOTH
 from benchmarks.packages import INT8, MODELS, title_of
 from benchmarks.plots import GROWTH, REST, STAGES, draw, growth_points, stage_rows
@@ -49,7 +49,11 @@ def write_report(results: Results, path: Path, pictures: Path) -> None:
     )
     made = draw(results, pictures)
     rows = stage_rows(results)
-    layout_names = results.names("load", who=LIMIT, metric=PER_SECOND)
+    layout_names = list(
+        dict.fromkeys(
+            name for kind in KINDS for name in results.names("load", who=LIMIT, photos=kind)
+        )
+    )
     text = environment.get_template(TEMPLATE).render(
         machine=results.machine,
         others=results.others,
@@ -150,7 +154,7 @@ def side_row(results: Results, model: str, kind: str, who: str) -> list[str]:
 
 def open_rows(results: Results) -> Iterator[list[str]]:
     for model in results.names("model", who=NAME, load=opened(SHARES[0])):
-        where = {"who": NAME, "model": model, "photos": "small"}
+        where = {"who": NAME, "model": model, "photos": HEAT}
         alone = {**where, "load": closed(1), "metric": "p50_ms"}
         for share in SHARES:
             ratios = [
@@ -163,9 +167,9 @@ def open_rows(results: Results) -> Iterator[list[str]]:
 
 def processor_rows(results: Results) -> Iterator[list[str]]:
     """Of each package at 16 connections: what the work takes, and what serving adds to it."""
-    for model in results.names("model", who=NAME, photos="small", metric="cpu_ms"):
+    for model in results.names("model", who=NAME, photos=HEAT, metric="cpu_ms"):
         ours = at_16(model, metric="cpu_ms")
-        bare = {**ours, "who": LIMIT, "load": closed(1), "metric": "least_cpu_ms"}
+        bare = {**ours, "who": LIMIT}
         work, ratio = results.median(**bare), results.ratio(ours, bare)
         beyond = results.difference(ours, bare)
         loop = results.median(**{**ours, "metric": "loop_ms"})
@@ -177,8 +181,10 @@ def processor_rows(results: Results) -> Iterator[list[str]]:
 
 def layout_rows(results: Results, names: list[str]) -> Iterator[list[str]]:
     for model in results.names("model", who=LIMIT):
-        for kind in results.names("photos", who=LIMIT, model=model):
+        for kind in KINDS:
             best = best_layout(results, model, kind)
+            if best is None:
+                continue
             cells = []
             for name in names:
                 where = {"who": LIMIT, "model": model, "photos": kind, "metric": PER_SECOND}

@@ -45,8 +45,14 @@ class Course:
                 reference(package, CHECKED),
                 self.seconds,
                 turn,
-                whole=turn == 0 and self.rounds > 1,
+                whole=turn == 0 and kind == "small" and self.rounds > 1,
             )
+
+    def heats(self) -> Iterator[Scene]:
+        """Those that have heats."""
+        if "small" in self.photos:
+            for model in self.models:
+                yield from self.scenes(model, "small", 0)
 
 
 def turns(course: Course, contenders: Sequence[Contender]) -> Iterator[tuple[Scene, Contender]]:

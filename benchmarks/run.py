@@ -8,13 +8,14 @@ from pathlib import Path
 from benchmarks.contenders import Other
 from benchmarks.footprint import measure_footprint
 from benchmarks.growth import Growth
+from benchmarks.heats import TURN_SHARE, run_heats
 from benchmarks.packages import MODELS, ROOT, Model, int8_package
 from benchmarks.peers.table import PEERS
 from benchmarks.photos import phone_photos, small_photos
 from benchmarks.results import Results
 from benchmarks.rounds import Course, contenders_of, run_turns, turns
 
-PARTS = ("limit", "boxport", "peers", "growth")
+PARTS = ("limit", "boxport", "peers", "heats", "growth")
 KINDS = ("small", "phone")  # of photos
 SAMPLES = ROOT / "docs" / "photos"
 
@@ -24,7 +25,8 @@ OnTurn = Callable[[str, int, int], None]  # what comes, its number, and how many
 @dataclass(frozen=True)
 class RunJob:
     """parts, kinds: of `PARTS` and `KINDS`. peers: of these names' parts alone. int8: whether
-    Boxport and the limit are measured in 8 bits too. seconds: of each load. cache: the folder where
+    Boxport and the limit are measured in 8 bits too. seconds: of each load. rounds: turns that
+    everybody has; heats: see `benchmarks.heats`. cache: the folder where
     photos and packages in 8 bits are kept.
     """
 
@@ -35,6 +37,7 @@ class RunJob:
     int8: bool = True
     seconds: float = 6.0
     rounds: int = 3
+    heats: int = 6
     photos: Path = SAMPLES
     cache: Path = Path(__file__).parent / ".cache"
 
@@ -45,6 +48,8 @@ class RunJob:
         return {
             "seconds": f"{self.seconds:g}",
             "rounds": str(self.rounds),
+            "heats": str(self.heats),
+            "turn": f"{self.seconds * TURN_SHARE:g}",
             "small photos": f"64 of 500 x 375 and about 60 kB, {origin}",
         }
 
@@ -62,6 +67,7 @@ def measure(job: RunJob, results: Results, on_turn: OnTurn) -> None:
     others = [Other(peer) for peer in PEERS if any(part in peer.name for part in job.peers)]
     planned = list(turns(course, contenders_of(job.parts, others)))
     footprints = job.rounds if "boxport" in job.parts and len(job.models) == len(MODELS) else 0
+    heats_of = list(course.heats()) if "heats" in job.parts else []
     grown = Growth(MODELS[-1], job.photos, small, folder, job.seconds, results)
     growths = grown.steps if "growth" in job.parts else 0
     done = 0
@@ -69,11 +75,13 @@ def measure(job: RunJob, results: Results, on_turn: OnTurn) -> None:
     def on_step(name: str) -> None:
         nonlocal done
         done += 1
-        on_turn(name, done, footprints + len(planned) + growths)
+        on_turn(name, done, footprints + len(planned) + job.heats * len(heats_of) + growths)
 
     for turn in range(footprints):
         on_step("both models: memory and start")
         measure_footprint(small, job.seconds, results, turn)
     run_turns(planned, results, on_step)
+    for scene in heats_of:
+        run_heats(scene, others, job.heats, results, on_step)
     if growths:
         grown.run(on_step)
