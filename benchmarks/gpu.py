@@ -34,9 +34,9 @@ from export.onnx_file import describe, to_onnx
 from export.photos import read_photos
 from export.precision.half import to_half
 from models.variants import Variant, find_variant, letterbox
-from service.bound_session import BoundSession
 from service.manifest import InputSpec
 from service.providers import PROVIDERS
+from service.runtime.bound_session import BoundSession
 
 NETWORKS = "efficientdet_lite0,tf_efficientdet_d0,retinanet_resnet50_fpn"
 BATCHES = "1,8,32"

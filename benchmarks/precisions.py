@@ -16,10 +16,10 @@ from pathlib import Path
 from export.photos import MAX_PIXELS, find_photos
 from service.classifier import Classifier
 from service.detector import Detector
-from service.images import decode_image
+from service.imaging.images import decode_image
+from service.imaging.resize import to_input
 from service.package import open_package
 from service.parameters import ClassifyParameters, DetectParameters
-from service.resize import to_input
 from service.runner import Job, Runner
 
 MOST_PHOTOS = 64

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from service.images import decode_image, open_image
+from service.imaging.images import decode_image, open_image
+from service.imaging.photo import prepare
+from service.imaging.resize import ModelInput
 from service.manifest import InputSpec
-from service.photo import prepare
 from service.problems import Problem
-from service.resize import ModelInput
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 MAX_PIXELS = 200_000_000

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from service.imaging.resize import Placement
 from service.manifest import DetectionDefaults, ModelManifest
 from service.package import ModelPackage
 from service.parameters import DetectParameters
 from service.problems import Problem
-from service.resize import Placement
 from service.runner import Job, Row
 
 # As many as any graph can give: it returns no more rows than it has candidates.

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import onnxruntime as ort
 from google.protobuf.message import DecodeError
 
-from service.bound_session import BoundSession, GraphCaptureError
-from service.device import Device
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ManifestError, ModelManifest
-from service.onnx_model import read_opset
 from service.providers import CPU, PROVIDERS
-from service.sessions import open_sessions
+from service.runtime.bound_session import BoundSession, GraphCaptureError
+from service.runtime.device import Device
+from service.runtime.onnx_model import read_opset
+from service.runtime.sessions import open_sessions
 from service.signature import SignatureError, check_signature
 
 Array = npt.NDArray[Any]

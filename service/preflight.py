@@ -4,7 +4,7 @@ from service.access.key_file import KeysError
 from service.api.doorkeeper import Doorkeeper
 from service.engine.engine import unfit_packages
 from service.engine.sources import open_source
-from service.formats import enable_formats
+from service.imaging.formats import enable_formats
 from service.package import PackageError
 from service.providers import ProviderError, choose_providers
 from service.settings import SettingsError, read_settings

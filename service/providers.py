@@ -30,7 +30,7 @@ class ExecutionProvider:
         that only powers of two are run, all of them before the model counts as ready.
     device_option: which of several devices is meant, by its number; None if there is but one.
     memory: ONNX Runtime's word for the device's own memory, in which buffers are kept from run to
-        run (`service.bound_session`); None where they lie in the processor's.
+        run (`service.runtime.bound_session`); None where they lie in the processor's.
     capture_option: what has runs recorded as CUDA graphs; None where there are none.
     """
 

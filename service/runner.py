@@ -4,8 +4,8 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from service.imaging.resize import ModelInput
 from service.manifest import ModelManifest
-from service.resize import ModelInput
 
 Query = TypeVar("Query")
 Row = dict[str, Any]

@@ -20,7 +20,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as ParsingError
 
 from service.cpus import available_cpus
-from service.formats import FORMATS
+from service.imaging.formats import FORMATS
 
 FILE_VARIABLE = "BOXPORT_SETTINGS_FILE"
 

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from export.parity.model import Feeds, Image, Model
+from service.imaging.resize import to_input
 from service.manifest import InputSpec
-from service.resize import to_input
 
 BATCH_SIZES = (1, 2, 7)
 SCORE_THRESHOLD = 0.05  # low, so that many detections are compared

@@ -11,8 +11,8 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
 from onnxruntime.quantization.calibrate import TensorsData, create_calibrator
 
 from export.parity import Case, Feeds
+from service.imaging.resize import ModelInput
 from service.manifest import Task
-from service.resize import ModelInput
 
 Method = Literal["percentile", "entropy", "minmax"]
 

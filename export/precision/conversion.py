@@ -28,6 +28,7 @@ from export.precision.quantisation import OPERATORS, Quantiser, layers
 from export.precision.sensitivity import search
 from export.report import write_report
 from export.soundness import check_graph
+from service.imaging.resize import ModelInput
 from service.manifest import (
     GRAPH_FILE,
     MANIFEST_FILE,
@@ -36,7 +37,6 @@ from service.manifest import (
     Precision,
 )
 from service.package import open_package
-from service.resize import ModelInput
 
 BFLOAT16_OPSET = 22  # from which on ONNX has a convolution in it
 CALIBRATION_PHOTOS = 32

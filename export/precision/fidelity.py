@@ -9,9 +9,9 @@ import onnxruntime as ort
 
 from models.evaluation import BoxRow, average_precision
 from service.detector import DetectionQuery, Detector
+from service.imaging.resize import ModelInput
 from service.manifest import ModelManifest
 from service.package import ModelPackage
-from service.resize import ModelInput
 from service.runner import Job
 
 Fidelity = Callable[[onnx.ModelProto], float]

@@ -16,10 +16,10 @@ from export.photos import read_image
 from models.boxes import box_iou
 from service.classifier import Classifier
 from service.detector import Detector
+from service.imaging.resize import to_input
 from service.manifest import Task
 from service.package import ModelPackage
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
-from service.resize import to_input
 from service.runner import Job, Row, Runner
 
 EXAMPLES = 6

@@ -14,7 +14,7 @@ from pyarrow import fs
 
 from service.bulk.faults import BulkError
 from service.bulk.folder import Folder, Found
-from service.formats import SUFFIXES
+from service.imaging.formats import SUFFIXES
 from service.problems import Problem
 
 LEAST_SHARD, MOST_SHARD = 16, 256  # photos

@@ -21,14 +21,14 @@ from service.engine.served import STAGES, AnyJob, ServedModel
 from service.engine.shelf import Shelf
 from service.engine.sources import Candidate, Reference, Source, open_source
 from service.engine.watcher import Watcher
-from service.formats import enable_formats
-from service.images import open_image
+from service.imaging.formats import enable_formats
+from service.imaging.images import open_image
+from service.imaging.photo import prepare
+from service.imaging.resize import ModelInput
 from service.manifest import InputSpec, ModelManifest, Task
 from service.package import PackageError, verify_package
 from service.parameters import RequestParameters
-from service.photo import prepare
 from service.problems import Problem
-from service.resize import ModelInput
 from service.runner import Job, Undecoded
 from service.settings import Settings
 from service.telemetry.logs import logger

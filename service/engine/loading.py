@@ -8,14 +8,14 @@ import bentoml
 import psutil
 from PIL import Image
 
-from service.device import Device
 from service.engine.memory import trim_memory
 from service.engine.served import PARAMETERS, RUNNERS, Layout, OnBatch, ServedModel
+from service.imaging.resize import to_input
 from service.manifest import GRAPH_FILE
 from service.package import PackageError, open_package
 from service.providers import ExecutionProvider, choose_providers
-from service.resize import to_input
 from service.runner import Job, Runner
+from service.runtime.device import Device
 from service.settings import Settings
 
 WARM_UP_SIZE = (640, 480)  # of the photo that a model runs on first

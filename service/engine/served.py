@@ -14,10 +14,10 @@ from service.detector import Detector
 from service.engine.batcher import Batcher, Priority
 from service.engine.deadline import Deadline
 from service.engine.yielding import give_way
+from service.imaging.resize import Placement
 from service.manifest import ModelManifest, Task
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from service.problems import Problem
-from service.resize import Placement
 from service.runner import Job, Row, Runner, Undecoded
 
 RUNNERS: dict[Task, type[Detector] | type[Classifier]] = {

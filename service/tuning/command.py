@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from tomlkit.exceptions import TOMLKitError
 
-from service.formats import SUFFIXES
-from service.images import open_image
+from service.imaging.formats import SUFFIXES
+from service.imaging.images import open_image
 from service.package import PackageError, find_packages
 from service.problems import Problem
 from service.settings import FILE_VARIABLE, Settings, SettingsError, read_settings

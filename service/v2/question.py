@@ -5,10 +5,10 @@ from typing import Any
 
 from service.engine.engine import Content
 from service.engine.served import PARAMETERS
+from service.imaging.resize import ModelInput, Placement
 from service.manifest import ClassificationDefaults, InputSpec, ModelManifest
 from service.parameters import ClassifyParameters, RequestParameters, read_parameters
 from service.problems import Problem
-from service.resize import ModelInput, Placement
 from service.v2.interface import ENCODED, TENSORS, find_spec, inputs_of, outputs_of
 from service.v2.outputs import OUTPUTS, PROBABILITIES
 from service.v2.request import InferRequest

@@ -14,9 +14,9 @@ from server import Server
 from tritonclient.utils import InferenceServerException
 from v2_tensors import CLASSIFIER, DETECTOR, array, encoded, wanted
 
-from service.images import decode_image
+from service.imaging.images import decode_image
+from service.imaging.resize import to_input
 from service.manifest import ModelManifest
-from service.resize import to_input
 
 NAMES = ("cat", "coffee", "gravel", "astronaut")
 LOW = {"score_threshold": 0.05}

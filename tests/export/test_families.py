@@ -24,10 +24,10 @@ from service.detector import DetectionQuery, Detector
 from service.engine.batcher import Batcher
 from service.engine.deadline import Deadline
 from service.engine.engine import Engine, Terms
+from service.imaging.resize import ModelInput
 from service.manifest import InputSpec, ModelManifest
 from service.package import open_package
 from service.parameters import DetectParameters
-from service.resize import ModelInput
 from service.runner import Job, Row
 from service.settings import Settings
 from service.telemetry.metrics import Metrics, State

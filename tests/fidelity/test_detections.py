@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from export.graph import build_graph
 from models.boxes import box_iou
 from models.variants import VARIANTS, InputSpec, at_size
-from service.resize import to_input
+from service.imaging.resize import to_input
 from tests.fidelity.measure import pair, photo_input, to_manifest
 from tests.fidelity.oracles import DetBenchPredict, GeneralizedRCNNTransform, ResizePad
 

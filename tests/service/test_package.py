@@ -11,10 +11,10 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from service.device import Device
 from service.manifest import ManifestError, ModelManifest
 from service.package import PackageError, find_packages, open_package, verify_package
 from service.providers import PROVIDERS
+from service.runtime.device import Device
 
 NAME = "efficientnet_lite0_imagenet"
 DETECTOR = "efficientdet_lite0_voc"

@@ -12,7 +12,7 @@ from small import SPEC, in_float, run
 from export.precision.calibration import METHODS, Calibration, calibrate
 from export.precision.preparation import prepare
 from export.precision.quantisation import OPERATORS, Quantiser, layers
-from service.resize import ModelInput
+from service.imaging.resize import ModelInput
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from export.precision.fidelity import classifier_fidelity
 from export.precision.preparation import prepare
 from export.precision.quantisation import OPERATORS, Quantiser, layers
 from export.precision.sensitivity import search
+from service.imaging.resize import ModelInput
 from service.manifest import ModelManifest
-from service.resize import ModelInput
 
 
 @pytest.fixture(scope="module")

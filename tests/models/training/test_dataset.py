@@ -28,9 +28,9 @@ from models.training.dataset import (
     read_photo,
 )
 from models.variants import VARIANTS, InputSpec, at_size
-from service.images import decode_image
+from service.imaging.images import decode_image
+from service.imaging.resize import to_input
 from service.manifest import InputSpec as ServiceSpec
-from service.resize import to_input
 
 CROP = VARIANTS["resnet18"].input
 ORIENTATION = 0x0112  # EXIF's tag

@@ -12,8 +12,8 @@ from models.training.augment import Augment, Loaded
 from models.training.detection_task import batches_of_one_size
 from models.training.inputs import input_size, photo_pixels, to_input, training_side
 from models.variants import VARIANTS, InputSpec, at_size
+from service.imaging.resize import to_input as service_input
 from service.manifest import InputSpec as ServiceSpec
-from service.resize import to_input as service_input
 
 SIZES = [(500, 375), (375, 500), (640, 200), (331, 447), (1000, 997)]
 VARYING = at_size(VARIANTS["retinanet_resnet18_fpn"], 256).input

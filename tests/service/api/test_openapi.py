@@ -17,7 +17,7 @@ from service.api.routing import ROUTES
 from service.engine.shelf import Slot
 from service.engine.sources import Candidate
 from service.engine.state import State
-from service.images import decode_image
+from service.imaging.images import decode_image
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import KINDS
 

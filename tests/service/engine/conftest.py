@@ -9,10 +9,10 @@ import pytest
 
 from service.engine.served import Layout, ServedModel
 from service.engine.sources import Candidate, Reference
+from service.imaging.resize import ModelInput, Placement
 from service.manifest import ModelManifest
 from service.package import PackageError
 from service.parameters import RequestParameters
-from service.resize import ModelInput, Placement
 from service.runner import Job, Row
 from tests.service.engine.doubler import Doubler
 

@@ -10,8 +10,8 @@ from service.engine.deadline import Deadline
 from service.engine.served import ServedModel
 from service.engine.shelf import Shelf
 from service.engine.sources import Candidate, Reference
+from service.imaging.resize import ModelInput
 from service.problems import Problem
-from service.resize import ModelInput
 from service.runner import Job
 
 A1, A2, A10, B1 = ("a", "1"), ("a", "2"), ("a", "10"), ("b", "1")

@@ -14,12 +14,12 @@ from service.engine.batcher import Priority
 from service.engine.deadline import Deadline
 from service.engine.loading import batch_sizes, serve
 from service.engine.served import ServedModel
-from service.images import decode_image
+from service.imaging.images import decode_image
+from service.imaging.resize import ModelInput, to_input
 from service.package import PackageError
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import Problem
 from service.providers import ProviderError
-from service.resize import ModelInput, to_input
 from service.runner import Job, Undecoded
 from service.settings import Settings
 from tests.packages import CLASSIFIER, copy_package

@@ -10,8 +10,8 @@ from service.engine.aim import Aim
 from service.engine.batcher import Priority
 from service.engine.deadline import Deadline
 from service.engine.state import State
+from service.imaging.resize import ModelInput
 from service.problems import Problem
-from service.resize import ModelInput
 from service.runner import Job
 from tests.service.engine.shelving import (
     A1,

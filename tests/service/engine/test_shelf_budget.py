@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from service.imaging.resize import ModelInput
 from service.package import PackageError
 from service.problems import Problem
-from service.resize import ModelInput
 from tests.service.engine.shelving import A1, A2, B1, Make, Shelving, ask
 
 

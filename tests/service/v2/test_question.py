@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from service.imaging.resize import ModelInput, Placement
 from service.manifest import ModelManifest
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import Problem
-from service.resize import ModelInput, Placement
 from service.v2.interface import describe, inputs_of, outputs_of
 from service.v2.question import Question, to_question
 from service.v2.request import InferRequest

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from service.device import Device
-from service.optimized_graph import IN_MEMORY, optimized
 from service.providers import CPU
+from service.runtime.device import Device
+from service.runtime.optimized_graph import IN_MEMORY, optimized
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service import resampling
-from service.resampling import Box, resample
+from service.imaging import resampling
+from service.imaging.resampling import Box, resample
 
 BILINEAR, BICUBIC = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 WHOLE = (0.0, 0.0, 400.0, 300.0)

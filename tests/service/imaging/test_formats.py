@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from service.formats import enable_formats
+from service.imaging.formats import enable_formats
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_formats_are_checked_by_name() -> None:
@@ -29,8 +29,8 @@ def test_heif_is_read_once_it_is_asked_for() -> None:
 from io import BytesIO
 import pillow_heif
 from PIL import Image
-from service.formats import enable_formats
-from service.images import open_image, to_rgb
+from service.imaging.formats import enable_formats
+from service.imaging.images import open_image, to_rgb
 from service.problems import Problem
 file = BytesIO()
 pillow_heif.from_pillow(Image.new("RGB", (64, 48), (200, 30, 30))).save(file, quality=90)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.images import open_image, to_rgb
+from service.imaging.images import open_image, to_rgb
+from service.imaging.photo import prepare
+from service.imaging.resize import ModelInput, least_size, to_input
 from service.manifest import InputSpec, ModelManifest
-from service.photo import prepare
 from service.problems import Problem
-from service.resize import ModelInput, least_size, to_input
 
 LIMIT = 100_000_000
 ORIENTATION = 0x0112

@@ -9,8 +9,8 @@ from PIL import Image
 from torch.nn import functional as F
 
 from models.training.augment import letterbox
+from service.imaging.resize import to_input
 from service.manifest import InputSpec
-from service.resize import to_input
 
 HALF = (0.5, 0.5, 0.5)
 LETTERBOX = InputSpec(

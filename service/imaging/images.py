@@ -11,7 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from service.formats import FORMATS
+from service.imaging.formats import FORMATS
 from service.problems import Problem
 
 STATING_FRAMES = ("PNG", "WEBP", "AVIF")  # formats whose header says how many there are

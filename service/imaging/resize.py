@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from service.imaging.resampling import Box, resample
 from service.manifest import InputSpec
-from service.resampling import Box, resample
 
 RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -52,7 +52,7 @@ class Photo:
 
     image: its pixels. shrink: how many of the photo's a side of one of them is.
     left, top: in pixels of ``image``, where the photo begins; a part of one at most.
-    exact: whether it is to be resized by Pillow (`service.resampling`).
+    exact: whether it is to be resized by Pillow (`service.imaging.resampling`).
     """
 
     image: Image.Image

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from service.onnx_model import read_weights
 from service.providers import CPU
+from service.runtime.onnx_model import read_weights
 
 SHARED_BYTES = 1024  # smaller constants stay in each session: it folds and inspects them
 ALIGNMENT = 64  # bytes, of a vector register: where ONNX Runtime puts its own

@@ -2,9 +2,9 @@
 
 from PIL import Image
 
-from service.images import decode_smaller, orientation_of, to_rgb
+from service.imaging.images import decode_smaller, orientation_of, to_rgb
+from service.imaging.resize import ModelInput, Photo, least_size, to_input
 from service.manifest import InputSpec
-from service.resize import ModelInput, Photo, least_size, to_input
 
 # EXIF orientations that swap width and height, and those that put the stored right side or bottom
 # at the left or the top.
@@ -16,10 +16,10 @@ FROM_TOP = (3, 4, 7, 8)
 def prepare(
     image: Image.Image, spec: InputSpec, *, reduce: bool = True, exact: bool = False
 ) -> ModelInput:
-    """An open image (`service.images.open_image`) decoded, turned upright and resized.
+    """An open image (`service.imaging.images.open_image`) decoded, turned upright and resized.
 
     reduce: whether a large JPEG may be decoded smaller than it is. exact: whether it is to be
-    resized by Pillow (`service.resampling`).
+    resized by Pillow (`service.imaging.resampling`).
 
     Raises what Pillow raises on damaged bytes.
     """

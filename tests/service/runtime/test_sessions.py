@@ -8,12 +8,12 @@ import onnxruntime as ort
 import psutil
 import pytest
 
-from service import sessions
-from service.device import Device
 from service.engine.memory import trim_memory
-from service.optimized_graph import ALIGNMENT, IN_MEMORY
 from service.providers import PROVIDERS
-from service.sessions import open_sessions
+from service.runtime import sessions
+from service.runtime.device import Device
+from service.runtime.optimized_graph import ALIGNMENT, IN_MEMORY
+from service.runtime.sessions import open_sessions
 from tests.packages import CLASSIFIER
 
 BOTH = Device(threads=1, lone_threads=2)

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
-from service.onnx_model import read_opset, read_weights
+from service.runtime.onnx_model import read_opset, read_weights
 from tests.packages import CLASSIFIER
 
 

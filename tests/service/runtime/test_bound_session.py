@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.bound_session import BoundSession, GraphCaptureError
 from service.package import ModelPackage, open_package
+from service.runtime.bound_session import BoundSession, GraphCaptureError
 
 CLASSIFIER = "efficientnet_lite0_imagenet"
 DETECTOR = "efficientdet_lite0_voc"
