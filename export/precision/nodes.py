@@ -4,8 +4,9 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 
@@ -39,6 +40,40 @@ def readers(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
         for name in node.input:
             found[name].append(node)
     return found
+
+
+def makers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+    """The node that each value comes from."""
+    return {name: node for node in model.graph.node for name in node.output}
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """Those that ``node`` states, by name."""
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def insert_before(model: onnx.ModelProto, node: onnx.NodeProto, *inserted: onnx.NodeProto) -> None:
+    """Put nodes, in their order, before ``node``, in place."""
+    place = list(model.graph.node).index(node)
+    for other in reversed(inserted):
+        model.graph.node.insert(place, other)
+
+
+def add_constant(model: onnx.ModelProto, name: str, value: npt.ArrayLike) -> str:
+    """Give ``model`` an initializer; its name."""
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    return name
+
+
+def drop_unused_nodes(model: onnx.ModelProto) -> None:
+    """Take out the nodes that no output needs, and then the initializers that no node reads."""
+    needed = {output.name for output in model.graph.output}
+    for node in reversed(list(model.graph.node)):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+        else:
+            model.graph.node.remove(node)
+    drop_unused_constants(model)
 
 
 def drop_unused_constants(model: onnx.ModelProto) -> None:

@@ -16,6 +16,7 @@ from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from export.precision.bias_correction import Shifts, correct_biases
+from export.precision.first_layer import group_pixels
 from export.precision.nodes import is_weighted, network_nodes
 
 # What has a kernel for integers. Only feature maps are computed so, and what has weights: decoding,
@@ -76,6 +77,7 @@ class Quantiser:
         quantizer.quantize_model()
         quantizer.model.topological_sort()
         model: onnx.ModelProto = quantizer.model.model
+        group_pixels(model)
         return model
 
 
