@@ -18,6 +18,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from export.precision.bias_correction import Shifts, correct_biases
 from export.precision.first_layer import group_pixels
 from export.precision.nodes import is_weighted, network_nodes
+from export.precision.repetition import repeat_by_index
 
 # What has a kernel for integers. Only feature maps are computed so, and what has weights: decoding,
 # selection and softmax cost little, and need floats.
@@ -78,6 +79,7 @@ class Quantiser:
         quantizer.model.topological_sort()
         model: onnx.ModelProto = quantizer.model.model
         group_pixels(model)
+        repeat_by_index(model)
         return model
 
 
