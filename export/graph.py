@@ -11,7 +11,7 @@ from models.anchors import AnchorGenerator
 from models.box_coder import BoxCoder
 from models.detector import OneStageDetector
 from models.faster_rcnn import FasterRCNN
-from models.operators import best_anchors, select_detections
+from models.operators import candidate_anchors, select_detections
 from models.postprocess import MAX_CANDIDATES, decode_anchors, decode_regions
 from models.variants import InputSpec
 
@@ -36,12 +36,14 @@ def decode_best(
     coder: BoxCoder,
     height: int,
     width: int,
+    score_threshold: Tensor,
+    max_detections: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """`decode_anchors` of the `MAX_CANDIDATES` best alone: scores [N, k, C] and boxes [N, k, 4].
+    """`decode_anchors` of the `candidate_anchors` alone: scores [N, k, C] and boxes [N, k, 4].
 
     Logits have the order of their scores, so the rest need not be turned into scores and boxes.
     """
-    top = best_anchors(logits, MAX_CANDIDATES)  # [N, k]
+    top = candidate_anchors(logits, score_threshold, max_detections, MAX_CANDIDATES)  # [N, k]
     images, count = logits.shape[:2]
     rows = top + torch.arange(images).unsqueeze(1) * count  # of all images' anchors in a row
     return decode_anchors(
@@ -59,10 +61,13 @@ class FixedSizeDecoder(nn.Module):
         anchors = AnchorGenerator(network.anchors).over_input(spec.height, spec.width)
         self.anchors = nn.Buffer(anchors)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, images: Tensor, score_threshold: Tensor, max_detections: Tensor
+    ) -> tuple[Tensor, Tensor]:
         logits, deltas = self.network(images)
-        coder = self.network.box_coder
-        return decode_best(logits, deltas, self.anchors, coder, self.height, self.width)
+        coder, size = self.network.box_coder, (self.height, self.width)
+        settings = score_threshold, max_detections
+        return decode_best(logits, deltas, self.anchors, coder, *size, *settings)
 
 
 class VaryingSizeDecoder(nn.Module):
@@ -73,24 +78,29 @@ class VaryingSizeDecoder(nn.Module):
         self.network = network
         self.anchors = AnchorGenerator(network.anchors)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, images: Tensor, score_threshold: Tensor, max_detections: Tensor
+    ) -> tuple[Tensor, Tensor]:
         network = self.network
         pyramid = network.pyramid(network.backbone(images))
         height, width = images.shape[-2], images.shape[-1]
         grids = [(x.shape[-2], x.shape[-1]) for x in pyramid]
         anchors = torch.cat(self.anchors.levels(height, width, grids))
         logits, deltas = network.read(pyramid)
-        return decode_best(logits, deltas, anchors, network.box_coder, height, width)
+        settings = score_threshold, max_detections
+        return decode_best(logits, deltas, anchors, network.box_coder, height, width, *settings)
 
 
 class RegionDecoder(nn.Module):
-    """Scores and boxes of a two-stage detector, whatever its input's size."""
+    """Scores and boxes of a two-stage detector, whatever its input's size and the settings."""
 
     def __init__(self, network: FasterRCNN) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, images: Tensor, score_threshold: Tensor, max_detections: Tensor
+    ) -> tuple[Tensor, Tensor]:
         logits, deltas, proposals, scores = self.network(images)
         return decode_regions(
             logits,
@@ -119,7 +129,7 @@ class DetectorGraph(nn.Module):
         max_detections: Tensor,
         class_agnostic: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        scores, boxes = self.decoder(self.normalise(images))
+        scores, boxes = self.decoder(self.normalise(images), score_threshold, max_detections)
         detections: tuple[Tensor, Tensor, Tensor, Tensor] = select_detections(
             scores,
             boxes,

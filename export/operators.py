@@ -11,6 +11,7 @@ import torch
 from onnxscript import FLOAT, INT64, opset20
 
 import models.operators  # noqa: F401  registers the operators
+from models.postprocess import SCORE_ROUNDING
 from models.roi import OUTPUT_SIZE, SAMPLES
 
 op: Any = opset20  # its stubs know no symbolic values
@@ -20,9 +21,20 @@ def ints(*values: int) -> Any:
     return op.Constant(value_ints=list(values))
 
 
-def best_anchors_in_onnx(scores: Any, number: int) -> Any:
-    """The subgraph: scores float32 [N, A, C] -> indices int64 [N, k]."""
-    _, top = _best_anchors(scores, number)
+def candidate_anchors_in_onnx(
+    logits: Any,  # float32 [N, A, C]
+    score_threshold: Any,  # float32
+    max_detections: Any,  # int64
+    max_candidates: int,
+) -> Any:
+    """The subgraph: indices int64 [N, k]."""
+    best = op.ReduceMax(logits, ints(2), keepdims=0)
+    lowest = op.Sub(score_threshold, op.Constant(value_float=SCORE_ROUNDING))
+    above = op.Cast(op.Greater(op.Sigmoid(best), lowest), to=INT64.dtype)
+    most = op.ReduceMax(op.ReduceSum(above, ints(1), keepdims=0), ints(0))  # of all images
+    number = op.Max(most, max_detections, ints(1))
+    number = op.Min(number, ints(max_candidates), op.Shape(logits, start=1, end=2))
+    _, top = op.TopK(best, number)
     return top
 
 
@@ -142,7 +154,7 @@ def _max_pool(feature: Any, regions: Any, image: Any, stride: int) -> Any:
 
 
 ONNX_TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    torch.ops.boxport.best_anchors.default: best_anchors_in_onnx,
+    torch.ops.boxport.candidate_anchors.default: candidate_anchors_in_onnx,
     torch.ops.boxport.select_detections.default: select_detections_in_onnx,
     torch.ops.boxport.pool_regions.default: pool_regions_in_onnx,
 }

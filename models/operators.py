@@ -13,16 +13,20 @@ from torch import Tensor
 from models import postprocess, roi
 
 
-@torch.library.custom_op("boxport::best_anchors", mutates_args=())
-def best_anchors(scores: Tensor, number: int) -> Tensor:
-    """See `models.postprocess.best_anchors`."""
-    return postprocess.best_anchors(scores, number)
+@torch.library.custom_op("boxport::candidate_anchors", mutates_args=())
+def candidate_anchors(
+    logits: Tensor, score_threshold: Tensor, max_detections: Tensor, max_candidates: int
+) -> Tensor:
+    """See `models.postprocess.candidate_anchors`."""
+    return postprocess.candidate_anchors(logits, score_threshold, max_detections, max_candidates)
 
 
-@best_anchors.register_fake
-def _(scores: Tensor, number: int) -> Tensor:
-    kept = torch.sym_min(number, scores.shape[1])
-    return scores.new_empty((scores.shape[0], kept), dtype=torch.int64)
+@candidate_anchors.register_fake
+def _(
+    logits: Tensor, score_threshold: Tensor, max_detections: Tensor, max_candidates: int
+) -> Tensor:
+    candidates = torch.library.get_ctx().new_dynamic_size()
+    return logits.new_empty((logits.shape[0], candidates), dtype=torch.int64)
 
 
 @torch.library.custom_op("boxport::select_detections", mutates_args=())

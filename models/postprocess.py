@@ -1,7 +1,7 @@
 """From a detector's raw outputs to detections.
 
 one-stage    logits [N, A, C], deltas [N, A, 4] ── decode_anchors ──► scores and boxes
-             or, so that fewer are decoded, of the `best_anchors` alone
+             or, so that fewer are decoded, of the `candidate_anchors` alone
 two-stage    logits, deltas and proposals ──────── decode_regions ──► scores and boxes
 
 scores [N, A, C], boxes [N, A, 4] ── select_detections ──► the best, suppressed and padded
@@ -22,6 +22,7 @@ from models.nms import batched_nms, nms
 # class) pair instead (1000 a level, or 5000 in all); the two differ only where thousands of
 # candidates pass the score threshold, and this cut is several times cheaper.
 MAX_CANDIDATES = 1000
+SCORE_ROUNDING = 1e-6  # by which a score that is computed twice may differ
 SMALLEST_REGION = 1e-2  # pixels; a region's box with a shorter side is no detection
 
 
@@ -41,6 +42,21 @@ def best_anchors(scores: Tensor, number: int) -> Tensor:
     """
     best_class = scores.amax(dim=2)
     return best_class.argsort(dim=1, descending=True, stable=True)[:, :number]
+
+
+def candidate_anchors(
+    logits: Tensor, score_threshold: Tensor, max_detections: Tensor, max_candidates: int
+) -> Tensor:
+    """`best_anchors` of ``logits`` [N, A, C], as many as `select_detections` can make use of at
+    these settings: int64 [N, k].
+
+    k is how many score above ``score_threshold`` in the image with most of them, but at least
+    ``max_detections``, for as many rows are asked for, and at most ``max_candidates``.
+    """
+    best_scores = logits.amax(dim=2).sigmoid()
+    above = (best_scores > score_threshold - SCORE_ROUNDING).sum(dim=1).amax()
+    number = max(int(above), int(max_detections), 1)
+    return best_anchors(logits, min(number, max_candidates))
 
 
 class DetectionDecoder(nn.Module):

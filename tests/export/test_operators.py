@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from export.onnx_file import OPSET
 from export.operators import ONNX_TRANSLATIONS
 from models.boxes import box_iou
-from models.operators import best_anchors, pool_regions, select_detections
+from models.operators import candidate_anchors, pool_regions, select_detections
 from models.postprocess import MAX_CANDIDATES
 from models.roi import assign_levels
 
@@ -198,35 +198,39 @@ def test_class_agnostic_keeps_each_candidate_once(session: ort.InferenceSession)
 
 
 class Cut(nn.Module):
-    def __init__(self, number: int) -> None:
+    def __init__(self, max_candidates: int) -> None:
         super().__init__()
-        self.number = number
+        self.max_candidates = max_candidates
 
-    def forward(self, scores: Tensor) -> Tensor:
-        return best_anchors(scores, self.number)
+    def forward(self, logits: Tensor, s: Tensor, m: Tensor) -> Tensor:
+        return candidate_anchors(logits, s, m, self.max_candidates)
 
 
-@pytest.mark.parametrize("number", [50, 2 * ANCHORS])
+@pytest.mark.parametrize("most", [50, 2 * ANCHORS])
 @pytest.mark.parametrize("vary", [False, True], ids=["fixed", "varying"])
-def test_best_anchors_of_logits_of_which_many_are_equal(number: int, vary: bool) -> None:
+def test_candidates_of_logits_of_which_many_are_equal(most: int, vary: bool) -> None:
     axes = {0: torch.export.Dim("N")} | ({1: torch.export.Dim("A")} if vary else {})
     program = torch.onnx.export(
-        Cut(number).eval(),
-        (torch.rand(2, ANCHORS, CLASSES),),
+        Cut(most).eval(),
+        (torch.rand(2, ANCHORS, CLASSES), torch.tensor(0.3), torch.tensor(10)),
         dynamo=True,
         verbose=False,
         opset_version=OPSET,
-        dynamic_shapes=(axes,),
-        input_names=["scores"],
+        dynamic_shapes=(axes, None, None),
+        input_names=["logits", "s", "m"],
         custom_translation_table=ONNX_TRANSLATIONS,
     )
     session = ort.InferenceSession(program.model_proto.SerializeToString())
+    numbers = set()
     for images, anchors in ((1, ANCHORS), (3, 40 if vary else ANCHORS)):
         generator = torch.Generator().manual_seed(images)
-        scores = torch.randint(-9, 9, (images, anchors, CLASSES), generator=generator).float()
-        (top,) = session.run(None, {"scores": scores.numpy()})
-        assert top.shape == (images, min(number, anchors))
-        np.testing.assert_array_equal(top, best_anchors(scores, number).numpy())
+        logits = torch.randint(-90, -20, (images, anchors, CLASSES), generator=generator) / 10
+        for settings in ((0.0, 10), (0.1, 10), (0.5, 10), (0.5, 30), (0.5, 0), (2.0, 2**31 - 1)):
+            s, m = torch.tensor(settings[0]), torch.tensor(settings[1])
+            (top,) = session.run(None, {"logits": logits.numpy(), "s": s.numpy(), "m": m.numpy()})
+            np.testing.assert_array_equal(top, candidate_anchors(logits, s, m, most).numpy())
+            numbers.add(top.shape[1])
+    assert {1, 10, 30, min(most, ANCHORS)} <= numbers
 
 
 STRIDES = [4, 8, 16, 32]

@@ -10,6 +10,7 @@ from models.box_coder import BoxCoder
 from models.postprocess import (
     DetectionDecoder,
     best_anchors,
+    candidate_anchors,
     decode_regions,
     select_detections,
 )
@@ -117,6 +118,24 @@ def test_best_anchors_are_those_with_the_best_class() -> None:
     scores = torch.tensor([[[0.1, 0.2], [0.9, 0.0], [0.2, 0.1], [0.3, 0.3]], [[-1.0, -2]] * 4])
     assert best_anchors(scores, 3).tolist() == [[1, 3, 0], [0, 1, 2]]
     assert best_anchors(scores, 9).tolist() == [[1, 3, 0, 2], [0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("score_threshold", "max_detections", "expected"),
+    [
+        pytest.param(0.5, 1, [[1, 3, 0], [0, 1, 2]], id="as many as score in one of the images"),
+        pytest.param(0.5, 4, [[1, 3, 0, 2], [0, 1, 2, 3]], id="as many as are asked for"),
+        pytest.param(0.0, 1, [[1, 3, 0, 2], [0, 1, 2, 3]], id="no more than may be"),
+        pytest.param(1.0, 0, [[1], [0]], id="one if there is none"),
+    ],
+)
+def test_candidates_are_no_more_than_can_be_of_use(
+    score_threshold: float, max_detections: int, expected: list[list[int]]
+) -> None:
+    nought, none = [-3.0, -1], [-9.0, -9]  # and two that are at the threshold of one half
+    logits = torch.tensor([[[0.0, -1], [4, 1], nought, [3, 3], none], [none] * 5])
+    settings = torch.tensor(score_threshold), torch.tensor(max_detections)
+    assert candidate_anchors(logits, *settings, 4).tolist() == expected
 
 
 CODER = BoxCoder(weights=(10.0, 5.0))
