@@ -11,6 +11,7 @@ from torch import nn
 
 from export.batch_norms import fold_batch_norms
 from export.operators import ONNX_TRANSLATIONS
+from export.resizes import resize_by_scale
 from export.soundness import check_graph, check_size
 from models.variants import Variant
 from service import manifest
@@ -25,6 +26,7 @@ def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
     result is unsound."""
     program = trace(variant, graph)
     fold_batch_norms(program.model)
+    resize_by_scale(program.model)
     weights = [value.const_value for value in program.model.graph.initializers.values()]
     check_size(sum(tensor.nbytes for tensor in weights if tensor is not None))
     model: onnx.ModelProto = program.model_proto
