@@ -11,6 +11,7 @@ from torch import nn
 
 from export.batch_norms import fold_batch_norms
 from export.operators import ONNX_TRANSLATIONS
+from export.pads import fold_pads
 from export.resizes import resize_by_scale
 from export.soundness import check_graph, check_size
 from models.variants import Variant
@@ -30,6 +31,7 @@ def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
     weights = [value.const_value for value in program.model.graph.initializers.values()]
     check_size(sum(tensor.nbytes for tensor in weights if tensor is not None))
     model: onnx.ModelProto = program.model_proto
+    fold_pads(model)
     _strip(model)
     _name_axes(model)
     onnx.checker.check_model(model, full_check=True)

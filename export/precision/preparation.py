@@ -8,11 +8,11 @@ import onnx
 from onnx import helper, numpy_helper
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from export.pads import fold_pads
 from export.precision.nodes import constants, drop_unused_constants, readers
 from service.manifest import InputSpec
 
 IMAGES = "images"
-LOWEST = float(np.finfo(np.float32).min)
 
 
 def prepare(model: onnx.ModelProto, spec: InputSpec) -> onnx.ModelProto:
@@ -29,32 +29,10 @@ def prepare(model: onnx.ModelProto, spec: InputSpec) -> onnx.ModelProto:
     # ONNX Runtime declares every domain that it knows, and uses one
     del prepared.opset_import[:]
     prepared.opset_import.extend(model.opset_import)
-    _fold_pads(prepared)
+    fold_pads(prepared)
     _fold_normalisation(prepared, spec)
     drop_unused_constants(prepared)
     return prepared
-
-
-def _fold_pads(model: onnx.ModelProto) -> None:
-    """Pad with the lowest number, then MaxPool: one MaxPool with pads."""
-    graph, values = model.graph, constants(model)
-    following = readers(model)
-    for pad in [node for node in graph.node if node.op_type == "Pad"]:
-        after = following[pad.output[0]]
-        value = values.get(pad.input[2]) if len(pad.input) > 2 else None
-        if len(after) != 1 or after[0].op_type != "MaxPool" or value is None or value > LOWEST:
-            continue
-        pads = values[pad.input[1]].reshape(2, -1)  # [before, after] of each axis
-        if pads[:, :2].any() or (pads < 0).any():
-            continue
-        pool = after[0]
-        old = next((a for a in pool.attribute if a.name == "pads"), None)
-        own = np.array(old.ints) if old is not None else np.zeros(4, dtype=np.int64)
-        if old is not None:
-            pool.attribute.remove(old)
-        pool.attribute.append(helper.make_attribute("pads", (own + pads[:, 2:].ravel()).tolist()))
-        pool.input[0] = pad.input[0]
-        graph.node.remove(pad)
 
 
 def _fold_normalisation(model: onnx.ModelProto, spec: InputSpec) -> None:
