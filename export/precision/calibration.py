@@ -45,8 +45,9 @@ METHODS = (
 
 
 def feeds_of(task: Task, photo: ModelInput) -> Feeds:
-    """What a graph is fed to look at ``photo``."""
-    case = Case("calibration", photo.pixels[None])
+    """What a graph is fed to look at ``photo``. At a threshold of 0 as many anchors are decoded of
+    each: the calibrators take no tensor whose shape varies."""
+    case = Case("calibration", photo.pixels[None], score_threshold=0.0)
     return case.detector_feeds() if task == "detection" else case.classifier_feeds()
 
 
