@@ -3,7 +3,7 @@
 import numpy as np
 
 from export.precision.calibration import feeds_of
-from service.resize import ModelInput
+from service.imaging.resize import ModelInput
 
 
 def test_detectors_are_fed_so_that_all_photos_give_tensors_of_one_shape() -> None:
