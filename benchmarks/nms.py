@@ -40,7 +40,9 @@ IOU_THRESHOLD, MAX_DETECTIONS = 0.5, 100
 
 op: Any = opset20  # its stubs know no symbolic values
 Feeds = dict[str, Array]
-Decode = Callable[[Tensor, Tensor, Tensor, BoxCoder, int, int], tuple[Tensor, Tensor]]
+Decode = Callable[
+    [Tensor, Tensor, Tensor, BoxCoder, int, int, Tensor, Tensor], tuple[Tensor, Tensor]
+]
 
 
 def every_anchor(
@@ -117,13 +119,27 @@ class Way:
     select: Callable[..., tuple[Any, ...]]
 
 
+def decode_all(
+    logits: Tensor,
+    deltas: Tensor,
+    anchors: Tensor,
+    coder: BoxCoder,
+    height: int,
+    width: int,
+    score: Tensor,
+    number: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Whatever the settings."""
+    return decode_anchors(logits, deltas, anchors, coder, height, width)
+
+
 REFERENCE = "every anchor, NMS per class"
 EXPORTED = "anchors cut by logit, then decoded, NMS per class (exported)"
 WAYS = (
-    Way(REFERENCE, decode_anchors, every_anchor),
-    Way("top 5000 pairs, classes moved apart, one NMS", decode_anchors, pairs_moved_apart),
-    Way("top 1000 anchors, classes moved apart, one NMS", decode_anchors, candidates_moved_apart),
-    Way("top 1000 anchors, NMS per class", decode_anchors, select_detections_in_onnx),
+    Way(REFERENCE, decode_all, every_anchor),
+    Way("top 5000 pairs, classes moved apart, one NMS", decode_all, pairs_moved_apart),
+    Way("top 1000 anchors, classes moved apart, one NMS", decode_all, candidates_moved_apart),
+    Way("top 1000 anchors, NMS per class", decode_all, select_detections_in_onnx),
     Way(EXPORTED, decode_best, select_detections_in_onnx),
     Way("the same without `class_agnostic`", decode_best, by_class_alone),
 )
@@ -141,7 +157,7 @@ class PostProcessing(nn.Module):
     ) -> tuple[Tensor, ...]:
         # The shipped detector writes its deltas as every EfficientDet does.
         coder = BoxCoder(order="yxhw", max_log_scale=None)
-        scores, boxes = self.decode(logits, deltas, self.anchors, coder, SIZE, SIZE)
+        scores, boxes = self.decode(logits, deltas, self.anchors, coder, SIZE, SIZE, score, number)
         found: tuple[Tensor, ...] = select_detections(
             scores, boxes, score, iou, number, MAX_CANDIDATES, c
         )
