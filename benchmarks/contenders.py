@@ -107,6 +107,7 @@ def order(limit: LimitProcess, layout: Layout, seconds: float) -> dict[str, floa
     return {
         "per_second": speed.per_second,
         "p50_ms": speed.p50_ms,
+        "p99_ms": speed.p99_ms,
         "cpu_ms": speed.cpu_ms,
         "others": watch.others(speed.cpu_seconds),
     }

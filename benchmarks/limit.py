@@ -21,6 +21,7 @@ from typing import Any
 
 import onnxruntime as ort
 
+from benchmarks.results import quantile
 from export.photos import find_photos, read_photo
 from service.classifier import Classifier
 from service.detector import Detector
@@ -50,13 +51,14 @@ class Layout:
 class Speed:
     """Of ``photos`` in so many ``seconds``, with ``cpu_seconds`` of all processors.
 
-    p50_ms: of a photo, from its file to its answer.
+    p50_ms, p99_ms: of a photo, from its file to its answer.
     """
 
     photos: int
     seconds: float
     cpu_seconds: float
     p50_ms: float
+    p99_ms: float
 
     @property
     def per_second(self) -> float:
@@ -116,8 +118,8 @@ class Bench:
         for worker in workers:
             worker.join()
         taken, used = time.perf_counter() - began, time.process_time() - used
-        every = [latency for one in latencies for latency in one]
-        return Speed(len(every), taken, used, statistics.median(every) * 1e3)
+        every = [latency * 1e3 for one in latencies for latency in one]
+        return Speed(len(every), taken, used, statistics.median(every), quantile(every, 0.99))
 
     def _open(self, layout: Layout) -> list[Runner[Any]]:
         packages = (_package(self._folder, layout.threads) for _ in range(layout.sessions))

@@ -153,16 +153,21 @@ def side_row(results: Results, model: str, kind: str, who: str) -> list[str]:
 
 
 def open_rows(results: Results) -> Iterator[list[str]]:
+    """Of each package: a photo alone in process, a request alone, and then the open loops."""
     for model in results.names("model", who=NAME, load=opened(SHARES[0])):
-        where = {"who": NAME, "model": model, "photos": HEAT}
-        alone = {**where, "load": closed(1), "metric": "p50_ms"}
-        for share in SHARES:
+        where = {"model": model, "photos": HEAT}
+        loads = {
+            "in process, one photo at a time": {**where, "who": LIMIT, "load": closed(1)},
+            "one connection": {**where, "who": NAME, "load": closed(1)},
+            **{f"{share} %": {**where, "who": NAME, "load": opened(share)} for share in SHARES},
+        }
+        for name, load in loads.items():
+            who = {**load, "load": closed(1), "metric": "p50_ms"}
             ratios = [
-                results.ratio({**where, "load": opened(share), "metric": metric}, alone)
-                for metric in ("p50_ms", "p99_ms")
+                results.ratio({**load, "metric": metric}, who) for metric in ("p50_ms", "p99_ms")
             ]
             cells = [NONE if ratio is None else f"{ratio:.2f}" for ratio in ratios]
-            yield [title_of(model), f"{share} %", *cells]
+            yield [title_of(model), name, *cells]
 
 
 def processor_rows(results: Results) -> Iterator[list[str]]:
