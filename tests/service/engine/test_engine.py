@@ -106,9 +106,10 @@ def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
     engine: Engine, photos: Path
 ) -> None:
     model = engine.shelf.find(None, "detection").model
-    gate, ran, run = threading.Event(), [], model.runner.run
+    begun, gate, ran, run = threading.Event(), threading.Event(), [], model.runner.run
 
     def slowly(jobs: list, **how: bool) -> list:
+        begun.set()
         assert gate.wait(10)
         ran.append(len(jobs))
         return run(jobs, **how)
@@ -121,7 +122,7 @@ def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
             engine.answer("detection", contents, DetectParameters(), terms())
         )
         ends = time.monotonic() + 10
-        while model.waiting < 4:
+        while model.waiting < 4 or not begun.is_set():
             assert time.monotonic() < ends
             await asyncio.sleep(0.01)
         assert (engine.admission.images, model.pending) == (8, 8)

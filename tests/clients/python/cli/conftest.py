@@ -50,6 +50,7 @@ class Command:
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            bufsize=0,  # what a line was read ahead of, `communicate` would not give
         )
 
     def in_terminal(
