@@ -23,7 +23,7 @@ def read_aim(exchange: Exchange, scope: Mapping[str, Any]) -> Aim:
             return Aim(task, name, certain=True)
         case [*place, name, "versions", version, "infer"] if tuple(place) == MODEL_PLACE:
             return Aim(task, f"{name}/{version}", certain=True)
-    named = parse_qs(scope["query_string"].decode("latin-1")).get("model", [])
-    if named:
+    query = scope["query_string"]
+    if query and (named := parse_qs(query.decode("latin-1")).get("model", [])):
         return Aim(task, named[0], certain=len(named) == 1)
     return Aim(task, None, certain=is_raw_image(content_type_of(exchange.headers)))

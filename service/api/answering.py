@@ -45,7 +45,7 @@ async def answer(
             parameters = read_parameters(PARAMETERS[task], sent.texts, sent.typed)
             found = await unless_gone(request, engine.answer(task, sent.images, parameters, terms))
         exchange.model = found.manifest.name
-        exchange.note_stages(found.times)
+        exchange.times = found.times
         return answer_reply(found, exchange)
 
     return await replied(exchange, work(), refusal)

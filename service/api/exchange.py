@@ -3,11 +3,9 @@
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-
-from starlette.datastructures import Headers
 
 from service.access.keys import Caller
 from service.api.routing import OTHER, RouteRow, find_route
@@ -30,13 +28,15 @@ _ACCEPTED_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 class Exchange:
     """What is known of a request, filled in as it goes on its way.
 
+    headers: by their names in lower case; of several of one name the first.
     model, images: as far as the request has been read.
+    times: of each of its images, once it is answered.
     reason: the code of the problem that was replied, or "ok".
     """
 
     method: str
     path: str
-    headers: Headers
+    headers: Mapping[str, str]
     client: str
     request_id: str
     route: RouteRow | None
@@ -48,13 +48,13 @@ class Exchange:
     request_bytes: int = 0
     response_bytes: int = 0
     terms: Terms = field(init=False)  # of a request that brings images
-    stages: list[Stage] = field(default_factory=list)
+    times: Sequence[Times] = ()
     started: float = field(default_factory=time.perf_counter)
 
     @classmethod
     def begin(cls, scope: dict[str, Any]) -> "Exchange":
         """That of an ASGI ``scope``, which holds it from then on."""
-        headers = Headers(scope=scope)
+        headers = read_headers(scope["headers"])
         path = scope["path"]
         exchange = cls(
             method=scope["method"],
@@ -77,18 +77,27 @@ class Exchange:
     def template(self) -> str:
         return self.route.template if self.route else OTHER
 
-    def note_stages(self, times: Sequence[Times]) -> None:
-        """Remember where the time of each image went."""
-        for image, one in enumerate(times):
+    @property
+    def stages(self) -> Iterator[Stage]:
+        """Where the time of each image went."""
+        for image, one in enumerate(self.times):
             started = one.started
             for name, seconds in one.stages.items():
-                self.stages.append(Stage(SPAN_NAMES[name], started, started + seconds, image))
+                yield Stage(SPAN_NAMES[name], started, started + seconds, image)
                 started += seconds
 
 
-def _id_of(headers: Headers) -> str:
+def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """ASGI's headers by their names, which are in lower case; of several of one name the first."""
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    return headers
+
+
+def _id_of(headers: Mapping[str, str]) -> str:
     """The caller's own id of the request if it sent a harmless one, else a new one."""
-    given = headers.get(REQUEST_ID_HEADER, "")
+    given = headers.get(REQUEST_ID_HEADER.lower(), "")
     return (
         given if _ACCEPTED_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
     )  # unlikely twice is enough

@@ -3,7 +3,7 @@
 id ─► route ─► key ─► rate ─► application ─► headers ─► metrics, access log
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import cache
 from typing import Any
 
@@ -26,6 +26,7 @@ from service.worker import current_worker
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+RawHeader = tuple[bytes, bytes]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 # Of a fault that BentoML or Starlette words for itself, what it is in ours.
@@ -36,18 +37,23 @@ FOREIGN_FAULTS = {
     503: ("not_ready", "The service is starting or stopping."),
 }
 OWN_ERRORS = "/v2"  # the Open Inference Protocol has a shape of its own for errors
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-PAGE_HEADERS = {
-    "X-Frame-Options": "DENY",
+# In ASGI's shape: names in lower case.
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+PAGE_HEADERS = (
+    (b"x-frame-options", b"DENY"),
     # Swagger UI, which shows the API, has styles in itself; the playground has a policy of its own
-    "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline';"
-        " img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'"
+        b" data: blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     ),
-}
+)
+ID_HEADER = REQUEST_ID_HEADER.lower().encode()
+# Set anew, or nobody's business.
+REPLACED = frozenset({ID_HEADER, b"server", *(name for name, _ in SECURITY_HEADERS)})
 
 
 class Gate:
@@ -153,7 +159,7 @@ class Reply:
         if message["type"] == "http.response.start":
             self._started = True
             self._exchange.status = message["status"]
-            self._add_headers(MutableHeaders(raw=message["headers"]))
+            message["headers"] = self._with_ours(message["headers"])
         elif message["type"] == "http.response.body":
             self._exchange.response_bytes += len(message.get("body", b""))
         await self._send(message)
@@ -171,13 +177,15 @@ class Reply:
             code, detail = "malformed_body", "The request cannot be read."
         return Problem(code, detail.format(path=path, method=self._exchange.method))
 
-    def _add_headers(self, headers: MutableHeaders) -> None:
-        headers[REQUEST_ID_HEADER] = self._exchange.request_id
-        headers.update(SECURITY_HEADERS)
-        del headers["server"]  # nobody's business
-        if headers.get("content-type", "").startswith("text/html"):
-            for name, value in PAGE_HEADERS.items():
-                headers.setdefault(name, value)
+    def _with_ours(self, headers: Iterable[RawHeader]) -> list[RawHeader]:
+        """The headers that an application sends, with those that all replies have."""
+        found = [header for header in headers if header[0] not in REPLACED]
+        found.append((ID_HEADER, self._exchange.request_id.encode()))
+        found.extend(SECURITY_HEADERS)
+        sent = dict(found)
+        if sent.get(b"content-type", b"").startswith(b"text/html"):
+            found.extend(header for header in PAGE_HEADERS if header[0] not in sent)
+        return found
 
 
 def counted(receive: Receive, exchange: Exchange) -> Receive:

@@ -8,12 +8,12 @@ Parameters may also stand in the query of the other two forms.
 """
 
 import binascii
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -85,14 +85,14 @@ async def read_request(
         raise Problem(
             "too_many_images", f"{len(images)} images; at most {settings.max_images} a request."
         )
-    query = _collect(request.query_params.multi_items())
+    query = _collect(request.query_params.multi_items()) if request.scope["query_string"] else {}
     if twice := query.keys() & (texts.keys() | typed.keys()):
         raise _given_twice(twice.pop())
     return ImageRequest(images, {**query, **texts}, typed)
 
 
-def content_type_of(headers: Headers) -> str:
-    """Without its parameters; "" if there is none."""
+def content_type_of(headers: Mapping[str, str]) -> str:
+    """Without its parameters; "" if there is none. Names are in lower case."""
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 

@@ -1,6 +1,6 @@
 """What a request's headers say of how it is to be served."""
 
-from starlette.datastructures import Headers
+from collections.abc import Mapping
 
 from service.engine.batcher import Priority
 from service.engine.deadline import Deadline
@@ -13,13 +13,16 @@ PRIORITY_HEADER = "X-Request-Priority"
 MAX_DIGITS = 12
 
 
-def read_terms(headers: Headers, settings: Settings) -> Terms:
-    """The deadline and the priority of a request; raises Problem if a header is wrong."""
+def read_terms(headers: Mapping[str, str], settings: Settings) -> Terms:
+    """The deadline and the priority of a request with ``headers``, their names in lower case.
+
+    Raises Problem if one is wrong.
+    """
     return Terms(Deadline.after(_timeout_ms(headers, settings) / 1000), _priority(headers))
 
 
-def _timeout_ms(headers: Headers, settings: Settings) -> int:
-    text = headers.get(TIMEOUT_HEADER)
+def _timeout_ms(headers: Mapping[str, str], settings: Settings) -> int:
+    text = headers.get(TIMEOUT_HEADER.lower())
     if text is None:
         return settings.request_timeout_ms
     longest = settings.max_request_timeout_ms
@@ -32,8 +35,8 @@ def _timeout_ms(headers: Headers, settings: Settings) -> int:
     return min(number, longest)
 
 
-def _priority(headers: Headers) -> Priority:
-    text = headers.get(PRIORITY_HEADER, Priority.INTERACTIVE.value)
+def _priority(headers: Mapping[str, str]) -> Priority:
+    text = headers.get(PRIORITY_HEADER.lower(), Priority.INTERACTIVE.value)
     try:
         return Priority(text)
     except ValueError:

@@ -98,7 +98,7 @@ class Shelf:
             name, _, version = (reference or self._default_name(task)).partition("/")
             found = [
                 slot
-                for slot in self.slots
+                for slot in self._slots.values()
                 if slot.reference[0] == name
                 and version in ("", slot.reference[1])
                 and slot.manifest is not None
@@ -165,7 +165,7 @@ class Shelf:
         self._slots = {one.reference: one for one in ordered}
 
     def _default_name(self, task: Task | None) -> str:
-        for slot in self.slots:
+        for slot in self._slots.values():
             if slot.manifest is not None and task in (None, slot.manifest.task):
                 return slot.reference[0]
         raise Problem("model_not_found", f"The service holds no model for {task}.")

@@ -90,7 +90,7 @@ async def infer(request: Request) -> Response:
         terms = _with_timeout(terms, question.timeout)
         work = engine.answer(manifest.task, question.contents, question.parameters, terms)
         answer = await unless_gone(request, work)
-    exchange.note_stages(answer.times)
+    exchange.times = answer.times
     found = Found.of(answer, question.most)
     return infer_reply(answer, asked.id, found, question.outputs)
 
