@@ -100,10 +100,12 @@ class InProcess:
                 scene.keep(results, LIMIT, layout.name, figures)
 
 
-def order(limit: LimitProcess, layout: Layout, seconds: float) -> dict[str, float]:
+def order(
+    limit: LimitProcess, layout: Layout, seconds: float, rate: float | None = None
+) -> dict[str, float]:
     """Figures of the limit in that layout, those that `drive` has of a server."""
     watch = Watch()
-    speed = limit.run(layout, seconds)
+    speed = limit.run(layout, seconds, rate)
     return {
         "per_second": speed.per_second,
         "p50_ms": speed.p50_ms,

@@ -1,4 +1,4 @@
-"""Heats: the limit, Boxport and the best peers, all of them up, in turns of a second or so.
+"""Heats: the limit, Boxport, a bare server and the best peers, all up, in turns of a second or so.
 
 What a shared machine gives drifts by a tenth and more between one minute and the next, which is as
 much as most bars are about. The turns of a heat are so short that it is the same for all of them.
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.bars import best_peers
+from benchmarks.bare import BARE, bare_server
+from benchmarks.bars import TAIL_SHARE, best_peers
 from benchmarks.boxport import NAME, boxport, shots_of
 from benchmarks.contenders import (
     HEAT,
@@ -61,6 +62,7 @@ class Heats:
     folder: Path
     limit: LimitProcess
     fastest: Layout
+    bare: Lane
     ours: Lane
     peers: dict[str, Lane] = field(default_factory=dict)
 
@@ -73,6 +75,7 @@ class Heats:
             turn,
             partial(self._order, lone(processors), 1),
             partial(self._drive, NAME, self.ours, 1),
+            partial(self._drive, BARE, self.bare, 1),
         )
         _rotate(
             turn,
@@ -80,14 +83,23 @@ class Heats:
             partial(self._drive, NAME, self.ours, MAIN_CONNECTIONS),
             *(partial(self._drive_peer, name) for name in self.peers),
         )
-        where = {"who": NAME, "model": self.scene.package.parent.name, "photos": HEAT}
-        speeds = self.results.by_round(**where, load=closed(MAIN_CONNECTIONS), metric="per_second")
+        self._order_at(TAIL_SHARE, self._speed(LIMIT) * TAIL_SHARE / 100)
         for share in SHARES:
-            self._fire_at(share, speeds[turn] * share / 100)
+            self._fire_at(share, self._speed(NAME) * share / 100)
+
+    def _speed(self, who: str) -> float:
+        """Photos a second in this heat."""
+        where = {"who": who, "model": self.scene.package.parent.name, "photos": HEAT}
+        load = closed(MAIN_CONNECTIONS)
+        return self.results.by_round(**where, load=load, metric="per_second")[self.scene.turn]
 
     def _order(self, layout: Layout, connections: int) -> None:
         figures = order(self.limit, layout, self.scene.seconds)
         self.scene.keep(self.results, LIMIT, closed(connections), figures)
+
+    def _order_at(self, share: int, rate: float) -> None:
+        figures = order(self.limit, self.fastest, self.scene.seconds * OPEN_TURNS, rate)
+        self.scene.keep(self.results, LIMIT, opened(share), figures)
 
     def _drive(self, name: str, lane: Lane, connections: int) -> None:
         settle(lane.server)
@@ -143,8 +155,10 @@ def heats(scene: Scene, peers: Sequence[Other], results: Results) -> Iterator[He
         fastest, _ = limit.fastest(seconds)
         store = make_store([scene.package], folder / "store")
         server = stack.enter_context(boxport(store, folder))
-        ours = Lane(server, shots_of(scene.photos, scene.model.path))
-        found = Heats(scene, results, folder, limit, fastest, ours)
+        shots = shots_of(scene.photos, scene.model.path)
+        bare = stack.enter_context(bare_server(scene.package, folder))
+        lanes = Lane(bare, shots), Lane(server, shots)
+        found = Heats(scene, results, folder, limit, fastest, *lanes)
         in_float32 = replace(scene, package=scene.model.package)
         for number, peer in enumerate(peers):
             home = folder / f"peer-{number}"

@@ -4,8 +4,8 @@ rows in one process, without HTTP.
     python -m benchmarks.limit PACKAGE PHOTOS
 
 A process of its own, as servers are. PHOTOS is a folder, whose files the system keeps in memory. It
-takes orders, each a line of JSON such as {"layout": [2, 2, 1], "seconds": 3}, and answers each with
-a line, a `Speed`: `benchmarks.limit_process` gives them.
+takes orders, each a line of JSON such as {"layout": [2, 2, 1], "seconds": 3, "rate": null}, and
+answers each with a line, a `Speed`: `benchmarks.limit_process` gives them.
 """
 
 import itertools
@@ -51,7 +51,7 @@ class Layout:
 class Speed:
     """Of ``photos`` in so many ``seconds``, with ``cpu_seconds`` of all processors.
 
-    p50_ms, p99_ms: of a photo, from its file to its answer.
+    p50_ms, p99_ms: of a photo, from when it was due to its answer.
     """
 
     photos: int
@@ -96,19 +96,25 @@ class Bench:
         self._paths = find_photos(photos)
         self._runners: dict[Layout, list[Runner[Any]]] = {}
 
-    def run(self, layout: Layout, seconds: float) -> Speed:
-        """Each worker does one photo at least."""
+    def run(self, layout: Layout, seconds: float, rate: float | None = None) -> Speed:
+        """Each worker does one photo at least.
+
+        rate: photos a second that are due, evenly spaced, whether or not a worker is free; None if
+            one is due as soon as a worker is.
+        """
         runners = self._runners.get(layout) or self._open(layout)
         turns: Iterator[Path] = itertools.cycle(self._paths)
+        numbers = itertools.count()
         latencies: list[list[float]] = [[] for _ in range(layout.workers)]
 
         def work(number: int) -> None:
             runner = runners[number % len(runners)]
-            query = _query(runner)
+            query = query_of(runner)
             while not latencies[number] or time.perf_counter() < end:
-                before = time.perf_counter()
+                due = time.perf_counter() if rate is None else began + next(numbers) / rate
+                time.sleep(max(0.0, due - time.perf_counter()))
                 _answer(runner, next(turns), query)
-                latencies[number].append(time.perf_counter() - before)
+                latencies[number].append(time.perf_counter() - due)
 
         began, used = time.perf_counter(), time.process_time()
         end = began + seconds
@@ -123,10 +129,10 @@ class Bench:
 
     def _open(self, layout: Layout) -> list[Runner[Any]]:
         packages = (_package(self._folder, layout.threads) for _ in range(layout.sessions))
-        self._runners[layout] = [_runner(package) for package in packages]
+        self._runners[layout] = [runner_of(package) for package in packages]
         for runner in self._runners[layout]:
             for path in itertools.islice(itertools.cycle(self._paths), WARM_UP):
-                _answer(runner, path, _query(runner))
+                _answer(runner, path, query_of(runner))
         return self._runners[layout]
 
 
@@ -139,11 +145,11 @@ def _package(folder: Path, threads: int) -> ModelPackage:
     return replace(open_package(folder, threads=1), session=session)
 
 
-def _runner(package: ModelPackage) -> Runner[Any]:
+def runner_of(package: ModelPackage) -> Runner[Any]:
     return Detector(package) if package.manifest.task == "detection" else Classifier(package)
 
 
-def _query(runner: Runner[Any]) -> Any:
+def query_of(runner: Runner[Any]) -> Any:
     detects = runner.manifest.task == "detection"
     return runner.to_query(DetectParameters() if detects else ClassifyParameters())
 
@@ -152,8 +158,8 @@ def _answer(runner: Runner[Any], path: Path, query: Any) -> None:
     runner.run([Job(read_photo(path, runner.manifest.input), query)])
 
 
-def to_order(layout: Layout, seconds: float) -> str:
-    return json.dumps({"layout": astuple(layout), "seconds": seconds})
+def to_order(layout: Layout, seconds: float, rate: float | None = None) -> str:
+    return json.dumps({"layout": astuple(layout), "seconds": seconds, "rate": rate})
 
 
 def main() -> None:
@@ -161,7 +167,7 @@ def main() -> None:
     bench = Bench(package, photos)
     for line in sys.stdin:
         order = json.loads(line)
-        speed = bench.run(Layout(*order["layout"]), order["seconds"])
+        speed = bench.run(Layout(*order["layout"]), order["seconds"], order["rate"])
         print(json.dumps(asdict(speed)), flush=True)
 
 

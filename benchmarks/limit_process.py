@@ -18,10 +18,11 @@ class LimitProcess:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
 
-    def run(self, layout: Layout, seconds: float) -> Speed:
+    def run(self, layout: Layout, seconds: float, rate: float | None = None) -> Speed:
+        """See `Bench.run`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(to_order(layout, seconds) + "\n")
+        self._process.stdin.write(to_order(layout, seconds, rate) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         assert answer, f"the limit's process ended with {self._process.wait()}"

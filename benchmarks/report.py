@@ -7,7 +7,8 @@ from pathlib import Path
 import onnxruntime
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmarks.bars import PER_SECOND, Verdict, at_16, best_layout, verdicts
+from benchmarks.bare import BARE
+from benchmarks.bars import PER_SECOND, TAIL_SHARE, Verdict, at_16, best_layout, verdicts
 from benchmarks.boxport import NAME
 from benchmarks.contenders import HEAT, LIMIT, SHARES, closed, opened
 from benchmarks.footprint import BOTH
@@ -64,6 +65,8 @@ def write_report(results: Results, path: Path, pictures: Path) -> None:
         footprint=footprint(results),
         pictures={name: f"{pictures.name}/{picture.name}" for name, picture in made.items()},
         sides=list(sides(results)),
+        bare=list(bare_rows(results)),
+        tail_share=TAIL_SHARE,
         opened=list(open_rows(results)),
         stage_names=[name for name, _ in STAGES] + list(REST),
         stages=[
@@ -152,12 +155,25 @@ def side_row(results: Results, model: str, kind: str, who: str) -> list[str]:
     ]
 
 
+def bare_rows(results: Results) -> Iterator[list[str]]:
+    """Of each package: a lone request to the bare server, and to Boxport, by that in process."""
+    for model in results.names("model", who=BARE):
+        lone = {**at_16(model, metric="p50_ms"), "load": closed(1)}
+        limit = {**lone, "who": LIMIT}
+        alone = results.median(**limit)
+        ratios = [results.ratio({**lone, "who": who}, limit) for who in (BARE, NAME)]
+        if alone is not None and None not in ratios:
+            yield [title_of(model), f"{alone:.1f} ms", *(f"{ratio:.2f}" for ratio in ratios)]
+
+
 def open_rows(results: Results) -> Iterator[list[str]]:
-    """Of each package: a photo alone in process, a request alone, and then the open loops."""
+    """Of each package: a photo alone in process and an open loop there, a request alone, and then
+    the open loops."""
     for model in results.names("model", who=NAME, load=opened(SHARES[0])):
         where = {"model": model, "photos": HEAT}
         loads = {
             "in process, one photo at a time": {**where, "who": LIMIT, "load": closed(1)},
+            f"in process, {TAIL_SHARE} %": {**where, "who": LIMIT, "load": opened(TAIL_SHARE)},
             "one connection": {**where, "who": NAME, "load": closed(1)},
             **{f"{share} %": {**where, "who": NAME, "load": opened(share)} for share in SHARES},
         }

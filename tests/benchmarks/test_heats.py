@@ -33,12 +33,14 @@ def test_heats_are_told_by_their_number(scene: Scene) -> None:
     assert said == [f"{CLASSIFIER.name}: heat {number}" for number in (1, 2)]
     ours, limit = ({"who": who, "photos": HEAT} for who in ("Boxport", "limit"))
     assert set(results.names("load", **ours)) == LOADS
-    assert set(results.names("load", **limit)) == {"closed 1", "closed 16"}
+    assert set(results.names("load", **limit)) == {"closed 1", "closed 16", "open 70"}
+    bare = {"who": "bare server", "photos": HEAT, "load": "closed 1", "metric": "p50_ms"}
+    assert results.by_round(**bare).keys() == {0, 1}
     for load in LOADS:
         assert results.by_round(**ours, load=load, metric="p99_ms").keys() == {0, 1}
     both = {"load": "closed 16", "metric": "cpu_ms"}
     assert results.difference({**ours, **both}, {**limit, **both}) is not None
-    assert results.names("who") == ["limit", "Boxport"], "no peer was among the best"
+    assert results.names("who") == ["limit", "Boxport", "bare server"], "no peer was among the best"
 
 
 @dataclass(frozen=True)

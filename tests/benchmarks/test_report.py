@@ -25,6 +25,8 @@ def results() -> Results:
     add("limit", "2 workers", per_second=150, cpu_ms=12)
     add("limit", "closed 1", "heat", p50_ms=9, p99_ms=18)
     add("limit", "closed 16", "heat", per_second=150, cpu_ms=12)
+    add("limit", "open 70", "heat", p50_ms=12, p99_ms=27)
+    add("bare server", "closed 1", "heat", p50_ms=9.9, p99_ms=12)
     add("Boxport", "closed 1", "heat", p50_ms=10, p99_ms=13)
     add("Boxport", "closed 16", "heat", per_second=147, cpu_ms=12.6, loop_ms=0.4)
     for connections, speed in ((1, 90), (4, 140), (16, 144), (64, 145)):
@@ -60,6 +62,8 @@ def test_the_page_tells_ratios_and_shows_pictures(results: Results, tmp_path: Pa
     name = "throughput at 16 connections / the limit"
     assert [name, "EfficientNet-Lite0", "0.98", "≥ 0.9", "≥ 0.97", "goal"] in rows
     assert ["EfficientNet-Lite0", "in process, one photo at a time", "1.00", "2.00"] in rows
+    assert ["EfficientNet-Lite0", "in process, 70 %", "1.33", "3.00"] in rows
+    assert ["EfficientNet-Lite0", "9.0 ms", "1.10", "1.11"] in rows
     assert ["EfficientNet-Lite0", "one connection", "1.00", "1.30"] in rows
     assert ["EfficientNet-Lite0", "70 %", "1.20", "2.00"] in rows
     assert ["EfficientNet-Lite0", "12.0 ms", "1.050", "0.60 ms", "0.40 ms"] in rows
