@@ -1,5 +1,6 @@
 """A small graph of three layers, and what the precision tests do with graphs."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,12 @@ def in_float(model: onnx.ModelProto) -> set[str]:
     weights = {t.name for t in model.graph.initializer if t.data_type == TensorProto.FLOAT}
     layers = (node for node in model.graph.node if node.op_type in ("Conv", "Gemm"))
     return {node.name for node in layers if node.input[1] in weights}
+
+
+def changed(model: onnx.ModelProto, change: Callable[[onnx.ModelProto], Any]) -> onnx.ModelProto:
+    """A copy that ``change`` has had its way with, checked."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    change(copy)
+    onnx.checker.check_model(copy, full_check=True)
+    return copy

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from small import operators, run
+from small import changed, operators, run
 
 from export.precision.first_layer import GROUP, group_pixels
 from export.precision.nodes import attributes, constants
@@ -56,14 +56,6 @@ def first_layer(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
-def grouped(model: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    group_pixels(copy)
-    onnx.checker.check_model(copy, full_check=True)
-    return copy
-
-
 def photo(width: int = 16) -> np.ndarray[Any, Any]:
     return np.random.default_rng(1).integers(0, 256, (2, 12, width, 3), dtype=np.uint8)
 
@@ -81,7 +73,7 @@ def photo(width: int = 16) -> np.ndarray[Any, Any]:
 )
 def test_answers_stay(kernel: int, stride: int, pads: tuple[int, int, int, int]) -> None:
     model = first_layer(kernel=kernel, stride=stride, pads=pads)
-    after = grouped(model)
+    after = changed(model, group_pixels)
     (conv,) = (node for node in after.graph.node if node.op_type == "Conv")
     weight = constants(after)["weight.grouped"]
     assert weight.shape[:2] == (GROUP // stride * 5, GROUP * 3)
@@ -101,8 +93,8 @@ def test_answers_stay(kernel: int, stride: int, pads: tuple[int, int, int, int])
 )
 def test_what_does_not_fit_stays(make: Callable[[], onnx.ModelProto]) -> None:
     model = make()
-    assert grouped(model) == model
+    assert changed(model, group_pixels) == model
 
 
 def test_a_layer_in_float_stays(small: onnx.ModelProto) -> None:
-    assert operators(grouped(small)) == operators(small)
+    assert operators(changed(small, group_pixels)) == operators(small)

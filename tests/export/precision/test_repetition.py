@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from small import operators, run
+from small import changed, operators, run
 
 from export.precision.repetition import repeat_by_index
 
@@ -52,14 +52,6 @@ def upsampling(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
-def repeated(model: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    repeat_by_index(copy)
-    onnx.checker.check_model(copy, full_check=True)
-    return copy
-
-
 def scaled(scale: float, size: tuple[int, int]) -> onnx.ModelProto:
     """The same by a scale, which need not make whole maps."""
     model = upsampling(1)
@@ -84,7 +76,7 @@ def feature_map(height: int = 3, width: int = 5) -> np.ndarray[Any, Any]:
     ids=["3", "6", "10", "13", "twice"],
 )
 def test_answers_stay(model: onnx.ModelProto) -> None:
-    after = repeated(model)
+    after = changed(model, repeat_by_index)
     assert not {"Resize", "Shape", "Concat"} & set(operators(after))
     np.testing.assert_array_equal(
         run(after, map=feature_map())[0], run(model, map=feature_map())[0]
@@ -105,4 +97,4 @@ def test_answers_stay(model: onnx.ModelProto) -> None:
     ],
 )
 def test_other_resizing_stays(model: onnx.ModelProto) -> None:
-    assert operators(repeated(model)).count("Resize") == 1
+    assert operators(changed(model, repeat_by_index)).count("Resize") == 1
