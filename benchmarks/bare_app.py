@@ -37,7 +37,7 @@ _thread = ThreadPoolExecutor(1)
 def answer(body: bytes) -> bytes:
     with open_image(body, MAX_PIXELS) as image:
         job = Job(prepare(image, _runner.manifest.input), _query)
-    return orjson.dumps({"results": _runner.run([job], alone=True)})
+    return orjson.dumps({_runner.rows_name: _runner.run([job], alone=True)[0]})
 
 
 async def app(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from benchmarks.answers import check_answer, reference
 from benchmarks.bare import BARE, bare_server
 from benchmarks.bars import TAIL_SHARE, best_peers
 from benchmarks.boxport import NAME, boxport, shots_of
@@ -30,6 +31,7 @@ from benchmarks.limit import Layout, lone
 from benchmarks.limit_process import LimitProcess, limit_process
 from benchmarks.load import Shot
 from benchmarks.packages import make_store
+from benchmarks.peers.table import raw_body
 from benchmarks.peers.venvs import InstallError
 from benchmarks.results import Results
 from benchmarks.server import Server, ServerError
@@ -67,25 +69,26 @@ class Heats:
     peers: dict[str, Lane] = field(default_factory=dict)
 
     def run(self, turn: int) -> None:
-        """One heat. What is compared follows one upon the other; who was first in the last heat is
-        second in this one."""
+        """One heat. What is compared follows one upon the other; who was second in the last heat is
+        first in this one."""
         processors = available_cpus()
         self.scene = replace(self.scene, turn=turn)
         _rotate(
             turn,
             partial(self._order, lone(processors), 1),
             partial(self._drive, NAME, self.ours, 1),
-            partial(self._drive, BARE, self.bare, 1),
         )
+        self._drive(BARE, self.bare, 1)
         _rotate(
             turn,
             partial(self._order, self.fastest, MAIN_CONNECTIONS),
             partial(self._drive, NAME, self.ours, MAIN_CONNECTIONS),
             *(partial(self._drive_peer, name) for name in self.peers),
         )
-        self._order_at(TAIL_SHARE, self._speed(LIMIT) * TAIL_SHARE / 100)
+        _rotate(turn, partial(self._order_at, TAIL_SHARE), partial(self._fire_at, TAIL_SHARE))
         for share in SHARES:
-            self._fire_at(share, self._speed(NAME) * share / 100)
+            if share != TAIL_SHARE:
+                self._fire_at(share)
 
     def _speed(self, who: str) -> float:
         """Photos a second in this heat."""
@@ -97,7 +100,8 @@ class Heats:
         figures = order(self.limit, layout, self.scene.seconds)
         self.scene.keep(self.results, LIMIT, closed(connections), figures)
 
-    def _order_at(self, share: int, rate: float) -> None:
+    def _order_at(self, share: int) -> None:
+        rate = self._speed(LIMIT) * share / 100
         figures = order(self.limit, self.fastest, self.scene.seconds * OPEN_TURNS, rate)
         self.scene.keep(self.results, LIMIT, opened(share), figures)
 
@@ -117,7 +121,8 @@ class Heats:
             except ServerError as error:
                 self.results.missing[name] = str(error)
 
-    def _fire_at(self, share: int, rate: float) -> None:
+    def _fire_at(self, share: int) -> None:
+        rate = self._speed(NAME) * share / 100
         settle(self.ours.server)
         seconds = self.scene.seconds * OPEN_TURNS
         figures = drive(
@@ -157,6 +162,11 @@ def heats(scene: Scene, peers: Sequence[Other], results: Results) -> Iterator[He
         server = stack.enter_context(boxport(store, folder))
         shots = shots_of(scene.photos, scene.model.path)
         bare = stack.enter_context(bare_server(scene.package, folder))
+        check_answer(
+            bare,
+            raw_body(scene.checked.read_bytes(), scene.model.path),
+            reference(scene.package, scene.checked, exact=False),
+        )
         lanes = Lane(bare, shots), Lane(server, shots)
         found = Heats(scene, results, folder, limit, fastest, *lanes)
         in_float32 = replace(scene, package=scene.model.package)

@@ -110,9 +110,12 @@ class Bench:
         def work(number: int) -> None:
             runner = runners[number % len(runners)]
             query = query_of(runner)
-            while not latencies[number] or time.perf_counter() < end:
+            while True:
                 due = time.perf_counter() if rate is None else began + next(numbers) / rate
-                time.sleep(max(0.0, due - time.perf_counter()))
+                if latencies[number] and due >= end:  # what was due before is done to the last
+                    break
+                if rate is not None:
+                    time.sleep(max(0.0, due - time.perf_counter()))
                 _answer(runner, next(turns), query)
                 latencies[number].append(time.perf_counter() - due)
 

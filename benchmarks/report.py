@@ -8,7 +8,15 @@ import onnxruntime
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.bare import BARE
-from benchmarks.bars import PER_SECOND, TAIL_SHARE, Verdict, at_16, best_layout, verdicts
+from benchmarks.bars import (
+    PER_SECOND,
+    TAIL_SHARE,
+    Verdict,
+    at_16,
+    best_layout,
+    lone_latency,
+    verdicts,
+)
 from benchmarks.boxport import NAME
 from benchmarks.contenders import HEAT, LIMIT, SHARES, closed, opened
 from benchmarks.footprint import BOTH
@@ -156,12 +164,13 @@ def side_row(results: Results, model: str, kind: str, who: str) -> list[str]:
 
 
 def bare_rows(results: Results) -> Iterator[list[str]]:
-    """Of each package: a lone request to the bare server, and to Boxport, by that in process."""
+    """Of each package: the median of a lone photo in process, and as multiples of it those of a
+    lone request to the bare server and to Boxport."""
     for model in results.names("model", who=BARE):
         lone = {**at_16(model, metric="p50_ms"), "load": closed(1)}
         limit = {**lone, "who": LIMIT}
         alone = results.median(**limit)
-        ratios = [results.ratio({**lone, "who": who}, limit) for who in (BARE, NAME)]
+        ratios = [results.ratio({**lone, "who": BARE}, limit), lone_latency(results, model)]
         if alone is not None and None not in ratios:
             yield [title_of(model), f"{alone:.1f} ms", *(f"{ratio:.2f}" for ratio in ratios)]
 
@@ -190,9 +199,9 @@ def processor_rows(results: Results) -> Iterator[list[str]]:
     """Of each package at 16 connections: what the work takes, and what serving adds to it."""
     for model in results.names("model", who=NAME, photos=HEAT, metric="cpu_ms"):
         ours = at_16(model, metric="cpu_ms")
-        bare = {**ours, "who": LIMIT}
-        work, ratio = results.median(**bare), results.ratio(ours, bare)
-        beyond = results.difference(ours, bare)
+        limit = {**ours, "who": LIMIT}
+        work, ratio = results.median(**limit), results.ratio(ours, limit)
+        beyond = results.difference(ours, limit)
         loop = results.median(**{**ours, "metric": "loop_ms"})
         if work is None or ratio is None or beyond is None or loop is None:
             continue

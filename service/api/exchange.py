@@ -21,6 +21,7 @@ SPAN_NAMES: dict[str, Literal["decode", "queue", "infer"]] = {
 }
 SCOPE_KEY = "boxport.exchange"
 REQUEST_ID_HEADER = "X-Request-ID"
+REQUEST_ID_KEY = REQUEST_ID_HEADER.lower()
 _ACCEPTED_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
@@ -97,7 +98,7 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 def _id_of(headers: Mapping[str, str]) -> str:
     """The caller's own id of the request if it sent a harmless one, else a new one."""
-    given = headers.get(REQUEST_ID_HEADER.lower(), "")
+    given = headers.get(REQUEST_ID_KEY, "")
     return (
         given if _ACCEPTED_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
     )  # unlikely twice is enough

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import cache
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 
 from service.api.aim import read_aim
 from service.api.answering import answer
-from service.api.exchange import REQUEST_ID_HEADER, Exchange
+from service.api.exchange import REQUEST_ID_HEADER, REQUEST_ID_KEY, Exchange
 from service.api.replies import problem_reply
 from service.api.terms import read_terms
 from service.manifest import Task
@@ -51,7 +51,7 @@ PAGE_HEADERS = (
         b" data: blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     ),
 )
-ID_HEADER = REQUEST_ID_HEADER.lower().encode()
+ID_HEADER = REQUEST_ID_KEY.encode()
 # Set anew, or nobody's business.
 REPLACED = frozenset({ID_HEADER, b"server", *(name for name, _ in SECURITY_HEADERS)})
 
@@ -169,7 +169,7 @@ class Reply:
         path = self._exchange.path
         if status < 400 or path.startswith(OWN_ERRORS) or self._exchange.reason != OK:
             return None
-        headers = MutableHeaders(raw=message["headers"])
+        headers = Headers(raw=message["headers"])
         if headers.get("content-type", "").startswith(MEDIA_TYPE):
             return None
         code, detail = FOREIGN_FAULTS.get(status, ("internal_error", "The service failed."))

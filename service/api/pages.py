@@ -15,7 +15,7 @@ from service.worker import current_worker
 FOLDER = Path(__file__).parent.parent / "playground"
 PLAYGROUND = "index.html"
 API_PAGE, API_SCRIPT = "api.html", "api.js"
-PAGE_HEADERS = {
+PLAYGROUND_HEADERS = {
     # Nothing of the page stands in the page itself, and nothing of it comes from elsewhere.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
@@ -52,7 +52,7 @@ async def lead(request: Request) -> Response:
 
 async def show_playground(request: Request) -> Response:
     reply = await _playground_file(request, PLAYGROUND)
-    reply.headers.update(PAGE_HEADERS)
+    reply.headers.update(PLAYGROUND_HEADERS)
     return reply
 
 

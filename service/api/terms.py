@@ -10,6 +10,7 @@ from service.settings import Settings
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 PRIORITY_HEADER = "X-Request-Priority"
+TIMEOUT_KEY, PRIORITY_KEY = TIMEOUT_HEADER.lower(), PRIORITY_HEADER.lower()
 MAX_DIGITS = 12
 
 
@@ -22,7 +23,7 @@ def read_terms(headers: Mapping[str, str], settings: Settings) -> Terms:
 
 
 def _timeout_ms(headers: Mapping[str, str], settings: Settings) -> int:
-    text = headers.get(TIMEOUT_HEADER.lower())
+    text = headers.get(TIMEOUT_KEY)
     if text is None:
         return settings.request_timeout_ms
     longest = settings.max_request_timeout_ms
@@ -36,7 +37,7 @@ def _timeout_ms(headers: Mapping[str, str], settings: Settings) -> int:
 
 
 def _priority(headers: Mapping[str, str]) -> Priority:
-    text = headers.get(PRIORITY_HEADER.lower(), Priority.INTERACTIVE.value)
+    text = headers.get(PRIORITY_KEY, Priority.INTERACTIVE.value)
     try:
         return Priority(text)
     except ValueError:

@@ -1,7 +1,6 @@
 """How long a request may take and who goes first, as its headers say."""
 
 import pytest
-from starlette.datastructures import Headers
 
 from service.api.terms import read_terms
 from service.engine.batcher import Priority
@@ -12,7 +11,7 @@ SETTINGS = Settings(request_timeout_ms=2000, max_request_timeout_ms=60_000)
 
 
 def test_without_headers_the_settings_hold() -> None:
-    terms = read_terms(Headers({}), SETTINGS)
+    terms = read_terms({}, SETTINGS)
     assert terms.deadline.granted == 2.0
     assert 1.9 < terms.deadline.remaining <= 2.0
     assert terms.priority is Priority.INTERACTIVE
@@ -22,7 +21,7 @@ def test_without_headers_the_settings_hold() -> None:
     ("text", "seconds"), [("1", 0.001), ("250", 0.25), ("060000", 60.0), ("60000", 60.0)]
 )
 def test_a_request_may_say_how_long_it_has(text: str, seconds: float) -> None:
-    headers = Headers({"X-Request-Timeout-Ms": text})
+    headers = {"x-request-timeout-ms": text}
     assert read_terms(headers, SETTINGS).deadline.granted == seconds
 
 
@@ -47,23 +46,23 @@ def test_a_request_may_say_how_long_it_has(text: str, seconds: float) -> None:
 )
 def test_any_other_time_is_refused_in_a_short_sentence(text: str) -> None:
     with pytest.raises(Problem, match="milliseconds from 1 on") as caught:
-        read_terms(Headers({"X-Request-Timeout-Ms": text}), SETTINGS)
+        read_terms({"x-request-timeout-ms": text}, SETTINGS)
     assert caught.value.code == "invalid_parameter"
     assert len(caught.value.detail) < 200
 
 
 @pytest.mark.parametrize("text", ["60001", "9" * 12])
 def test_who_would_wait_longer_gets_the_longest_there_is(text: str) -> None:
-    headers = Headers({"X-Request-Timeout-Ms": text})
+    headers = {"x-request-timeout-ms": text}
     assert read_terms(headers, SETTINGS).deadline.granted == 60.0
 
 
 def test_bulk_says_so() -> None:
-    assert read_terms(Headers({"X-Request-Priority": "bulk"}), SETTINGS).priority is Priority.BULK
+    assert read_terms({"x-request-priority": "bulk"}, SETTINGS).priority is Priority.BULK
 
 
 @pytest.mark.parametrize("text", ["", "BULK", "high", "0"])
 def test_any_other_priority_is_refused(text: str) -> None:
     with pytest.raises(Problem, match="send interactive or bulk") as caught:
-        read_terms(Headers({"X-Request-Priority": text}), SETTINGS)
+        read_terms({"x-request-priority": text}, SETTINGS)
     assert caught.value.code == "invalid_parameter"
