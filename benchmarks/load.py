@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import cast
 
 import httptools
+import orjson
 import uvloop
 
 IDLE_SECONDS = 3  # after which a connection is not used again: the server closes it after five
@@ -100,7 +101,7 @@ class Connection(asyncio.Protocol):
         self.open = False
         self.port = 0
         self.used_at = 0.0
-        self._parser: httptools.HttpResponseParser | None = None
+        self._parser = httptools.HttpResponseParser(self)  # of one reply after the other
         self._reply: asyncio.Future[int] | None = None
         self._body: list[bytes] = []
 
@@ -114,22 +115,19 @@ class Connection(asyncio.Protocol):
             self._reply.set_exception(exc or ConnectionResetError("closed without a reply"))
 
     def data_received(self, data: bytes) -> None:
-        if self._parser is not None:
-            self._parser.feed_data(data)
+        self._parser.feed_data(data)
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        assert self._parser is not None
-        assert self._reply is not None
         self.open = self.open and self._parser.should_keep_alive()
-        if not self._reply.done():
+        if self._reply is not None and not self._reply.done():
             self._reply.set_result(self._parser.get_status_code())
 
     async def send(self, request: bytes) -> tuple[int, bytes]:
         """Status and body of the reply; raises OSError if the connection ends before it."""
-        self._parser, self._body = httptools.HttpResponseParser(self), []
+        self._body = []
         self._reply = asyncio.get_running_loop().create_future()
         self.transport.write(request)
         return await self._reply, b"".join(self._body)
@@ -246,7 +244,7 @@ class Load:
 def read_reply(status: int, body: bytes) -> tuple[str, str]:
     """The code of a problem, or the version of the model that answered."""
     try:
-        content = json.loads(body)
+        content = orjson.loads(body)
         return (content["code"], "") if status >= 400 else ("", content["model"]["version"])
     except (ValueError, KeyError, TypeError):
         return "", ""
