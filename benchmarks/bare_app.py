@@ -1,9 +1,9 @@
-"""The least that an answer over HTTP takes in Python: uvicorn, one thread, and a photo's answer.
+"""Close to the least that an answer over HTTP takes in Python: uvicorn, a thread, a photo's answer.
 
     PACKAGE=DIR python -m uvicorn benchmarks.bare_app:app
 
 It reads any body as a photo, and has none of what makes a service: no models to choose from, no
-bounds, no batches, no metrics, no errors in words. What Boxport takes beyond it, those cost.
+bounds, no batches, no metrics, no errors in words. What Boxport takes beyond it is what those cost.
 """
 
 import asyncio
