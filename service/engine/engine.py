@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from service.cpus import own_processors
 from service.engine.admission import Admission
 from service.engine.aim import Aim
 from service.engine.batcher import Priority
 from service.engine.deadline import Deadline
 from service.engine.loading import serve
+from service.engine.seats import Seats
 from service.engine.served import STAGES, AnyJob, ServedModel
 from service.engine.shelf import Shelf
 from service.engine.sources import Candidate, Reference, Source, open_source
@@ -97,6 +99,7 @@ class Engine:
             settings.max_bytes_in_service,
             settings.max_pixels_in_service,
         )
+        self._seats = Seats(own_processors())
         self.shelf = Shelf(self._load, settings.max_session_bytes, metrics.load_failure)
         source = open_source(settings.model_store)
         self._watcher = Watcher(source, self.shelf, settings.watch_seconds)
@@ -164,7 +167,11 @@ class Engine:
 
     def _load(self, candidate: Candidate) -> ServedModel:
         return serve(
-            candidate.folder, self._settings, self._metrics.batch, lambda: self.admission.images
+            candidate.folder,
+            self._settings,
+            self._metrics.batch,
+            lambda: self.admission.images,
+            self._seats,
         )
 
     def _fill(self, source: Source) -> None:

@@ -9,6 +9,7 @@ import psutil
 from PIL import Image
 
 from service.engine.memory import trim_memory
+from service.engine.seats import Seats
 from service.engine.served import PARAMETERS, RUNNERS, Layout, OnBatch, ServedModel
 from service.imaging.resize import to_input
 from service.manifest import GRAPH_FILE
@@ -22,10 +23,14 @@ WARM_UP_SIZE = (640, 480)  # of the photo that a model runs on first
 
 
 def serve(
-    folder: Path, settings: Settings, on_batch: OnBatch, images_in_service: Callable[[], int]
+    folder: Path,
+    settings: Settings,
+    on_batch: OnBatch,
+    images_in_service: Callable[[], int],
+    seats: Seats,
 ) -> ServedModel:
     """Open the package in ``folder`` and run it once at each batch size, so that no caller pays
-    for first-time allocations, compilations or searches.
+    for first-time allocations, compilations or searches. For the rest see `ServedModel`.
 
     Raises PackageError if it is unfit, ProviderError if what should run it is not there.
     """
@@ -66,7 +71,7 @@ def serve(
         device.threads if package.lone is None else lone_threads,
         (0 if first.runs_per_cpu else settings.cpus) if decoders is None else decoders,
     )
-    return ServedModel(runner, layout, on_batch, images_in_service)
+    return ServedModel(runner, layout, on_batch, images_in_service, seats)
 
 
 def device_of(provider: ExecutionProvider, devices: int) -> dict[str, str]:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from service.classifier import Classifier
 from service.detector import Detector
 from service.engine.batcher import Batcher, Priority
 from service.engine.deadline import Deadline
+from service.engine.seats import Seats
 from service.engine.yielding import give_way
 from service.imaging.resize import Placement
 from service.manifest import ModelManifest, Task
@@ -34,6 +35,9 @@ NEWEST = 0.1
 # comes while a lone run has all processors waits for them. Requests that overlap now and then would
 # each be in the other's way; by this they are soon run side by side.
 SELDOM = 0.2
+# The share from which on a run keeps a processor. With less to do than there are processors, the
+# scheduler's choice is as good, and better where another process has taken one.
+MOSTLY = 0.5
 # How much longer than expected an answer may take and still be in time. In overload every accepted
 # request comes as late as it may, so without it half of them would be too late; and a queue that is
 # shorter by a third is no less busy.
@@ -81,7 +85,8 @@ class Done:
 
 class ServedModel:
     """``on_batch`` hears the name of the model and the size of each batch that is run;
-    ``images_in_service`` says how many images of all models are not answered yet."""
+    ``images_in_service`` says how many images of all models are not answered yet. ``seats`` are
+    those of the process."""
 
     def __init__(
         self,
@@ -89,7 +94,11 @@ class ServedModel:
         layout: Layout,
         on_batch: OnBatch,
         images_in_service: Callable[[], int],
+        seats: Seats,
     ) -> None:
+        # fewer runs than processors leave a choice, and the scheduler knows who else is there
+        fills = layout.threads == 1 and layout.concurrent_runs >= len(seats)
+        self._seats = seats if fills else Seats(())
         self._images_in_service = images_in_service
         self.runner, self.layout = runner, layout
         self.pending = 0  # images accepted and not yet answered
@@ -186,6 +195,22 @@ class ServedModel:
 
     def _run(self, jobs: Sequence[AnyJob]) -> list[Done | Exception]:
         """Decode what is not decoded, and run together what goes together."""
+        with self._seat():
+            outcomes = self._answer(jobs)
+        with self._noting:
+            now = time.perf_counter()
+            since, self._ended = now - self._ended, now
+            self.note(since * self._busy_runners, len(jobs))
+        return outcomes
+
+    def _seat(self) -> AbstractContextManager[None]:
+        """Where the calling thread is to run."""
+        if self._company >= MOSTLY:
+            return self._seats.held()
+        self._seats.leave()
+        return nullcontext()
+
+    def _answer(self, jobs: Sequence[AnyJob]) -> list[Done | Exception]:
         decoded = [_decode(job) for job in jobs]
         groups: dict[Hashable, list[int]] = {}
         for number, one in enumerate(decoded):
@@ -196,10 +221,6 @@ class ServedModel:
             together = [outcomes[number] for number in numbers]
             for number, done in zip(numbers, self._run_together(together, len(jobs)), strict=True):
                 outcomes[number] = done
-        with self._noting:
-            now = time.perf_counter()
-            since, self._ended = now - self._ended, now
-            self.note(since * self._busy_runners, len(jobs))
         return outcomes
 
     def _run_together(self, decoded: "Sequence[Decoded]", taken: int) -> list[Done]:

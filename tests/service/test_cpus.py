@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cpus import available_cpus
+from service.cpus import available_cpus, own_processors
 
 GRANTED = len(os.sched_getaffinity(0))
 
@@ -29,3 +29,7 @@ def test_quota_limits_the_processors(tmp_path: Path, limit: str, expected: int) 
 
 def test_without_a_cgroup_all_granted_processors_count(tmp_path: Path) -> None:
     assert available_cpus(tmp_path / "missing") == GRANTED
+
+
+def test_those_granted_are_known_one_by_one() -> None:
+    assert own_processors() == os.sched_getaffinity(0)

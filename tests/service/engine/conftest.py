@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.engine.seats import Seats
 from service.engine.served import Layout, ServedModel
 from service.engine.sources import Candidate, Reference
 from service.imaging.resize import ModelInput, Placement
@@ -63,7 +64,7 @@ class Loader:
         self.loaded.append(reference)
         layout = Layout("cpu", "fp32", 1, 1, 4, self.bytes)
         model = ServedModel(
-            Blocking(self.manifest(reference), self.gate), layout, _ignore, lambda: 1
+            Blocking(self.manifest(reference), self.gate), layout, _ignore, lambda: 1, Seats(())
         )
         self.models.append(model)
         return model

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from service.cpus import own_processors
 from service.engine.batcher import Priority
 from service.engine.deadline import Deadline
 from service.engine.loading import batch_sizes, serve
+from service.engine.seats import Seats
 from service.engine.served import ServedModel
 from service.imaging.images import decode_image
 from service.imaging.resize import ModelInput, to_input
@@ -25,6 +28,9 @@ from service.settings import Settings
 from tests.packages import CLASSIFIER, copy_package
 
 DETECTOR = "efficientdet_lite0_voc"
+
+
+NO_SEATS = Seats(())
 
 
 def nothing() -> int:
@@ -83,7 +89,7 @@ def test_a_photo_that_cannot_be_decoded_costs_its_batch_nothing(
 
 def test_threads_of_their_own_decode_before_the_queue(store: Path, photos: Path) -> None:
     settings = Settings(decode_threads=1, concurrent_runs=1)
-    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None, nothing)
+    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None, nothing, NO_SEATS)
     image = to_input(decode_image((photos / "cat.jpg").read_bytes(), 10**7), model.manifest.input)
     decoded_by = []
 
@@ -150,7 +156,7 @@ def test_a_shipped_package_is_served_warm(store: Path) -> None:
     sizes: list[int] = []
     settings = Settings(max_batch_size=3, concurrent_runs=2, threads=1)
     model = serve(
-        store / CLASSIFIER / "1", settings, lambda name, size: sizes.append(size), nothing
+        store / CLASSIFIER / "1", settings, lambda name, size: sizes.append(size), nothing, NO_SEATS
     )
     layout = model.layout
     assert (layout.provider, layout.threads, layout.concurrent_runs) == ("cpu", 1, 2)
@@ -169,7 +175,9 @@ def test_a_lone_image_has_all_processors_and_the_same_answer(
     """Bit for bit: who asks twice must not see whether somebody else was there."""
     in_service = 1
     settings = Settings(threads=1, lone_threads=3)
-    model = serve(store / DETECTOR / "1", settings, lambda name, size: None, lambda: in_service)
+    model = serve(
+        store / DETECTOR / "1", settings, lambda name, size: None, lambda: in_service, NO_SEATS
+    )
     assert (model.layout.threads, model.layout.lone_threads) == (1, 3)
     package = model.runner._package
     ran = []
@@ -199,7 +207,9 @@ def test_who_seldom_is_alone_is_not_run_as_if_it_were(
     """A lone run has all processors: where requests overlap, the next one would wait for it."""
     in_service = 1
     settings = Settings(threads=1, lone_threads=2)
-    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None, lambda: in_service)
+    model = serve(
+        store / CLASSIFIER / "1", settings, lambda name, size: None, lambda: in_service, NO_SEATS
+    )
     ran = []
     run = model.runner.run
     monkeypatch.setattr(model.runner, "run", lambda *a, alone: ran.append(alone) or run(*a))
@@ -221,16 +231,58 @@ def test_who_seldom_is_alone_is_not_run_as_if_it_were(
     assert all(ran[-4:])
 
 
+@pytest.mark.parametrize(
+    ("threads", "keeps_one"), [(1, True), (2, False)], ids=["one thread a run", "several"]
+)
+def test_runs_that_mostly_have_company_keep_a_processor_each(
+    store: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, threads: int, keeps_one: bool
+) -> None:
+    in_service = 1
+    mine = own_processors()
+    settings = Settings(threads=threads, concurrent_runs=len(mine))
+    model = serve(
+        store / CLASSIFIER / "1",
+        settings,
+        lambda name, size: None,
+        lambda: in_service,
+        Seats(mine),
+    )
+    where = []
+    run = model.runner.run
+    monkeypatch.setattr(
+        model.runner,
+        "run",
+        lambda *a, alone: where.append(frozenset(os.sched_getaffinity(0))) or run(*a),
+    )
+    image = to_input(decode_image((photos / "cat.jpg").read_bytes(), 10**7), model.manifest.input)
+    job = Job(image, model.runner.to_query(ClassifyParameters()))
+
+    async def ask(times: int) -> None:
+        for _ in range(times):
+            await model.submit(job, Deadline.after(20), Priority.INTERACTIVE)
+
+    asyncio.run(ask(30))
+    in_service = 2
+    asyncio.run(ask(30))
+    in_service = 1
+    asyncio.run(ask(30))
+    model.close()
+    assert set(where[:30]) == {mine}, "a lone run has all"
+    assert where[31] == mine, "that had company once"
+    assert where[59] == mine if not keeps_one else len(where[59]) == 1
+    assert where[-1] == mine
+
+
 def test_a_second_session_can_be_spared(store: Path) -> None:
     settings = Settings(threads=1, lone_threads=1)
-    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None, nothing)
+    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None, nothing, NO_SEATS)
     model.close()
     assert model.runner._package.lone is None
 
 
 def test_settings_of_one_model_are_its_own(store: Path) -> None:
     settings = Settings(max_batch_size=3, models={CLASSIFIER: {"max_batch_size": 5}})
-    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None, nothing)
+    model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None, nothing, NO_SEATS)
     model.close()
     assert model.layout.max_batch_size == 5
 
@@ -239,8 +291,10 @@ def test_a_provider_that_is_not_there_is_refused_or_passed_over(store: Path) -> 
     folder = store / CLASSIFIER / "1"
     wish = {"execution_providers": ("tensorrt", "cuda"), "concurrent_runs": 1}
     with pytest.raises(ProviderError, match=r"tensorrt: this ONNX Runtime .* has no Tensorrt"):
-        serve(folder, Settings(**wish), lambda name, size: None, nothing)
-    model = serve(folder, Settings(**wish, allow_fallback=True), lambda name, size: None, nothing)
+        serve(folder, Settings(**wish), lambda name, size: None, nothing, NO_SEATS)
+    model = serve(
+        folder, Settings(**wish, allow_fallback=True), lambda name, size: None, nothing, NO_SEATS
+    )
     model.close()
     assert model.layout.provider == "cpu"
 
@@ -249,7 +303,7 @@ def test_a_graph_that_loads_and_cannot_run_is_refused(store: Path, tmp_path: Pat
     folder = copy_package(store / CLASSIFIER / "1", tmp_path, "pets", 1)
     write_graph_that_fails(folder)
     with pytest.raises(PackageError, match=r"pets/1: cannot be run: ") as caught:
-        serve(folder, Settings(concurrent_runs=1), lambda name, size: None, nothing)
+        serve(folder, Settings(concurrent_runs=1), lambda name, size: None, nothing, NO_SEATS)
     assert "\n" not in str(caught.value)
 
 
