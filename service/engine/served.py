@@ -194,7 +194,7 @@ class ServedModel:
         return self.runner.group(job) if isinstance(job, Job) else None
 
     def _run(self, jobs: Sequence[AnyJob]) -> list[Done | Exception]:
-        """Decode what is not decoded, and run together what goes together."""
+        """Answer a batch, and learn the pace from it."""
         with self._seat():
             outcomes = self._answer(jobs)
         with self._noting:
@@ -211,6 +211,7 @@ class ServedModel:
         return nullcontext()
 
     def _answer(self, jobs: Sequence[AnyJob]) -> list[Done | Exception]:
+        """Decode what is not decoded, and run together what goes together."""
         decoded = [_decode(job) for job in jobs]
         groups: dict[Hashable, list[int]] = {}
         for number, one in enumerate(decoded):
