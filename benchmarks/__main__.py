@@ -107,6 +107,7 @@ def run(
             measure(job, results, on_turn)
     except (ServerError, PackageMakingError, PhotoError) as error:
         console.print(f"[red]error:[/] {escape(str(error))}")
+        console.print("What was measured until then is kept: python -m benchmarks report shows it.")
         raise typer.Exit(1) from error
     finally:
         results.write(cache / RESULTS)
