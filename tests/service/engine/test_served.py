@@ -31,6 +31,7 @@ DETECTOR = "efficientdet_lite0_voc"
 
 
 NO_SEATS = Seats(())
+NOWHERE = 10_000  # the number of a processor that no machine has
 
 
 def nothing() -> int:
@@ -57,6 +58,14 @@ def model(loader, make_candidate) -> ServedModel:
 def submit(model: ServedModel, image: ModelInput) -> asyncio.Task:
     job = Job(image, None)
     return asyncio.create_task(model.submit(job, Deadline.after(20), Priority.INTERACTIVE))
+
+
+async def classify(model: ServedModel, photo: Path, times: int) -> None:
+    """Ask the same of ``model`` again and again, one at a time."""
+    image = to_input(decode_image(photo.read_bytes(), 10**7), model.manifest.input)
+    job = Job(image, model.runner.to_query(ClassifyParameters()))
+    for _ in range(times):
+        await model.submit(job, Deadline.after(20), Priority.INTERACTIVE)
 
 
 def test_a_photo_that_cannot_be_decoded_costs_its_batch_nothing(
@@ -213,18 +222,12 @@ def test_who_seldom_is_alone_is_not_run_as_if_it_were(
     ran = []
     run = model.runner.run
     monkeypatch.setattr(model.runner, "run", lambda *a, alone: ran.append(alone) or run(*a))
-    image = to_input(decode_image((photos / "cat.jpg").read_bytes(), 10**7), model.manifest.input)
-    job = Job(image, model.runner.to_query(ClassifyParameters()))
-
-    async def ask(times: int) -> None:
-        for _ in range(times):
-            await model.submit(job, Deadline.after(20), Priority.INTERACTIVE)
-
-    asyncio.run(ask(2))
+    photo = photos / "cat.jpg"
+    asyncio.run(classify(model, photo, times=2))
     in_service = 2
-    asyncio.run(ask(4))
+    asyncio.run(classify(model, photo, times=4))
     in_service = 1
-    asyncio.run(ask(12))
+    asyncio.run(classify(model, photo, times=12))
     model.close()
     assert ran[:6] == [True, True, False, False, False, False]
     assert not any(ran[6:9]), "it has just had company"
@@ -232,11 +235,19 @@ def test_who_seldom_is_alone_is_not_run_as_if_it_were(
 
 
 @pytest.mark.parametrize(
-    ("threads", "keeps_one"), [(1, True), (2, False)], ids=["one thread a run", "several"]
+    ("threads", "beyond", "keeps_one"),
+    [(1, 0, True), (2, 0, False), (1, 1, False)],
+    ids=["one thread a run", "several threads", "fewer runs than processors"],
 )
 def test_runs_that_mostly_have_company_keep_a_processor_each(
-    store: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, threads: int, keeps_one: bool
+    store: Path,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    threads: int,
+    beyond: int,
+    keeps_one: bool,
 ) -> None:
+    """``beyond``: processors that there are more than runs."""
     in_service = 1
     mine = own_processors()
     settings = Settings(threads=threads, concurrent_runs=len(mine))
@@ -245,7 +256,7 @@ def test_runs_that_mostly_have_company_keep_a_processor_each(
         settings,
         lambda name, size: None,
         lambda: in_service,
-        Seats(mine),
+        Seats([*mine, *range(NOWHERE, NOWHERE + beyond)]),
     )
     where = []
     run = model.runner.run
@@ -254,18 +265,12 @@ def test_runs_that_mostly_have_company_keep_a_processor_each(
         "run",
         lambda *a, alone: where.append(frozenset(os.sched_getaffinity(0))) or run(*a),
     )
-    image = to_input(decode_image((photos / "cat.jpg").read_bytes(), 10**7), model.manifest.input)
-    job = Job(image, model.runner.to_query(ClassifyParameters()))
-
-    async def ask(times: int) -> None:
-        for _ in range(times):
-            await model.submit(job, Deadline.after(20), Priority.INTERACTIVE)
-
-    asyncio.run(ask(30))
+    photo = photos / "cat.jpg"
+    asyncio.run(classify(model, photo, times=30))
     in_service = 2
-    asyncio.run(ask(30))
+    asyncio.run(classify(model, photo, times=30))
     in_service = 1
-    asyncio.run(ask(30))
+    asyncio.run(classify(model, photo, times=30))
     model.close()
     assert set(where[:30]) == {mine}, "a lone run has all"
     assert where[31] == mine, "that had company once"
