@@ -1,11 +1,14 @@
 """Boxport as `make serve` starts it."""
 
+import base64
+import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from itertools import cycle, islice
 from pathlib import Path
-
-import httpx
 
 from benchmarks.load import Shot
 from benchmarks.packages import ROOT
@@ -37,14 +40,20 @@ def shots_of(photos: Path, path: str) -> list[Shot]:
     return [raw_body(photo.read_bytes(), path) for photo in sorted(photos.glob("*.jpg"))]
 
 
-def stages(server: Server, photos: Path, path: str, number: int) -> list[Mapping[str, float]]:
-    """What the service says that each of ``number`` requests, one after the other, took: decode,
-    queue, inference and total, in milliseconds."""
-    contents = [photo.read_bytes() for photo in sorted(photos.glob("*.jpg"))]
+def stages(server: Server, shots: Sequence[Shot], number: int) -> list[Mapping[str, float]]:
+    """Where the time of each of ``number`` requests went, one after the other, in milliseconds:
+    decode, queue and inference, as the service says; service, the rest of what it says; and http,
+    what the caller waited beyond that."""
     found = []
-    with httpx.Client(base_url=server.url, timeout=60) as client:
-        for i in range(number):
-            body = contents[i % len(contents)]
-            reply = client.post(path, content=body, headers={"Content-Type": "image/jpeg"})
-            found.append(reply.raise_for_status().json()["timing_ms"])
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+        for shot in islice(cycle(shots), number):
+            body = base64.b64decode(shot.body)
+            began = time.perf_counter()
+            connection.request(shot.method, shot.path, body, shot.headers)
+            reply = connection.getresponse().read()
+            waited = (time.perf_counter() - began) * 1e3
+            timing = json.loads(reply)["timing_ms"]
+            total = timing.pop("total")
+            known = sum(timing.values())
+            found.append({**timing, "service": total - known, "http": waited - total})
     return found

@@ -29,7 +29,6 @@ MAIN_CONNECTIONS = 16  # where throughput is compared
 CONNECTIONS = (1, 4, MAIN_CONNECTIONS, 64)
 SHARES = (50, 70, 90)  # per cent of the capacity, in the open loops
 STAGED_REQUESTS = 40
-STAGES = ("decode", "queue", "inference", "total")
 LAYOUT_SHARE = 0.5  # of the seconds of a load, for each layout of the limit
 HANDLER = Path(__file__).parent / "peers" / "shared"
 
@@ -131,8 +130,9 @@ class OurOwn:
                 settle(server)
                 figures = drive(server, shots, folder, scene.seconds, connections)
                 scene.keep(results, NAME, closed(connections), figures)
-            found = stages(server, scene.photos, scene.model.path, STAGED_REQUESTS)
-            parts = {f"{name}_ms": median(row[name] for row in found) for name in STAGES}
+            settle(server)
+            found = stages(server, shots, STAGED_REQUESTS)
+            parts = {f"{name}_ms": median(row[name] for row in found) for name in found[0]}
             scene.keep(results, NAME, "stages", parts)
             scene.keep(results, NAME, "start", footprint_of(server))
 

@@ -21,8 +21,9 @@ STAGES = (
     ("decode and resize", "decode_ms"),
     ("queue", "queue_ms"),
     ("inference", "inference_ms"),
+    ("rest of the service", "service_ms"),
+    ("HTTP and the caller", "http_ms"),
 )
-REST = ("rest of the service", "HTTP and the caller")
 STYLE: dict[Any, object] = {
     "svg.fonttype": "none",  # text stays text, and files small
     "svg.hashsalt": "boxport",
@@ -106,19 +107,15 @@ def _lines(axis: Axes, results: Results, model: str, metric: str) -> None:
 
 
 def stage_rows(results: Results) -> list[tuple[str, list[float]]]:
-    """Of each model and kind of photos: milliseconds of `STAGES` and `REST` of a lone request."""
+    """Of each model and kind of photos: milliseconds of `STAGES` of a lone request."""
     rows = []
     for model in results.names("model", who=NAME, load="stages"):
         for photos in results.names("photos", who=NAME, model=model, load="stages"):
-            where = {"who": NAME, "model": model, "photos": photos}
-            whole = results.median(**where, load=closed(1), metric="p50_ms")
-            total = results.median(**where, load="stages", metric="total_ms")
-            known = [results.median(**where, load="stages", metric=key) for _, key in STAGES]
-            if whole is None or total is None or None in known:
-                continue
-            parts = [value for value in known if value is not None]
-            rest = [max(0.0, total - sum(parts)), max(0.0, whole - total)]
-            rows.append((f"{title_of(model)}, {photos} photos", [*parts, *rest]))
+            where = {"who": NAME, "model": model, "photos": photos, "load": "stages"}
+            parts = [results.median(**where, metric=metric) for _, metric in STAGES]
+            known = [part for part in parts if part is not None]
+            if len(known) == len(parts):
+                rows.append((f"{title_of(model)}, {photos} photos", known))
     return rows
 
 
@@ -129,7 +126,7 @@ def stages(results: Results) -> Figure | None:
         return None
     figure = Figure(figsize=(9, 0.6 + 0.42 * len(rows)))
     axis = figure.subplots()
-    names = [name for name, _ in STAGES] + list(REST)
+    names = [name for name, _ in STAGES]
     left = [0.0] * len(rows)
     for number, name in enumerate(names):
         widths = [parts[number] for _, parts in rows]

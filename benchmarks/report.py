@@ -21,7 +21,7 @@ from benchmarks.boxport import NAME
 from benchmarks.contenders import HEAT, LIMIT, SHARES, closed, opened
 from benchmarks.footprint import BOTH
 from benchmarks.packages import INT8, MODELS, title_of
-from benchmarks.plots import GROWTH, REST, STAGES, draw, growth_points, stage_rows
+from benchmarks.plots import GROWTH, STAGES, draw, growth_points, stage_rows
 from benchmarks.results import Results
 
 TEMPLATE = "performance.md.j2"
@@ -76,7 +76,7 @@ def write_report(results: Results, path: Path, pictures: Path) -> None:
         bare=list(bare_rows(results)),
         tail_share=TAIL_SHARE,
         opened=list(open_rows(results)),
-        stage_names=[name for name, _ in STAGES] + list(REST),
+        stage_names=[name for name, _ in STAGES],
         stages=[
             [name, *(f"{part:.1f} ({part / sum(parts):.0%})" for part in parts)]
             for name, parts in rows

@@ -1,5 +1,6 @@
 """A tiny run, from the command to the page."""
 
+import time
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -65,11 +66,16 @@ def test_boxport_is_driven(tmp_path: Path, photos: Path) -> None:
     classifier = MODELS[-1]
     store = make_store([classifier.package], tmp_path / "store")
     with boxport(store, tmp_path) as server:
-        figures = drive(server, shots_of(photos, classifier.path), tmp_path, 0.5, connections=2)
-        (stage,) = stages(server, photos, classifier.path, 1)
+        shots = shots_of(photos, classifier.path)
+        figures = drive(server, shots, tmp_path, 0.5, connections=2)
+        began = time.perf_counter()
+        (stage,) = stages(server, shots, 1)
+        waited = (time.perf_counter() - began) * 1e3
         usage = server.usage()
     assert figures["per_second"] > 2
     assert figures["p50_ms"] <= figures["p99_ms"]
     assert 0 < figures["loop_ms"] < figures["cpu_ms"]
-    assert stage["inference"] > 0
+    assert list(stage) == ["decode", "queue", "inference", "service", "http"]
+    assert all(milliseconds >= 0 for milliseconds in stage.values())
+    assert 0.1 * waited < sum(stage.values()) < waited
     assert 50e6 < usage.pss <= usage.rss

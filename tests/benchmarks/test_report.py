@@ -41,7 +41,8 @@ def results() -> Results:
             cpu_ms=12.6,
         )
         add("Peer", load, per_second=speed / 2, p50_ms=2 * latency, p99_ms=4 * latency, cpu_ms=25.2)
-    add("Boxport", "stages", decode_ms=2, queue_ms=0.1, inference_ms=7, total_ms=9.5)
+    stages = {"decode": 2, "queue": 0.1, "inference": 6.9, "service": 0.4, "http": 0.6}
+    add("Boxport", "stages", **{f"{name}_ms": value for name, value in stages.items()})
     add("Peer", "start", seconds=3.5, pss_mb=400, rss_mb=500)
     for share in (50, 70, 90):
         add("Boxport", f"open {share}", "heat", p50_ms=12, p99_ms=20)
@@ -67,6 +68,8 @@ def test_the_page_tells_ratios_and_shows_pictures(results: Results, tmp_path: Pa
     assert ["EfficientNet-Lite0", "one connection", "1.00", "1.30"] in rows
     assert ["EfficientNet-Lite0", "70 %", "1.20", "2.00"] in rows
     assert ["EfficientNet-Lite0", "12.0 ms", "1.050", "0.60 ms", "0.40 ms"] in rows
+    shares = ["2.0 (20%)", "0.1 (1%)", "6.9 (69%)", "0.4 (4%)", "0.6 (6%)"]
+    assert ["EfficientNet-Lite0, small photos", *shares] in rows
     for picture in re.findall(r"!\[.*\]\((.*)\)", text):
         assert ElementTree.parse(tmp_path / picture).getroot().tag.endswith("svg")
         assert (tmp_path / picture).stat().st_size < 150_000
