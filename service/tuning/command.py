@@ -121,11 +121,18 @@ def search_of(
             f"{name}: no layout answers 99 of 100 photos within {slo_ms:g} ms; the best takes"
             f" {fastest * 1000:.0f} ms. Allow more, or take a smaller model or its int8 package."
         )
-    default = search.findings.get(default_layout(cpus))
-    if default is not None:
-        gain = best.value(slo_ms / 1000) / max(default.value(slo_ms / 1000), 1e-9)
-        console.print(f"{name}: {gain:.2f} times what the defaults give")
+    console.print(f"{name}: {beside_defaults(best, search)}")
     return best
+
+
+def beside_defaults(best: Finding, search: Search) -> str:
+    """What is gained by ``best``, in words."""
+    default = search.findings[default_layout(search.cpus)]
+    if best.layout == default.layout:
+        return "nothing is worth changing the defaults for"
+    if not default.value(search.slo):
+        return "the defaults answer too slowly"
+    return f"{best.value(search.slo) / default.value(search.slo):.2f} times what the defaults give"
 
 
 def show(console: Console, name: str, best: Finding, slo_ms: float) -> None:

@@ -2,7 +2,8 @@
 
 One thing is varied at a time, in the order of what it changes: how the processors are divided, then
 the size of batches, then what decodes. The best of each round is measured again beside
-its nearest rivals, in turn, because a machine is never as fast twice.
+its nearest rivals, in turn, because a machine is never as fast twice; and at last beside the
+defaults, which stay unless it is faster by more than chance.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,7 @@ from service.tuning.trial import CALLERS, Speed, Trial, trial_of
 
 NEAR = 0.9  # of the best: what is slower is not measured again
 FINALISTS = 3
+WORTH = 1.02  # times what the defaults give: a setting for less would be one for nothing
 ROUNDS = 3  # in which finalists are measured, one after the other
 
 
@@ -59,11 +61,20 @@ class Search:
             return self.findings[best]  # the rest changes less than this
         best = self._best(replace(best, max_batch_size=size) for size in BATCHES)
         best = self._best(replace(best, decode_threads=n) for n in decode_counts(self.cpus))
-        return self.findings[best]
+        return self._worth_it(best)
 
     def measure_all(self, layouts: Iterable[Layout]) -> Finding:
-        """The best of ``layouts``, all of which are measured."""
-        return self.findings[self._best(layouts)]
+        """The best of ``layouts``, all of which are measured; the defaults are one of them."""
+        return self._worth_it(self._best(layouts))
+
+    def _worth_it(self, best: Layout) -> Finding:
+        """``best``, if it is faster than the defaults when both are measured in turn."""
+        default = default_layout(self.cpus)
+        if best != default:
+            self._measure_again([default, best])
+            if self._value(best) <= WORTH * self._value(default):
+                best = default
+        return self.findings[best]
 
     def _best(self, layouts: Iterable[Layout]) -> Layout:
         layouts = list(layouts)

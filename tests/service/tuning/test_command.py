@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from service.tuning.command import beside_defaults
+from service.tuning.layout import Layout, default_layout
+from service.tuning.search import Finding, Search
+from service.tuning.trial import Speed
 from tests.packages import CLASSIFIER
 
 ROOT = Path(__file__).parents[3]
@@ -77,3 +81,18 @@ def test_a_bound_that_nothing_meets_leaves_the_file_alone(photos: Path, tmp_path
     assert done.returncode == 1
     assert "no layout answers 99 of 100 photos within 0.01 ms" in done.stderr
     assert file.read_text() == MINE
+
+
+@pytest.mark.parametrize(
+    ("default", "layout", "words"),
+    [
+        (Speed(4, 80, p99=0.1), Layout(3, 1, 4, 0), "1.25 times what the defaults give"),
+        (Speed(4, 80, p99=0.3), Layout(3, 1, 4, 0), "the defaults answer too slowly"),
+        (Speed(4, 80, p99=0.1), default_layout(2), "nothing is worth changing the defaults for"),
+    ],
+)
+def test_what_is_gained_is_said(default: Speed, layout: Layout, words: str) -> None:
+    search = Search(Path("a/1"), [], cpus=2, slo=0.2, seconds=1)
+    search.findings[default_layout(2)] = Finding(default_layout(2), (default,))
+    best = search.findings.setdefault(layout, Finding(layout, (Speed(4, 100, p99=0.1),)))
+    assert beside_defaults(best, search) == words

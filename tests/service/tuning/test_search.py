@@ -63,6 +63,42 @@ def test_what_is_too_slow_does_not_count(measured: list[Layout]) -> None:
     assert max(speed.per_second for speed in found.speeds if speed.p99 <= 0.1) == found.value(0.1)
 
 
+@pytest.mark.parametrize(
+    ("gain", "layout"), [(0.01, default_layout(2)), (0.05, Layout(3, 1, 2, 0))]
+)
+@pytest.mark.parametrize("whole_grid", [False, True])
+def test_the_defaults_stay_unless_another_is_faster_by_more_than_chance(
+    measured: list[Layout],
+    monkeypatch: pytest.MonkeyPatch,
+    gain: float,
+    layout: Layout,
+    whole_grid: bool,
+) -> None:
+    speeds = {default_layout(2): 1.0, Layout(3, 1, 2, 0): 1 + gain}
+    monkeypatch.setattr(
+        KnownTrial,
+        "speed",
+        lambda self, callers, seconds: Speed(callers, speeds.get(self.layout, 0.5), p99=0.1),
+    )
+    looking = search(slo=10)
+    found = looking.measure_all(grid(2)) if whole_grid else looking.run()
+    assert found.layout == layout
+    assert set(measured[-2:]) == set(speeds), "both are measured again, in turn"
+
+
+def test_what_the_defaults_do_too_slowly_is_no_rival(
+    measured: list[Layout], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        KnownTrial,
+        "speed",
+        lambda self, callers, seconds: Speed(
+            callers, 10, p99=0.1 if self.layout == default_layout(2) else 0.05
+        ),
+    )
+    assert search(slo=0.07).run().layout != default_layout(2)
+
+
 def test_where_nothing_is_fast_enough_it_ends_soon(measured: list[Layout]) -> None:
     assert search(slo=0.001).run().value(0.001) == 0
     assert len(set(measured)) == 3
