@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.load import Shot
 from benchmarks.packages import ROOT
 from benchmarks.peers.table import raw_body
-from benchmarks.server import Server, running
+from benchmarks.server import Server, ServerError, running
 
 NAME = "Boxport"
 COMMAND = (
@@ -43,16 +43,19 @@ def shots_of(photos: Path, path: str) -> list[Shot]:
 def stages(server: Server, shots: Sequence[Shot], number: int) -> list[Mapping[str, float]]:
     """Where the time of each of ``number`` requests went, one after the other, in milliseconds:
     decode, queue and inference, as the service says; service, the rest of what it says; and http,
-    what the caller waited beyond that."""
+    what the caller waited beyond that. Raises ServerError if one is not answered."""
     found = []
     with closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
         for shot in islice(cycle(shots), number):
             body = base64.b64decode(shot.body)
             began = time.perf_counter()
             connection.request(shot.method, shot.path, body, shot.headers)
-            reply = connection.getresponse().read()
+            reply = connection.getresponse()
+            content = reply.read()
             waited = (time.perf_counter() - began) * 1e3
-            timing = json.loads(reply)["timing_ms"]
+            if reply.status != 200:
+                raise ServerError(f"{server.name} answers {reply.status} to a lone request")
+            timing = json.loads(content)["timing_ms"]
             total = timing.pop("total")
             known = sum(timing.values())
             found.append({**timing, "service": total - known, "http": waited - total})

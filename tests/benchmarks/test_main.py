@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
@@ -10,6 +11,7 @@ from benchmarks.boxport import boxport, shots_of, stages
 from benchmarks.drive import drive
 from benchmarks.packages import MODELS, make_store
 from benchmarks.results import Results
+from benchmarks.server import ServerError
 
 TINY = ["--models", "EfficientNet", "--photo-sizes", "small", "--no-int8", "--seconds", "0.2"]
 
@@ -71,6 +73,8 @@ def test_boxport_is_driven(tmp_path: Path, photos: Path) -> None:
         began = time.perf_counter()
         (stage,) = stages(server, shots, 1)
         waited = (time.perf_counter() - began) * 1e3
+        with pytest.raises(ServerError, match="Boxport answers 404 to a lone request"):
+            stages(server, shots_of(photos, "/v1/elsewhere"), 1)
         usage = server.usage()
     assert figures["per_second"] > 2
     assert figures["p50_ms"] <= figures["p99_ms"]
