@@ -10,6 +10,7 @@ from bentoml import get_current_service  # each time anew it would be looked for
 
 from service.api.doorkeeper import Doorkeeper
 from service.engine.engine import Engine
+from service.engine.memory import keep_little
 from service.fetch.fetcher import UrlFetcher
 from service.fetch.policy import FetchPolicy
 from service.package import PackageError
@@ -40,6 +41,7 @@ class Worker:
         gc.collect()
         gc.freeze()
         gc.set_threshold(5_000, 10, 10)
+        keep_little()
 
     def close(self) -> None:
         self.engine.close()

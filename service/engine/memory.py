@@ -3,6 +3,12 @@
 import contextlib
 import ctypes
 
+# glibc's names in malloc.h, and bytes. Left to itself glibc gives nothing back of a thread's memory
+# before 64 MB of it are free, once a large photo was there; buffers below the second limit come
+# from what is kept, so that a usual photo's are used again.
+M_TRIM_THRESHOLD, KEPT_FREE = -1, 16 * 2**20
+M_MMAP_THRESHOLD, KEPT_LARGEST = -3, 32 * 2**20
+
 
 def trim_memory() -> None:
     """Give what is free back to the system, where the C library can (glibc).
@@ -13,3 +19,11 @@ def trim_memory() -> None:
     """
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def keep_little() -> None:
+    """Have what large photos leave free given back by itself, where the C library can (glibc)."""
+    with contextlib.suppress(AttributeError, OSError):
+        library = ctypes.CDLL(None)
+        library.mallopt(M_MMAP_THRESHOLD, KEPT_LARGEST)
+        library.mallopt(M_TRIM_THRESHOLD, KEPT_FREE)
