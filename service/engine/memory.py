@@ -3,9 +3,9 @@
 import contextlib
 import ctypes
 
-# glibc's names in malloc.h, and bytes. Left to itself glibc gives nothing back of a thread's memory
-# before 64 MB of it are free, once a large photo was there; buffers below the second limit come
-# from what is kept, so that a usual photo's are used again.
+# glibc's names in malloc.h, and bytes. Left to itself it keeps, of what each thread frees, up to
+# twice the largest buffer that ever came, and at most 64 MB. Usual photos must find their buffers
+# again in what is kept, so those below the second limit are not asked of the system one by one.
 M_TRIM_THRESHOLD, KEPT_FREE = -1, 16 * 2**20
 M_MMAP_THRESHOLD, KEPT_LARGEST = -3, 32 * 2**20
 

@@ -8,40 +8,54 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-# A thread takes and frees 60 MB in pieces that each come from its own memory; then how much the
-# process has gained is said, in MB.
-GAIN = """
-import sys, threading
+# A thread takes and frees large pieces, and then one of a usual photo's size again and again. Said
+# are the MB by which the process has grown, and the pages that each of the latter had to ask for.
+COSTS = """
+import resource, sys, threading
+import numpy as np
 import psutil
 from service.engine.memory import keep_little
-import numpy as np
 
 if sys.argv[1] == "limited":
     keep_little()
 process = psutil.Process()
 
+def faults():
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+
 def use():
     np.ones(31 * 2**20, np.uint8)  # from here on glibc takes pieces of this size from its own
-    global before
     before = process.memory_info().rss
     pieces = [np.ones(20 * 2**20, np.uint8) for _ in range(2)]
     del pieces
+    grown = process.memory_info().rss - before
+    np.ones(2 * 2**20, np.uint8)
+    asked = faults()
+    for _ in range(50):
+        np.ones(2 * 2**20, np.uint8)
+    print(grown / 2**20, (faults() - asked) / 50)
 
 thread = threading.Thread(target=use)
 thread.start()
 thread.join()
-print((process.memory_info().rss - before) / 2**20)
 """
 
+# what the limits are of
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is no glibc")
 
-def gain(how: str) -> float:
+
+def costs(how: str) -> tuple[float, float]:
     done = subprocess.run(
-        [sys.executable, "-c", GAIN, how], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", COSTS, how], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return float(done.stdout)
+    grown, asked = map(float, done.stdout.split())
+    return grown, asked
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the limits are those of glibc")
 def test_what_a_large_photo_leaves_free_is_given_back() -> None:
-    assert gain("limited") < 17
-    assert gain("left alone") > 17, "or there would be nothing to limit"
+    assert costs("limited")[0] < 17
+    assert costs("left alone")[0] > 17, "or there would be nothing to limit"
+
+
+def test_a_usual_photo_finds_its_memory_again() -> None:
+    assert costs("limited")[1] < 1
