@@ -11,11 +11,11 @@ import httpx
 from benchmarks.load import Shot
 from benchmarks.server import Server, ServerError
 from export.photos import read_photo
-from service.classifier import Classifier
-from service.detector import Detector
+from service.inference.classifier import Classifier
+from service.inference.detector import Detector
+from service.inference.task import Job, Row, Runner
 from service.package import open_package
 from service.parameters import ClassifyParameters, DetectParameters
-from service.runner import Job, Row, Runner
 
 ROWS = ("detections", "classifications")
 SCORE_TOLERANCE = 0.02  # 8 bits of a resized pixel may be rounded otherwise

@@ -20,9 +20,9 @@ from export.photos import MAX_PIXELS
 from service.cpus import available_cpus
 from service.imaging.images import open_image
 from service.imaging.photo import prepare
+from service.inference.task import Job
 from service.package import open_package
 from service.providers import CPU
-from service.runner import Job
 from service.runtime.device import Device
 
 Message = MutableMapping[str, Any]

@@ -21,7 +21,7 @@ from benchmarks.peers.venvs import make_venv
 from benchmarks.results import Results
 from benchmarks.server import Server, running
 from service.cpus import available_cpus
-from service.runner import Row
+from service.inference.task import Row
 
 LIMIT = "limit"
 HEAT = "heat"  # of small photos: turns so short that the machine is the same for all

@@ -23,12 +23,12 @@ import onnxruntime as ort
 
 from benchmarks.results import quantile
 from export.photos import find_photos, read_photo
-from service.classifier import Classifier
-from service.detector import Detector
+from service.inference.classifier import Classifier
+from service.inference.detector import Detector
+from service.inference.task import Job, Runner
 from service.manifest import GRAPH_FILE
 from service.package import ModelPackage, open_package
 from service.parameters import ClassifyParameters, DetectParameters
-from service.runner import Job, Runner
 
 WARM_UP = 3  # photos, of each session
 

@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from export.photos import MAX_PIXELS, find_photos
-from service.classifier import Classifier
-from service.detector import Detector
 from service.imaging.images import decode_image
 from service.imaging.resize import to_input
+from service.inference.classifier import Classifier
+from service.inference.detector import Detector
+from service.inference.task import Job, Runner
 from service.package import open_package
 from service.parameters import ClassifyParameters, DetectParameters
-from service.runner import Job, Runner
 
 MOST_PHOTOS = 64
 

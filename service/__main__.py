@@ -158,8 +158,8 @@ def _make_key(name: str, asked: tuple[Any, ...], file: Path) -> None:
 
 
 def archive(arguments: argparse.Namespace) -> None:
-    from service.archive import write_archive
     from service.package import PackageError
+    from service.repository.archive import write_archive
 
     try:
         tag = write_archive(arguments.package, arguments.file)
@@ -169,7 +169,7 @@ def archive(arguments: argparse.Namespace) -> None:
 
 
 def openapi(arguments: argparse.Namespace) -> None:
-    from service.api.openapi import dump_api
+    from service.http.openapi.document import dump_api
 
     sys.stdout.write(dump_api())
 

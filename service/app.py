@@ -15,8 +15,8 @@ import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.gated_service import GatedService
-from service.api.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
+from service.http.gated_service import GatedService
+from service.http.openapi.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
 from service.manifest import Task
 from service.settings import SettingsError, read_settings
 from service.telemetry.logs import configure
@@ -85,7 +85,7 @@ class Boxport:
         self.worker.close()
 
     async def _answer(self, task: Task, request: Request) -> Response:
-        from service.api.answering import answer
+        from service.http.answering import answer
 
         worker = self.worker
         return await answer(task, request, worker.engine, worker.settings, worker.fetcher)

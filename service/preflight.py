@@ -1,12 +1,12 @@
 """What is looked at before anything is served: whether it could be."""
 
 from service.access.key_file import KeysError
-from service.api.doorkeeper import Doorkeeper
 from service.engine.engine import unfit_packages
-from service.engine.sources import open_source
+from service.http.doorkeeper import Doorkeeper
 from service.imaging.formats import enable_formats
 from service.package import PackageError
 from service.providers import ProviderError, choose_providers
+from service.repository.store import open_source
 from service.settings import SettingsError, read_settings
 from service.telemetry.logs import configure
 from service.telemetry.metrics import Metrics, State

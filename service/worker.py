@@ -8,13 +8,13 @@ from ipaddress import ip_network
 
 from bentoml import get_current_service  # each time anew it would be looked for in a module
 
-from service.api.doorkeeper import Doorkeeper
 from service.engine.engine import Engine
-from service.engine.memory import keep_little
 from service.fetch.fetcher import UrlFetcher
 from service.fetch.policy import FetchPolicy
+from service.http.doorkeeper import Doorkeeper
 from service.package import PackageError
 from service.providers import ProviderError
+from service.runtime.memory import keep_little
 from service.settings import Settings
 from service.telemetry.logs import configure, logger
 from service.telemetry.metrics import Metrics, State

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from export.photos import read_photo
-from service.classifier import ClassificationQuery, Classifier
-from service.detector import DetectionQuery, Detector
+from service.inference.classifier import ClassificationQuery, Classifier
+from service.inference.detector import DetectionQuery, Detector
+from service.inference.task import Job, Row, Runner
 from service.manifest import ModelManifest
 from service.package import ModelPackage
-from service.runner import Job, Row, Runner
 
 OnProgress = Callable[[int, int], None]  # how many photos of how many are done
 

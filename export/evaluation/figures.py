@@ -7,8 +7,8 @@ from typing import Any
 
 from export.evaluation.photo_set import PhotoSet
 from models.evaluation import BoxRow, evaluate_detections, match_photo
+from service.inference.task import Row
 from service.manifest import DetectionDefaults, ModelManifest
-from service.runner import Row
 
 Answers = Sequence[Sequence[Row]]  # of each photo, its rows
 DETECTION_METRICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar100")

@@ -11,8 +11,8 @@ import httpx
 
 from export.evaluation.column import QUERY, OnProgress, top_k
 from export.photos import PhotoError
+from service.inference.task import Row
 from service.manifest import ModelManifest
-from service.runner import Row
 
 CONCURRENCY = 8
 TIMEOUT_SECONDS = 60

@@ -8,11 +8,11 @@ import onnx
 import onnxruntime as ort
 
 from models.evaluation import BoxRow, average_precision
-from service.detector import DetectionQuery, Detector
 from service.imaging.resize import ModelInput
+from service.inference.detector import DetectionQuery, Detector
+from service.inference.task import Job
 from service.manifest import ModelManifest
 from service.package import ModelPackage
-from service.runner import Job
 
 Fidelity = Callable[[onnx.ModelProto], float]
 

@@ -14,13 +14,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from export.photos import read_image
 from models.boxes import box_iou
-from service.classifier import Classifier
-from service.detector import Detector
 from service.imaging.resize import to_input
+from service.inference.classifier import Classifier
+from service.inference.detector import Detector
+from service.inference.task import Job, Row, Runner
 from service.manifest import Task
 from service.package import ModelPackage
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
-from service.runner import Job, Row, Runner
 
 EXAMPLES = 6
 CANDIDATES = 24  # photos that these are chosen from

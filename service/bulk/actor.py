@@ -20,9 +20,9 @@ from service.bulk.job import Job, read_job
 from service.bulk.parts import Count, Parts
 from service.bulk.photos import Photo, Shard
 from service.engine.admission import BULK_SHARE
-from service.engine.batcher import Priority
-from service.engine.deadline import Deadline
-from service.engine.engine import Engine, Terms
+from service.engine.engine import Engine, RequestPolicy
+from service.inference.batcher import Priority
+from service.inference.deadline import Deadline
 from service.manifest import Task
 from service.package import PackageError
 from service.parameters import RequestParameters
@@ -150,7 +150,7 @@ class Actor:
                 return failure(problem.code, problem.detail)
             except Exception as error:  # whatever it is, it is this photo's alone
                 return failure("photo_unreadable", one_line(error))
-            terms = Terms(Deadline.after(math.inf), Priority.BULK)
+            terms = RequestPolicy(Deadline.after(math.inf), Priority.BULK)
             order = self._order
             answer = await engine.answer(order.task, [content], order.parameters, terms)
             (result,) = answer.results

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from service.bulk.faults import BulkError
-from service.engine.served import PARAMETERS
-from service.engine.sources import open_source
+from service.inference.model import PARAMETERS
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest
 from service.package import verify_package
 from service.parameters import RequestParameters, read_parameters
+from service.repository.store import open_source
 from service.settings import Settings
 
 # Settings on which an answer depends, or whether there is one.

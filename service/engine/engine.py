@@ -15,23 +15,23 @@ from typing import Any, Protocol
 from service.cpus import own_processors
 from service.engine.admission import Admission
 from service.engine.aim import Aim
-from service.engine.batcher import Priority
-from service.engine.deadline import Deadline
-from service.engine.loading import serve
-from service.engine.seats import Seats
-from service.engine.served import STAGES, AnyJob, ServedModel
-from service.engine.shelf import Shelf
-from service.engine.sources import Candidate, Reference, Source, open_source
-from service.engine.watcher import Watcher
 from service.imaging.formats import enable_formats
 from service.imaging.images import open_image
 from service.imaging.photo import prepare
 from service.imaging.resize import ModelInput
+from service.inference.affinity import CorePool
+from service.inference.batcher import Priority
+from service.inference.deadline import Deadline
+from service.inference.model import STAGES, AnyJob, ServedModel
+from service.inference.task import Job, Undecoded
 from service.manifest import InputSpec, ModelManifest, Task
 from service.package import PackageError, verify_package
 from service.parameters import RequestParameters
 from service.problems import Problem
-from service.runner import Job, Undecoded
+from service.repository.loader import serve
+from service.repository.repository import ModelRepository
+from service.repository.store import Candidate, Reference, Source, open_source
+from service.repository.watcher import Watcher
 from service.settings import Settings
 from service.telemetry.logs import logger
 from service.telemetry.metrics import OK, Metrics, ModelState, State
@@ -48,7 +48,7 @@ Content = bytes | RemoteImage | ModelInput | Problem
 
 
 @dataclass(frozen=True)
-class Terms:
+class RequestPolicy:
     """How long a request may take, and who goes first."""
 
     deadline: Deadline
@@ -99,22 +99,28 @@ class Engine:
             settings.max_bytes_in_service,
             settings.max_pixels_in_service,
         )
-        self._seats = Seats(own_processors())
-        self.shelf = Shelf(self._load, settings.max_session_bytes, metrics.load_failure)
+        self._seats = CorePool(own_processors())
+        self.repository = ModelRepository(
+            self._load, settings.max_session_bytes, metrics.load_failure
+        )
         source = open_source(settings.model_store)
-        self._watcher = Watcher(source, self.shelf, settings.watch_seconds)
+        self._watcher = Watcher(source, self.repository, settings.watch_seconds)
         self._fill(source)
 
-    def check_room(self, terms: Terms, aim: Aim) -> None:
+    def check_room(self, policy: RequestPolicy, aim: Aim) -> None:
         """Raise Problem if not even one image would be let in, whichever model it may be for: then
         its body need not be read."""
-        self.admission.check(terms.priority)
-        models = self.shelf.candidates(aim)
-        if models and all(model.is_late(terms.deadline) for model in models):
-            models[0].check_wait(terms.deadline)
+        self.admission.check(policy.priority)
+        models = self.repository.candidates(aim)
+        if models and all(model.is_late(policy.deadline) for model in models):
+            models[0].check_wait(policy.deadline)
 
     async def answer(
-        self, task: Task, contents: Sequence[Content], parameters: RequestParameters, terms: Terms
+        self,
+        task: Task,
+        contents: Sequence[Content],
+        parameters: RequestParameters,
+        policy: RequestPolicy,
     ) -> Answer:
         """Run the model that ``parameters`` name on images, given as files' bytes.
 
@@ -122,12 +128,12 @@ class Engine:
         whole cannot be served. Cancelling it frees what it holds.
         """
         started = time.perf_counter()
-        with self.admission.hold_images(len(contents), terms.priority):
-            async with self.shelf.take(parameters.model, task) as model:
+        with self.admission.hold_images(len(contents), policy.priority):
+            async with self.repository.take(parameters.model, task) as model:
                 query = model.runner.to_query(parameters)
-                model.check_wait(terms.deadline, len(contents))
+                model.check_wait(policy.deadline, len(contents))
                 with model.hold(len(contents)):
-                    works = [self._answer_one(model, one, query, terms) for one in contents]
+                    works = [self._answer_one(model, one, query, policy) for one in contents]
                     # most requests have one image, which needs no task of its own
                     outcomes = [await works[0]] if len(works) == 1 else await gather(*works)
         return Answer(
@@ -151,19 +157,19 @@ class Engine:
                     1 if model else 0,
                     model.waiting if model else 0,
                 )
-                for slot in self.shelf.slots
+                for slot in self.repository.versions
                 for manifest, model in [(slot.manifest, slot.model)]
                 if manifest is not None
             ],
             images=self.admission.images,
             requests=0,
-            session_bytes=self.shelf.loaded_bytes,
+            session_bytes=self.repository.loaded_bytes,
         )
 
     def close(self) -> None:
         """Finish what has been accepted, then stop all threads."""
         self._watcher.stop()
-        self.shelf.close()
+        self.repository.close()
 
     def _load(self, candidate: Candidate) -> ServedModel:
         return serve(
@@ -184,13 +190,13 @@ class Engine:
         unfit = unfit_packages(found, self._settings)
         for reference, candidate in found.items():
             if reference in unfit:
-                self.shelf.refuse(reference, candidate, unfit[reference])
+                self.repository.refuse(reference, candidate, unfit[reference])
             elif self._fits(candidate):
-                self.shelf.put(reference, candidate)
+                self.repository.put(reference, candidate)
             else:
                 manifest = verify_package(candidate.folder, self._settings.public_keys)
-                self.shelf.put_aside(reference, candidate, manifest)
-        slots = self.shelf.slots
+                self.repository.put_aside(reference, candidate, manifest)
+        slots = self.repository.versions
         fit = {slot.reference[0] for slot in slots if slot.manifest is not None}
         for slot in slots:
             if slot.reason is not None and slot.reference[0] not in fit:
@@ -202,18 +208,18 @@ class Engine:
         """Whether a package has room beside what is loaded; a session takes more than its file."""
         budget = self._settings.max_session_bytes
         size = sum(size for _, size, _ in candidate.fingerprint)
-        return budget is None or self.shelf.loaded_bytes + 2 * size <= budget
+        return budget is None or self.repository.loaded_bytes + 2 * size <= budget
 
     async def _answer_one(
-        self, model: ServedModel, content: Content, query: Any, terms: Terms
+        self, model: ServedModel, content: Content, query: Any, policy: RequestPolicy
     ) -> tuple[dict[str, Any] | Problem, Times]:
         """One image's result, and where its time went."""
         times = Times(time.perf_counter())
         result: dict[str, Any] | Problem
         try:
-            job = await self._to_job(model, content, query, terms.deadline)
+            job = await self._to_job(model, content, query, policy.deadline)
             times.started = time.perf_counter()
-            done = await model.submit(job, terms.deadline, terms.priority)
+            done = await model.submit(job, policy.deadline, policy.priority)
             times.stages = done.stages
             result = {
                 "width": done.placement.width,

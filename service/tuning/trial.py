@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from service.engine.batcher import Priority
-from service.engine.deadline import Deadline
-from service.engine.engine import Engine, Terms
-from service.engine.served import PARAMETERS
+from service.engine.engine import Engine, RequestPolicy
+from service.inference.batcher import Priority
+from service.inference.deadline import Deadline
+from service.inference.model import PARAMETERS
 from service.manifest import Task
 from service.problems import Problem
 from service.settings import Settings
@@ -59,7 +59,7 @@ class Trial:
 
         async def ask() -> None:
             while (started := time.perf_counter()) - begin < seconds:
-                terms = Terms(Deadline.after(DEADLINE_SECONDS), Priority.INTERACTIVE)
+                terms = RequestPolicy(Deadline.after(DEADLINE_SECONDS), Priority.INTERACTIVE)
                 answer = await self._engine.answer(
                     self._task, [next(self._photos)], PARAMETERS[self._task](), terms
                 )
@@ -87,7 +87,7 @@ def trial_of(package: Path, layout: Layout, photos: Sequence[bytes]) -> Iterator
         )
         engine = Engine(settings, Metrics(lambda: State([], 0, 0, 0)))
         try:
-            task = engine.shelf.models[0].manifest.task
+            task = engine.repository.models[0].manifest.task
             yield Trial(runner, engine, task, photos)
         finally:
             engine.close()

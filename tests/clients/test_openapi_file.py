@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from service.api.openapi import dump_api
+from service.http.openapi.document import dump_api
 
 FILE = Path(__file__).resolve().parents[2] / "clients" / "openapi.json"
 

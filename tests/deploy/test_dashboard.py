@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dashboard import faults, metric_names, queries, read_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.telemetry.metrics import Metrics, ModelState, State
+from tests.deploy.dashboard import faults, metric_names, queries, read_metrics
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "boxport.json"
 

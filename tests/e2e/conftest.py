@@ -1,6 +1,5 @@
 """Servers that the end-to-end tests share; each is started once a test process."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from server import Server, running_server
-
 from service.access.key_file import add_entry
 from service.access.keys import new_key
+from tests.e2e.server import Server, running_server
 from tests.packages import CLASSIFIER, copy_package
 
 

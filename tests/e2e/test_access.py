@@ -6,12 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import Server, eventually
 
 from service.access.key_file import add_entry, revoke_entry
 from service.access.keys import new_key
-from service.api.routing import ROUTES, RouteRow
+from service.http.routing import ROUTES, RouteRow
 from tests.e2e.conftest import Guarded
+from tests.e2e.server import Server, eventually
 
 JPEG = {"content-type": "image/jpeg"}
 OPEN = [row for row in ROUTES if row.scope is None]

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from PIL import Image
-from server import Server
+
+from tests.e2e.server import Server
 
 JPEG = {"content-type": "image/jpeg"}
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from service.api.schemas import ClassifyAnswer
+from service.http.openapi.schemas import ClassifyAnswer
 
 PUBLISHED = {
     "chelsea": {"tiger cat": 0.39, "Egyptian cat": 0.36, "tabby": 0.17},

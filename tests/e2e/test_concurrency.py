@@ -5,7 +5,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import Server, running_server
+
+from tests.e2e.server import Server, running_server
 
 JPEG = {"content-type": "image/jpeg"}
 NAMES = ("cat", "astronaut", "coffee", "rocket")

@@ -10,10 +10,10 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from PIL import Image
-from server import running_server
 
-from service.api.schemas import DetectAnswer
+from service.http.openapi.schemas import DetectAnswer
 from service.manifest import ModelManifest
+from tests.e2e.server import running_server
 
 MODEL = "efficientdet_lite0_voc"
 LOW = {"score_threshold": 0.05}

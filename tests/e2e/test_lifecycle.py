@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import STOP_SECONDS, Server, eventually, launch, running_server
+
+from tests.e2e.server import STOP_SECONDS, Server, eventually, launch, running_server
 
 SLOW = {"max_batch_size": 1, "concurrent_runs": 1, "max_images": 60}
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import Server, eventually, running_server
+
+from tests.e2e.server import Server, eventually, running_server
 
 JPEG = {"content-type": "image/jpeg"}
 FULL = 40  # images in service

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 from PIL import Image
-from server import Server, running_server
 
+from tests.e2e.server import Server, running_server
 from tests.soak.processes import resident_bytes
 
 CALLERS = 4

@@ -4,9 +4,9 @@ import json
 
 import httpx
 import pytest
-from server import ROOT, Server, eventually
 
 from tests.deploy.dashboard import faults
+from tests.e2e.server import ROOT, Server, eventually
 
 DETECTOR, CLASSIFIER = "efficientdet_lite0_voc", "efficientnet_lite0_imagenet"
 JPEG = {"content-type": "image/jpeg"}

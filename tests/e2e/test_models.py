@@ -4,10 +4,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import running_server
 
 from service.manifest import ModelManifest
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
+from tests.e2e.server import running_server
 from tests.packages import CLASSIFIER, copy_package
 
 

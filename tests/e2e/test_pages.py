@@ -6,7 +6,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import ROOT, Server, running_server
+
+from tests.e2e.server import ROOT, Server, running_server
 
 FOLDER = ROOT / "service" / "playground"
 TYPES = {

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import ROOT, Server, free_port, wait_until_ready
 
 from models.zoo.table import ZOO
 from service.settings import Settings
+from tests.e2e.server import ROOT, Server, free_port, wait_until_ready
 
 README = (ROOT / "README.md").read_text()
 PRINTED_URL = "http://localhost:3000"

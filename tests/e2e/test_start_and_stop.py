@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import onnx
 import pytest
-from server import STOP_SECONDS, Server, free_port, launch, running_server
 
 from export.signing import make_keys, sign
+from tests.e2e.server import STOP_SECONDS, Server, free_port, launch, running_server
 from tests.packages import CLASSIFIER, break_graph, copy_package
 
 

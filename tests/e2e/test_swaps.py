@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import eventually, running_server
 
 from tests.e2e.conftest import Guarded
+from tests.e2e.server import eventually, running_server
 from tests.packages import CLASSIFIER, break_graph, copy_package, remove_package
 
 JPEG = {"content-type": "image/jpeg"}

@@ -10,7 +10,8 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from server import ROOT, running_server
+
+from tests.e2e.server import ROOT, running_server
 
 README = (ROOT / "README.md").read_text()
 # What is seen in each: a photo, and the object's box in it

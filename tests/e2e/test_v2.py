@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 from PIL import Image
-from server import Server
 from tritonclient.utils import InferenceServerException
-from v2_tensors import CLASSIFIER, DETECTOR, array, encoded, wanted
 
 from service.imaging.images import decode_image
 from service.imaging.resize import to_input
 from service.manifest import ModelManifest
+from tests.e2e.server import Server
+from tests.e2e.v2_tensors import CLASSIFIER, DETECTOR, array, encoded, wanted
 
 NAMES = ("cat", "coffee", "gravel", "astronaut")
 LOW = {"score_threshold": 0.05}

@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 import tritonclient.http as triton
-from server import Server
 from tritonclient.utils import InferenceServerException
-from v2_tensors import DETECTOR, encoded
+
+from tests.e2e.server import Server
+from tests.e2e.v2_tensors import DETECTOR, encoded
 
 INFER = f"/v2/models/{DETECTOR}/infer"
 

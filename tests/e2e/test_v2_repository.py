@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 import tritonclient.http as triton
-from server import Server, running_server
 from tritonclient.utils import InferenceServerException
-from v2_tensors import CLASSIFIER, encoded
 
 from service.access.key_file import add_entry
 from service.access.keys import new_key
+from tests.e2e.server import Server, running_server
+from tests.e2e.v2_tensors import CLASSIFIER, encoded
 
 
 @pytest.fixture

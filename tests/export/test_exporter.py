@@ -32,10 +32,10 @@ from export.photos import read_photo, read_photos
 from export.verify import verify
 from models.variants import VARIANTS, Variant
 from models.weights import CheckpointError, load_checkpoint, load_into
-from service.detector import Detector
+from service.inference.detector import Detector
+from service.inference.task import Job
 from service.manifest import InputSpec, ModelManifest
 from service.package import ModelPackage, open_package
-from service.runner import Job
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LABELS = ((1, "person"), (2, "cat"), (3, "cup"), (4, "rocket"))  # of the `checkpoint` fixture

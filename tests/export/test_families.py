@@ -19,16 +19,16 @@ from export.photos import read_photos
 from models.faster_rcnn import FasterRCNN, FasterRCNNSettings
 from models.variants import SHORTER_SIDE_800, VARIANTS, Variant, at_size, find_variant
 from models.weights import Checkpoint, save_checkpoint
-from service.classifier import ClassificationQuery, Classifier
-from service.detector import DetectionQuery, Detector
-from service.engine.batcher import Batcher
-from service.engine.deadline import Deadline
-from service.engine.engine import Engine, Terms
+from service.engine.engine import Engine, RequestPolicy
 from service.imaging.resize import ModelInput
+from service.inference.batcher import Batcher
+from service.inference.classifier import ClassificationQuery, Classifier
+from service.inference.deadline import Deadline
+from service.inference.detector import DetectionQuery, Detector
+from service.inference.task import Job, Row
 from service.manifest import InputSpec, ModelManifest
 from service.package import open_package
 from service.parameters import DetectParameters
-from service.runner import Job, Row
 from service.settings import Settings
 from service.telemetry.metrics import Metrics, State
 
@@ -218,7 +218,7 @@ def test_engine_serves_photos_of_all_shapes(exported: Exported, photos: Path) ->
     contents = [(photos / f"{name}.jpg").read_bytes() for name in exported.jobs]
     parameters = DetectParameters(score_threshold=0.05)
     answer = asyncio.run(
-        engine.answer("detection", contents, parameters, Terms(Deadline.after(60)))
+        engine.answer("detection", contents, parameters, RequestPolicy(Deadline.after(60)))
     )
     engine.close()
     for result, job in zip(answer.results, exported.jobs.values(), strict=True):

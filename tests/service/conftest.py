@@ -1,10 +1,18 @@
 """What several tests of the service share."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+from service.imaging.resize import ModelInput, Placement
+from service.manifest import ModelManifest
+from service.repository.store import Candidate, Reference
+from tests.service.inference.doubler import Doubler
+from tests.service.models import Loader
 
 
 class Health(BaseHTTPRequestHandler):
@@ -27,3 +35,28 @@ def ready_port() -> Iterator[int]:
         yield server.server_port
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def loader(store: Path) -> Loader:
+    path = store / "efficientnet_lite0_imagenet" / "1" / "manifest.json"
+    return Loader(ModelManifest.read(path))
+
+
+@pytest.fixture
+def make_candidate() -> Callable[[Reference, int], Candidate]:
+    def make(reference: Reference, change: int = 0) -> Candidate:
+        return Candidate(Path("store", *reference), ((1, change, 0),) * 3)
+
+    return make
+
+
+@pytest.fixture
+def image() -> ModelInput:
+    pixels = np.zeros((224, 224, 3), np.uint8)
+    return ModelInput(pixels, Placement(224, 224, 1.0, 1.0))
+
+
+@pytest.fixture
+def doubler() -> Doubler:
+    return Doubler()

@@ -10,11 +10,11 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from service.engine.loading import batch_sizes
 from service.imaging.images import decode_image
 from service.imaging.resize import to_input
 from service.package import ModelPackage, open_package
 from service.providers import PROVIDERS
+from service.repository.loader import batch_sizes
 from service.runtime.device import Device
 
 pytestmark = pytest.mark.gpu

@@ -13,7 +13,7 @@ import pytest
 from service.__main__ import main
 from service.access.key_file import read_entries
 from service.access.keys import KeyRing
-from service.api.openapi import describe_api
+from service.http.openapi.document import describe_api
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

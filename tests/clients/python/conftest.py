@@ -2,18 +2,14 @@
 the variable BOXPORT_TEST_URL names a service; else they start one."""
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from boxport_client import AsyncClient, Client, retries
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "e2e"))
-sys.path.insert(0, str(Path(__file__).parent))
-
-from both import Blocking
-from scripted import ScriptedServer
+from tests.clients.python.both import Blocking
+from tests.clients.python.scripted import ScriptedServer
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -30,7 +26,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if "BOXPORT_TEST_URL" in os.environ:
         yield os.environ["BOXPORT_TEST_URL"]
         return
-    from server import running_server
+    from tests.e2e.server import running_server
 
     with running_server(tmp_path_factory.mktemp("server")) as server:
         yield server.url

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from boxport_client import ApiError, Client, InvalidRequest, MissingExtra, PhotoError, Unauthorized
 from PIL import Image
-from scripted import ScriptedServer, answers
+
+from tests.clients.python.scripted import ScriptedServer, answers
 
 
 def test_detect_gives_what_the_server_says(client, url: str, photos: Path) -> None:

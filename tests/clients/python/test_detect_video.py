@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from boxport_client import MissingExtra, ordered
 from PIL import Image
-from scripted import ScriptedServer, answers, refuses
+
+from tests.clients.python.scripted import ScriptedServer, answers, refuses
 
 av = pytest.importorskip("av")
 FRAMES, RATE = 24, 12

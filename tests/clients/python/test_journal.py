@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from boxport_client import JournalError
 from boxport_client.journal import Journal
-from scripted import ScriptedServer, answers, refuses
+
+from tests.clients.python.scripted import ScriptedServer, answers, refuses
 
 ASKED = {"call": "detect"}
 

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from scripted import ScriptedServer, answers, waits
+from tests.clients.python.scripted import ScriptedServer, answers, waits
 
 COUNT, CONCURRENCY = 120, 4
 SCRIPT = """

@@ -12,7 +12,8 @@ import psutil
 import pytest
 from boxport_client import Client, Outcome
 from PIL import Image
-from server import Server, free_port, launch, wait_until_ready
+
+from tests.e2e.server import Server, free_port, launch, wait_until_ready
 
 MODEL = "efficientdet_lite0_voc"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from boxport_client import InvalidRequest, PhotoError, ordered
 from boxport_client.folder import photos_in
-from scripted import ScriptedServer, answers, drops, hangs, refuses, waits
+
+from tests.clients.python.scripted import ScriptedServer, answers, drops, hangs, refuses, waits
 
 PHOTO = b"a photo"
 

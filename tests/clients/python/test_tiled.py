@@ -10,7 +10,8 @@ import pytest
 from boxport_client import ApiError, Box, InvalidRequest
 from boxport_client.tiled import TILES_A_REQUEST
 from PIL import Image
-from scripted import MODEL, ScriptedServer, refuses
+
+from tests.clients.python.scripted import MODEL, ScriptedServer, refuses
 
 DEFAULTS = {"score_threshold": 0.3, "iou_threshold": 0.5, "max_detections": 100}
 

@@ -14,7 +14,8 @@ from boxport_client import (
     ServerError,
     Unauthorized,
 )
-from scripted import (
+
+from tests.clients.python.scripted import (
     ScriptedServer,
     answers,
     breaks_off,

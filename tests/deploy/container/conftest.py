@@ -1,6 +1,1 @@
 """What reads and runs a Dockerfile stands beside the tests."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))

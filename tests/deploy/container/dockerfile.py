@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from string import Template
 
-from chroot import PATH, Container, network_environment
 from dockerfile_parse import DockerfileParser
 from pathspec import PathSpec
+
+from tests.deploy.container.chroot import PATH, Container, network_environment
 
 Step = tuple[str, str]  # an instruction and its value
 

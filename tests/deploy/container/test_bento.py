@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-from dockerfile import Build
-from serving import label_of, serving
 
+from tests.deploy.container.dockerfile import Build
+from tests.deploy.container.serving import label_of, serving
 from tests.e2e.server import BENTOML, Server, free_port
 
 ROOT = Path(__file__).resolve().parents[3]

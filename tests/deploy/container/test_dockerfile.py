@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from dockerfile import Build, Image
 
 from service.healthcheck import ready_url
 from service.settings import Settings
+from tests.deploy.container.dockerfile import Build, Image
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"

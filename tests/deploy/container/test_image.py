@@ -16,11 +16,11 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from chroot import PYTHON
-from dockerfile import Build, Image
-from serving import label_of, serving
 
 from deploy.container.size import BASE_IMAGE, LIMITS, size_of
+from tests.deploy.container.chroot import PYTHON
+from tests.deploy.container.dockerfile import Build, Image
+from tests.deploy.container.serving import label_of, serving
 from tests.e2e.server import STOP_SECONDS, Server, eventually, free_port
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
-from dashboard import faults
 
 from service.telemetry.metrics import Metrics, ModelState, State
+from tests.deploy.dashboard import faults
 from tests.deploy.kubernetes.manifests import (
     CPU,
     GPU,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.api.routing import find_route
+from service.http.routing import find_route
 from tests.deploy.kubernetes.manifests import Pods, environment, quantity
 
 USER = 10001  # of the image

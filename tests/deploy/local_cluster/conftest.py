@@ -1,15 +1,11 @@
 """What the tests of local clusters share."""
 
-import sys
 from pathlib import Path
 
 import pytest
 from boxport_client.results import ClassificationResult
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from clusters import LocalCluster, direct_answers
-
+from tests.deploy.local_cluster.clusters import LocalCluster, direct_answers
 from tests.packages import CLASSIFIER, copy_package
 
 

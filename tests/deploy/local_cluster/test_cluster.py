@@ -11,8 +11,15 @@ from typing import Any
 
 import httpx
 import pytest
-from clusters import STOP_SECONDS, LocalCluster, free_port, kill, launch, running_cluster
 
+from tests.deploy.local_cluster.clusters import (
+    STOP_SECONDS,
+    LocalCluster,
+    free_port,
+    kill,
+    launch,
+    running_cluster,
+)
 from tests.e2e.server import eventually
 
 RATE, FULL = 20, 32

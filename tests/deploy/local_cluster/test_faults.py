@@ -10,8 +10,15 @@ from pathlib import Path
 import psutil
 import pytest
 from boxport_client.results import ClassificationResult
-from clusters import Load, LocalCluster, direct_answers, kill, launch, running_cluster
 
+from tests.deploy.local_cluster.clusters import (
+    Load,
+    LocalCluster,
+    direct_answers,
+    kill,
+    launch,
+    running_cluster,
+)
 from tests.e2e.server import eventually
 from tests.soak.results import record
 

@@ -8,8 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 from boxport_client.results import ClassificationResult
-from clusters import CONCURRENCY, Load, LocalCluster, kill, running_cluster
 
+from tests.deploy.local_cluster.clusters import (
+    CONCURRENCY,
+    Load,
+    LocalCluster,
+    kill,
+    running_cluster,
+)
 from tests.e2e.server import eventually
 
 MEASURED_SECONDS = 2.0

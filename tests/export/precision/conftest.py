@@ -1,16 +1,12 @@
 """What the precision tests share."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from small import SPEC, small_graph
+from tests.export.precision.small import SPEC, small_graph
 
 
 @pytest.fixture(scope="session")

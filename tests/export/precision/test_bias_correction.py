@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from small import SPEC, run
 
 from export.precision.bias_correction import correct_biases, rounding_shifts
 from export.precision.nodes import constants
 from export.precision.preparation import prepare
+from tests.export.precision.small import SPEC, run
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from small import changed, operators, run
 
 from export.precision.first_layer import GROUP, group_pixels
 from export.precision.nodes import attributes, constants
+from tests.export.precision.small import changed, operators, run
 
 
 def first_layer(

@@ -7,12 +7,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
-from small import run
 
 from export.parity import Case, stack
 from export.photos import read_photos
 from export.precision.half import to_half
 from service.manifest import ModelManifest
+from tests.export.precision.small import run
 
 
 def test_small_graph_answers_the_same(small: onnx.ModelProto, pixels: np.ndarray[Any, Any]) -> None:

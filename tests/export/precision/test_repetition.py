@@ -6,9 +6,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from small import changed, operators, run
 
 from export.precision.repetition import repeat_by_index
+from tests.export.precision.small import changed, operators, run
 
 NEAREST = {
     "mode": "nearest",

@@ -7,7 +7,6 @@ import numpy as np
 import onnx
 import pytest
 from onnxruntime.quantization.calibrate import TensorsData
-from small import SPEC, in_float
 
 from export.precision import sensitivity
 from export.precision.calibration import Calibration, calibrate
@@ -17,6 +16,7 @@ from export.precision.quantisation import OPERATORS, Quantiser, layers
 from export.precision.sensitivity import search
 from service.imaging.resize import ModelInput
 from service.manifest import ModelManifest
+from tests.export.precision.small import SPEC, in_float
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from service.engine.deadline import Deadline
-from service.engine.engine import Engine, Terms
+from service.engine.engine import Engine, RequestPolicy
+from service.inference.deadline import Deadline
 from service.parameters import DetectParameters
 from service.problems import Problem
 from service.settings import Settings
@@ -40,7 +40,7 @@ def answers_of(store: Path, album: Path, names: list[str]) -> dict[str, Any]:
     parameters = DetectParameters(score_threshold=0.4, labels=["cat", "person"])
 
     async def ask(name: str) -> Any:
-        terms = Terms(Deadline.after(math.inf))
+        terms = RequestPolicy(Deadline.after(math.inf))
         content = [(album / name).read_bytes()]
         return (await engine.answer("detection", content, parameters, terms)).results[0]
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from service.engine.batcher import Priority
-from service.engine.deadline import Deadline
-from service.engine.engine import Answer, Engine, Terms
-from service.engine.state import State
+from service.engine.engine import Answer, Engine, RequestPolicy
+from service.inference.batcher import Priority
+from service.inference.deadline import Deadline
 from service.package import PackageError
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import Problem
+from service.repository.state import State
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.metrics import State as Snapshot
@@ -28,8 +28,8 @@ def make_engine(**settings: object) -> Engine:
     return Engine(Settings(**settings), Metrics(lambda: NOTHING))
 
 
-def terms(seconds: float = 60, priority: Priority = Priority.INTERACTIVE) -> Terms:
-    return Terms(Deadline.after(seconds), priority)
+def policy(seconds: float = 60, priority: Priority = Priority.INTERACTIVE) -> RequestPolicy:
+    return RequestPolicy(Deadline.after(seconds), priority)
 
 
 @pytest.fixture(scope="module", params=[0, 2], ids=["runs decode", "threads decode"])
@@ -42,7 +42,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 def detect(engine: Engine, contents: list, **parameters: object) -> Answer:
     return asyncio.run(
-        engine.answer("detection", contents, DetectParameters(**parameters), terms())
+        engine.answer("detection", contents, DetectParameters(**parameters), policy())
     )
 
 
@@ -93,7 +93,7 @@ def test_a_problem_among_the_contents_stands_in_its_place(engine: Engine, photos
 
 def test_what_is_late_is_not_even_decoded(engine: Engine, photos: Path) -> None:
     async def scenario() -> Answer:
-        late = Terms(Deadline(time.monotonic() - 1, 0.01))
+        late = RequestPolicy(Deadline(time.monotonic() - 1, 0.01))
         return await engine.answer("detection", photos_of(photos, 2), DetectParameters(), late)
 
     answer = asyncio.run(scenario())
@@ -105,7 +105,7 @@ def test_what_is_late_is_not_even_decoded(engine: Engine, photos: Path) -> None:
 def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
     engine: Engine, photos: Path
 ) -> None:
-    model = engine.shelf.find(None, "detection").model
+    model = engine.repository.find(None, "detection").model
     begun, gate, ran, run = threading.Event(), threading.Event(), [], model.runner.run
 
     def slowly(jobs: list, **how: bool) -> list:
@@ -119,7 +119,7 @@ def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
 
     async def scenario() -> None:
         task = asyncio.create_task(
-            engine.answer("detection", contents, DetectParameters(), terms())
+            engine.answer("detection", contents, DetectParameters(), policy())
         )
         ends = time.monotonic() + 10
         while model.waiting < 4 or not begun.is_set():
@@ -130,9 +130,9 @@ def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
         with pytest.raises(asyncio.CancelledError):
             await task
         assert (engine.admission.images, model.pending) == (0, 0)
-        assert engine.shelf.find(None, "detection").users == 0
+        assert engine.repository.find(None, "detection").users == 0
         gate.set()
-        last = await engine.answer("detection", contents[:1], DetectParameters(), terms())
+        last = await engine.answer("detection", contents[:1], DetectParameters(), policy())
         assert last.results[0]["detections"]
 
     try:
@@ -145,14 +145,15 @@ def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
 
 
 def test_what_cannot_be_run_in_time_is_refused_at_once(engine: Engine, photos: Path) -> None:
-    model = engine.shelf.find(None, "classification").model
+    model = engine.repository.find(None, "classification").model
     for _ in range(100):
         model.note(5.0, 1)
     model.pending = 3
 
     async def ask(seconds: float) -> Answer:
         contents = photos_of(photos, 1)
-        return await engine.answer("classification", contents, ClassifyParameters(), terms(seconds))
+        wanted = ClassifyParameters()
+        return await engine.answer("classification", contents, wanted, policy(seconds))
 
     try:
         with pytest.raises(Problem, match="3 images are before this one") as caught:
@@ -182,7 +183,7 @@ def own(store: Path, tmp_path: Path) -> Path:
 def test_a_damaged_version_is_passed_over_if_there_is_another(own: Path) -> None:
     break_graph(own / "pets" / "2")
     engine = make_engine(model_store=own)
-    broken, whole = engine.shelf.slots
+    broken, whole = engine.repository.versions
     engine.close()
     assert (broken.name, broken.state, whole.state) == ("pets/2", State.FAILED, State.READY)
     assert "sha256" in broken.reason
@@ -198,8 +199,8 @@ def test_without_a_fit_version_there_is_no_start(own: Path) -> None:
 def test_a_folder_that_is_no_version_does_not_hinder_the_start(own: Path) -> None:
     (own / "pets" / "2").rename(own / "pets" / "2.bak")
     engine = make_engine(model_store=own)
-    assert engine.shelf.find("pets").name == "pets/1"
-    assert "name the folder after it" in engine.shelf.slots[-1].reason
+    assert engine.repository.find("pets").name == "pets/1"
+    assert "name the folder after it" in engine.repository.versions[-1].reason
     engine.close()
 
 
@@ -210,13 +211,13 @@ def test_a_provider_that_is_not_there_hinders_the_start(own: Path) -> None:
 
 def test_a_store_beyond_the_budget_is_loaded_as_far_as_it_goes(own: Path, photos: Path) -> None:
     engine = make_engine(model_store=own, max_session_bytes=50_000_000)
-    assert [slot.state for slot in engine.shelf.slots] == [State.SET_ASIDE, State.READY]
+    assert [slot.state for slot in engine.repository.versions] == [State.SET_ASIDE, State.READY]
     snapshot = engine.state
     assert [model.sessions for model in snapshot.models] == [0, 1]
     assert [model.provider for model in snapshot.models] == [None, "cpu"]
     (photo,) = photos_of(photos, 1)
     asked = ClassifyParameters(model="pets/2")
-    answer = asyncio.run(engine.answer("classification", [photo], asked, terms()))
+    answer = asyncio.run(engine.answer("classification", [photo], asked, policy()))
     assert answer.manifest.version == "2"
-    assert engine.shelf.find("pets/2").state is State.READY
+    assert engine.repository.find("pets/2").state is State.READY
     engine.close()

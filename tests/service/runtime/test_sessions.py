@@ -8,10 +8,10 @@ import onnxruntime as ort
 import psutil
 import pytest
 
-from service.engine.memory import trim_memory
 from service.providers import PROVIDERS
 from service.runtime import sessions
 from service.runtime.device import Device
+from service.runtime.memory import trim_memory
 from service.runtime.optimized_graph import ALIGNMENT, IN_MEMORY
 from service.runtime.sessions import open_sessions
 from tests.packages import CLASSIFIER

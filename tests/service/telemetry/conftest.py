@@ -1,13 +1,9 @@
 """What the tests of telemetry share."""
 
 import logging
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from service.telemetry.metrics import ModelState, State
 

@@ -8,7 +8,6 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
-from collector import running_collector
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -23,6 +22,7 @@ from opentelemetry.trace import (
 )
 
 from service.telemetry.spans import NoSpans, Spans, Stage, open_spans
+from tests.service.telemetry.collector import running_collector
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from boxport_client.cli.load import Level, Target, measure
-from scripted import answers, refuses, says
+
+from tests.clients.python.scripted import answers, refuses, says
 
 
 def test_figures_of_the_real_service(asking, photos: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from scripted import answers, hangs, waits
+
+from tests.clients.python.scripted import answers, hangs, waits
 
 BOXPORT = Path(sys.executable).parent / "boxport"
 PHOTOS = 120

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from scripted import answers, drops, refuses, says
+from tests.clients.python.scripted import answers, drops, refuses, says
 
 
 def test_models_into_a_pipe(asking) -> None:

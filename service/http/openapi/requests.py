@@ -1,0 +1,160 @@
+"""How the OpenAPI description shows a request that brings images: headers, parameters, forms."""
+
+from typing import Any
+
+from service.http.exchange import REQUEST_ID_HEADER
+from service.http.openapi.examples import PIXEL
+from service.http.openapi.json_schemas import nullable, reference
+from service.http.openapi.schemas import ImageUrl, InlineImage
+from service.http.policy import PRIORITY_HEADER, TIMEOUT_HEADER
+from service.inference.batcher import Priority
+from service.settings import Settings
+
+Description = dict[str, Any]
+
+RAW_BODIES = ("image/*", "application/octet-stream")
+BINARY: Description = {"type": "string", "format": "binary"}
+
+ABOUT = """\
+The three forms of a request:
+
+    curl -F images=@{photo} -F {name}={value} http://localhost:3000{path}
+
+    curl --data-binary @{photo} -H 'Content-Type: image/jpeg' \\
+      'http://localhost:3000{path}?{name}={value}'
+
+    curl --json '{{"images": [{{"base64": "…"}}], "{name}": {value}}}' http://localhost:3000{path}
+
+A parameter stands in the query or in the body, not in both; one that is unknown is refused. An
+image's answer does not depend on the images beside it. A single bad image makes a problem; among
+several, a bad one has an `error` in its place."""
+
+BODY = (
+    "At most {max_body_bytes:,} bytes and {max_images} images of {max_image_pixels:,} pixels,"
+    " unless the operator says otherwise. JPEG, PNG, WebP, AVIF, BMP, TIFF and GIF are read, of an"
+    " animation the first frame; EXIF orientation is applied."
+)
+
+
+def question(
+    path: str, fields: Description, examples: Description, json_schema: Description
+) -> Description:
+    """Description, parameters and body of a POST to ``path``.
+
+    fields: the schemas of the parameters. ``examples``: the name of a photo, and parameters.
+    json_schema: that of the body in JSON.
+    """
+    photo = examples["photo"]
+    parameters = {name: value for name, value in examples.items() if name != "photo"}
+    name, value = next(iter(parameters.items()))
+    content = f"(the bytes of {photo})"
+    raw = {
+        "schema": {**BINARY, "description": "One image file."},
+        "examples": {"photo": {"summary": "A photo", "value": content}},
+    }
+    return {
+        "description": ABOUT.format(path=path, photo=photo, name=name, value=value),
+        "parameters": [*(_query(name, field) for name, field in fields.items()), *_terms()],
+        "requestBody": {
+            "required": True,
+            "description": BODY.format_map(_settings()),
+            "content": {
+                "multipart/form-data": {
+                    "schema": _form(fields),
+                    "encoding": {"images": {"contentType": "image/*"}},
+                    "examples": {
+                        "photo": {
+                            "summary": "A photo and parameters",
+                            "value": {"images": [content], **parameters},
+                        }
+                    },
+                },
+                "application/json": {
+                    "schema": json_schema,
+                    "examples": {
+                        "base64": {
+                            "summary": "An image of one pixel, and parameters",
+                            "value": {"images": [{"base64": PIXEL}], **parameters},
+                        },
+                        "url": {
+                            "summary": "An image by URL, where the operator allows its host",
+                            "value": {"images": [{"url": f"https://images.example.org/{photo}"}]},
+                        },
+                    },
+                },
+                **dict.fromkeys(RAW_BODIES, raw),
+            },
+        },
+    }
+
+
+def _query(name: str, field: Description) -> Description:
+    about = field["description"]
+    schema = {key: value for key, value in field.items() if key != "description"}
+    repeated = {"style": "form", "explode": True} if field["type"] == "array" else {}
+    return {"name": name, "in": "query", "description": about, **repeated, "schema": schema}
+
+
+def _form(fields: Description) -> Description:
+    files = {
+        "type": "array",
+        "minItems": 1,
+        "items": BINARY,
+        "description": "One or more image files, each with a file name.",
+    }
+    return _body(files, fields)
+
+
+def json_body(fields: Description) -> Description:
+    images = {
+        "type": "array",
+        "minItems": 1,
+        "items": {"oneOf": [reference(InlineImage), reference(ImageUrl)]},
+        "description": "One or more images.",
+    }
+    return _body(images, {name: nullable(field) for name, field in fields.items()})
+
+
+def _body(images: Description, fields: Description) -> Description:
+    return {
+        "type": "object",
+        "properties": {"images": images, **fields},
+        "required": ["images"],
+        "additionalProperties": False,
+    }
+
+
+def _terms() -> list[Description]:
+    """Headers that say how a request is to be served."""
+    limits = "Default: {request_timeout_ms}; more than {max_request_timeout_ms} count as that"
+    return [
+        {
+            "name": TIMEOUT_HEADER,
+            "in": "header",
+            "description": "Milliseconds for the request, after which nothing more is done for it."
+            f" {limits.format_map(_settings())}; unless the operator says otherwise.",
+            "schema": {"type": "integer", "minimum": 1},
+        },
+        {
+            "name": PRIORITY_HEADER,
+            "in": "header",
+            "description": "bulk: for jobs that nobody waits for; they give way to the others.",
+            "schema": {
+                "type": "string",
+                "enum": [priority.value for priority in Priority],
+                "default": Priority.INTERACTIVE.value,
+            },
+        },
+        {
+            "name": REQUEST_ID_HEADER,
+            "in": "header",
+            "description": "Of the request, as logs and replies name it. One that is not of the"
+            " pattern `[A-Za-z0-9_.:-]{1,128}` is replaced. Default: a new one.",
+            "schema": {"type": "string"},
+        },
+    ]
+
+
+def _settings() -> Description:
+    """The defaults of the settings."""
+    return {name: field.default for name, field in Settings.model_fields.items()}

@@ -1,0 +1,218 @@
+"""The shapes of requests and answers, as the service's OpenAPI description shows them."""
+
+from typing import Annotated, Any, ClassVar
+
+from _bentoml_sdk.io_models import IODescriptor
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from typing_extensions import TypeAliasType
+
+from service.manifest import ModelManifest, Precision
+from service.parameters import ClassifyParameters, DetectParameters
+from service.problems import KINDS
+from service.repository.state import State
+
+ImageFile = Annotated[str, Field(json_schema_extra={"format": "binary"})]
+# Aliases, so that each stands in the description by its name.
+ErrorCode = TypeAliasType(
+    "ErrorCode",
+    Annotated[
+        str,
+        Field(
+            description="What went wrong, by a name that stays. Later versions may add others.",
+            json_schema_extra={"enum": [*KINDS]},
+        ),
+    ],
+)
+ModelState = TypeAliasType(
+    "ModelState",
+    Annotated[
+        str,
+        Field(
+            description="ready: in memory. set aside: loaded again by the next request that asks"
+            " for it. unloaded: by an operator. failed: its package is unfit.",
+            json_schema_extra={"enum": [state.value for state in State]},
+        ),
+    ],
+)
+
+
+class RawRequest(IODescriptor):
+    """A BentoML input that hands the request itself to the API.
+
+    BentoML's own inputs know one form of a request only, parse it on the event loop without a
+    limit, and answer a fault in their own words. The fields of a subclass describe the form.
+    """
+
+    __root_input__: ClassVar[bool] = True  # the API takes the whole input as its one argument
+    media_type: ClassVar[str] = "multipart/form-data"
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> Any:
+        return request
+
+
+class DetectForm(DetectParameters, RawRequest):
+    """A request to /v1/detect as a form; a raw image/* body or JSON will do as well."""
+
+    images: list[ImageFile] = Field(description="One or more image files.")
+
+
+class ClassifyForm(ClassifyParameters, RawRequest):
+    """A request to /v1/classify as a form; a raw image/* body or JSON will do as well."""
+
+    images: list[ImageFile] = Field(description="One or more image files.")
+
+
+class InlineImage(BaseModel):
+    """An image in JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    base64: str = Field(
+        min_length=1,
+        description="The file's bytes, or a data URI of them.",
+        json_schema_extra={"format": "byte"},
+    )
+
+
+class ImageUrl(BaseModel):
+    """An image that the service fetches, from the hosts that its operator allows; by default from
+    none, which the answer url_not_allowed says."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(description="An http:// or https:// URL.", json_schema_extra={"format": "uri"})
+
+
+class ProblemDetails(BaseModel):
+    """A fault, as RFC 9457 has it. Programs may rely on `code`; titles and details may change."""
+
+    type: str = Field(description="Always about:blank: the code says more.")
+    title: str = Field(description="What all problems of this code share.")
+    status: int = Field(ge=400, le=599, description="Of HTTP.")
+    code: ErrorCode
+    detail: str = Field(description="One sentence on this case: what was wrong, and what to do.")
+    retryable: bool = Field(description="Whether the same request may succeed later.")
+    request_id: str = Field(description="As in the header X-Request-ID, and in the logs.")
+
+
+class ModelReference(BaseModel):
+    """The model that gave an answer."""
+
+    name: str
+    version: str
+    sha256: str = Field(description="Of the graph that gave the answer.")
+
+
+class Timing(BaseModel):
+    """Milliseconds; each stage is that of the request's slowest image."""
+
+    decode: float = Field(ge=0, description="From the file's bytes to the model's input.")
+    queue: float = Field(ge=0, description="Waiting for a free runner.")
+    inference: float = Field(ge=0, description="Of the batch that the image was in.")
+    total: float = Field(ge=0, description="From the question, once it is read, to the answer.")
+
+
+class Detection(BaseModel):
+    """One object."""
+
+    box: tuple[float, float, float, float] = Field(
+        description="Left, top, right, bottom in pixels of the upright image; within it."
+    )
+    score: float = Field(ge=0, le=1)
+    label: str
+    label_id: int = Field(description="The data set's own id of the label.")
+
+
+class Classification(BaseModel):
+    """One class. A classifier's scores of an image are its probabilities."""
+
+    label: str
+    label_id: int = Field(description="The data set's own id of the label.")
+    score: float = Field(ge=0, le=1)
+
+
+class ImageError(BaseModel):
+    """What is wrong with one image."""
+
+    code: ErrorCode
+    detail: str = Field(description="One sentence: what was wrong, and what to do.")
+    retryable: bool = Field(description="Whether the same image may succeed later.")
+
+
+class FailedImage(BaseModel):
+    """Stands in a bad image's place when others of the request are good."""
+
+    error: ImageError
+
+
+class DetectedImage(BaseModel):
+    """The objects in one image."""
+
+    width: int = Field(ge=1, description="Of the upright image: EXIF orientation applied.")
+    height: int = Field(ge=1, description="Of the upright image: EXIF orientation applied.")
+    detections: list[Detection] = Field(description="Best first.")
+
+
+class ClassifiedImage(BaseModel):
+    """What one image shows."""
+
+    width: int = Field(ge=1, description="Of the upright image: EXIF orientation applied.")
+    height: int = Field(ge=1, description="Of the upright image: EXIF orientation applied.")
+    classifications: list[Classification] = Field(description="Best first.")
+
+
+class DetectAnswer(BaseModel):
+    """`results` are in the order of the images."""
+
+    model: ModelReference
+    request_id: str = Field(description="As in the header X-Request-ID, and in the logs.")
+    results: list[DetectedImage | FailedImage]
+    timing_ms: Timing
+
+
+class ClassifyAnswer(BaseModel):
+    """`results` are in the order of the images."""
+
+    model: ModelReference
+    request_id: str = Field(description="As in the header X-Request-ID, and in the logs.")
+    results: list[ClassifiedImage | FailedImage]
+    timing_ms: Timing
+
+
+class ModelStatus(BaseModel):
+    """How a model is served. What follows `reason` is that of a model in memory."""
+
+    state: ModelState
+    pinned: bool = Field(description="Whether the bare name means this version in any case.")
+    reason: str | None = Field(None, description="Why the newest package is not what is served.")
+    provider: str | None = Field(None, description="What runs the graph, such as cpu or cuda.")
+    precision: Precision | None = Field(None, description="That the graph is run in.")
+    threads: int | None = Field(None, ge=1, description="Of each run.")
+    lone_threads: int | None = Field(None, ge=1, description="Of a run that is the only one.")
+    concurrent_runs: int | None = Field(None, ge=1, description="Batches that run at once.")
+    max_batch_size: int | None = Field(None, ge=1, description="Images that run together.")
+    session_bytes: int | None = Field(None, ge=0, description="Memory that its sessions take.")
+
+
+class ModelDescription(ModelManifest):
+    """A model's manifest, and how it is served."""
+
+    status: ModelStatus
+
+
+class UnreadableModel(BaseModel):
+    """A package of which not even the manifest can be read; `status.reason` says why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    version: str
+    status: ModelStatus
+
+
+class ModelList(BaseModel):
+    """By name, and the newest version of each first."""
+
+    models: list[ModelDescription | UnreadableModel]

@@ -1,0 +1,105 @@
+"""A model as the protocol sees it: the tensors that it takes and gives, and its metadata.
+
+Every model has two inputs for images of which a request sends one: `ENCODED`, files, and the
+graph's own `TENSORS`. The graph's other inputs, thresholds, may be sent as tensors of one value.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from service.http.v2.outputs import OUTPUTS
+from service.http.v2.tensors import BYTES, InputTensor
+from service.manifest import ModelManifest, Tensor
+from service.problems import Problem
+from service.repository.repository import ModelVersion
+from service.repository.state import State
+
+ENCODED = "image"
+TENSORS = "images"  # as in the manifest
+PLATFORM = "onnxruntime_onnx"
+# ``version`` is that of the HTTP contract: the service has no number of its own.
+SERVER = {
+    "name": "boxport",
+    "version": "1",
+    "extensions": ["binary_tensor_data", "model_repository"],
+}
+DATATYPES = {"uint8": "UINT8", "float": "FP32", "int64": "INT64", "bool": "BOOL"}
+SERVED = (State.READY, State.SET_ASIDE)
+ANY = -1
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """``shape`` has `ANY` where it varies."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
+
+    def check(self, tensor: InputTensor) -> None:
+        """Raise Problem if ``tensor`` states another datatype or shape."""
+        if tensor.datatype != self.datatype:
+            raise tensor.fault(f"its datatype is {tensor.datatype[:40]!r}; it is {self.datatype}")
+        fits = len(tensor.shape) == len(self.shape) and all(
+            wanted in (ANY, side) for side, wanted in zip(tensor.shape, self.shape, strict=True)
+        )
+        if not fits and not (self.shape == (1,) and tensor.shape == ()):
+            raise tensor.fault(f"its shape is {list(tensor.shape)}; it is {list(self.shape)}")
+
+
+def inputs_of(manifest: ModelManifest) -> dict[str, TensorSpec]:
+    """Every input, by name."""
+    rows = [TensorSpec(ENCODED, BYTES, (ANY,)), *map(_from_graph, manifest.inputs)]
+    return {row.name: row for row in rows}
+
+
+def outputs_of(manifest: ModelManifest) -> dict[str, TensorSpec]:
+    """Every output, by name."""
+    sizes = {"C": len(manifest.labels)}
+    return {
+        name: TensorSpec(
+            name,
+            row.datatype,
+            tuple(sizes.get(side, ANY) if isinstance(side, str) else side for side in row.shape),
+        )
+        for name, row in OUTPUTS[manifest.task].items()
+    }
+
+
+def describe(manifest: ModelManifest, versions: Iterable[str]) -> dict[str, Any]:
+    """The model's metadata."""
+    return {
+        "name": manifest.name,
+        "versions": list(versions),
+        "platform": PLATFORM,
+        "inputs": [row.to_json() for row in inputs_of(manifest).values()],
+        "outputs": [row.to_json() for row in outputs_of(manifest).values()],
+    }
+
+
+def served_versions(slots: Iterable[ModelVersion], name: str) -> list[str]:
+    """The versions of ``name`` that can be asked, the newest first."""
+    return [slot.reference[1] for slot in slots if slot.reference[0] == name and is_served(slot)]
+
+
+def is_served(slot: ModelVersion) -> bool:
+    return slot.manifest is not None and slot.state in SERVED
+
+
+def find_spec(specs: dict[str, TensorSpec], name: str, kind: str) -> TensorSpec:
+    """The one called ``name``; raises Problem if there is none."""
+    if name not in specs:
+        raise Problem(
+            "malformed_body", f"There is no {kind} {name[:40]!r}; there are {', '.join(specs)}."
+        )
+    return specs[name]
+
+
+def _from_graph(tensor: Tensor) -> TensorSpec:
+    """A scalar becomes a tensor of one value: many clients cannot write the shape []."""
+    shape = tuple(side if isinstance(side, int) else ANY for side in tensor.shape) or (1,)
+    return TensorSpec(tensor.name, DATATYPES[tensor.dtype], shape)

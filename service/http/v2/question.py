@@ -1,0 +1,127 @@
+"""From the tensors and parameters of a request to what is asked of the engine."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from service.engine.engine import Content
+from service.http.v2.interface import ENCODED, TENSORS, find_spec, inputs_of, outputs_of
+from service.http.v2.outputs import OUTPUTS, PROBABILITIES
+from service.http.v2.request import InferRequest
+from service.http.v2.tensors import InputTensor
+from service.imaging.resize import ModelInput, Placement
+from service.inference.model import PARAMETERS
+from service.manifest import ClassificationDefaults, InputSpec, ModelManifest
+from service.parameters import ClassifyParameters, RequestParameters, read_parameters
+from service.problems import Problem
+
+TIMEOUT = "timeout"  # microseconds, as Triton's clients send it
+
+
+@dataclass(frozen=True)
+class Question:
+    """``outputs``: of each that is to be given, whether as bytes. ``most``: rows of each image
+    that are shown, None for all. ``timeout``: seconds, if the request states one.
+    """
+
+    contents: list[Content]
+    parameters: RequestParameters
+    outputs: dict[str, bool]
+    most: int | None
+    timeout: float | None
+
+
+def to_question(
+    request: InferRequest, manifest: ModelManifest, max_images: int, max_timeout_ms: int
+) -> Question:
+    """What ``request`` asks of the version of a model that ``manifest`` is of.
+
+    Raises Problem if the model has no such tensor, output or parameter, or a value is wrong.
+    """
+    specs = inputs_of(manifest)
+    for name, tensor in request.inputs.items():
+        find_spec(specs, name, "input").check(tensor)
+    outputs = _choose_outputs(request, manifest)
+    contents = _read_images(request.inputs, manifest.input, max_images)
+    values = dict(request.parameters)
+    timeout = _read_timeout(values.pop(TIMEOUT, 0), max_timeout_ms)
+    for name in request.inputs.keys() - {ENCODED, TENSORS}:
+        if name in values:
+            raise Problem("invalid_parameter", f"{name} is given twice.")
+        values[name] = request.inputs[name].to_array().item()
+    parameters = _read_parameters(values, manifest)
+    most = None
+    if PROBABILITIES in outputs and isinstance(parameters, ClassifyParameters):
+        parameters, most = _ask_for_all(parameters, manifest)
+    return Question(contents, parameters, outputs, most, timeout)
+
+
+def _choose_outputs(request: InferRequest, manifest: ModelManifest) -> dict[str, bool]:
+    specs = outputs_of(manifest)
+    for name in request.outputs:
+        find_spec(specs, name, "output")
+    by_default = {
+        name: request.binary for name, row in OUTPUTS[manifest.task].items() if row.default
+    }
+    return request.outputs or by_default
+
+
+def _read_images(inputs: dict[str, InputTensor], spec: InputSpec, max_images: int) -> list[Content]:
+    given = [inputs[name] for name in (ENCODED, TENSORS) if name in inputs]
+    if len(given) != 1:
+        raise Problem("malformed_body", f"Send one of the inputs {ENCODED} and {TENSORS}.")
+    tensor = given[0]
+    number = tensor.shape[0]
+    if number == 0:
+        raise Problem("empty_body", "The request has no image.")
+    if number > max_images:
+        raise Problem("too_many_images", f"{number} images; at most {max_images} a request.")
+    if tensor.name == ENCODED:
+        return [*tensor.to_items()]
+    height, width = tensor.shape[1:3]
+    _check_sides(tensor, spec)
+    placement = Placement(width, height, 1.0, 1.0)
+    return [ModelInput(pixels, placement) for pixels in tensor.to_array()]
+
+
+def _check_sides(tensor: InputTensor, spec: InputSpec) -> None:
+    """Of a model whose input varies; the others' have been compared with the shape."""
+    longest, divisor = max(spec.height, spec.width), spec.divisor or 1
+    if any(not 0 < side <= longest or side % divisor for side in tensor.shape[1:3]):
+        raise tensor.fault(
+            f"its shape is {list(tensor.shape)}; sides go to {longest} in steps of {divisor}"
+        )
+
+
+def _read_parameters(values: dict[str, Any], manifest: ModelManifest) -> RequestParameters:
+    kind = PARAMETERS[manifest.task]
+    known = [name for name in kind.model_fields if name != "model"]  # the path names it
+    for name in values:
+        if name not in known:
+            others = ", ".join([*known, TIMEOUT, "binary_data_output"])
+            raise Problem(
+                "unknown_parameter", f"There is no parameter {name[:40]!r}; there are {others}."
+            )
+    if isinstance(labels := values.get("labels"), str):  # the protocol has no lists here
+        values["labels"] = [label.strip() for label in labels.split(",")]
+    return read_parameters(kind, {**values, "model": f"{manifest.name}/{manifest.version}"})
+
+
+def _ask_for_all(
+    parameters: ClassifyParameters, manifest: ModelManifest
+) -> tuple[ClassifyParameters, int]:
+    """``parameters`` that ask for every class, and how many were asked for before."""
+    assert isinstance(manifest.defaults, ClassificationDefaults)  # the manifest's own check
+    classes = len(manifest.labels)
+    most = parameters.top_k or min(manifest.defaults.top_k, classes)
+    # more than there are stays wrong
+    return parameters.model_copy(update={"top_k": max(classes, most)}), most
+
+
+def _read_timeout(value: Any, max_timeout_ms: int) -> float | None:
+    """Seconds; 0 means none was stated."""
+    if type(value) is not int or value < 0:
+        raise Problem(
+            "invalid_parameter",
+            f"{TIMEOUT} is no whole number of microseconds.",
+        )
+    return min(value / 1e6, max_timeout_ms / 1e3) or None

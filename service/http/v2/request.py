@@ -1,0 +1,174 @@
+"""Reading a request for inference: JSON, and after it the bytes of tensors that are not in it."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from service.http.v2.tensors import InputTensor
+from service.problems import Problem
+
+LENGTH_HEADER = "Inference-Header-Content-Length"
+MAX_TENSORS = 16  # more than any model has
+MAX_JSON_VALUES = 2_000_000  # an image of 800 x 800; each takes some 60 times its one byte
+
+Dimension = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Values = dict[str, Any]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class InputPart(Part):
+    name: str
+    datatype: str
+    shape: list[Dimension] = Field(max_length=8)
+    parameters: Values = {}
+    data: Any = None
+
+
+class OutputPart(Part):
+    name: str
+    parameters: Values = {}
+
+
+class RequestPart(Part):
+    """The JSON of a request. Some clients name the model here as well; the path does it."""
+
+    id: str = Field("", max_length=1000)
+    model_name: str = ""
+    model_version: str = ""
+    parameters: Values = {}
+    inputs: list[InputPart] = Field(max_length=MAX_TENSORS)
+    outputs: list[OutputPart] = Field([], max_length=MAX_TENSORS)
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """What was asked, by name; not yet whether the model has such tensors.
+
+    outputs: of each that was named, whether it is wanted as bytes.
+    binary: whether the rest are.
+    """
+
+    id: str
+    parameters: Values
+    inputs: dict[str, InputTensor]
+    outputs: dict[str, bool]
+    binary: bool
+
+
+def read_infer_request(body: bytes, header_length: str | None) -> InferRequest:
+    """Take ``body`` apart.
+
+    header_length: the header `LENGTH_HEADER`, bytes of JSON that ``body`` begins with; without it
+    all is JSON. Raises Problem with one sentence on what is wrong.
+    """
+    length = _json_length(header_length, len(body))
+    _check_number_of_values(body[:length])
+    sent = read_json(RequestPart, body[:length])
+    parameters = dict(sent.parameters)
+    binary = _flag(parameters, "binary_data_output", "parameters")
+    return InferRequest(
+        sent.id,
+        parameters,
+        _read_inputs(sent.inputs, memoryview(body)[length:]),
+        _read_outputs(sent.outputs, default=binary),
+        binary,
+    )
+
+
+JsonPart = TypeVar("JsonPart", bound=Part)
+
+
+def read_json(kind: type[JsonPart], text: bytes) -> JsonPart:
+    """``text`` as a ``kind``; raises Problem naming the first fault."""
+    try:
+        return kind.model_validate(orjson.loads(text))
+    except orjson.JSONDecodeError as error:
+        raise _malformed(f"The JSON cannot be read: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "The JSON"
+        raise _malformed(f"{where}: {first['msg']}") from None
+
+
+def _json_length(text: str | None, size: int) -> int:
+    if text is None:
+        return size
+    if not (text.isascii() and text.isdigit() and int(text[:20]) <= size):
+        raise _malformed(f"{LENGTH_HEADER}: {text[:40]!r} is no length within the body's {size}")
+    return int(text)
+
+
+def _check_number_of_values(text: bytes) -> None:
+    """Refuse JSON that would become far larger when it is read."""
+    if text.count(b",") + text.count(b"[") > MAX_JSON_VALUES:
+        raise Problem(
+            "body_too_large",
+            f"The JSON holds more than {MAX_JSON_VALUES} values; send tensors as binary data.",
+        )
+
+
+def _read_inputs(parts: list[InputPart], binary: memoryview) -> dict[str, InputTensor]:
+    tensors: dict[str, InputTensor] = {}
+    start = 0
+    for part in parts:
+        if part.name in tensors:
+            raise _malformed(f"{part.name} is given twice")
+        parameters = dict(part.parameters)
+        size = parameters.pop("binary_data_size", None)
+        if parameters.pop("content_type", "base64") != "base64" or parameters:
+            raise _malformed(
+                f"{part.name}: of its parameters, only binary_data_size is known, and content_type"
+                " as base64"
+            )
+        content = part.data
+        if size is not None:
+            content = _cut(part, binary, start, size)
+            start += size
+        elif not isinstance(content, list):
+            raise _malformed(f"{part.name}: data must be a list")
+        tensors[part.name] = InputTensor(part.name, part.datatype, tuple(part.shape), content)
+    if start != len(binary):
+        raise _malformed(f"{len(binary) - start} bytes follow the tensors")
+    return tensors
+
+
+def _cut(part: InputPart, binary: memoryview, start: int, size: Any) -> memoryview:
+    if part.data is not None:
+        raise _malformed(f"{part.name}: has both data and binary_data_size")
+    if type(size) is not int or size < 0:
+        raise _malformed(f"{part.name}: binary_data_size must be a number of bytes")
+    if size > len(binary) - start:
+        raise _malformed(
+            f"{part.name}: binary_data_size is {size}, and {len(binary) - start} bytes are left"
+            f" after the JSON ({LENGTH_HEADER})"
+        )
+    return binary[start : start + size]
+
+
+def _read_outputs(parts: list[OutputPart], *, default: bool) -> dict[str, bool]:
+    wanted: dict[str, bool] = {}
+    for part in parts:
+        if part.name in wanted:
+            raise _malformed(f"The output {part.name} is asked for twice")
+        parameters = dict(part.parameters)
+        wanted[part.name] = _flag(parameters, "binary_data", part.name, default=default)
+        if parameters:
+            raise _malformed(f"{part.name}: of its parameters, only binary_data is known")
+    return wanted
+
+
+def _flag(parameters: Values, name: str, where: str, *, default: bool = False) -> bool:
+    """Take the parameter ``name`` out."""
+    value = parameters.pop(name, default)
+    if not isinstance(value, bool):
+        raise _malformed(f"{where}: {name} must be true or false")
+    return value
+
+
+def _malformed(what: str) -> Problem:
+    return Problem("malformed_body", f"{what}.")

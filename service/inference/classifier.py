@@ -1,0 +1,72 @@
+"""Serving a classifier."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from service.inference.task import Job, Row
+from service.manifest import ClassificationDefaults, ModelManifest
+from service.package import ModelPackage
+from service.parameters import ClassifyParameters
+from service.problems import Problem
+
+SCORE_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class ClassificationQuery:
+    """What a request asks of a classifier."""
+
+    top_k: int
+
+
+class Classifier:
+    """Runs a classifier's graph; any jobs go together."""
+
+    rows_name = "classifications"
+
+    def __init__(self, package: ModelPackage) -> None:
+        self._package = package
+
+    @property
+    def manifest(self) -> ModelManifest:
+        return self._package.manifest
+
+    def to_query(self, parameters: ClassifyParameters) -> ClassificationQuery:
+        defaults = self.manifest.defaults
+        assert isinstance(defaults, ClassificationDefaults)  # the manifest's own check
+        classes = len(self.manifest.labels)
+        top_k = parameters.top_k or min(defaults.top_k, classes)
+        if top_k > classes:
+            raise Problem(
+                "invalid_parameter",
+                f"top_k = {top_k}: {self.manifest.name} has only {classes} classes.",
+            )
+        return ClassificationQuery(top_k)
+
+    def group(self, job: Job[ClassificationQuery]) -> Hashable:
+        return job.image.pixels.shape  # another one is of a package that was just replaced
+
+    def run(
+        self, jobs: Sequence[Job[ClassificationQuery]], *, alone: bool = False
+    ) -> list[list[Row]]:
+        images = np.stack([job.image.pixels for job in jobs])
+        probabilities = self._package.run({"images": images}, alone=alone)["probabilities"]
+        return [
+            self._to_rows(row, job.query.top_k)
+            for job, row in zip(jobs, probabilities, strict=True)
+        ]
+
+    def _to_rows(self, probabilities: npt.NDArray[np.float32], top_k: int) -> list[Row]:
+        best = np.argsort(-probabilities, kind="stable")[:top_k]
+        scores = probabilities[best].astype(np.float64).round(SCORE_DECIMALS)
+        return [
+            {
+                "label": self.manifest.labels[index].name,
+                "label_id": self.manifest.labels[index].id,
+                "score": score,
+            }
+            for index, score in zip(best, scores.tolist(), strict=True)
+        ]

@@ -1,0 +1,142 @@
+"""Serving a detector."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from service.imaging.resize import Placement
+from service.inference.task import Job, Row
+from service.manifest import DetectionDefaults, ModelManifest
+from service.package import ModelPackage
+from service.parameters import DetectParameters
+from service.problems import Problem
+
+# As many as any graph can give: it returns no more rows than it has candidates.
+ALL_DETECTIONS = 2**31 - 1
+BOX_DECIMALS = 3  # of a pixel
+SCORE_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class DetectionQuery:
+    """What a request asks of a detector.
+
+    kept: label indices to keep, None for all.
+    class_agnostic: whether boxes suppress those of other labels too.
+    """
+
+    score_threshold: np.float32
+    iou_threshold: np.float32
+    max_detections: int
+    kept: frozenset[int] | None
+    class_agnostic: bool = False
+
+
+@dataclass(frozen=True)
+class Detections:
+    """One image's: boxes float32 [D, 4] xyxy on the input, scores [D] descending, labels [D]."""
+
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+
+    def select(self, query: DetectionQuery) -> "Detections":
+        """Those that ``query`` asks for.
+
+        Greedy suppression works from the best score downwards, so dropping low scores after it
+        gives what a run with the higher threshold would have given.
+        """
+        wanted = self.scores > query.score_threshold
+        if query.kept is not None:
+            wanted &= np.isin(self.labels, list(query.kept))
+        index = np.flatnonzero(wanted)[: query.max_detections]
+        return Detections(self.boxes[index], self.scores[index], self.labels[index])
+
+
+class Detector:
+    """Runs a detector's graph on jobs of any thresholds; what decides which box suppresses which
+    divides them, and the input's size where it varies."""
+
+    rows_name = "detections"
+
+    def __init__(self, package: ModelPackage) -> None:
+        self._package = package
+        self._index = {label.name: i for i, label in enumerate(package.manifest.labels)}
+
+    @property
+    def manifest(self) -> ModelManifest:
+        return self._package.manifest
+
+    def to_query(self, parameters: DetectParameters) -> DetectionQuery:
+        defaults = self.manifest.defaults
+        assert isinstance(defaults, DetectionDefaults)  # the manifest's own check
+        chosen = {
+            field: value
+            for field in DetectionDefaults.model_fields
+            if (value := getattr(parameters, field)) is not None
+        }
+        merged = defaults.model_copy(update=chosen)
+        return DetectionQuery(
+            np.float32(merged.score_threshold),
+            np.float32(merged.iou_threshold),
+            merged.max_detections,
+            self._to_indices(parameters.labels),
+            bool(parameters.class_agnostic),
+        )
+
+    def group(self, job: Job[DetectionQuery]) -> Hashable:
+        return job.query.iou_threshold, job.query.class_agnostic, job.image.pixels.shape
+
+    def run(self, jobs: Sequence[Job[DetectionQuery]], *, alone: bool = False) -> list[list[Row]]:
+        queries = [job.query for job in jobs]
+        # What the strictest needs is in what the loosest gets. A label filter needs all rows,
+        # since other labels may fill the first ones.
+        everything = any(query.kept is not None for query in queries)
+        limit = ALL_DETECTIONS if everything else max(q.max_detections for q in queries)
+        outputs = self._package.run(
+            {
+                "images": np.stack([job.image.pixels for job in jobs]),
+                "score_threshold": np.array(min(q.score_threshold for q in queries)),
+                "iou_threshold": np.array(queries[0].iou_threshold),
+                "max_detections": np.array(limit, dtype=np.int64),
+                "class_agnostic": np.array(queries[0].class_agnostic),
+            },
+            alone=alone,
+        )
+        return [
+            self._to_rows(
+                Detections(
+                    outputs["boxes"][i, :number],
+                    outputs["scores"][i, :number],
+                    outputs["labels"][i, :number],
+                ).select(job.query),
+                job.image.placement,
+            )
+            for i, (job, number) in enumerate(zip(jobs, outputs["num_detections"], strict=True))
+        ]
+
+    def _to_rows(self, detections: Detections, placement: Placement) -> list[Row]:
+        boxes = placement.undo(detections.boxes).astype(np.float64).round(BOX_DECIMALS)
+        # what was found beside the photo, in the part of the input that it leaves empty, is nothing
+        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        boxes = boxes[inside]
+        scores = detections.scores[inside].astype(np.float64).round(SCORE_DECIMALS)
+        labels = [self.manifest.labels[i] for i in detections.labels[inside]]
+        return [
+            {"box": box, "score": score, "label": label.name, "label_id": label.id}
+            for box, score, label in zip(boxes.tolist(), scores.tolist(), labels, strict=True)
+        ]
+
+    def _to_indices(self, names: list[str] | None) -> frozenset[int] | None:
+        if names is None:
+            return None
+        unknown = [name for name in names if name not in self._index]
+        if unknown:
+            raise Problem(
+                "invalid_parameter",
+                f"labels: {self.manifest.name} has no label {unknown[0]!r};"
+                f" GET /v1/models/{self.manifest.name} lists them.",
+            )
+        return frozenset(self._index[name] for name in names)

@@ -1,0 +1,239 @@
+"""What a request asks of a model, and what it may not."""
+
+import base64
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.http.v2.interface import describe, inputs_of, outputs_of
+from service.http.v2.question import Question, to_question
+from service.http.v2.request import InferRequest
+from service.http.v2.tensors import InputTensor
+from service.imaging.resize import ModelInput, Placement
+from service.manifest import ModelManifest
+from service.parameters import ClassifyParameters, DetectParameters
+from service.problems import Problem
+
+ENCODED = InputTensor("image", "BYTES", (1,), [base64.b64encode(b"a photo").decode()])
+
+
+@pytest.fixture(scope="module")
+def detector(store: Path) -> ModelManifest:
+    return ModelManifest.read(store / "efficientdet_lite0_voc" / "1" / "manifest.json")
+
+
+@pytest.fixture(scope="module")
+def classifier(store: Path) -> ModelManifest:
+    return ModelManifest.read(store / "efficientnet_lite0_imagenet" / "1" / "manifest.json")
+
+
+@pytest.fixture(scope="module")
+def varying(detector: ModelManifest) -> ModelManifest:
+    """A detector whose input is as large as the photo makes it."""
+    content = detector.to_json()
+    content["input"] |= {
+        "resize": "shorter_side",
+        "shorter_side": 64,
+        "longer_side": 128,
+        "divisor": 32,
+        "height": 128,
+        "width": 128,
+    }
+    content["inputs"][0]["shape"] = ["N", "H", "W", 3]
+    return ModelManifest.model_validate(content)
+
+
+def ask(
+    manifest: ModelManifest,
+    *inputs: InputTensor,
+    outputs: dict[str, bool] | None = None,
+    binary: bool = False,
+    **parameters: Any,
+) -> Question:
+    given = {tensor.name: tensor for tensor in inputs or [ENCODED]}
+    request = InferRequest("", parameters, given, outputs or {}, binary)
+    return to_question(request, manifest, max_images=4, max_timeout_ms=1000)
+
+
+def pixels(*shape: int, datatype: str = "UINT8") -> InputTensor:
+    size = int(np.prod([float(side) for side in shape])) if max(shape) < 2**20 else 1
+    return InputTensor("images", datatype, shape, memoryview(bytes(i % 251 for i in range(size))))
+
+
+def scalar(name: str, datatype: str, *values: Any, shape: tuple[int, ...] = (1,)) -> InputTensor:
+    return InputTensor(name, datatype, shape, list(values))
+
+
+def test_encoded_images(detector: ModelManifest) -> None:
+    question = ask(detector)
+    assert question.contents == [b"a photo"]
+    assert question.parameters == DetectParameters(model="efficientdet_lite0_voc/1")
+    assert question.timeout is None
+
+
+def test_tensors_are_the_graphs_own_input(detector: ModelManifest) -> None:
+    sent = pixels(2, 320, 320, 3)
+    first, second = ask(detector, sent).contents
+    assert isinstance(first, ModelInput)
+    assert isinstance(second, ModelInput)
+    assert first.placement == Placement(320, 320, 1.0, 1.0)
+    np.testing.assert_array_equal(np.stack([first.pixels, second.pixels]), sent.to_array())
+
+
+def test_tensors_of_a_model_whose_input_varies(varying: ModelManifest) -> None:
+    (image,) = ask(varying, pixels(1, 64, 128, 3)).contents
+    assert isinstance(image, ModelInput)
+    assert image.placement == Placement(128, 64, 1.0, 1.0)
+    for shape in ((1, 160, 64, 3), (1, 64, 65, 3), (1, 0, 64, 3), (1, 64, 64, 4)):
+        with pytest.raises(Problem, match="its shape is"):
+            ask(varying, pixels(*shape))
+
+
+def test_parameters_and_thresholds_as_tensors(detector: ModelManifest) -> None:
+    expected = DetectParameters(
+        model="efficientdet_lite0_voc/1",
+        score_threshold=0.25,
+        iou_threshold=0.75,
+        max_detections=7,
+        class_agnostic=True,
+        labels=["cat", "dog"],
+    )
+    as_parameters = ask(
+        detector,
+        score_threshold=0.25,
+        iou_threshold=0.75,
+        max_detections=7,
+        class_agnostic=True,
+        labels="cat, dog",
+    )
+    as_tensors = ask(
+        detector,
+        ENCODED,
+        InputTensor("score_threshold", "FP32", (1,), memoryview(struct.pack("<f", 0.25))),
+        scalar("iou_threshold", "FP32", 0.75, shape=()),
+        scalar("max_detections", "INT64", 7),
+        scalar("class_agnostic", "BOOL", True),
+        labels=["cat", "dog"],
+    )
+    assert as_parameters.parameters == as_tensors.parameters == expected
+
+
+@pytest.mark.parametrize(
+    ("inputs", "parameters", "code", "words"),
+    [
+        ([], {"threshold": 0.5}, "unknown_parameter", "'threshold'; there are score_threshold"),
+        ([], {"model": "x"}, "unknown_parameter", "'model'"),
+        ([], {"priority": 1}, "unknown_parameter", "'priority'"),
+        ([], {"sequence_id": 1}, "unknown_parameter", "'sequence_id'"),
+        ([], {"top_k": 1}, "unknown_parameter", "'top_k'"),
+        ([], {"score_threshold": 2}, "invalid_parameter", "score_threshold"),
+        ([], {"score_threshold": [0.5]}, "invalid_parameter", "score_threshold"),
+        ([], {"labels": 7}, "invalid_parameter", "labels"),
+        ([], {"labels": [7]}, "invalid_parameter", "labels"),
+        ([], {"timeout": -1}, "invalid_parameter", "microseconds"),
+        ([], {"timeout": 1.5}, "invalid_parameter", "timeout"),
+        ([], {"timeout": True}, "invalid_parameter", "timeout"),
+        ([], {"timeout": "9"}, "invalid_parameter", "timeout"),
+        ([scalar("score_threshold", "FP32", 7)], {}, "invalid_parameter", "score_threshold"),
+        (
+            [InputTensor("score_threshold", "FP32", (1,), memoryview(b"\x00\x00\xc0\x7f"))],
+            {},
+            "invalid_parameter",
+            "score_threshold = nan",
+        ),
+        (
+            [scalar("score_threshold", "FP32", 0.5)],
+            {"score_threshold": 0.5},
+            "invalid_parameter",
+            "given twice",
+        ),
+        ([scalar("score_threshold", "FP64", 0.5)], {}, "malformed_body", "it is FP32"),
+        ([scalar("max_detections", "INT32", 5)], {}, "malformed_body", "it is INT64"),
+        ([scalar("max_detections", "INT64", 5, 5, shape=(2,))], {}, "malformed_body", "shape"),
+        ([scalar("top_k", "INT64", 5)], {}, "malformed_body", "no input 'top_k'; there are image"),
+    ],
+)
+def test_parameters_that_are_wrong(
+    detector: ModelManifest, inputs: list, parameters: dict, code: str, words: str
+) -> None:
+    with pytest.raises(Problem, match=words) as caught:
+        ask(detector, ENCODED, *inputs, **parameters)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code", "words"),
+    [
+        ([scalar("score_threshold", "FP32", 0.5)], "malformed_body", "one of the inputs image"),
+        ([ENCODED, pixels(1, 320, 320, 3)], "malformed_body", "one of the inputs image"),
+        ([pixels(1, 320, 321, 3)], "malformed_body", r"\[1, 320, 321, 3\]; it is \[-1, 320"),
+        ([pixels(320, 320, 3)], "malformed_body", "shape"),
+        ([pixels(1, 3, 320, 320)], "malformed_body", "shape"),
+        ([pixels(2**62, 320, 320, 3)], "too_many_images", "at most 4"),
+        ([pixels(5, 320, 320, 3)], "too_many_images", "5 images; at most 4"),
+        ([pixels(0, 320, 320, 3)], "empty_body", "no image"),
+        ([pixels(1, 320, 320, 3, datatype="FP32")], "malformed_body", "'FP32'; it is UINT8"),
+        ([InputTensor("image", "BYTES", (0,), [])], "empty_body", "no image"),
+        ([InputTensor("image", "BYTES", (), ["YWJj"])], "malformed_body", "shape"),
+        ([InputTensor("image", "BYTES", (1, 1), ["YWJj"])], "malformed_body", "shape"),
+        ([InputTensor("image", "BYTES", (2**62,), ["YWJj"])], "too_many_images", "at most 4"),
+        ([InputTensor("image", "UINT8", (3,), [1, 2, 3])], "malformed_body", "it is BYTES"),
+    ],
+)
+def test_images_that_are_wrong(
+    detector: ModelManifest, inputs: list, code: str, words: str
+) -> None:
+    with pytest.raises(Problem, match=words) as caught:
+        ask(detector, *inputs)
+    assert caught.value.code == code
+
+
+def test_timeout_is_in_microseconds_and_none_is_none(detector: ModelManifest) -> None:
+    assert ask(detector, timeout=250_000).timeout == 0.25
+    assert ask(detector, timeout=0).timeout is None
+    assert ask(detector, timeout=10**12).timeout == 1, "the longest there is"
+
+
+def test_outputs(detector: ModelManifest, classifier: ModelManifest) -> None:
+    every = ["num_detections", "boxes", "scores", "labels", "sizes"]
+    assert ask(detector).outputs == dict.fromkeys(every, False)
+    assert ask(detector, binary=True).outputs == dict.fromkeys(every, True)
+    assert ask(detector, outputs={"label_names": True}).outputs == {"label_names": True}
+    assert list(ask(classifier).outputs) == ["labels", "scores"]
+    with pytest.raises(Problem, match="no output 'probabilities'; there are num_detections"):
+        ask(detector, outputs={"probabilities": True})
+
+
+def test_probabilities_ask_for_every_class_and_leave_the_rest_as_it_was(
+    classifier: ModelManifest,
+) -> None:
+    def asked(**parameters: Any) -> tuple[int | None, int | None]:
+        question = ask(classifier, outputs={"probabilities": True}, **parameters)
+        assert isinstance(question.parameters, ClassifyParameters)
+        return question.parameters.top_k, question.most
+
+    assert asked() == (1000, 5)
+    assert asked(top_k=3) == (1000, 3)
+    assert asked(top_k=1001) == (1001, 1001)  # which the model refuses
+    assert ask(classifier, top_k=3).most is None
+
+
+def test_metadata_has_the_graphs_own_tensors(
+    detector: ModelManifest, classifier: ModelManifest, varying: ModelManifest
+) -> None:
+    metadata = describe(detector, ["2", "1"])
+    assert metadata["versions"] == ["2", "1"]
+    assert [(row["name"], row["datatype"], row["shape"]) for row in metadata["inputs"]] == [
+        ("image", "BYTES", [-1]),
+        ("images", "UINT8", [-1, 320, 320, 3]),
+        ("score_threshold", "FP32", [1]),
+        ("iou_threshold", "FP32", [1]),
+        ("max_detections", "INT64", [1]),
+        ("class_agnostic", "BOOL", [1]),
+    ]
+    assert outputs_of(detector)["boxes"].shape == (-1, -1, 4)
+    assert outputs_of(classifier)["probabilities"].shape == (-1, 1000)
+    assert inputs_of(varying)["images"].shape == (-1, -1, -1, 3)

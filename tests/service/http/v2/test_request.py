@@ -1,0 +1,140 @@
+"""Taking a request's body apart."""
+
+import json
+from typing import Any
+
+import pytest
+
+from service.http.v2.request import MAX_JSON_VALUES, read_infer_request
+from service.problems import Problem
+
+IMAGE = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["YWJj"]}
+
+
+def body_of(*inputs: dict, binary: bytes = b"", **members: Any) -> tuple[bytes, str]:
+    text = json.dumps({"inputs": inputs, **members}).encode()
+    return text + binary, str(len(text))
+
+
+def test_all_that_a_request_may_have() -> None:
+    raw = {"name": "images", "datatype": "UINT8", "shape": [1, 2]}
+    body, length = body_of(
+        {**raw, "parameters": {"binary_data_size": 2}},
+        {**IMAGE, "parameters": {"content_type": "base64"}},
+        {"name": "x", "datatype": "FP32", "shape": [], "parameters": {"binary_data_size": 1}},
+        binary=b"abc",
+        id="7",
+        model_name="m",
+        parameters={"binary_data_output": True, "top_k": 3},
+        outputs=[{"name": "boxes", "parameters": {"binary_data": False}}, {"name": "labels"}],
+    )
+    request = read_infer_request(body, length)
+    assert request.id == "7"
+    assert request.parameters == {"top_k": 3}
+    assert request.outputs == {"boxes": False, "labels": True}
+    assert request.binary
+    first, second, third = request.inputs.values()
+    assert (first.name, first.datatype, first.shape) == ("images", "UINT8", (1, 2))
+    assert (bytes(first.content), second.content, bytes(third.content)) == (b"ab", ["YWJj"], b"c")
+
+
+def test_without_the_header_all_is_json() -> None:
+    request = read_infer_request(body_of(IMAGE)[0], None)
+    assert list(request.inputs) == ["image"]
+    assert (request.id, request.outputs, request.binary) == ("", {}, False)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "The JSON cannot be read"),
+        (b"{", "The JSON cannot be read"),
+        (b"\xff\xfe", "The JSON cannot be read"),
+        (b"[" * 100_000, "The JSON cannot be read"),
+        (b'{"inputs": [NaN]}', "The JSON cannot be read"),
+        (b"[]", "The JSON: Input should be"),
+        (b"7", "The JSON: Input should be"),
+        (b"{}", "inputs: Field required"),
+        (b'{"inputs": 7}', "inputs: "),
+        (b'{"inputs": [7]}', r"inputs\.0: "),
+        (b'{"inputs": [], "output": []}', "output: Extra inputs are not permitted"),
+        (b'{"inputs": [], "parameters": []}', "parameters: "),
+        (b'{"inputs": [], "id": 7}', "id: "),
+        (b'{"inputs": [], "parameters": {"binary_data_output": 1}}', "binary_data_output"),
+        (b'{"inputs": [], "outputs": [{"name": "a"}, {"name": "a"}]}', "a is asked for twice"),
+        (b'{"inputs": [], "outputs": [{"name": "a", "parameters": {"x": 1}}]}', "only binary_data"),
+        (b'{"inputs": [], "outputs": [{"name": "a", "parameters": {"binary_data": 1}}]}', "true"),
+    ],
+)
+def test_json_that_is_wrong(body: bytes, words: str) -> None:
+    with pytest.raises(Problem, match=words) as caught:
+        read_infer_request(body, None)
+    assert caught.value.code == "malformed_body"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"shape": [-1]}, r"inputs\.0\.shape\.0: "),
+        ({"shape": [2**63]}, r"inputs\.0\.shape\.0: "),
+        ({"shape": [1.5]}, r"inputs\.0\.shape\.0: "),
+        ({"shape": [True]}, r"inputs\.0\.shape\.0: "),
+        ({"shape": "1"}, r"inputs\.0\.shape: "),
+        ({"shape": [1] * 9}, r"inputs\.0\.shape: "),
+        ({"name": None}, r"inputs\.0\.name: "),
+        ({"datatype": 7}, r"inputs\.0\.datatype: "),
+        ({"dtype": "BYTES"}, r"inputs\.0\.dtype: "),
+        ({"data": "YWJj"}, "image: data must be a list"),
+        ({"data": None}, "image: data must be a list"),
+        ({"data": {}}, "image: data must be a list"),
+        ({"parameters": {"shared_memory_region": "x"}}, "only binary_data_size"),
+        ({"parameters": {"content_type": "np"}}, "only binary_data_size"),
+        ({"parameters": {"binary_data_size": 1}}, "both data and binary_data_size"),
+        ({"data": None, "parameters": {"binary_data_size": -1}}, "must be a number of bytes"),
+        ({"data": None, "parameters": {"binary_data_size": True}}, "must be a number of bytes"),
+        ({"data": None, "parameters": {"binary_data_size": "3"}}, "must be a number of bytes"),
+        ({"data": None, "parameters": {"binary_data_size": 4}}, "is 4, and 3 bytes are left"),
+        ({"data": None, "parameters": {"binary_data_size": 2**70}}, "3 bytes are left|number"),
+        ({"data": None, "parameters": {"binary_data_size": 2}}, "1 bytes follow the tensors"),
+    ],
+)
+def test_input_that_is_wrong(change: dict, words: str) -> None:
+    body, length = body_of({**IMAGE, **change}, binary=b"abc")
+    with pytest.raises(Problem, match=words) as caught:
+        read_infer_request(body, length)
+    assert caught.value.code == "malformed_body"
+
+
+@pytest.mark.parametrize("length", ["-1", "", "x", "1e3", " 7", "+7", "9" * 5000, "100000", "²"])
+def test_header_length_that_is_wrong(length: str) -> None:
+    with pytest.raises(Problem, match="Inference-Header-Content-Length: ") as caught:
+        read_infer_request(body_of(IMAGE)[0], length)
+    assert caught.value.code == "malformed_body"
+    assert len(caught.value.detail) < 150
+
+
+def test_header_length_that_cuts_the_json() -> None:
+    body, length = body_of(IMAGE)
+    for wrong in ("0", str(int(length) - 1)):
+        with pytest.raises(Problem, match="The JSON cannot be read"):
+            read_infer_request(body, wrong)
+
+
+def test_same_input_twice() -> None:
+    with pytest.raises(Problem, match="image is given twice"):
+        read_infer_request(body_of(IMAGE, IMAGE)[0], None)
+
+
+@pytest.mark.parametrize("filler", [b"0,", b"[],"])
+def test_json_of_too_many_values(filler: bytes) -> None:
+    body = b'{"inputs": [' + filler * MAX_JSON_VALUES + b"0]}"
+    with pytest.raises(Problem, match="binary data") as caught:
+        read_infer_request(body, None)
+    assert caught.value.code == "body_too_large"
+
+
+def test_binary_data_may_hold_as_many_commas_as_it_likes() -> None:
+    size = MAX_JSON_VALUES + 10
+    part = {"name": "images", "datatype": "UINT8", "shape": [size]}
+    body, length = body_of({**part, "parameters": {"binary_data_size": size}}, binary=b"," * size)
+    assert len(read_infer_request(body, length).inputs["images"].content) == size

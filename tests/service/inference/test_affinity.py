@@ -1,0 +1,106 @@
+"""CorePool: threads on processors of their own, as the system itself says of them."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from service.cpus import own_processors
+from service.inference.affinity import CorePool
+
+MINE = own_processors()
+NOWHERE = 10_000  # no machine has so many processors
+
+pytestmark = pytest.mark.skipif(not MINE, reason="this system binds no threads to processors")
+
+
+def here() -> frozenset[int]:
+    """Where the calling thread may run."""
+    return frozenset(os.sched_getaffinity(0))
+
+
+def seated(seats: CorePool) -> frozenset[int]:
+    with seats.held():
+        return here()
+
+
+@contextmanager
+def a_thread() -> Iterator[Callable]:
+    """Calls a function on a thread of its own, always the same one."""
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda function, *args: pool.submit(function, *args).result(10)
+
+
+def test_threads_that_run_at_once_have_a_processor_each() -> None:
+    seats = CorePool(MINE)
+    together = threading.Barrier(len(MINE))
+
+    def run() -> frozenset[int]:
+        with seats.held():
+            together.wait(10)
+            return here()
+
+    with ThreadPoolExecutor(len(MINE)) as pool:
+        held = [job.result() for job in [pool.submit(run) for _ in MINE]]
+    assert all(len(processors) == 1 for processors in held)
+    assert frozenset().union(*held) == MINE
+
+
+def test_who_finds_none_left_goes_where_it_likes() -> None:
+    seats = CorePool({min(MINE)})
+    with a_thread() as first, a_thread() as second, ExitStack() as held:
+        first(held.enter_context, seats.held())
+        assert second(seated, seats) == MINE
+        first(held.close)
+        assert second(seated, seats) == {min(MINE)}
+
+
+def test_a_thread_has_its_last_one_again() -> None:
+    """It is bound to it still, and its caches are warm there."""
+    seats = CorePool(MINE)
+    with a_thread() as first, a_thread() as second:
+        with ExitStack() as held:
+            first(held.enter_context, seats.held())
+            last = second(seated, seats)
+            first(held.close)
+        assert second(here) == last
+        assert second(seated, seats) == last
+
+
+def test_who_leaves_goes_where_it_likes() -> None:
+    seats = CorePool(MINE)
+    with a_thread() as thread:
+        thread(seated, seats)
+        thread(seats.leave)
+        assert thread(here) == MINE
+
+
+def test_a_run_that_fails_gives_its_processor_back() -> None:
+    seats = CorePool({min(MINE)})
+
+    def fail() -> None:
+        with seats.held():
+            raise ValueError("of the run")
+
+    with a_thread() as first, a_thread() as second:
+        with pytest.raises(ValueError, match="of the run"):
+            first(fail)
+        assert second(seated, seats) == {min(MINE)}
+
+
+@pytest.mark.parametrize("processors", [(), (NOWHERE,)], ids=["none", "one that is not there"])
+def test_without_a_processor_to_bind_to_nothing_changes(processors: tuple[int, ...]) -> None:
+    seats = CorePool(processors)
+    with a_thread() as thread:
+        assert thread(seated, seats) == MINE
+        thread(seats.leave)
+        assert thread(here) == MINE
+
+
+def test_other_threads_stay_as_they_are() -> None:
+    with a_thread() as thread:
+        thread(seated, CorePool({min(MINE)}))
+        assert here() == MINE

@@ -1,0 +1,206 @@
+"""The batcher: together where it can, never at a neighbour's cost."""
+
+import asyncio
+import random
+
+import pytest
+
+from service.inference.batcher import Priority
+from service.inference.deadline import Deadline
+from service.problems import Problem
+from tests.service.inference.doubler import PLENTY, Doubler, make, outcomes, submit_all, wait_for
+
+
+def test_a_lone_item_is_run_at_once(doubler: Doubler) -> None:
+    doubler.gate.set()
+    batcher = make(doubler)
+    assert asyncio.run(batcher.submit(21, Deadline.after(PLENTY))).value == 42
+    batcher.close()
+
+
+def test_what_queued_while_busy_runs_together_in_order(doubler: Doubler) -> None:
+    async def scenario() -> None:
+        batcher = make(doubler)
+        first = await submit_all(batcher, [2])
+        await wait_for(lambda: batcher.waiting == 0)
+        rest = await submit_all(batcher, [4, 6, 8, 10, 12, 14])
+        doubler.gate.set()
+        assert await outcomes(first + rest) == [4, 8, 12, 16, 20, 24, 28]
+        assert doubler.batches == [[2], [4, 6, 8, 10], [12, 14]]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_groups_are_never_mixed_and_the_oldest_goes_first(doubler: Doubler) -> None:
+    async def scenario() -> None:
+        batcher = make(doubler)
+        first = await submit_all(batcher, [0])
+        await wait_for(lambda: batcher.waiting == 0)
+        rest = await submit_all(batcher, [1, 2, 3, 4, 5, 6])
+        doubler.gate.set()
+        assert await outcomes(first + rest) == [0, 2, 4, 6, 8, 10, 12]
+        assert doubler.batches == [[0], [1, 3, 5], [2, 4, 6]]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_waiting_work_is_shared_among_idle_runners(doubler: Doubler) -> None:
+    async def scenario() -> None:
+        batcher = make(doubler, max_batch_size=8, runners=2)
+        busy = await submit_all(batcher, [0, 2])
+        await wait_for(lambda: batcher.waiting == 0)
+        assert len(await submit_all(batcher, [4, 6, 8, 10])) == 4
+        doubler.gate.set()
+        await outcomes(busy)
+        await wait_for(lambda: sum(map(len, doubler.batches)) == 6)
+        assert max(map(len, doubler.batches)) <= 4
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_busy_runner_is_left_its_share(doubler: Doubler) -> None:
+    """Who is free first does not take what the other could run beside it."""
+
+    async def scenario() -> None:
+        batcher = make(doubler, max_batch_size=8, runners=2)
+        busy = await submit_all(batcher, [0, 2])
+        await wait_for(lambda: batcher.waiting == 0)
+        rest = await submit_all(batcher, [4, 6])
+        doubler.gate.set()
+        assert await outcomes(busy + rest) == [0, 4, 8, 12]
+        assert sorted(map(len, doubler.batches)) == [1, 1, 1, 1]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_poison_fails_alone(doubler: Doubler) -> None:
+    async def scenario() -> None:
+        batcher = make(doubler)
+        first = await submit_all(batcher, [0])
+        await wait_for(lambda: batcher.waiting == 0)
+        rest = await submit_all(batcher, [2, 100, 4])
+        doubler.gate.set()
+        two, poison, four = (await outcomes(first + rest))[1:]
+        assert (two, four) == (4, 8)
+        assert isinstance(poison, ValueError)
+        assert doubler.batches[1:] == [[2, 100, 4], [2], [100], [4]]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_given_up_items_are_not_run(doubler: Doubler) -> None:
+    async def scenario() -> None:
+        batcher = make(doubler)
+        first = await submit_all(batcher, [0])
+        await wait_for(lambda: batcher.waiting == 0)
+        rest = await submit_all(batcher, [2, 4, 6])
+        rest[0].cancel()
+        rest[2].cancel()
+        await asyncio.sleep(0.01)
+        doubler.gate.set()
+        assert await outcomes(first + rest[1:2]) == [0, 8]
+        assert doubler.batches == [[0], [4]]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_queue_of_only_given_up_items_does_not_stop_the_runner(doubler: Doubler) -> None:
+    async def scenario() -> None:
+        batcher = make(doubler)
+        first = await submit_all(batcher, [0])
+        await wait_for(lambda: batcher.waiting == 0)
+        (given_up,) = await submit_all(batcher, [2])
+        given_up.cancel()
+        await asyncio.sleep(0.01)
+        doubler.gate.set()
+        await outcomes(first)
+        assert await outcomes(await submit_all(batcher, [4])) == [8]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_close_finishes_what_is_queued(doubler: Doubler) -> None:
+    async def scenario() -> None:
+        batcher = make(doubler)
+        tasks = await submit_all(batcher, [2, 4, 6])
+        doubler.gate.set()
+        await asyncio.to_thread(batcher.close)
+        assert await outcomes(tasks) == [4, 8, 12]
+        assert not any(thread.is_alive() for thread in batcher._threads)
+
+    asyncio.run(scenario())
+
+
+def test_what_comes_after_the_end_is_refused_and_does_not_wait_for_ever(doubler: Doubler) -> None:
+    batcher = make(doubler)
+    batcher.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        asyncio.run(batcher.submit(2, Deadline.after(PLENTY)))
+
+
+def test_times_tell_waiting_from_running(doubler: Doubler) -> None:
+    async def scenario() -> None:
+        batcher = make(doubler)
+        first = await submit_all(batcher, [2])
+        await wait_for(lambda: batcher.waiting == 0)
+        second = await submit_all(batcher, [4])
+        await asyncio.sleep(0.1)
+        doubler.gate.set()
+        early, late = [await task for task in first + second]
+        assert early.ran >= 0.1
+        assert late.queued >= 0.1
+        assert late.ran < early.ran
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_caller_that_goes_while_its_item_runs_costs_nobody(doubler: Doubler) -> None:
+    async def scenario() -> None:
+        batcher = make(doubler)
+        (gone,) = await submit_all(batcher, [2])
+        await wait_for(lambda: batcher.waiting == 0)
+        gone.cancel()
+        rest = await submit_all(batcher, [4])
+        doubler.gate.set()
+        assert await outcomes(rest) == [8]
+        assert gone.cancelled()
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_whatever_comes_and_goes_each_gets_its_own_result() -> None:
+    """600 items in random order of class, some cancelled, some late, on three runners."""
+    doubler = Doubler()
+    doubler.gate.set()
+    chance = random.Random(3)
+
+    async def scenario() -> None:
+        batcher = make(doubler, runners=3)
+        tasks = []
+        for item in range(200, 800):
+            priority = chance.choice(list(Priority))
+            seconds = chance.choice([PLENTY, PLENTY, 0.0])
+            tasks += await submit_all(batcher, [item], priority, seconds)
+            if chance.random() < 0.2:
+                tasks[-1].cancel()
+            if chance.random() < 0.1:
+                await asyncio.sleep(0.001)
+        for item, outcome in enumerate(await outcomes(tasks), start=200):
+            late = isinstance(outcome, Problem) and outcome.code == "deadline_exceeded"
+            assert late or isinstance(outcome, asyncio.CancelledError) or outcome == 2 * item
+        batcher.close()
+        assert batcher.waiting == 0
+
+    asyncio.run(scenario())
+    ran = [item for batch in doubler.batches for item in batch]
+    assert len(ran) == len(set(ran)) > 200
+    assert all(len({item % 2 for item in batch}) == 1 for batch in doubler.batches)
