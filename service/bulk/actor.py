@@ -20,9 +20,8 @@ from service.bulk.job import Job, read_job
 from service.bulk.parts import Count, Parts
 from service.bulk.photos import Photo, Shard
 from service.engine.admission import BULK_SHARE
-from service.engine.engine import Engine, RequestPolicy
-from service.inference.batcher import Priority
-from service.inference.deadline import Deadline
+from service.engine.engine import Engine
+from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.manifest import Task
 from service.package import PackageError
 from service.parameters import RequestParameters

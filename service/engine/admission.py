@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.inference.batcher import Priority
+from service.inference.deadline import Priority
 from service.problems import Problem
 
 # Bulk work may fill so much of the room, and leaves the rest to those who wait for an answer.

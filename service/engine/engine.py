@@ -20,8 +20,7 @@ from service.imaging.images import open_image
 from service.imaging.photo import prepare
 from service.imaging.resize import ModelInput
 from service.inference.affinity import CorePool
-from service.inference.batcher import Priority
-from service.inference.deadline import Deadline
+from service.inference.deadline import Deadline, RequestPolicy
 from service.inference.model import STAGES, AnyJob, ServedModel
 from service.inference.task import Job, Undecoded
 from service.manifest import InputSpec, ModelManifest, Task
@@ -45,14 +44,6 @@ class RemoteImage(Protocol):
 
 
 Content = bytes | RemoteImage | ModelInput | Problem
-
-
-@dataclass(frozen=True)
-class RequestPolicy:
-    """How long a request may take, and who goes first."""
-
-    deadline: Deadline
-    priority: Priority = Priority.INTERACTIVE
 
 
 @dataclass

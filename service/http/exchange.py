@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from service.access.keys import Caller
-from service.engine.engine import RequestPolicy, Times
+from service.engine.engine import Times
 from service.http.routing import OTHER, RouteRow, find_route
+from service.inference.deadline import RequestPolicy
 from service.telemetry.metrics import OK
 from service.telemetry.spans import Stage
 

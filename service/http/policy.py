@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 
-from service.engine.engine import RequestPolicy
-from service.inference.batcher import Priority
-from service.inference.deadline import Deadline
+from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.problems import Problem
 from service.settings import Settings
 

@@ -9,10 +9,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Generic, TypeVar
 
-from service.inference.deadline import Deadline
+from service.inference.deadline import Deadline, Priority
 from service.inference.niceness import lower_priority
 
 Item = TypeVar("Item")
@@ -21,13 +20,6 @@ Result = TypeVar("Result")
 # Of the batches that begin while both classes wait, every so many begins with a bulk item: bulk
 # work gives way, but does not starve.
 BULK_TURN = 8
-
-
-class Priority(Enum):
-    """Who goes first: somebody who waits for the answer, or a job that runs by itself."""
-
-    INTERACTIVE = "interactive"
-    BULK = "bulk"
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,18 @@
-"""The moment after which nobody waits for an answer any more."""
+"""How urgent a request is: its deadline and its priority."""
 
 import time
 from dataclasses import dataclass
+from enum import Enum
 
 from service.problems import Problem
 
 
 @dataclass(frozen=True)
 class Deadline:
-    """``at`` is in seconds of `time.monotonic`; ``granted`` is how long the request had in all."""
+    """When the client stops waiting.
+
+    at: in seconds of `time.monotonic`. granted: seconds that the request had in all.
+    """
 
     at: float
     granted: float
@@ -36,3 +40,18 @@ class Deadline:
             "deadline_exceeded",
             f"The request had {self.granted * 1000:.0f} ms, which were over before {stage}.",
         )
+
+
+class Priority(Enum):
+    """INTERACTIVE: a user waits for the answer. BULK: a background job, which yields to them."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
+@dataclass(frozen=True)
+class RequestPolicy:
+    """How one request is scheduled."""
+
+    deadline: Deadline
+    priority: Priority = Priority.INTERACTIVE

@@ -11,9 +11,9 @@ from typing import Any
 
 from service.imaging.resize import Placement
 from service.inference.affinity import CorePool
-from service.inference.batcher import Batcher, Priority
+from service.inference.batcher import Batcher
 from service.inference.classifier import Classifier
-from service.inference.deadline import Deadline
+from service.inference.deadline import Deadline, Priority
 from service.inference.detector import Detector
 from service.inference.niceness import lower_priority
 from service.inference.task import Job, Row, Runner, Undecoded

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from service.engine.engine import Engine, RequestPolicy
-from service.inference.batcher import Priority
-from service.inference.deadline import Deadline
+from service.engine.engine import Engine
+from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.inference.model import PARAMETERS
 from service.manifest import Task
 from service.problems import Problem

@@ -19,11 +19,11 @@ from export.photos import read_photos
 from models.faster_rcnn import FasterRCNN, FasterRCNNSettings
 from models.variants import SHORTER_SIDE_800, VARIANTS, Variant, at_size, find_variant
 from models.weights import Checkpoint, save_checkpoint
-from service.engine.engine import Engine, RequestPolicy
+from service.engine.engine import Engine
 from service.imaging.resize import ModelInput
 from service.inference.batcher import Batcher
 from service.inference.classifier import ClassificationQuery, Classifier
-from service.inference.deadline import Deadline
+from service.inference.deadline import Deadline, RequestPolicy
 from service.inference.detector import DetectionQuery, Detector
 from service.inference.task import Job, Row
 from service.manifest import InputSpec, ModelManifest

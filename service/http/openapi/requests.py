@@ -7,7 +7,7 @@ from service.http.openapi.examples import PIXEL
 from service.http.openapi.json_schemas import nullable, reference
 from service.http.openapi.schemas import ImageUrl, InlineImage
 from service.http.policy import PRIORITY_HEADER, TIMEOUT_HEADER
-from service.inference.batcher import Priority
+from service.inference.deadline import Priority
 from service.settings import Settings
 
 Description = dict[str, Any]

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.engine.engine import RequestPolicy
 from service.http.answering import replied, unless_gone, within
 from service.http.body import read_body
 from service.http.exchange import Exchange
@@ -24,7 +23,7 @@ from service.http.v2.outputs import Found
 from service.http.v2.question import to_question
 from service.http.v2.replies import error_reply, infer_reply
 from service.http.v2.request import LENGTH_HEADER, JsonPart, read_infer_request, read_json
-from service.inference.deadline import Deadline
+from service.inference.deadline import Deadline, RequestPolicy
 from service.manifest import ModelManifest
 from service.problems import Problem
 from service.repository.repository import ModelVersion

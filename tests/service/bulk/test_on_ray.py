@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from service.engine.engine import Engine, RequestPolicy
-from service.inference.deadline import Deadline
+from service.engine.engine import Engine
+from service.inference.deadline import Deadline, RequestPolicy
 from service.parameters import DetectParameters
 from service.problems import Problem
 from service.settings import Settings

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from service.engine.admission import BULK_SHARE, Admission
-from service.inference.batcher import Priority
+from service.inference.deadline import Priority
 from service.problems import Problem
 
 SOON, BULK = Priority.INTERACTIVE, Priority.BULK

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service.engine.engine import Answer, Engine, RequestPolicy
-from service.inference.batcher import Priority
-from service.inference.deadline import Deadline
+from service.engine.engine import Answer, Engine
+from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.package import PackageError
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import Problem

@@ -3,7 +3,7 @@
 import pytest
 
 from service.http.policy import read_policy
-from service.inference.batcher import Priority
+from service.inference.deadline import Priority
 from service.problems import Problem
 from service.settings import Settings
 

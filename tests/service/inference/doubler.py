@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from service.inference.batcher import Batcher, Priority
-from service.inference.deadline import Deadline
+from service.inference.batcher import Batcher
+from service.inference.deadline import Deadline, Priority
 
 PLENTY = 60.0  # seconds
 

@@ -5,8 +5,7 @@ import random
 
 import pytest
 
-from service.inference.batcher import Priority
-from service.inference.deadline import Deadline
+from service.inference.deadline import Deadline, Priority
 from service.problems import Problem
 from tests.service.inference.doubler import PLENTY, Doubler, make, outcomes, submit_all, wait_for
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from service.inference.batcher import BULK_TURN, Priority
-from service.inference.deadline import Deadline
+from service.inference.batcher import BULK_TURN
+from service.inference.deadline import Deadline, Priority
 from service.problems import Problem
 from tests.service.inference.doubler import Doubler, make, outcomes, submit_all, wait_for
 

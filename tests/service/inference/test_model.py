@@ -15,8 +15,7 @@ from service.cpus import own_processors
 from service.imaging.images import decode_image
 from service.imaging.resize import ModelInput, to_input
 from service.inference.affinity import CorePool
-from service.inference.batcher import Priority
-from service.inference.deadline import Deadline
+from service.inference.deadline import Deadline, Priority
 from service.inference.model import ServedModel
 from service.inference.task import Job, Undecoded
 from service.package import PackageError

@@ -6,8 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from service.imaging.resize import ModelInput
-from service.inference.batcher import Priority
-from service.inference.deadline import Deadline
+from service.inference.deadline import Deadline, Priority
 from service.inference.model import ServedModel
 from service.inference.task import Job
 from service.problems import Problem

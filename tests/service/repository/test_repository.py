@@ -8,8 +8,7 @@ import pytest
 
 from service.engine.aim import Aim
 from service.imaging.resize import ModelInput
-from service.inference.batcher import Priority
-from service.inference.deadline import Deadline
+from service.inference.deadline import Deadline, Priority
 from service.inference.task import Job
 from service.problems import Problem
 from service.repository.state import State
