@@ -28,7 +28,7 @@ DETECTIONS = 20
 
 def golden_reply() -> bytes:
     """A whole HTTP reply with an answer as the service gives it."""
-    detection = {"box": [3.654, 0.0, 409.301, 300.0], "score": 0.880107, "label": "cat"}
+    detection = {"box": [3.467, 0.0, 409.423, 300.0], "score": 0.879304, "label": "cat"}
     answer = {
         "model": {"name": "efficientdet_lite0_voc", "version": "1", "sha256": "29a4b0af" * 8},
         "request_id": "6e7ebdfa45d54d779775021c63c4a718",

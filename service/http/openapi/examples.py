@@ -26,18 +26,18 @@ CAT = {
     "width": 451,
     "height": 300,
     "detections": [
-        {"box": [3.654, 0.0, 409.301, 300.0], "score": 0.880107, "label": "cat", "label_id": 8}
+        {"box": [3.467, 0.0, 409.423, 300.0], "score": 0.879304, "label": "cat", "label_id": 8}
     ],
 }
 COFFEE = {
     "width": 600,
     "height": 400,
     "classifications": [
-        {"label": "espresso", "label_id": 967, "score": 0.953495},
-        {"label": "cup", "label_id": 968, "score": 0.013327},
-        {"label": "consomme", "label_id": 925, "score": 0.008437},
-        {"label": "chocolate sauce", "label_id": 960, "score": 0.003749},
-        {"label": "coffee mug", "label_id": 504, "score": 0.002904},
+        {"label": "espresso", "label_id": 967, "score": 0.954885},
+        {"label": "cup", "label_id": 968, "score": 0.013098},
+        {"label": "consomme", "label_id": 925, "score": 0.008205},
+        {"label": "chocolate sauce", "label_id": 960, "score": 0.003689},
+        {"label": "coffee mug", "label_id": 504, "score": 0.002843},
     ],
 }
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # a whole GIF

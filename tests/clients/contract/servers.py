@@ -12,8 +12,7 @@ from tests.packages import copy_package
 
 MODEL = "efficientdet_lite0_voc"
 # What is the machine's in GET /v1/models is set, so that all machines say the same.
-# Pillow resizes everywhere; where the service has vector instructions for it values differ a little
-LAYOUT = {"max_batch_size": 2, "concurrent_runs": 2, "threads": 1, "exact_resize": True}
+LAYOUT = {"max_batch_size": 2, "concurrent_runs": 2, "threads": 1}
 ROOM_BYTES = 50_000  # less than two photos
 KEY = "bxp_contract_an-example-that-opens-nothing"
 RARE = "bxp_rare_an-example-that-opens-nothing"
