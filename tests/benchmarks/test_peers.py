@@ -1,7 +1,6 @@
 """The peers' own handler answers as Boxport does, and their requests carry the photo."""
 
 import base64
-import sys
 from email import message_from_bytes
 from pathlib import Path
 
@@ -12,10 +11,7 @@ from benchmarks.answers import agree, reference
 from benchmarks.growth import form_of
 from benchmarks.packages import MODELS, Model
 from benchmarks.peers import table
-
-sys.path.insert(0, str(Path(table.__file__).parent / "shared"))
-
-from handler import PhotoModel
+from benchmarks.peers.shared.handler import PhotoModel
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)

@@ -1,10 +1,9 @@
 """The description that clients are made from is that of the service."""
 
-from pathlib import Path
-
 from service.http.openapi.document import dump_api
+from tests.paths import ROOT
 
-FILE = Path(__file__).resolve().parents[2] / "clients" / "openapi.json"
+FILE = ROOT / "clients" / "openapi.json"
 
 
 def test_file_is_the_services_own() -> None:

@@ -1,7 +1,6 @@
 """The Grafana dashboard asks for metrics that there are, in a way that makes sense."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.telemetry.metrics import Metrics, ModelState, State
 from tests.deploy.dashboard import faults, metric_names, queries, read_metrics
+from tests.paths import ROOT
 
-DASHBOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "boxport.json"
+DASHBOARD = ROOT / "deploy" / "grafana" / "boxport.json"
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from export.photos import read_photo
 from service.manifest import DETECTION_INPUTS, DETECTION_OUTPUTS, ModelManifest
 from service.package import open_package
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "graph.md").read_text()
 PACKAGE = ROOT / "model_store" / "efficientdet_lite0_voc" / "1"
 (CODE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

@@ -17,7 +17,8 @@ import httpx
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.paths import ROOT
+
 BENTOML = Path(sys.executable).parent / "bentoml"
 START_SECONDS = 180  # on a machine that is busy with other work
 STOP_SECONDS = 60

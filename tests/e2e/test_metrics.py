@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from tests.deploy.dashboard import faults
-from tests.e2e.server import ROOT, Server, eventually
+from tests.e2e.server import Server, eventually
+from tests.paths import ROOT
 
 DETECTOR, CLASSIFIER = "efficientdet_lite0_voc", "efficientnet_lite0_imagenet"
 JPEG = {"content-type": "image/jpeg"}

@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.server import ROOT, Server, running_server
+from tests.e2e.server import Server, running_server
+from tests.paths import ROOT
 
 FOLDER = ROOT / "service" / "playground"
 TYPES = {

@@ -14,7 +14,8 @@ import pytest
 
 from models.zoo.table import ZOO
 from service.settings import Settings
-from tests.e2e.server import ROOT, Server, free_port, wait_until_ready
+from tests.e2e.server import Server, free_port, wait_until_ready
+from tests.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
 PRINTED_URL = "http://localhost:3000"

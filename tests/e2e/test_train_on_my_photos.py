@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.e2e.server import ROOT, running_server
+from tests.e2e.server import running_server
+from tests.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
 # What is seen in each: a photo, and the object's box in it

@@ -36,8 +36,8 @@ from service.inference.detector import Detector
 from service.inference.task import Job
 from service.manifest import InputSpec, ModelManifest
 from service.package import ModelPackage, open_package
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 LABELS = ((1, "person"), (2, "cat"), (3, "cup"), (4, "rocket"))  # of the `checkpoint` fixture
 
 

@@ -15,8 +15,8 @@ import typer
 from export.commands.terminal import one_line_errors
 from export.package_writer import OutputError, written_aside
 from service.package import PackageError, find_packages
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 # Writes files of 1, 2, 4, 8 and 16 MB, saying so, with a pause after each.
 WRITER = """
 import sys, time

@@ -14,8 +14,7 @@ from service.__main__ import main
 from service.access.key_file import read_entries
 from service.access.keys import KeyRing
 from service.http.openapi.document import describe_api
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.paths import ROOT
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

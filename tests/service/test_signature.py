@@ -15,9 +15,9 @@ from export.signing import make_keys, sign
 from service.package import PackageError, open_package, verify_package
 from service.settings import SettingsError, read_settings
 from service.signature import SignatureError
+from tests.paths import ROOT
 
 NAME = "efficientnet_lite0_imagenet"
-ROOT = Path(__file__).resolve().parent.parent.parent
 Damage = Callable[[Path], None]
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.server import ROOT, running_server
+from tests.e2e.server import running_server
+from tests.paths import ROOT
 from tests.soak.results import length, record
 
 EXAMPLES = int(length("EXAMPLES", 200))  # of each way to ask each route

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from service.access.key_file import KeyEntry, add_entry
-from tests.clients.contract.replay import ROOT
 from tests.e2e.server import running_server
 from tests.packages import copy_package
+from tests.paths import ROOT
 
 MODEL = "efficientdet_lite0_voc"
 # What is the machine's in GET /v1/models is set, so that all machines say the same.

@@ -9,8 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.clients.contract.record import ask, expectation, to_text
-from tests.clients.contract.replay import CASES, ROOT, read_cases
+from tests.clients.contract.replay import CASES, read_cases
 from tests.clients.contract.servers import SERVICES, default_service, guarded_service
+from tests.paths import ROOT
 
 GOLDEN = read_cases()
 API = json.loads((ROOT / "clients" / "openapi.json").read_text())

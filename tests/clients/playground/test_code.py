@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.playground.bench import Bench
-from tests.e2e.server import ROOT
+from tests.paths import ROOT
 
 AWKWARD = "my cat's photo; (1).jpg"
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.clients.playground.bench import Bench
 from tests.clients.playground.conftest import PHONE, OpenBench
-from tests.e2e.server import ROOT, eventually
+from tests.e2e.server import eventually
+from tests.paths import ROOT
 
 Scheme = Literal["light", "dark"]
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.clients.playground.conftest import DESKTOP, PHONE, OpenBench
-from tests.e2e.server import ROOT
+from tests.paths import ROOT
 
 IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 200_000

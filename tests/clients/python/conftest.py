@@ -10,8 +10,7 @@ from boxport_client import AsyncClient, Client, retries
 
 from tests.clients.python.both import Blocking
 from tests.clients.python.scripted import ScriptedServer
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.paths import ROOT
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.paths import ROOT
+
 HERE = Path(__file__).parent
 # They start services or check types, which needs what the repository's own environment has.
 NEED_MORE = ("test_alone.py", "test_killed_server.py", "test_user_code.py")

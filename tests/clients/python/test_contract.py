@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from boxport_client import ApiError, ModelInfo
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.paths import ROOT
+
 CASES = {
     path.stem: json.loads(path.read_text("utf-8"))
     for path in sorted((ROOT / "clients" / "contract").glob("*.json"))

@@ -10,7 +10,9 @@ import pytest
 from boxport_client import Client, errors
 from PIL import Image
 
-README = Path(__file__).resolve().parents[3] / "clients" / "python" / "README.md"
+from tests.paths import ROOT
+
+README = ROOT / "clients" / "python" / "README.md"
 TEXT = README.read_text("utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.clients.contract.replay import CASES, PHOTOS
-from tests.e2e.server import ROOT, running_server
+from tests.e2e.server import running_server
+from tests.paths import ROOT
 
 PACKAGE = ROOT / "clients" / "typescript"
 PLAYGROUND = ROOT / "service" / "playground" / "client"

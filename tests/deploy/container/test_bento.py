@@ -12,8 +12,8 @@ import yaml
 from tests.deploy.container.dockerfile import Build
 from tests.deploy.container.serving import label_of, serving
 from tests.e2e.server import BENTOML, Server, free_port
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 BY_BENTOML = {
     "README.md",
     "apis/openapi.yaml",

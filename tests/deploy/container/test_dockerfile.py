@@ -9,8 +9,8 @@ import pytest
 from service.healthcheck import ready_url
 from service.settings import Settings
 from tests.deploy.container.dockerfile import Build, Image
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 HADOLINT = Path(sys.executable).parent / "hadolint"
 VARIANTS = ("cpu", "cuda")

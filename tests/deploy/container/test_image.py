@@ -22,8 +22,8 @@ from tests.deploy.container.chroot import PYTHON
 from tests.deploy.container.dockerfile import Build, Image
 from tests.deploy.container.serving import label_of, serving
 from tests.e2e.server import STOP_SECONDS, Server, eventually, free_port
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.full
 
 

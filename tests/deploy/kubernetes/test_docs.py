@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 
 from service.settings import Settings
-from tests.deploy.kubernetes.manifests import CPU, KUBERNETES, ROOT, Pods, build, find, render
+from tests.deploy.kubernetes.manifests import CPU, KUBERNETES, Pods, build, find, render
 from tests.deploy.kubernetes.schemas import VERSIONS, faults
+from tests.paths import ROOT
 
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
 (OVERLAY,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

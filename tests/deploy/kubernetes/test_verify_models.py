@@ -11,7 +11,6 @@ from export.signing import make_keys, sign
 from tests.deploy.kubernetes.manifests import (
     CPU,
     KUBERNETES,
-    ROOT,
     Pods,
     Variant,
     environment,
@@ -20,6 +19,7 @@ from tests.deploy.kubernetes.manifests import (
     settings_file,
 )
 from tests.packages import CLASSIFIER, break_graph, copy_package
+from tests.paths import ROOT
 
 MODEL_IMAGE = Variant(CPU.overlay, ("model-image",))
 

@@ -22,8 +22,8 @@ from boxport_client.many import Outcome
 from boxport_client.results import ClassificationResult
 
 from tests.e2e.server import Metrics, eventually
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 COMMAND = ROOT / "deploy" / "local-cluster"
 START_SECONDS = 180  # on a machine that is busy with other work
 STOP_SECONDS = 60

@@ -26,8 +26,8 @@ from models.training.recipe import RECIPES, Recipe
 from models.training.run_log import read_rows
 from models.variants import VARIANTS, at_size, find_variant
 from models.weights import load_backbone, load_checkpoint, load_into
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 CPU = Place(torch.device("cpu"))
 SHAPES = ((255, 40, 40), (40, 40, 255))  # "red" and "blue"
 

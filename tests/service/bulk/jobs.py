@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow.dataset as ds
 
-ROOT = Path(__file__).parents[3]
+from tests.paths import ROOT
+
 STARTS = 4
 
 

@@ -13,7 +13,8 @@ import pytest
 from benchmarks.limit_process import limit_process
 from benchmarks.photos import small_photos
 from tests.packages import CLASSIFIER
-from tests.service.bulk.jobs import ROOT, command, environment, rows_of, run, two_nodes
+from tests.paths import ROOT
+from tests.service.bulk.jobs import command, environment, rows_of, run, two_nodes
 
 pytestmark = pytest.mark.full
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.bulk.__main__ import main
-from tests.service.bulk.jobs import ROOT
+from tests.paths import ROOT
 
 Refused = Callable[..., str]
 

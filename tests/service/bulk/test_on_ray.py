@@ -21,8 +21,9 @@ from service.problems import Problem
 from service.settings import Settings
 from service.telemetry.metrics import Metrics, State
 from tests.packages import CLASSIFIER
+from tests.paths import ROOT
 from tests.service.bulk.conftest import BROKEN, PHOTOS, SHARDS
-from tests.service.bulk.jobs import ROOT, command, environment, rows_of, run, two_nodes
+from tests.service.bulk.jobs import command, environment, rows_of, run, two_nodes
 
 QUESTION = ("--score-threshold", "0.4", "--label", "cat", "--label", "person")
 

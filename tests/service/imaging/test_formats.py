@@ -2,13 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from service.imaging.formats import enable_formats
-
-ROOT = Path(__file__).parents[3]
+from tests.paths import ROOT
 
 
 def test_formats_are_checked_by_name() -> None:

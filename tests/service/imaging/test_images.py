@@ -4,7 +4,6 @@ import struct
 import time
 import zlib
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from PIL import Image
 from service.imaging.images import decode_image, open_image, to_rgb
 from service.problems import Problem
 
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
 LIMIT = 1_000_000
 ORIENTATION = 0x0112
 # What a camera did to the upright picture, for each value of EXIF's orientation.

@@ -10,7 +10,8 @@ import pytest
 
 from service.package import PackageError
 from service.repository.archive import write_archive
-from tests.e2e.server import BENTOML, ROOT, running_server
+from tests.e2e.server import BENTOML, running_server
+from tests.paths import ROOT
 
 CLASSIFIER = "efficientnet_lite0_imagenet"
 

@@ -3,11 +3,11 @@
 import platform
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.paths import ROOT
+
 # A thread takes and frees large pieces, and then one of a usual photo's size again and again. Said
 # are the MB by which the process has grown, and the pages that each of the latter had to ask for.
 COSTS = """

@@ -4,14 +4,13 @@ import logging
 import subprocess
 import sys
 import uuid
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.telemetry.access import AccessLog
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 LOGGER = "bentoml.boxport.access"
 
 

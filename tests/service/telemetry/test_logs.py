@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from service.telemetry.logs import JsonLine, TextLine, configure, request_id
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 FORGED = "lost\n2026-01-01T00:00:00.000Z INFO    boxport all is well\r\x1b[2K\x9b1A\x85\u2028end"
 
 

@@ -13,8 +13,8 @@ from service.tuning.layout import Layout, default_layout
 from service.tuning.search import Finding, Search
 from service.tuning.trial import Speed
 from tests.packages import CLASSIFIER
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 MINE = """\
 # of the night shift
 max_images = 8  # few

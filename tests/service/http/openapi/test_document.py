@@ -20,8 +20,9 @@ from service.problems import KINDS
 from service.repository.repository import ModelVersion
 from service.repository.state import State
 from service.repository.store import Candidate
+from tests.paths import ROOT
 
-GOLDEN = Path(__file__).resolve().parents[4] / "clients" / "contract"
+GOLDEN = ROOT / "clients" / "contract"
 API = describe_api()
 PARAMETERS = {"/v1/detect": DetectParameters, "/v1/classify": ClassifyParameters}
 FIXED_DEFAULTS = {"class_agnostic": False, "X-Request-Priority": "interactive"}
