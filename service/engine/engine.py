@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 from service.cpus import own_processors
 from service.engine.admission import Admission
-from service.engine.aim import Aim
 from service.imaging.formats import enable_formats
 from service.imaging.images import open_image
 from service.imaging.photo import prepare
@@ -98,11 +97,16 @@ class Engine:
         self._watcher = Watcher(source, self.repository, settings.watch_seconds)
         self._fill(source)
 
-    def check_room(self, policy: RequestPolicy, aim: Aim) -> None:
-        """Raise Problem if not even one image would be let in, whichever model it may be for: then
-        its body need not be read."""
+    def check_room(
+        self, policy: RequestPolicy, task: Task | None, reference: str | None, *, certain: bool
+    ) -> None:
+        """Raise Problem if not even one image would be admitted, whichever model it is for: then
+        its body need not be read.
+
+        The arguments are those of `ModelRepository.candidates`.
+        """
         self.admission.check(policy.priority)
-        models = self.repository.candidates(aim)
+        models = self.repository.candidates(task, reference, certain=certain)
         if models and all(model.is_late(policy.deadline) for model in models):
             models[0].check_wait(policy.deadline)
 

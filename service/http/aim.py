@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from service.engine.aim import Aim
 from service.http.body import content_type_of, is_raw_image
 from service.http.exchange import Exchange
+from service.manifest import Task
 
 MODEL_PLACE = ("", "v2", "models")  # what stands before a model's name in a path of the V2 protocol
 
 
-def read_aim(exchange: Exchange, scope: Mapping[str, Any]) -> Aim:
+def read_aim(exchange: Exchange, scope: Mapping[str, Any]) -> tuple[Task | None, str | None, bool]:
     """Of the request that ``scope`` and ``exchange`` are of, on a route that brings images.
 
     In /v2 the path names the model. In /v1 the query does, or else a form or JSON may; a raw image
@@ -20,10 +20,10 @@ def read_aim(exchange: Exchange, scope: Mapping[str, Any]) -> Aim:
     task = exchange.route.task if exchange.route else None
     match exchange.path.split("/"):
         case [*place, name, "infer"] if tuple(place) == MODEL_PLACE:
-            return Aim(task, name, certain=True)
+            return task, name, True
         case [*place, name, "versions", version, "infer"] if tuple(place) == MODEL_PLACE:
-            return Aim(task, f"{name}/{version}", certain=True)
+            return task, f"{name}/{version}", True
     query = scope["query_string"]
     if query and (named := parse_qs(query.decode("latin-1")).get("model", [])):
-        return Aim(task, named[0], certain=len(named) == 1)
-    return Aim(task, None, certain=is_raw_image(content_type_of(exchange.headers)))
+        return task, named[0], len(named) == 1
+    return task, None, is_raw_image(content_type_of(exchange.headers))

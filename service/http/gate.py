@@ -94,7 +94,8 @@ class Gate:
             if exchange.route is not None and exchange.route.brings_images:
                 # here, where no costs it little more than a reply
                 exchange.policy = read_policy(exchange.headers, worker.settings)
-                worker.engine.check_room(exchange.policy, read_aim(exchange, scope))
+                task, reference, certain = read_aim(exchange, scope)
+                worker.engine.check_room(exchange.policy, task, reference, certain=certain)
             await self._app_for(exchange)(scope, counted(receive, exchange), reply.send)
         except Problem as problem:
             await reply.refuse(problem)

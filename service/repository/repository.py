@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from service.engine.aim import Aim
 from service.inference.model import ServedModel
 from service.manifest import ModelManifest, Task
 from service.package import PackageError
@@ -115,13 +114,20 @@ class ModelRepository:
                 raise Problem("wrong_task", f"{name} does {manifest.task}, not {task}.")
             return slot
 
-    def candidates(self, aim: Aim) -> list[ServedModel]:
+    def candidates(
+        self, task: Task | None, reference: str | None, *, certain: bool
+    ) -> list[ServedModel]:
         """The loaded models that a request may be for; none if it is for one that is not loaded, or
-        cannot be asked."""
-        if not aim.certain:
-            return [m for m in self.models if aim.task in (None, m.manifest.task)]
+        cannot be asked.
+
+        task: what is asked for; None if the model decides that.
+        reference: a name or name/version; None for the first model of the task.
+        certain: whether it is for that one; else its body may name any model of the task.
+        """
+        if not certain:
+            return [m for m in self.models if task in (None, m.manifest.task)]
         try:
-            model = self.find(aim.reference, aim.task).model
+            model = self.find(reference, task).model
         except Problem:
             return []
         return [] if model is None else [model]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.engine.aim import Aim
 from service.imaging.resize import ModelInput
 from service.inference.deadline import Deadline, Priority
 from service.inference.task import Job
@@ -56,7 +55,7 @@ def test_what_a_request_may_be_for_is_known_as_far_as_its_aim_is(shelving: Shelv
     shelving.put(A1, A2, B1)
 
     def names(reference: str | None, *, certain: bool, task: str | None = None) -> list[str]:
-        found = shelving.repository.candidates(Aim(task, reference, certain))
+        found = shelving.repository.candidates(task, reference, certain=certain)
         return [f"{m.manifest.name}/{m.manifest.version}" for m in found]
 
     assert names("b", certain=True) == ["b/1"]
