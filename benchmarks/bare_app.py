@@ -23,7 +23,7 @@ from service.imaging.photo import prepare
 from service.inference.task import Job
 from service.package import open_package
 from service.providers import CPU
-from service.runtime.device import Device
+from service.runtime.sessions import Device
 
 Message = MutableMapping[str, Any]
 

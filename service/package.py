@@ -14,9 +14,8 @@ from google.protobuf.message import DecodeError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ManifestError, ModelManifest
 from service.providers import CPU, PROVIDERS
 from service.runtime.bound_session import BoundSession, GraphCaptureError
-from service.runtime.device import Device
 from service.runtime.onnx_model import read_opset
-from service.runtime.sessions import open_sessions
+from service.runtime.sessions import Device, open_sessions
 from service.signature import SignatureError, check_signature
 
 Array = npt.NDArray[Any]
@@ -34,7 +33,7 @@ class ModelPackage:
     batches: the batch sizes that are run, ascending; fewer images are filled up to the next with
         black ones. Empty: each batch as it comes.
     bound: runs the session through buffers on its device, where it has memory of its own.
-    lone: a session for a run beside which there is no other.
+    latency_session: for a run that has the machine to itself.
     weights: what the sessions read from and do not own.
     """
 
@@ -43,7 +42,7 @@ class ModelPackage:
     provider: str = CPU.name
     batches: tuple[int, ...] = ()
     bound: BoundSession | None = None
-    lone: ort.InferenceSession | None = None
+    latency_session: ort.InferenceSession | None = None
     weights: tuple[ort.OrtValue, ...] = ()
 
     def run(self, feeds: dict[str, Array], *, alone: bool = False) -> dict[str, Array]:
@@ -59,7 +58,7 @@ class ModelPackage:
         if self.bound is not None:
             outputs = self.bound.run(feeds)
         else:
-            session = self.lone if alone and self.lone is not None else self.session
+            session = (alone and self.latency_session) or self.session
             outputs = dict(zip(names, session.run(names, feeds), strict=True))
         return {name: values[:number] for name, values in outputs.items()}
 
@@ -130,11 +129,11 @@ def open_package(
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
         reason = " ".join(str(error).split())  # theirs is of several lines
         raise PackageError(f"{folder / GRAPH_FILE}: ONNX Runtime refuses it: {reason}") from error
-    _check_interface(folder, manifest, sessions.busy)
-    provider = _provider_of(sessions.busy, device, folder)
-    bound = _bind(folder, manifest, sessions.busy, device, provider)
+    _check_interface(folder, manifest, sessions.throughput)
+    provider = _provider_of(sessions.throughput, device, folder)
+    bound = _bind(folder, manifest, sessions.throughput, device, provider)
     return ModelPackage(
-        manifest, sessions.busy, provider, batches, bound, sessions.lone, sessions.weights
+        manifest, sessions.throughput, provider, batches, bound, sessions.latency, sessions.weights
     )
 
 

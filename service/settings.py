@@ -7,7 +7,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -72,9 +80,10 @@ class ModelSettings(BaseModel):
         " gives more images a second than several threads on one batch; 1 elsewhere.",
     )
     threads: int | None = Field(None, gt=0, description="Of each run on CPU. Default: 1.")
-    lone_threads: int | None = Field(
+    latency_threads: int | None = Field(
         None,
         gt=0,
+        validation_alias=AliasChoices("latency_threads", "lone_threads"),  # its former name
         description="Of a run on CPU while no other image is in service. Default: one a processor;"
         " the same as threads spares the memory of a second session.",
     )
@@ -96,7 +105,7 @@ class ModelSettings(BaseModel):
 class Settings(ModelSettings, BaseSettings):
     """Each field is the variable BOXPORT_<FIELD IN CAPITALS>, or the key <field> of the file."""
 
-    model_config = SettingsConfigDict(env_prefix="BOXPORT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="BOXPORT_", env_prefix_target="all", frozen=True)
 
     model_store: Path = Field(Path("model_store"), description="Folder of <name>/<version>/.")
     public_keys: Annotated[tuple[Path, ...], NoDecode] = Field(

@@ -14,7 +14,7 @@ from service.fetch.policy import FetchPolicy
 from service.http.doorkeeper import Doorkeeper
 from service.package import PackageError
 from service.providers import ProviderError
-from service.runtime.memory import keep_little
+from service.runtime.memory import limit_free_memory
 from service.settings import Settings
 from service.telemetry.logs import configure, logger
 from service.telemetry.metrics import Metrics, State
@@ -41,7 +41,7 @@ class Worker:
         gc.collect()
         gc.freeze()
         gc.set_threshold(5_000, 10, 10)
-        keep_little()
+        limit_free_memory()
 
     def close(self) -> None:
         self.engine.close()

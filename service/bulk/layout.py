@@ -57,7 +57,7 @@ def settings_of(settings: Settings, name: str, needs: Needs) -> Settings:
     layout = {
         "concurrent_runs": runs,
         "threads": threads,
-        "lone_threads": threads,  # a run is never alone for long
+        "latency_threads": threads,  # a run never has the machine to itself for long
         "decode_threads": decoding,
     }
     bounds = {

@@ -54,7 +54,8 @@ def describe(slot: ModelVersion) -> dict[str, Any]:
             provider=layout.provider,
             precision=layout.precision,
             threads=layout.threads,
-            lone_threads=layout.lone_threads,
+            latency_threads=layout.latency_threads,
+            lone_threads=layout.latency_threads,  # its former name
             concurrent_runs=layout.concurrent_runs,
             max_batch_size=layout.max_batch_size,
             session_bytes=layout.session_bytes,

@@ -54,7 +54,7 @@ class Layout:
     """How a model is run: what `GET /v1/models` says of it.
 
     concurrent_runs: batches at once, each on ``threads`` threads of a CPU.
-    lone_threads: of a batch that has the processors for itself.
+    latency_threads: of a batch that has the machine to itself.
     decode_threads: that decode photos before they are batched; with 0 each run decodes its own.
     session_bytes: by which the process grew when the model was loaded and warmed, at least the
         size of its graph.
@@ -66,7 +66,7 @@ class Layout:
     concurrent_runs: int
     max_batch_size: int
     session_bytes: int
-    lone_threads: int = 1
+    latency_threads: int = 1
     decode_threads: int = 0
 
 

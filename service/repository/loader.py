@@ -15,8 +15,8 @@ from service.inference.task import Job, Runner
 from service.manifest import GRAPH_FILE
 from service.package import PackageError, open_package
 from service.providers import ExecutionProvider, choose_providers
-from service.runtime.device import Device
 from service.runtime.memory import trim_memory
+from service.runtime.sessions import Device
 from service.settings import Settings
 
 WARM_UP_SIZE = (640, 480)  # of the photo that a model runs on first
@@ -42,11 +42,11 @@ def serve(
     runs = wanted.concurrent_runs or (settings.cpus if first.runs_per_cpu else 1)
     threads = wanted.threads or 1
     decoders = wanted.decode_threads
-    lone_threads = wanted.lone_threads or max(threads, settings.cpus)
+    latency_threads = wanted.latency_threads or max(threads, settings.cpus)
     device = Device(
         tuple(providers),
         threads,
-        lone_threads,
+        latency_threads,
         {**device_of(first, settings.gpus), **wanted.provider_options},
         wanted.allow_fallback,
         wanted.cuda_graphs,
@@ -68,7 +68,7 @@ def serve(
         runs,
         max_batch_size,
         max(grown, (folder / GRAPH_FILE).stat().st_size),
-        device.threads if package.lone is None else lone_threads,
+        device.threads if package.latency_session is None else latency_threads,
         (0 if first.runs_per_cpu else settings.cpus) if decoders is None else decoders,
     )
     return ServedModel(runner, layout, on_batch, images_in_service, seats)

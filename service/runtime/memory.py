@@ -21,7 +21,7 @@ def trim_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def keep_little() -> None:
+def limit_free_memory() -> None:
     """Have what large photos leave free given back by itself, where the C library can (glibc)."""
     with contextlib.suppress(AttributeError, OSError):
         library = ctypes.CDLL(None)

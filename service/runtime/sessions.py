@@ -1,62 +1,98 @@
-"""ONNX Runtime's sessions of a graph.
+"""ONNX Runtime's sessions of a graph, and what they run on.
 
 Two sessions of one thread each give more images a second than one of two threads; a single image
-is ready sooner with two. So a model on a CPU has both kinds, and its weights once.
+is ready sooner with two. So a model on a CPU has a throughput and a latency session, which share
+its weights.
 """
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnxruntime as ort
 
-from service.providers import CPU
-from service.runtime.device import Device
+from service.providers import CPU, ExecutionProvider
 from service.runtime.optimized_graph import IN_MEMORY, optimized
 
-# For so long the threads of a lone run spin while they wait for each other's part of an operator.
+# How long the threads of a latency run spin while they wait for each other's part of an operator.
 # Without, such a run takes 1.2 to 1.5 times as long; without an end, as ONNX Runtime has it, three
 # times as long as soon as another process wants one of the processors (docs/operations.md).
-LONE_SPIN_US = 30
+LATENCY_SPIN_US = 30
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a model's sessions run on.
+
+    providers: the first is asked for; what it cannot compute goes to the next, and to the CPU.
+    threads: of each run on a CPU; 0 takes every processor.
+    latency_threads: of a run on a CPU that has the machine to itself; None for ``threads``.
+    options: of the first provider, on top of its row's.
+    allow_fallback: whether a session may run on less than was asked for.
+    capture: whether runs are recorded as CUDA graphs.
+    """
+
+    providers: tuple[ExecutionProvider, ...] = (CPU,)
+    threads: int = 1
+    latency_threads: int | None = None
+    options: Mapping[str, str] | None = None
+    allow_fallback: bool = False
+    capture: bool = False
+
+    @property
+    def number(self) -> int:
+        """Which of several devices it is."""
+        option = self.providers[0].device_option
+        return int((self.options or {}).get(option, 0)) if option else 0
+
+    @property
+    def for_ort(self) -> list[str | tuple[str, dict[str, str]]]:
+        """Providers and their options as ONNX Runtime takes them."""
+        first, *others = self.providers
+        capture = {first.capture_option: "1"} if self.capture and first.capture_option else {}
+        asked: list[str | tuple[str, dict[str, str]]] = [
+            (first.ort_name, {**first.options, **capture, **(self.options or {})})
+        ]
+        asked += [(row.ort_name, dict(row.options)) for row in others]
+        return asked if CPU in self.providers else [*asked, CPU.ort_name]
 
 
 @dataclass(frozen=True)
 class Sessions:
-    """busy: for runs side by side, each on ``threads`` of its device.
-    lone: for a run beside which there is nothing to do, on ``lone_threads``; None where that is no
-        other number, and where it is not a CPU that runs.
+    """throughput: for runs side by side, each on ``threads`` of its device.
+    latency: for a run that has the machine to itself, on ``latency_threads``; None where that is
+        the same number, and where it is not a CPU that runs.
     weights: what both read from and do not own.
     """
 
-    busy: ort.InferenceSession
-    lone: ort.InferenceSession | None = None
+    throughput: ort.InferenceSession
+    latency: ort.InferenceSession | None = None
     weights: tuple[ort.OrtValue, ...] = ()
 
 
 def open_sessions(graph: Path, device: Device) -> Sessions:
     """Raises what ONNX Runtime does if it cannot run ``graph``."""
     options = _options(device.threads)
-    if device.providers[0] is not CPU or device.lone_threads in (None, device.threads):
+    if device.providers[0] is not CPU or device.latency_threads in (None, device.threads):
         return Sessions(ort.InferenceSession(graph, options, device.for_ort))
-    lone_options = _options(device.lone_threads, lone=True)
+    latency_options = _options(device.latency_threads, spin=True)
     if not IN_MEMORY:
-        busy, lone = (
-            ort.InferenceSession(graph, o, device.for_ort) for o in (options, lone_options)
-        )
-        return Sessions(busy, lone)
+        both = (ort.InferenceSession(graph, o, device.for_ort) for o in (options, latency_options))
+        return Sessions(*both)
     # one that is not kept has memory of its own, which goes with it
     with optimized(graph, _options(device.threads, shared_memory=False)) as common:
-        return Sessions(common.open(options), common.open(lone_options), common.weights)
+        return Sessions(common.open(options), common.open(latency_options), common.weights)
 
 
-def _options(threads: int, *, lone: bool = False, shared_memory: bool = True) -> ort.SessionOptions:
+def _options(threads: int, *, spin: bool = False, shared_memory: bool = True) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
     # A thread that waits by spinning takes the processor from those who work.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if lone else "0")
-    options.add_session_config_entry("session.intra_op.spin_duration_us", str(LONE_SPIN_US))
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    options.add_session_config_entry("session.intra_op.spin_duration_us", str(LATENCY_SPIN_US))
     options.add_session_config_entry("session.force_spinning_stop", "1")  # once the run has ended
     if shared_memory:
         _share_memory()

@@ -15,7 +15,7 @@ from service.imaging.resize import to_input
 from service.package import ModelPackage, open_package
 from service.providers import PROVIDERS
 from service.repository.loader import batch_sizes
-from service.runtime.device import Device
+from service.runtime.sessions import Device
 
 pytestmark = pytest.mark.gpu
 

@@ -14,7 +14,7 @@ import pytest
 from service.manifest import ManifestError, ModelManifest
 from service.package import PackageError, find_packages, open_package, verify_package
 from service.providers import PROVIDERS
-from service.runtime.device import Device
+from service.runtime.sessions import Device
 
 NAME = "efficientnet_lite0_imagenet"
 DETECTOR = "efficientdet_lite0_voc"

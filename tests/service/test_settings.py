@@ -99,3 +99,26 @@ def test_wrong_table_in_the_environment_is_named(
         read_settings()
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_a_setting_is_read_by_its_former_name_too(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text("lone_threads = 3\n[models.a]\nlone_threads = 5\n[models.b]\nthreads = 1")
+    settings = read_settings()
+    assert settings.latency_threads == 3
+    assert [settings.for_model(name).latency_threads for name in "abc"] == [5, 3, 3]
+    assert sources()["latency_threads"] == "file"
+    monkeypatch.setenv("BOXPORT_LONE_THREADS", "4")
+    assert (read_settings().latency_threads, sources()["latency_threads"]) == (4, "environment")
+    monkeypatch.setenv("BOXPORT_LATENCY_THREADS", "2")
+    assert read_settings().latency_threads == 2, "the present name goes before the former"
+    assert "lone_threads" not in settings.model_dump()
+
+
+@pytest.mark.parametrize("name", ["latency_threads", "lone_threads"])
+def test_a_variable_without_the_prefix_is_no_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name.upper(), "7")
+    assert read_settings().latency_threads is None

@@ -484,6 +484,11 @@ export interface components {
             /** @description Of each run. */
             threads?: number;
             /** @description Of a run that is the only one. */
+            latency_threads?: number;
+            /**
+             * @deprecated
+             * @description latency_threads under its former name.
+             */
             lone_threads?: number;
             /** @description Batches that run at once. */
             concurrent_runs?: number;

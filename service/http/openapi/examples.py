@@ -176,6 +176,7 @@ MODEL: Example = {
         "provider": "cpu",
         "precision": "fp32",
         "threads": 1,
+        "latency_threads": 2,
         "lone_threads": 2,
         "concurrent_runs": 2,
         "max_batch_size": 2,

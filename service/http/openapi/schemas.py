@@ -190,7 +190,10 @@ class ModelStatus(BaseModel):
     provider: str | None = Field(None, description="What runs the graph, such as cpu or cuda.")
     precision: Precision | None = Field(None, description="That the graph is run in.")
     threads: int | None = Field(None, ge=1, description="Of each run.")
-    lone_threads: int | None = Field(None, ge=1, description="Of a run that is the only one.")
+    latency_threads: int | None = Field(None, ge=1, description="Of a run that is the only one.")
+    lone_threads: int | None = Field(
+        None, ge=1, description="latency_threads under its former name.", deprecated=True
+    )
     concurrent_runs: int | None = Field(None, ge=1, description="Batches that run at once.")
     max_batch_size: int | None = Field(None, ge=1, description="Images that run together.")
     session_bytes: int | None = Field(None, ge=0, description="Memory that its sessions take.")

@@ -30,7 +30,7 @@ def test_needs_follow_from_the_model_and_the_nodes(
 
 def test_an_engine_on_a_processor_runs_as_many_batches_as_it_has_room_for() -> None:
     made = settings_of(Settings(threads=2, max_image_pixels=10), "pets", Needs(6, 0.0))
-    assert (made.concurrent_runs, made.threads, made.lone_threads) == (3, 2, 2)
+    assert (made.concurrent_runs, made.threads, made.latency_threads) == (3, 2, 2)
     assert (made.decode_threads, made.max_pixels_in_service) == (0, 30)
     assert made.max_images_in_service == 48
 

@@ -182,14 +182,14 @@ def test_a_lone_image_has_all_processors_and_the_same_answer(
 ) -> None:
     """Bit for bit: who asks twice must not see whether somebody else was there."""
     in_service = 1
-    settings = Settings(threads=1, lone_threads=3)
+    settings = Settings(threads=1, latency_threads=3)
     model = serve(
         store / DETECTOR / "1", settings, lambda name, size: None, lambda: in_service, NO_SEATS
     )
-    assert (model.layout.threads, model.layout.lone_threads) == (1, 3)
+    assert (model.layout.threads, model.layout.latency_threads) == (1, 3)
     package = model.runner._package
     ran = []
-    for name in ("session", "lone"):
+    for name in ("session", "latency_session"):
         session = getattr(package, name)
         run = session.run
         monkeypatch.setattr(session, "run", lambda *a, n=name, r=run: ran.append(n) or r(*a))
@@ -204,7 +204,7 @@ def test_a_lone_image_has_all_processors_and_the_same_answer(
     in_service = 2
     beside_another = asyncio.run(ask())
     model.close()
-    assert ran == ["lone", "session"]
+    assert ran == ["latency_session", "session"]
     assert alone == beside_another
     assert len(alone) > 5
 
@@ -212,9 +212,9 @@ def test_a_lone_image_has_all_processors_and_the_same_answer(
 def test_who_seldom_is_alone_is_not_run_as_if_it_were(
     store: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lone run has all processors: where requests overlap, the next one would wait for it."""
+    """A latency run has all processors: where requests overlap, the next one would wait for it."""
     in_service = 1
-    settings = Settings(threads=1, lone_threads=2)
+    settings = Settings(threads=1, latency_threads=2)
     model = serve(
         store / CLASSIFIER / "1", settings, lambda name, size: None, lambda: in_service, NO_SEATS
     )
@@ -271,17 +271,17 @@ def test_runs_that_mostly_have_company_keep_a_processor_each(
     in_service = 1
     asyncio.run(classify(model, photo, times=30))
     model.close()
-    assert set(where[:30]) == {mine}, "a lone run has all"
+    assert set(where[:30]) == {mine}, "a latency run has all"
     assert where[31] == mine, "that had company once"
     assert where[59] == mine if not keeps_one else len(where[59]) == 1
     assert where[-1] == mine
 
 
 def test_a_second_session_can_be_spared(store: Path) -> None:
-    settings = Settings(threads=1, lone_threads=1)
+    settings = Settings(threads=1, latency_threads=1)
     model = serve(store / CLASSIFIER / "1", settings, lambda name, size: None, nothing, NO_SEATS)
     model.close()
-    assert model.runner._package.lone is None
+    assert model.runner._package.latency_session is None
 
 
 def test_settings_of_one_model_are_its_own(store: Path) -> None:

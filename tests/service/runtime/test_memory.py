@@ -14,10 +14,10 @@ COSTS = """
 import resource, sys, threading
 import numpy as np
 import psutil
-from service.runtime.memory import keep_little
+from service.runtime.memory import limit_free_memory
 
 if sys.argv[1] == "limited":
-    keep_little()
+    limit_free_memory()
 process = psutil.Process()
 
 def faults():

@@ -10,13 +10,12 @@ import pytest
 
 from service.providers import PROVIDERS
 from service.runtime import sessions
-from service.runtime.device import Device
 from service.runtime.memory import trim_memory
 from service.runtime.optimized_graph import ALIGNMENT, IN_MEMORY
-from service.runtime.sessions import open_sessions
+from service.runtime.sessions import Device, open_sessions
 from tests.packages import CLASSIFIER
 
-BOTH = Device(threads=1, lone_threads=2)
+BOTH = Device(threads=1, latency_threads=2)
 on_linux = pytest.mark.skipif(not IN_MEMORY, reason="sessions share weights on Linux")
 
 
@@ -34,13 +33,13 @@ def test_both_answer_as_a_session_of_the_file(graph: Path, images: np.ndarray[An
     opened = open_sessions(graph, BOTH)
     plain = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
     (expected,) = plain.run(None, {"images": images})
-    assert opened.lone is not None
-    for session in (opened.busy, opened.lone):
+    assert opened.latency is not None
+    for session in (opened.throughput, opened.latency):
         (found,) = session.run(None, {"images": images})
         np.testing.assert_array_equal(found, expected)
         assert [tensor.shape for tensor in session.get_inputs()] == [["N", 224, 224, 3]]
-    assert opened.busy.get_session_options().intra_op_num_threads == 1
-    assert opened.lone.get_session_options().intra_op_num_threads == 2
+    assert opened.throughput.get_session_options().intra_op_num_threads == 1
+    assert opened.latency.get_session_options().intra_op_num_threads == 2
 
 
 @on_linux
@@ -64,9 +63,9 @@ def test_two_sessions_take_less_than_two_copies_of_the_weights(graph: Path) -> N
 
 
 def test_one_is_enough_where_the_other_would_be_the_same(graph: Path) -> None:
-    for device in (Device(threads=2), Device(threads=2, lone_threads=2)):
+    for device in (Device(threads=2), Device(threads=2, latency_threads=2)):
         opened = open_sessions(graph, device)
-        assert (opened.lone, opened.weights) == (None, ())
+        assert (opened.latency, opened.weights) == (None, ())
 
 
 def test_without_files_in_memory_each_has_weights_of_its_own(
@@ -74,14 +73,16 @@ def test_without_files_in_memory_each_has_weights_of_its_own(
 ) -> None:
     monkeypatch.setattr(sessions, "IN_MEMORY", False)
     opened = open_sessions(graph, BOTH)
-    assert opened.lone is not None
+    assert opened.latency is not None
     assert opened.weights == ()
-    (found,), (expected,) = (s.run(None, {"images": images}) for s in (opened.lone, opened.busy))
+    (found,), (expected,) = (
+        s.run(None, {"images": images}) for s in (opened.latency, opened.throughput)
+    )
     np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_accelerator_has_one(graph: Path) -> None:
     """This ONNX Runtime has none, and leaves it out."""
-    opened = open_sessions(graph, Device((PROVIDERS["cuda"],), lone_threads=2))
-    assert opened.lone is None
+    opened = open_sessions(graph, Device((PROVIDERS["cuda"],), latency_threads=2))
+    assert opened.latency is None
