@@ -29,8 +29,8 @@ from torch import nn
 from benchmarks.boxport import boxport, shots_of
 from benchmarks.drive import drive
 from benchmarks.packages import MODELS, make_store
-from export.graph import build_graph
-from export.onnx_file import describe, to_onnx
+from export.onnx.graph import build_graph
+from export.onnx.trace import describe, to_onnx
 from export.photos import read_photos
 from export.precision.half import to_half
 from models.variants import Variant, find_variant, letterbox

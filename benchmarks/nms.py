@@ -23,9 +23,9 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from benchmarks.raw_outputs import Array, RawOutputs, shipped_outputs
-from export.graph import Normalise, decode_best
-from export.onnx_file import OPSET
-from export.operators import ONNX_TRANSLATIONS, ints, select_detections_in_onnx
+from export.onnx.graph import Normalise, decode_best
+from export.onnx.operators import ONNX_TRANSLATIONS, ints, select_detections_in_onnx
+from export.onnx.trace import OPSET
 from models.anchors import AnchorGenerator
 from models.box_coder import BoxCoder
 from models.operators import select_detections

@@ -11,16 +11,16 @@ import onnx
 import onnxruntime as ort
 from torch import nn
 
-from export.accuracy import EvaluationSet, measure_accuracy
-from export.bisection import located
+from export.evaluation.accuracy import EvaluationSet, measure_accuracy
 from export.evaluation.network import TorchSession
 from export.evaluation.photo_set import read_annotated, read_class_folders
-from export.graph import build_graph
-from export.label_files import KNOWN
-from export.layered_model import torch_layers
-from export.onnx_file import OPSET, describe, to_onnx
+from export.labels import KNOWN
+from export.onnx.graph import build_graph
+from export.onnx.trace import OPSET, describe, to_onnx
 from export.package_writer import written_aside
 from export.parity import check_classifier, check_detector
+from export.parity.bisection import located
+from export.parity.layers import torch_layers
 from export.photos import find_photos, read_photo
 from export.report import write_report
 from models.variants import VARIANTS, Variant, at_size, find_variant

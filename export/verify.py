@@ -7,12 +7,12 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
-from export.contract import ContractError, check_answer, check_batch, check_settings
-from export.onnx_file import describe
+from export.onnx.checks import GraphError, check_graph
+from export.onnx.trace import describe
+from export.parity.answers import ContractError, check_answer, check_batch, check_settings
 from export.parity.model import Image
 from export.photos import PhotoError, read_photos
 from export.report import REPORT_FILE, manifest_mark
-from export.soundness import GraphError, check_graph
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ManifestError, ModelManifest, Tensor
 from service.package import ModelPackage, PackageError, open_package, verify_package
 from service.signature import SIGNATURE_FILE, SignatureError, check_signature, read_signature

@@ -3,8 +3,8 @@
 The number of detections, and the level that a region is cut from, are known only once a photo is
 seen; torch.export cannot follow such loops. Which of equal scores come first is left open by
 PyTorch's own topk. As operators of their own they are opaque to it: PyTorch runs the definitions in
-`models.postprocess` and `models.roi`, and `export.operators` gives ONNX a subgraph for each. The
-parity gate compares the two on real photos.
+`models.postprocess` and `models.roi`, and `export.onnx.operators` gives ONNX a subgraph for each.
+The parity gate compares the two on real photos.
 """
 
 import torch

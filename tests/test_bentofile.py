@@ -34,7 +34,7 @@ def test_bento_has_the_playground(bento: dict[str, Any]) -> None:
     "path",
     [
         "models/anchors.py",
-        "export/graph.py",
+        "export/onnx/graph.py",
         "tests/test_bentofile.py",
         "docs/photos/cat.jpg",
         "model_store/efficientdet_lite0_voc/1/report.html",

@@ -8,7 +8,7 @@ import typer
 from export.commands.options import Annotations, Images, to_evaluation
 from export.commands.terminal import console, one_line_errors, shown_steps
 from export.exporter import ExportJob, export
-from export.label_files import read_labels
+from export.labels import read_labels
 
 
 def create(

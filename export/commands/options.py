@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from export.accuracy import EvaluationSet
+from export.evaluation.accuracy import EvaluationSet
 
 Annotations = Annotated[
     Path | None, typer.Option(help="COCO instances file to measure a detector's AP on.")

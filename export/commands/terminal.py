@@ -12,14 +12,14 @@ from rich.markup import escape
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from export.bisection import Bisection, Layer, LocatedParityError
 from export.exporter import ExportError
-from export.label_files import LabelsError
+from export.labels import LabelsError
+from export.onnx.checks import GraphError
 from export.package_writer import OutputError
 from export.parity import ParityError
+from export.parity.bisection import Bisection, Layer, LocatedParityError
 from export.photos import PhotoError
 from export.precision.conversion import ConversionError
-from export.soundness import GraphError
 from models.weights import CheckpointError
 from service.package import PackageError
 from service.signature import SignatureError

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from export.evaluation.column import PackageColumn
-from export.graph import build_graph
+from export.onnx.graph import build_graph
 from models.variants import InputSpec, find_variant
 from models.weights import CheckpointError, load_checkpoint, load_into
 from service.manifest import ModelManifest

@@ -25,7 +25,7 @@ class Model:
 
 
 def torch_model(graph: nn.Module, name: str = "PyTorch") -> Model:
-    """A graph of `export.graph`, run eagerly."""
+    """A graph of `export.onnx.graph`, run eagerly."""
 
     def run(feeds: Feeds) -> Outputs:
         with torch.no_grad():

@@ -15,8 +15,8 @@ import onnx
 import onnxruntime as ort
 from onnx import helper, numpy_helper
 
+from export.onnx.nodes import constants, drop_unused_constants
 from export.parity import Feeds
-from export.precision.nodes import constants, drop_unused_constants
 
 Array = npt.NDArray[Any]
 Shifts = Mapping[str, Array]

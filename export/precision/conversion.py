@@ -12,12 +12,13 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from export.accuracy import EvaluationSet, measure_accuracy
-from export.bisection import located
-from export.layered_model import onnx_layers
-from export.onnx_file import describe
+from export.evaluation.accuracy import EvaluationSet, measure_accuracy
+from export.onnx.checks import check_graph
+from export.onnx.trace import describe
 from export.package_writer import check_output, written_aside
 from export.parity import TOLERANCES, compare_classifiers, compare_detectors, onnx_model
+from export.parity.bisection import located
+from export.parity.layers import onnx_layers
 from export.photos import find_photos, read_photo
 from export.precision.bias_correction import Shifts, rounding_shifts
 from export.precision.calibration import METHODS, Calibration, calibrate, feeds_of
@@ -27,7 +28,6 @@ from export.precision.preparation import prepare
 from export.precision.quantisation import OPERATORS, Quantiser, layers
 from export.precision.sensitivity import search
 from export.report import write_report
-from export.soundness import check_graph
 from service.imaging.resize import ModelInput
 from service.manifest import (
     GRAPH_FILE,

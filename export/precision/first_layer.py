@@ -21,7 +21,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from export.precision.nodes import (
+from export.onnx.nodes import (
     add_constant,
     attributes,
     constants,

@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export.precision.nodes import drop_unused_constants, network_nodes
+from export.onnx.nodes import drop_unused_constants, network_nodes
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 # Inputs that stay as they are although the operator computes in half: Resize's regions and scales.

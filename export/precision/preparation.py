@@ -8,8 +8,8 @@ import onnx
 from onnx import helper, numpy_helper
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from export.pads import fold_pads
-from export.precision.nodes import constants, drop_unused_constants, readers
+from export.onnx.nodes import constants, drop_unused_constants, readers
+from export.onnx.passes import fold_pads
 from service.manifest import InputSpec
 
 IMAGES = "images"

@@ -15,9 +15,9 @@ from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+from export.onnx.nodes import is_weighted, network_nodes
 from export.precision.bias_correction import Shifts, correct_biases
 from export.precision.first_layer import group_pixels
-from export.precision.nodes import is_weighted, network_nodes
 from export.precision.repetition import repeat_by_index
 
 # What has a kernel for integers. Only feature maps are computed so, and what has weights: decoding,

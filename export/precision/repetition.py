@@ -12,8 +12,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from export.precision.first_layer import TO_NCHW, TO_NHWC
-from export.precision.nodes import (
+from export.onnx.nodes import (
     add_constant,
     attributes,
     constants,
@@ -22,6 +21,7 @@ from export.precision.nodes import (
     makers,
     readers,
 )
+from export.precision.first_layer import TO_NCHW, TO_NHWC
 
 NEAREST = {"mode": b"nearest", "nearest_mode": b"floor"}
 FIRST_OF_CELL = b"asymmetric"  # the place that is read of pixel x is x divided by the scale

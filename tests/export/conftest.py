@@ -1,19 +1,22 @@
-"""Untrained detectors that nevertheless find things, for tests that need many detections."""
+"""Untrained detectors that nevertheless find things, for tests that need many detections; and a
+small graph."""
 
 from dataclasses import asdict
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from torch import nn
 
-from export.graph import Normalise
+from export.onnx.graph import Normalise
 from export.parity import stack
 from export.photos import read_photos
 from models.faster_rcnn import FasterRCNN
 from models.variants import VARIANTS, Variant
 from models.weights import Checkpoint, load_backbone, load_checkpoint, save_checkpoint
 from service.manifest import InputSpec
+from tests.export.small import SPEC, small_graph
 
 LABELS = tuple((i + 1, name) for i, name in enumerate(("person", "cat", "cup", "rocket")))
 MEAN_LOGIT, LOGIT_SPREAD = -6.0, 1.5  # some hundred of 77,000 scores lie above .05
@@ -138,3 +141,8 @@ def checkpoint(
     state = make_detector(request.param, imagenet_weights, photos).state_dict()
     save_checkpoint(Checkpoint(state, request.param, LABELS), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def small() -> onnx.ModelProto:
+    return small_graph(SPEC)

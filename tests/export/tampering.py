@@ -9,15 +9,14 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from export.graph import build_graph
-from export.layered_model import LayeredModel, torch_layers
-from export.onnx_file import to_onnx
+from export.onnx.graph import build_graph
+from export.onnx.trace import to_onnx
 from export.parity import Feeds, stack
+from export.parity.layers import LayeredModel, torch_layers
 from export.photos import read_photos
 from models.variants import VARIANTS, Variant, at_size
 from service.manifest import InputSpec
-
-from .conftest import LABELS, measure_norms, read_images
+from tests.export.conftest import LABELS, measure_norms, read_images
 
 SIZE = 64
 

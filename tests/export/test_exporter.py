@@ -20,12 +20,12 @@ import torch
 from google.protobuf.message import Message
 
 from export import exporter
-from export.accuracy import QUERY, EvaluationSet, detector_accuracy
+from export.evaluation.accuracy import QUERY, EvaluationSet, detector_accuracy
 from export.evaluation.photo_set import PhotoSetError
 from export.exporter import ExportError, ExportJob, export
-from export.graph import build_graph
-from export.label_files import read_labels
-from export.onnx_file import to_onnx
+from export.labels import read_labels
+from export.onnx.graph import build_graph
+from export.onnx.trace import to_onnx
 from export.package_writer import OutputError
 from export.parity import ParityError, check_classifier, check_detector
 from export.photos import read_photo, read_photos

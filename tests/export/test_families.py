@@ -31,8 +31,14 @@ from service.package import open_package
 from service.parameters import DetectParameters
 from service.settings import Settings
 from service.telemetry.metrics import Metrics, State
-
-from .conftest import LABELS, make_faster_rcnn, make_retinanet, measure_norms, read_images, rescale
+from tests.export.conftest import (
+    LABELS,
+    make_faster_rcnn,
+    make_retinanet,
+    measure_norms,
+    read_images,
+    rescale,
+)
 
 # As fasterrcnn_resnet50_fpn, whose second stage alone needs 26 GFLOP a photo, with fewer channels.
 SMALL_FASTER_RCNN = FasterRCNNSettings("resnet18", channels=32, hidden=64, norm_eps=0.0)

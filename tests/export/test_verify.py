@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from export.__main__ import app
-from export.contract import ContractError, check_answer, check_batch, check_settings
+from export.parity.answers import ContractError, check_answer, check_batch, check_settings
 from export.photos import find_photos, read_photo, read_photos
 from export.report import write_report
 from export.signing import make_keys, sign

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from export.graph import build_graph
-from export.onnx_file import to_onnx
+from export.onnx.graph import build_graph
+from export.onnx.trace import to_onnx
 from export.parity import check_classifier, check_detector
 from export.photos import read_photos
 from models.variants import VARIANTS, at_size

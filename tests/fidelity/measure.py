@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from export.graph import Normalise
+from export.onnx.graph import Normalise
 from export.photos import read_photo
 from models.anchors import AnchorGenerator
 from models.variants import VARIANTS, InputSpec, at_size

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from export.graph import build_graph
+from export.onnx.graph import build_graph
 from models.boxes import box_iou
 from models.variants import VARIANTS, InputSpec, at_size
 from service.imaging.resize import to_input

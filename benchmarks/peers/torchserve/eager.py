@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from handler import PhotoModel
 
-from export.graph import build_graph
+from export.onnx.graph import build_graph
 from models.variants import find_variant
 from models.weights import load_checkpoint, load_into
 

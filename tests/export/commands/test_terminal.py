@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from export import exporter
 from export.__main__ import app
 from export.commands import terminal
-from export.onnx_file import to_onnx
+from export.onnx.trace import to_onnx
 from export.parity import ParityError
 from models.variants import Variant
 from models.weights import Checkpoint, save_checkpoint

@@ -9,7 +9,7 @@ import torch
 
 from export.evaluation.column import QUERY, PackageColumn
 from export.evaluation.network import NetworkColumn
-from export.graph import build_graph
+from export.onnx.graph import build_graph
 from export.photos import read_photo
 from models.variants import VARIANTS
 from models.weights import load_checkpoint, load_into

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.graph import build_graph
+from export.onnx.graph import build_graph
 from export.parity import Feeds, Model, Outputs, onnx_model, torch_model
 from export.photos import read_photos
 from models.variants import VARIANTS, at_size

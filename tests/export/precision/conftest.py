@@ -3,15 +3,7 @@
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-
-from tests.export.precision.small import SPEC, small_graph
-
-
-@pytest.fixture(scope="session")
-def small() -> onnx.ModelProto:
-    return small_graph(SPEC)
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import pytest
 
+from export.onnx.nodes import constants
 from export.precision.bias_correction import correct_biases, rounding_shifts
-from export.precision.nodes import constants
 from export.precision.preparation import prepare
-from tests.export.precision.small import SPEC, run
+from tests.export.small import SPEC, run
 
 
 @pytest.fixture(scope="module")

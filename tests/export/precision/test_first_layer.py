@@ -8,9 +8,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from export.onnx.nodes import attributes, constants
 from export.precision.first_layer import GROUP, group_pixels
-from export.precision.nodes import attributes, constants
-from tests.export.precision.small import changed, operators, run
+from tests.export.small import changed, operators, run
 
 
 def first_layer(

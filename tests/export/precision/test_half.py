@@ -12,7 +12,7 @@ from export.parity import Case, stack
 from export.photos import read_photos
 from export.precision.half import to_half
 from service.manifest import ModelManifest
-from tests.export.precision.small import run
+from tests.export.small import run
 
 
 def test_small_graph_answers_the_same(small: onnx.ModelProto, pixels: np.ndarray[Any, Any]) -> None:

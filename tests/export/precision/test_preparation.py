@@ -7,10 +7,10 @@ import numpy as np
 import onnx
 import pytest
 
-from export.precision.nodes import readers
+from export.onnx.nodes import readers
 from export.precision.preparation import prepare
 from service.manifest import InputSpec, ModelManifest
-from tests.export.precision.small import SPEC, operators, run, small_graph
+from tests.export.small import SPEC, operators, run, small_graph
 
 
 def test_answers_stay(small: onnx.ModelProto, pixels: np.ndarray[Any, Any]) -> None:

@@ -12,7 +12,7 @@ from export.precision.calibration import METHODS, Calibration, calibrate
 from export.precision.preparation import prepare
 from export.precision.quantisation import OPERATORS, Quantiser, layers
 from service.imaging.resize import ModelInput
-from tests.export.precision.small import SPEC, in_float, run
+from tests.export.small import SPEC, in_float, run
 
 
 @pytest.fixture(scope="module")

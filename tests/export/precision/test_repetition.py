@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.precision.repetition import repeat_by_index
-from tests.export.precision.small import changed, operators, run
+from tests.export.small import changed, operators, run
 
 NEAREST = {
     "mode": "nearest",

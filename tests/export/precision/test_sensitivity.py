@@ -16,7 +16,7 @@ from export.precision.quantisation import OPERATORS, Quantiser, layers
 from export.precision.sensitivity import search
 from service.imaging.resize import ModelInput
 from service.manifest import ModelManifest
-from tests.export.precision.small import SPEC, in_float
+from tests.export.small import SPEC, in_float
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import onnx
 
-from export.precision.nodes import (
+from export.onnx.nodes import (
     constants,
     drop_unused_constants,
     drop_unused_nodes,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from export.accuracy import classifier_accuracy, detector_accuracy
+from export.evaluation.accuracy import classifier_accuracy, detector_accuracy
 from export.evaluation.column import PackageColumn
 from service.package import open_package
 from tests.export.evaluation.columns import ignore

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from export import onnx_file
-from export.onnx_file import to_onnx
-from export.soundness import GraphError, check_size
+from export.onnx import trace
+from export.onnx.checks import GraphError, check_size
+from export.onnx.trace import to_onnx
 from models.variants import VARIANTS, at_size
 
 VARIANT = at_size(VARIANTS["resnet18"], 32)
@@ -38,6 +38,6 @@ def test_graph_that_computes_in_float64_is_refused() -> None:
 
 
 def test_graph_too_large_for_one_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_file, "check_size", partial(check_size, most=4))
+    monkeypatch.setattr(trace, "check_size", partial(check_size, most=4))
     with pytest.raises(GraphError, match="the weights are"):
         to_onnx(VARIANT, Mean(torch.float32))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from export.label_files import LabelsError, read_labels
+from export.labels import LabelsError, read_labels
 
 
 def ids_and_names(name_or_path: str) -> list[tuple[int, str]]:

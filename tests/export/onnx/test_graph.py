@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from export.graph import decode_best
+from export.onnx.graph import decode_best
 from models.box_coder import BoxCoder
 from models.operators import select_detections
 from models.postprocess import MAX_CANDIDATES, decode_anchors

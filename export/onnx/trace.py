@@ -3,17 +3,20 @@
 import logging
 import warnings
 from collections.abc import Iterable
-from typing import Any
 
 import onnx
 import torch
 from torch import nn
 
-from export.batch_norms import fold_batch_norms
-from export.operators import ONNX_TRANSLATIONS
-from export.pads import fold_pads
-from export.resizes import resize_by_scale
-from export.soundness import check_graph, check_size
+from export.onnx.checks import check_graph, check_size
+from export.onnx.operators import ONNX_TRANSLATIONS
+from export.onnx.passes import (
+    fold_batch_norms,
+    fold_pads,
+    name_output_axes,
+    resize_by_scale,
+    strip_metadata,
+)
 from models.variants import Variant
 from service import manifest
 
@@ -32,8 +35,8 @@ def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
     check_size(sum(tensor.nbytes for tensor in weights if tensor is not None))
     model: onnx.ModelProto = program.model_proto
     fold_pads(model)
-    _strip(model)
-    _name_axes(model)
+    strip_metadata(model)
+    name_output_axes(model, MAX_DETECTIONS_AXIS)
     onnx.checker.check_model(model, full_check=True)
     check_graph(model, OPSET)
     return model
@@ -91,20 +94,3 @@ def _dtype_name(elem_type: int) -> str:
     """ONNX Runtime's name of an element type, such as "float" or "uint8"."""
     name: str = onnx.TensorProto.DataType.Name(elem_type)
     return name.lower()
-
-
-def _strip(model: onnx.ModelProto) -> None:
-    """Take out what the exporter notes of the source code: it triples the file and names paths."""
-    graph = model.graph
-    holders: list[Any] = [model, graph, *graph.node, *graph.value_info]
-    for holder in (*holders, *graph.input, *graph.output, *graph.initializer):
-        holder.ClearField("doc_string")
-        holder.ClearField("metadata_props")
-
-
-def _name_axes(model: onnx.ModelProto) -> None:
-    """Call the number of detections what contract 1 calls it, not "u0"."""
-    for output in model.graph.output:
-        for dimension in output.type.tensor_type.shape.dim[1:]:
-            if dimension.dim_param:
-                dimension.dim_param = MAX_DETECTIONS_AXIS

@@ -8,7 +8,8 @@ the nodes need no search: all are compared in the order in which they run.
                    └─► node ─► compare  └─► node ─► compare
 
 The exporter calls ONNX's values after the nodes of `torch.export` that they come from; what it has
-no such value for, such as the inside of `export.operators`, is compared as one with what follows.
+no such value for, such as the inside of `export.onnx.operators`, is compared as one with what
+follows.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +22,8 @@ import onnx
 import onnxruntime as ort
 from onnx import helper
 
-from export.layered_model import LayeredModel, Values
 from export.parity import Feeds, ParityError
+from export.parity.layers import LayeredModel, Values
 from export.parity.model import Array
 from service.manifest import Precision
 
@@ -32,7 +33,7 @@ NODE_TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 5
 CHUNK = 64  # nodes compared in one run
 OWN = "own:"  # before the name of what a node answers where the reference's value has the name
 FILLING = 1e30  # magnitudes from here on stand for infinity, as in a maximum's padding
-NETWORK = "network."  # `export.graph` has the network below it
+NETWORK = "network."  # `export.onnx.graph` has the network below it
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from onnx import helper, numpy_helper
 
-from export.bisection import (
+from export.parity import Case, Feeds, ParityError, check_classifier, check_detector
+from export.parity.bisection import (
     NODE_TOLERANCES,
     Bisection,
     LocatedParityError,
@@ -17,13 +18,11 @@ from export.bisection import (
     located,
     measure,
 )
-from export.layered_model import LayeredModel, onnx_layers
-from export.parity import Case, Feeds, ParityError, check_classifier, check_detector
+from export.parity.layers import LayeredModel, onnx_layers
 from models.variants import VARIANTS
 from models.weights import load_checkpoint, load_into
-
-from .conftest import make_detector
-from .tampering import (
+from tests.export.conftest import make_detector
+from tests.export.tampering import (
     Exported,
     Tamper,
     export_graph,

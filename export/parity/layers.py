@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from export.onnx_file import trace
+from export.onnx.trace import trace
 from export.parity import Feeds
 from export.parity.model import Array
 from models.variants import Variant

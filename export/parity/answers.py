@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from export.feeds import to_feeds
 from export.parity import TOLERANCES, Case, Outputs
 from export.parity.comparison import Detections, Tally, compare_detections
+from export.parity.feeds import to_feeds
 from export.parity.model import Array, Image
 from models.boxes import box_iou
 from service.manifest import DetectionDefaults, ModelManifest

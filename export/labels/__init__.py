@@ -5,7 +5,7 @@ from pathlib import Path
 
 from service.manifest import Label
 
-FOLDER = Path(__file__).parent / "labels"
+FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.soundness import GraphError, check_graph, check_size
+from export.onnx.checks import GraphError, check_graph, check_size
 
 OPSET = 20
 Edit = Callable[[onnx.ModelProto], None]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from export.onnx_file import OPSET
-from export.operators import ONNX_TRANSLATIONS
+from export.onnx.operators import ONNX_TRANSLATIONS
+from export.onnx.trace import OPSET
 from models.boxes import box_iou
 from models.operators import candidate_anchors, pool_regions, select_detections
 from models.postprocess import MAX_CANDIDATES

@@ -1,0 +1,1 @@
+"""A trained network -> one sound ONNX graph."""

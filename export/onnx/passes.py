@@ -1,0 +1,137 @@
+"""Graph transformations after tracing; none changes an answer beyond rounding.
+
+Two run on onnxscript's in-memory model (`ir.Model`), where values know their readers; the others on
+the protobuf (`onnx.ModelProto`), which `export.precision` reads back from files as well.
+"""
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+from onnxscript import ir, rewriter
+from onnxscript.ir.passes.common import RemoveUnusedNodesPass
+from onnxscript.rewriter.rules.common import fuse_batchnorm_into_conv_rule
+
+from export.onnx.nodes import constants, drop_unused_constants, readers
+
+CONV_WEIGHT, CONV_BIAS = 1, 2  # positions among a Conv's inputs
+RESIZE_SCALES, RESIZE_SIZES = 2, 3  # positions among a Resize's inputs
+LOWEST = float(np.finfo(np.float32).min)
+
+
+def fold_batch_norms(model: ir.Model) -> None:
+    """Fold every batch norm of ``model`` that follows a convolution, in place: at inference both
+    are linear.
+
+    EfficientDet's heads share their convolutions among the pyramid's levels and normalise each
+    level on its own (arXiv 1911.09070; google/automl), so each level gets its own copy of the
+    convolution.
+    """
+    for node in model.graph:
+        if node.op_type != "BatchNormalization":
+            continue
+        normed = node.inputs[0]
+        before = None if normed is None else normed.producer()
+        if before is not None and before.op_type == "Conv":
+            _unshare(model.graph, before)
+    rewriter.rewrite(model, [fuse_batchnorm_into_conv_rule])
+
+
+def _unshare(graph: ir.Graph, conv: ir.Node) -> None:
+    """Give ``conv`` weights that no other node reads."""
+    for index in (CONV_WEIGHT, CONV_BIAS):
+        shared = conv.inputs[index] if index < len(conv.inputs) else None
+        if shared is None or len(shared.uses()) == 1:
+            continue
+        own = ir.Value(
+            name=f"{shared.name}.{len(shared.uses())}",
+            shape=shared.shape,
+            type=shared.type,
+            const_value=shared.const_value,
+        )
+        graph.register_initializer(own)
+        conv.replace_input_with(index, own)
+
+
+def resize_by_scale(model: ir.Model) -> None:
+    """Give each Resize of ``model`` that enlarges a feature map of known sides by whole factors
+    those factors as constants, in place.
+
+    The exporter computes the target size at run time, as the batch size is only known then. ONNX
+    Runtime keeps a feature map in its convolutions' blocked layout only through a Resize by
+    constant scales.
+    """
+    for node in model.graph:
+        if node.op_type != "Resize" or len(node.inputs) <= RESIZE_SIZES:
+            continue
+        before, after = _sides(node.inputs[0]), _sides(node.outputs[0])
+        if node.inputs[RESIZE_SIZES] is None or not before or not after:
+            continue
+        if any(new % old for old, new in zip(before, after, strict=True)):
+            continue
+        scales = [1, 1, *(new / old for old, new in zip(before, after, strict=True))]
+        tensor = ir.tensor(np.array(scales, np.float32), name=f"{node.outputs[0].name}.scales")
+        value = ir.Value(
+            name=tensor.name,
+            shape=ir.Shape([4]),
+            type=ir.TensorType(tensor.dtype),
+            const_value=tensor,
+        )
+        model.graph.register_initializer(value)
+        node.replace_input_with(RESIZE_SCALES, value)
+        node.resize_inputs(RESIZE_SIZES)
+    RemoveUnusedNodesPass()(model)
+
+
+def _sides(feature_map: ir.Value | None) -> list[int]:
+    """Height and width of a feature map [N, C, H, W]; empty if one is not known."""
+    if feature_map is None or feature_map.shape is None or len(feature_map.shape) != 4:
+        return []
+    sides = [side for side in feature_map.shape[2:] if isinstance(side, int)]
+    return sides if len(sides) == 2 else []
+
+
+def fold_pads(model: onnx.ModelProto) -> None:
+    """Merge a Pad with the lowest float32 into the MaxPool that follows it, in place.
+
+    ONNX Runtime has no Pad in its convolutions' blocked layout, so a Pad costs two conversions.
+    """
+    graph, values = model.graph, constants(model)
+    following = readers(model)
+    for pad in [node for node in graph.node if node.op_type == "Pad"]:
+        after = following[pad.output[0]]
+        value = values.get(pad.input[2]) if len(pad.input) > 2 else None
+        if len(after) != 1 or after[0].op_type != "MaxPool" or value is None or value > LOWEST:
+            continue
+        pads = values[pad.input[1]].reshape(2, -1)  # [before, after] of each axis
+        if pads[:, :2].any() or (pads < 0).any():
+            continue
+        pool = after[0]
+        old = next((a for a in pool.attribute if a.name == "pads"), None)
+        own = np.array(old.ints) if old is not None else np.zeros(4, dtype=np.int64)
+        if old is not None:
+            pool.attribute.remove(old)
+        pool.attribute.append(helper.make_attribute("pads", (own + pads[:, 2:].ravel()).tolist()))
+        pool.input[0] = pad.input[0]
+        graph.node.remove(pad)
+    drop_unused_constants(model)
+
+
+def strip_metadata(model: onnx.ModelProto) -> None:
+    """Remove the exporter's notes on the source code, in place: they triple the file's size and
+    hold paths of this machine."""
+    graph = model.graph
+    holders: list[Any] = [model, graph, *graph.node, *graph.value_info]
+    for holder in (*holders, *graph.input, *graph.output, *graph.initializer):
+        holder.ClearField("doc_string")
+        holder.ClearField("metadata_props")
+
+
+def name_output_axes(model: onnx.ModelProto, name: str) -> None:
+    """Call every dynamic axis of the outputs after the first ``name``, in place of PyTorch's
+    "u0"."""
+    for output in model.graph.output:
+        for dimension in output.type.tensor_type.shape.dim[1:]:
+            if dimension.dim_param:
+                dimension.dim_param = name
