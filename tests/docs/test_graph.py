@@ -11,11 +11,12 @@ import pytest
 from export.photos import read_photo
 from service.manifest import DETECTION_INPUTS, DETECTION_OUTPUTS, ModelManifest
 from service.package import open_package
+from tests.docs.pages import DOCS, blocks
 from tests.paths import ROOT
 
-PAGE = (ROOT / "docs" / "graph.md").read_text()
+PAGE = (DOCS / "graph.md").read_text()
 PACKAGE = ROOT / "model_store" / "efficientdet_lite0_voc" / "1"
-(CODE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+(CODE,) = blocks(DOCS / "graph.md", "python")
 
 
 def test_example_needs_three_packages_and_nothing_of_ours() -> None:
@@ -72,8 +73,3 @@ def test_tables_give_the_types_of_the_shipped_package() -> None:
     for value in (*manifest.inputs, *manifest.outputs):
         dtype = re.search(rf"^\| `{value.name}` \| (\w+) \|", PAGE, re.MULTILINE)[1]
         assert dtype.replace("float32", "float") == value.dtype
-
-
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
-        assert (ROOT / "docs" / target).exists(), target

@@ -12,22 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from models.zoo.table import ZOO
-from service.settings import Settings
+from tests.docs.pages import README, block_with, blocks
 from tests.e2e.server import Server, free_port, wait_until_ready
 from tests.paths import ROOT
 
-README = (ROOT / "README.md").read_text()
 PRINTED_URL = "http://localhost:3000"
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-
-
-def block_with(language: str, words: str) -> str:
-    (found,) = [block for block in blocks(language) if words in block]
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +24,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The README's first command, on a port of its own."""
     folder = tmp_path_factory.mktemp("readme")
     port = free_port()
-    (command,) = [block.strip() for block in blocks("sh") if block.startswith("make serve")]
+    (command,) = [block.strip() for block in blocks(README, "sh") if block.startswith("make serve")]
     assert command == "make serve"
     environment = {**os.environ, "PORT": str(port), "BENTOML_HOME": str(folder / "home")}
     with (folder / "log").open("wb") as log:
@@ -66,8 +55,8 @@ def run(block: str, server: Server, folder: Path = ROOT) -> str:
 
 
 def test_printed_answer_is_the_answer(served: Server) -> None:
-    answer = json.loads(run(block_with("sh", "/v1/detect"), served))
-    printed = json.loads(block_with("json", "detections"))
+    answer = json.loads(run(block_with(README, "sh", "/v1/detect"), served))
+    printed = json.loads(block_with(README, "json", "detections"))
     assert answer["model"] == printed["model"]
     assert answer.keys() == printed.keys()
     assert answer["timing_ms"].keys() == printed["timing_ms"].keys()
@@ -82,7 +71,7 @@ def test_printed_answer_is_the_answer(served: Server) -> None:
 
 
 def test_classify_command_names_the_coffee(served: Server) -> None:
-    answer = json.loads(run(block_with("sh", "/v1/classify"), served))
+    answer = json.loads(run(block_with(README, "sh", "/v1/classify"), served))
     (row,) = answer["results"][0]["classifications"]
     assert row["label"] == "espresso"
 
@@ -94,7 +83,7 @@ def test_python_code_prints_the_cat_and_draws_it(
     capsys: pytest.CaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (code,) = blocks("python")
+    (code,) = blocks(README, "python")
     (tmp_path / "docs").symlink_to(photos.parent)
     monkeypatch.chdir(tmp_path)
     exec(code.replace(PRINTED_URL, served.url), {})
@@ -105,7 +94,7 @@ def test_python_code_prints_the_cat_and_draws_it(
 def test_the_command_line_draws_what_it_finds(
     served: Server, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, command = block_with("sh", "boxport detect").strip().splitlines()
+    command = block_with(README, "sh", "boxport detect")
     monkeypatch.setenv("BOXPORT_URL", served.url)
     (tmp_path / "docs").symlink_to(photos.parent)
     told = run(command.replace(".venv/bin", str(Path(sys.executable).parent)), served, tmp_path)
@@ -115,59 +104,16 @@ def test_the_command_line_draws_what_it_finds(
     assert len(list((tmp_path / "drawn").rglob("*.jpg"))) == len(answers)
 
 
-def test_export_command_writes_a_package(served: Server, tmp_path: Path) -> None:
-    block = block_with("sh", "WEIGHTS=").replace("my_models", str(tmp_path / "my_models"))
-    run(block, served)
-    shipped = ROOT / "model_store" / "efficientnet_lite0_imagenet" / "1" / "model.onnx"
-    written = tmp_path / "my_models" / "lite0" / "1" / "model.onnx"
-    assert written.stat().st_size == pytest.approx(shipped.stat().st_size, rel=0.01)
-
-
-@pytest.mark.parametrize("block", blocks("sh"))
+@pytest.mark.parametrize("block", blocks(README, "sh"))
 def test_every_command_is_one_that_is_known(block: str) -> None:
-    """Each block is run above, but for these, which would install, test or download."""
+    """Each block is run above, but for these, which would test or install."""
     if block.strip() == "make test":
         assert "pytest" in subprocess.check_output(["make", "-n", "test"], cwd=ROOT, text=True)
-    elif "models.zoo" in block:
-        download, exported = block.strip().splitlines()
-        entry = ZOO[download.split()[-1]]
-        assert f"--weights checkpoints/{entry.file} " in exported
-        assert exported.split("-m export create ")[1].startswith(entry.variant)
-    elif block.startswith("make tools"):  # run by test_train_on_my_photos.py
-        assert "--group train" in subprocess.check_output(
-            ["make", "-n", "-B", "tools"], cwd=ROOT, text=True
-        )
-    elif "-m service" in block:
-        arguments = block.strip().split()[1:]
-        subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, capture_output=True)
     elif "pip install" in block:
         (target,) = re.findall(r"\./clients/\w+", block)
         assert (ROOT / target / "pyproject.toml").is_file()
     else:
-        assert re.match(r"make serve|curl |WEIGHTS=", block)
-
-
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert (ROOT / target.partition("#")[0]).exists(), target
-
-
-def test_settings_that_are_told_of_exist_and_have_these_defaults() -> None:
-    table = README.split("### Run it for others")[1].split("## ")[0]
-    rows = re.findall(r"^\| (`BOXPORT.*?) \| (.*?) \|$", table, re.MULTILINE)
-    assert len(rows) >= 7
-    for names, told in rows:
-        for name in re.findall(r"`BOXPORT_(\w+)`", names):
-            default = Settings.model_fields[name.lower()].default
-            if isinstance(default, int):
-                spoken = f"{default // 2**20} MiB" if name.endswith("BYTES") else f"{default:,}"
-                assert spoken in told
-
-
-def test_operators_are_told_of_settings_that_exist() -> None:
-    page = (ROOT / "docs" / "operations.md").read_text()
-    for name in re.findall(r"BOXPORT_([A-Z_]+)", page):
-        assert name.lower() in Settings.model_fields or name == "SETTINGS_FILE", name
+        assert re.match(r"make serve|curl |\S+boxport detect ", block)
 
 
 def test_health_is_as_told(served: Server) -> None:

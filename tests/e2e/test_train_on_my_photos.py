@@ -1,4 +1,4 @@
-"""The README's four commands, from photos to a service, as they are printed, on forty photos."""
+"""The four commands of docs/training.md, run as they are printed, on forty photos."""
 
 import json
 import os
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.docs.pages import DOCS, block_with
 from tests.e2e.server import running_server
 from tests.paths import ROOT
 
-README = (ROOT / "README.md").read_text()
 # What is seen in each: a photo, and the object's box in it
 OBJECTS = {"cat": ("cat.jpg", (20, 10, 425, 300)), "cup": ("coffee.jpg", (80, 20, 420, 330))}
 BACKGROUNDS = ("gravel.jpg", "galaxies.jpg")
@@ -59,7 +59,7 @@ def make_photos(folder: Path, photos: Path) -> None:
 @pytest.mark.full
 def test_forty_photos_become_a_service(tmp_path: Path, photos: Path) -> None:
     make_photos(tmp_path / "my_photos", photos)
-    (block,) = re.findall(r"^```sh\n(make tools\n.*?)^```", README, re.MULTILINE | re.DOTALL)
+    block = block_with(DOCS / "training.md", "sh", "make tools")
     install, train, export, serve = block.strip().splitlines()
     assert install == "make tools"
     script = "\n".join(

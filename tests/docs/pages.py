@@ -1,0 +1,47 @@
+"""The documentation as the tests read it: its pages, links and code blocks."""
+
+import re
+from pathlib import Path
+
+from tests.paths import ROOT
+
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+CLIENTS = [ROOT / "clients" / name / "README.md" for name in ("python", "typescript", "contract")]
+PAGES = [README, *sorted(DOCS.rglob("*.md")), *CLIENTS]
+
+
+def page_name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def links(page: Path) -> list[str]:
+    """The targets of its links and pictures, without those of other sites."""
+    text = page.read_text("utf-8")
+    found = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'\bsrc(?:set)?="([^"]+)"', text)
+    return [target for target in found if "://" not in target]
+
+
+def anchors(page: Path) -> set[str]:
+    """What may stand behind # in a link to it: its headings, as GitHub names them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Its fenced code blocks in one language."""
+    pattern = rf"^```{language}\n(.*?)^```"
+    return re.findall(pattern, page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def block_with(page: Path, language: str, words: str) -> str:
+    """The only such block that has ``words`` in it."""
+    (found,) = [block for block in blocks(page, language) if words in block]
+    return found
+
+
+def command_lines(page: Path) -> list[str]:
+    """The lines of its shell blocks, fenced or indented; those that go on are joined."""
+    indented = re.findall(r"^ {4,}(\S.*)$", page.read_text("utf-8"), re.MULTILINE)
+    text = "\n".join([*blocks(page, "sh"), *indented])
+    return re.sub(r"\\\n\s*", " ", text).splitlines()
