@@ -7,7 +7,7 @@ export writes it, the service reads it, and this file is the only definition of 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "model.onnx"
@@ -149,7 +149,12 @@ class Tolerance(Part):
     score: float = Field(ge=0, le=1)
     iou: float = Field(ge=0, le=1, description="That boxes must have at least.")
     box_px: float | None = Field(None, ge=0, description="Of each side of a box.")
-    twins: float = Field(ge=0, le=1, description="The share of answers that must be the same.")
+    matched: float = Field(
+        ge=0,
+        le=1,
+        validation_alias=AliasChoices("matched", "twins"),  # "twins" until 0.1
+        description="The share of answers that must have a match on the other side.",
+    )
 
 
 class ParityCase(Part):
@@ -173,8 +178,11 @@ class Parity(Part):
     max_box_difference_px: float | None = None
     min_iou: float | None = None
     detections_compared: int | None = None
-    tied: int | None = Field(
-        None, description="Detections that differ since two rivals had one score."
+    ambiguous: int | None = Field(
+        None,
+        validation_alias=AliasChoices("ambiguous", "tied"),
+        description="Detections without a match because two overlapping ones have equal scores, so"
+        " that either may suppress the other.",
     )
 
 

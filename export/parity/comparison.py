@@ -20,10 +20,10 @@ from service.manifest import ParityCase, Precision, Tolerance
 # counted from both sides. In EfficientDet-Lite0 trained on VOC .999 have one in fp16, and .975 in
 # int8 with all layers quantised.
 TOLERANCES: dict[Precision, Tolerance] = {
-    "fp32": Tolerance(score=1e-4, iou=0.99, box_px=0.01, twins=1.0),
-    "fp16": Tolerance(score=0.02, iou=0.95, twins=0.99),
-    "bf16": Tolerance(score=0.1, iou=0.8, twins=0.9),
-    "int8": Tolerance(score=0.1, iou=0.8, twins=0.9),
+    "fp32": Tolerance(score=1e-4, iou=0.99, box_px=0.01, matched=1.0),
+    "fp16": Tolerance(score=0.02, iou=0.95, matched=0.99),
+    "bf16": Tolerance(score=0.1, iou=0.8, matched=0.9),
+    "int8": Tolerance(score=0.1, iou=0.8, matched=0.9),
 }
 IOU_ROUNDING = 0.01  # of the overlap at which one box suppresses another
 
@@ -70,7 +70,7 @@ class Tally:
     box: float = 0.0
     iou: float = 1.0
     compared: int = 0
-    tied: int = 0
+    ambiguous: int = 0
     lost: int = 0  # detections that have no twin, of both sides
     cases: dict[str, ParityCase] = field(default_factory=dict)
 
@@ -123,7 +123,7 @@ def compare_detections(
         known = (has_twin(missing, of_got, tolerance), has_twin(extra, of_wanted, tolerance))
         tied = ties(missing, extra, known, case.class_agnostic, tolerance)
         is_tied = is_lost & np.concatenate(tied)
-        tally.tied += int(is_tied.sum())
+        tally.ambiguous += int(is_tied.sum())
         is_lost &= ~is_tied
     tally.lost += int(is_lost.sum())
     return joined(missing, extra).select(is_lost)

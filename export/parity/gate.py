@@ -144,16 +144,16 @@ class Verdict:
         self._size = 0.0
 
     def note(self, fault: ParityError, size: float) -> None:
-        if self.tolerance.twins == 1:
+        if self.tolerance.matched == 1:
             raise fault
         if self.worst is None or size > self._size:
             self.worst, self._size = fault, size
 
     def give(self, tally: Tally) -> None:
         """Raise ParityError, which names the worst fault, if there were too many."""
-        if self.worst is not None and tally.share < self.tolerance.twins:
+        if self.worst is not None and tally.share < self.tolerance.matched:
             raise ParityError(
-                f"{tally.share:.1%} of the answers agree, of {self.tolerance.twins:.0%} that must;"
+                f"{tally.share:.1%} of the answers agree, but {self.tolerance.matched:.0%} must;"
                 f" the worst: {self.worst}",
                 self.worst.feeds,
                 self.worst.image,
@@ -225,5 +225,5 @@ def to_parity(
         max_box_difference_px=tally.box if detects else None,
         min_iou=tally.iou if detects else None,
         detections_compared=tally.compared if detects else None,
-        tied=tally.tied if detects else None,
+        ambiguous=tally.ambiguous if detects else None,
     )

@@ -247,6 +247,6 @@ def tolerance_rows(manifest: ModelManifest) -> list[tuple[str, str, str]]:
         limit = tolerance.iou if tolerance else None
         allowed = unstated if limit is None else f"at least {limit:g}"
         rows.append(("Boxes overlap (IoU)", f"{parity.min_iou:.4f}", allowed))
-    allowed = f"at least {percent(tolerance.twins)}" if tolerance else unstated
+    allowed = f"at least {percent(tolerance.matched)}" if tolerance else unstated
     rows.append(("Answers that agree", percent(parity.agreeing), allowed))
     return rows

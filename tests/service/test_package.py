@@ -47,6 +47,15 @@ def test_manifest_survives_writing_and_reading(package: Path, tmp_path: Path) ->
     assert ModelManifest.read(tmp_path / "again.json") == manifest
 
 
+def test_fields_are_read_by_their_old_names_and_written_by_the_new(store: Path) -> None:
+    path = store / DETECTOR / "1" / "manifest.json"
+    old = json.loads(path.read_text())["parity"]
+    new = ModelManifest.read(path).to_json()["parity"]
+    assert new["tolerance"].pop("matched") == old["tolerance"].pop("twins")
+    assert new.pop("ambiguous") == old.pop("tied")
+    assert new == old
+
+
 @pytest.mark.parametrize(
     ("edit", "words"),
     [

@@ -511,8 +511,8 @@ export interface components {
             max_box_difference_px?: number;
             min_iou?: number;
             detections_compared?: number;
-            /** @description Detections that differ since two rivals had one score. */
-            tied?: number;
+            /** @description Detections without a match because two overlapping ones have equal scores, so that either may suppress the other. */
+            ambiguous?: number;
         };
         /** @description One kind of input that the parity gate tried. */
         ParityCase: {
@@ -575,8 +575,8 @@ export interface components {
             iou: number;
             /** @description Of each side of a box. */
             box_px?: number;
-            /** @description The share of answers that must be the same. */
-            twins: number;
+            /** @description The share of answers that must have a match on the other side. */
+            matched: number;
         };
         /** @description A package of which not even the manifest can be read; `status.reason` says why. */
         UnreadableModel: {

@@ -84,7 +84,7 @@ def test_either_of_two_rivals_with_one_score_may_win() -> None:
     both = found(ONE, RIVAL)
     tally = Tally()
     result = compare_detections(found(ONE), found(RIVAL), CASE, FP32, tally, lambda: (both, both))
-    assert (len(result), tally.tied) == (0, 2)
+    assert (len(result), tally.ambiguous) == (0, 2)
 
 
 def test_what_the_losing_rival_would_have_suppressed_is_explained_too() -> None:

@@ -123,7 +123,7 @@ def test_gate_says_what_it_compared(detector: tuple[Model, list[np.ndarray]]) ->
     assert all(n > 0 for name, n in found_in.items() if name != "no detection in any photo")
     assert parity.detections_compared == sum(found_in.values())
     assert (parity.max_score_difference, parity.max_box_difference_px, parity.min_iou) == (0, 0, 1)
-    assert (parity.agreeing, parity.tied, parity.tolerance) == (1, 0, FP32)
+    assert (parity.agreeing, parity.ambiguous, parity.tolerance) == (1, 0, FP32)
     assert progress == [(i, 20) for i in range(20)]
 
 
@@ -171,7 +171,7 @@ def test_low_precision_may_lose_some_detections_and_no_more(
 ) -> None:
     model, photos = detector
     parity = compare_detectors(model, changed(model, moved_away, anywhere), photos, INT8)
-    assert INT8.twins < parity.agreeing < 1
+    assert INT8.matched < parity.agreeing < 1
     with pytest.raises(ParityError, match=r"of the answers agree, of 90% that must; the worst: "):
         compare_detectors(model, changed(model, next_label, anywhere), photos, INT8)
 

@@ -92,7 +92,7 @@ def test_too_few_photos_are_refused(store: Path, photos: Path, tmp_path: Path) -
 def test_answers_that_differ_too_much_are_not_written(
     store: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    strict = Tolerance(score=1e-6, iou=0.99, twins=1)
+    strict = Tolerance(score=1e-6, iou=0.99, matched=1)
     monkeypatch.setitem(conversion.TOLERANCES, "fp16", strict)
     job = ConversionJob(store / CLASSIFIER / "1", "fp16", tmp_path / "store" / "x" / "1", photos)
     with pytest.raises(ParityError, match="probabilities differ"):
@@ -118,7 +118,7 @@ def test_detector_is_converted(
     output = tmp_path / "store" / "converted" / "1"
     job = ConversionJob(store / "efficientdet_lite0_voc" / "1", precision, output, photos)
     parity = convert(job).parity
-    assert parity.agreeing >= TOLERANCES[precision].twins
+    assert parity.agreeing >= TOLERANCES[precision].matched
     assert (parity.detections_compared or 0) > 1000
 
 
