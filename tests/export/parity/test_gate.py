@@ -172,7 +172,7 @@ def test_low_precision_may_lose_some_detections_and_no_more(
     model, photos = detector
     parity = compare_detectors(model, changed(model, moved_away, anywhere), photos, INT8)
     assert INT8.matched < parity.agreeing < 1
-    with pytest.raises(ParityError, match=r"of the answers agree, of 90% that must; the worst: "):
+    with pytest.raises(ParityError, match=r"of the answers agree, but 90% must; the worst: "):
         compare_detectors(model, changed(model, next_label, anywhere), photos, INT8)
 
 
