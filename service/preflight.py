@@ -1,12 +1,11 @@
 """What is looked at before anything is served: whether it could be."""
 
 from service.access.key_file import KeysError
-from service.engine.engine import unfit_packages
 from service.http.doorkeeper import Doorkeeper
 from service.imaging.formats import enable_formats
 from service.package import PackageError
 from service.providers import ProviderError, choose_providers
-from service.repository.store import open_source
+from service.repository.store import open_source, verify_packages
 from service.settings import SettingsError, read_settings
 from service.telemetry.logs import configure
 from service.telemetry.metrics import Metrics, State
@@ -23,7 +22,7 @@ def preflight() -> None:
         for name in sorted({name for name, _ in found}):
             wanted = settings.for_model(name)
             choose_providers(wanted.execution_providers, allow_fallback=wanted.allow_fallback)
-        unfit_packages(found, settings)
+        verify_packages(found, settings.public_keys)
         Doorkeeper(settings, Metrics(lambda: State([], 0, 0, 0)), NoSpans())
         make_fetcher(settings)
         enable_formats(settings.image_formats)

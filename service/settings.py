@@ -167,8 +167,8 @@ class Settings(ModelSettings, BaseSettings):
     max_session_bytes: int | None = Field(
         None,
         gt=0,
-        description="Memory that the sessions of loaded models may take together. What was used"
-        " longest ago is set aside, and loaded again when it is asked for. Default: no limit.",
+        description="Memory that the sessions of loaded models may take together. The least"
+        " recently used is evicted, and loaded again when it is asked for. Default: no limit.",
     )
     keys_file: Path | None = Field(
         None,

@@ -23,12 +23,11 @@ from service.inference.deadline import Deadline, RequestPolicy
 from service.inference.model import STAGES, AnyJob, ServedModel
 from service.inference.task import Job, Undecoded
 from service.manifest import InputSpec, ModelManifest, Task
-from service.package import PackageError, verify_package
 from service.parameters import RequestParameters
 from service.problems import Problem
 from service.repository.loader import serve
 from service.repository.repository import ModelRepository
-from service.repository.store import Candidate, Reference, Source, open_source
+from service.repository.store import Candidate, open_source
 from service.repository.watcher import Watcher
 from service.settings import Settings
 from service.telemetry.logs import logger
@@ -95,7 +94,8 @@ class Engine:
         )
         source = open_source(settings.model_store)
         self._watcher = Watcher(source, self.repository, settings.watch_seconds)
-        self._fill(source)
+        self._watcher.fill(settings.public_keys)
+        self._watcher.start()
 
     def check_room(
         self, policy: RequestPolicy, task: Task | None, reference: str | None, *, certain: bool
@@ -152,8 +152,8 @@ class Engine:
                     1 if model else 0,
                     model.waiting if model else 0,
                 )
-                for slot in self.repository.versions
-                for manifest, model in [(slot.manifest, slot.model)]
+                for entry in self.repository.versions
+                for manifest, model in [(entry.manifest, entry.model)]
                 if manifest is not None
             ],
             images=self.admission.images,
@@ -174,36 +174,6 @@ class Engine:
             lambda: self.admission.images,
             self._seats,
         )
-
-    def _fill(self, source: Source) -> None:
-        """Load what the store has, as far as the memory allows, and begin to watch it.
-
-        A package that is unfit is passed over if its model has another version: who restarts at
-        night has more of yesterday's model than of none.
-        """
-        found = dict(source.scan())
-        unfit = unfit_packages(found, self._settings)
-        for reference, candidate in found.items():
-            if reference in unfit:
-                self.repository.refuse(reference, candidate, unfit[reference])
-            elif self._fits(candidate):
-                self.repository.put(reference, candidate)
-            else:
-                manifest = verify_package(candidate.folder, self._settings.public_keys)
-                self.repository.put_aside(reference, candidate, manifest)
-        slots = self.repository.versions
-        fit = {slot.reference[0] for slot in slots if slot.manifest is not None}
-        for slot in slots:
-            if slot.reason is not None and slot.reference[0] not in fit:
-                raise PackageError(slot.reason)
-        if self._settings.watch_seconds:
-            self._watcher.start(found)
-
-    def _fits(self, candidate: Candidate) -> bool:
-        """Whether a package has room beside what is loaded; a session takes more than its file."""
-        budget = self._settings.max_session_bytes
-        size = sum(size for _, size, _ in candidate.fingerprint)
-        return budget is None or self.repository.loaded_bytes + 2 * size <= budget
 
     async def _answer_one(
         self, model: ServedModel, content: Content, query: Any, policy: RequestPolicy
@@ -257,21 +227,3 @@ class Engine:
             self.admission.hold_pixels(image.width * image.height),
         ):
             return prepare(image, spec, reduce=settings.reduce_jpegs, exact=settings.exact_resize)
-
-
-def unfit_packages(found: dict[Reference, Candidate], settings: Settings) -> dict[Reference, str]:
-    """Why, for each package of ``found`` that is damaged though its model has a fit version.
-
-    Raises PackageError for one without which its model could not be served at all.
-    """
-    unfit: dict[Reference, PackageError] = {}
-    for reference, candidate in found.items():
-        try:
-            verify_package(candidate.folder, settings.public_keys)
-        except PackageError as error:
-            unfit[reference] = error
-    served = {name for name, version in found if (name, version) not in unfit}
-    for (name, _), reason in unfit.items():
-        if name not in served:
-            raise reason
-    return {reference: str(reason) for reference, reason in unfit.items()}

@@ -17,7 +17,7 @@ from service.http.v2.routes import v2_routes
 from service.package import PackageError
 from service.problems import Problem
 from service.providers import ProviderError
-from service.repository.repository import ModelVersion
+from service.repository.version import ModelVersion
 from service.worker import current_worker
 
 

@@ -2,7 +2,7 @@
 
 const TASKS = { detection: "Finds objects", classification: "Names the photo" };
 const METRICS = { ap: "AP", ap50: "AP50", top1: "Top-1", top5: "Top-5" };
-const ASKABLE = new Set(["ready", "set aside"]); // what is set aside is loaded by the question
+const ASKABLE = new Set(["ready", "evicted"]); // a request loads an evicted model
 
 export function reference({ name, version }) {
   return `${name}/${version}`;

@@ -1,4 +1,4 @@
-"""The shelf: every model of the store, which of them are loaded, and what a name means.
+"""The model repository: every version of every model, which are loaded, and what a name means.
 
 Models come and go while requests run. A request takes its model, and what has been taken is not
 closed before it is given back: so a swap loses nothing.
@@ -10,51 +10,16 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from service.inference.model import ServedModel
 from service.manifest import ModelManifest, Task
 from service.package import PackageError
 from service.problems import Problem
 from service.providers import ProviderError
-from service.repository.state import State
 from service.repository.store import Candidate, Reference
+from service.repository.version import ModelVersion, State
 from service.runtime.memory import trim_memory
 from service.telemetry.logs import logger
-
-
-@dataclass
-class ModelVersion:
-    """One version of one model. Guarded by the shelf's lock.
-
-    manifest: None if the package could not even be read.
-    reason: why the newest package of this name and version is not what is served, if so.
-    users: requests that hold ``model`` now.
-    pinned: whether the bare name means this version, and it is never set aside.
-    """
-
-    reference: Reference
-    candidate: Candidate
-    state: State
-    manifest: ModelManifest | None = None
-    model: ServedModel | None = None
-    reason: str | None = None
-    pinned: bool = False
-    users: int = 0
-    used_at: float = 0.0
-    retired: bool = False
-    loading: "Future[ServedModel] | None" = field(default=None, repr=False)
-
-    @property
-    def number(self) -> int:
-        """What versions are ordered by; 0 of a folder that is no version, and so never fit."""
-        version = self.reference[1]
-        return int(version) if version.isascii() and version.isdigit() else 0
-
-    @property
-    def name(self) -> str:
-        return "/".join(self.reference)
-
 
 Load = Callable[[Candidate], ServedModel]
 
@@ -63,8 +28,8 @@ class ModelRepository:
     """Holds `ModelVersion`s; may be used from any thread.
 
     load: opens and warms a package; raises PackageError or ProviderError.
-    budget: bytes that the sessions of all loaded models may take, None without a limit. What was
-        used longest ago is set aside first.
+    budget: bytes that the sessions of all loaded models may take, None without a limit. The least
+        recently used is evicted first.
     on_failure: hears the name of each model that could not be loaded.
     """
 
@@ -83,36 +48,35 @@ class ModelRepository:
     @property
     def models(self) -> list[ServedModel]:
         """Those that are loaded."""
-        return [model for slot in self.versions if (model := slot.model) is not None]
+        return [model for entry in self.versions if (model := entry.model) is not None]
 
-    # -- what a request does
+    @property
+    def loaded_bytes(self) -> int:
+        """What the sessions of all loaded models take."""
+        return sum(model.layout.session_bytes for model in self.models)
+
+    # -- requests
 
     def find(self, reference: str | None, task: Task | None = None) -> ModelVersion:
-        """The slot that ``reference``, a name or name/version, means; raises Problem.
+        """The version that ``reference``, a name or name/version, means; raises Problem.
 
         A name means its pinned version, or else its highest that can be served; None means the
         first model, by name, of ``task``.
         """
         with self._lock:
-            name, _, version = (reference or self._default_name(task)).partition("/")
-            found = [
-                slot
-                for slot in self._versions.values()
-                if slot.reference[0] == name
-                and version in ("", slot.reference[1])
-                and slot.manifest is not None
-                and slot.state is not State.FAILED
-            ]
-            served = [slot for slot in found if slot.state is not State.UNLOADED]
-            if not found:
-                raise Problem("model_not_found", self._nothing(reference))
+            reference = reference or self._default_name(task)
+            name = reference.partition("/")[0]
+            fit = [entry for entry in self._named(reference) if entry.manifest is not None]
+            served = [entry for entry in fit if entry.state is not State.UNLOADED]
+            if not fit:
+                raise Problem("model_not_found", self._not_found(reference))
             if not served:
                 raise Problem("model_unloaded", f"{name} has been unloaded by an operator.")
-            slot = next((slot for slot in served if slot.pinned), served[0])
-            manifest = slot.manifest
+            entry = next((entry for entry in served if entry.pinned), served[0])
+            manifest = entry.manifest
             if task is not None and manifest is not None and manifest.task != task:
                 raise Problem("wrong_task", f"{name} does {manifest.task}, not {task}.")
-            return slot
+            return entry
 
     def candidates(
         self, task: Task | None, reference: str | None, *, certain: bool
@@ -133,54 +97,55 @@ class ModelRepository:
         return [] if model is None else [model]
 
     def show(self, reference: str) -> ModelVersion:
-        """The slot that ``reference`` means to a request, or else the newest so called that is
+        """The version that ``reference`` means to a request, or else the newest so called that is
         unloaded or unfit; raises Problem if there is none at all."""
         try:
             return self.find(reference)
         except Problem:
-            name, _, version = reference.partition("/")
-            for slot in self.versions:
-                if slot.reference[0] == name and version in ("", slot.reference[1]):
-                    return slot
+            if named := self._named(reference):
+                return named[0]
             raise
 
     @asynccontextmanager
     async def take(self, reference: str | None, task: Task | None) -> AsyncIterator[ServedModel]:
         """The model that ``reference`` means, loaded; it stays so until it is given back."""
         with self._lock:
-            slot = self.find(reference, task)
-            slot.users += 1
-            slot.used_at = time.monotonic()
+            entry = self.find(reference, task)
+            entry.users += 1
+            entry.used_at = time.monotonic()
         try:
-            yield slot.model or await self._load_again(slot)
+            yield entry.model or await self._reload_for_request(entry)
         finally:
             with self._lock:
-                slot.users -= 1
-                self._close_if_done(slot)
+                entry.users -= 1
+                self._close_if_unused(entry)
 
-    async def _load_again(self, slot: ModelVersion) -> ServedModel:
+    async def _reload_for_request(self, entry: ModelVersion) -> ServedModel:
         try:
-            return await asyncio.shield(asyncio.wrap_future(self._start_loading(slot)))
+            return await asyncio.shield(asyncio.wrap_future(self._start_loading(entry)))
         except (PackageError, ProviderError) as error:
-            raise Problem("internal_error", f"{slot.name} could not be loaded again.") from error
+            raise Problem("internal_error", f"{entry.name} could not be loaded again.") from error
 
-    def _add(self, slot: ModelVersion) -> None:
-        """In its place, once: each request looks through them in order."""
-        slots = {**self._versions, slot.reference: slot}.values()
-        ordered = sorted(slots, key=lambda one: (one.reference[0], -one.number))
-        self._versions = {one.reference: one for one in ordered}
+    def _named(self, reference: str) -> list[ModelVersion]:
+        """Those of a name or name/version, the newest first."""
+        name, _, version = reference.partition("/")
+        return [
+            entry
+            for entry in self.versions
+            if entry.reference[0] == name and version in ("", entry.reference[1])
+        ]
 
     def _default_name(self, task: Task | None) -> str:
-        for slot in self._versions.values():
-            if slot.manifest is not None and task in (None, slot.manifest.task):
-                return slot.reference[0]
+        for entry in self._versions.values():
+            if entry.manifest is not None and task in (None, entry.manifest.task):
+                return entry.reference[0]
         raise Problem("model_not_found", f"The service holds no model for {task}.")
 
-    def _nothing(self, reference: str | None) -> str:
+    def _not_found(self, reference: str) -> str:
         names = ", ".join(sorted({name for name, _ in self._versions}))
         return f"There is no model {reference!r}; there are {names}."
 
-    # -- what the store does
+    # -- the store
 
     def put(self, reference: Reference, candidate: Candidate) -> None:
         """Load a package and swap it in; if it is unfit, keep what was there and say why.
@@ -194,69 +159,77 @@ class ModelRepository:
             return
         with self._lock:
             old = self._versions.get(reference)
-            slot = ModelVersion(reference, candidate, State.READY, model.manifest, model)
-            slot.used_at = time.monotonic()
-            slot.pinned = old is not None and old.pinned
-            self._add(slot)
+            entry = ModelVersion(reference, candidate, State.READY, model.manifest, model)
+            entry.used_at = time.monotonic()
+            self._add(entry)
             if old is not None:
+                entry.pinned = old.pinned
                 self._retire(old)
-            if old is not None and old.state is State.UNLOADED:
-                slot.state = State.UNLOADED
-                self._close_if_done(slot)
-            self._make_room(keep=slot)
-        logger.info("%s is ready", slot.name)
+                if old.state is State.UNLOADED:
+                    entry.state = State.UNLOADED
+                    self._close_if_unused(entry)
+            self._evict(keep=entry)
+        logger.info("%s is ready", entry.name)
+
+    def put_evicted(
+        self, reference: Reference, candidate: Candidate, manifest: ModelManifest
+    ) -> None:
+        """Add a model that is loaded only once it is asked for."""
+        with self._lock:
+            self._add(ModelVersion(reference, candidate, State.EVICTED, manifest))
 
     def refuse(self, reference: Reference, candidate: Candidate, reason: str) -> None:
         """Note that the package of ``reference`` is unfit; what was served before goes on."""
         logger.error("%s is refused: %s", "/".join(reference), reason)
         self._on_failure(reference[0])
         with self._lock:
-            slot = self._versions.get(reference)
-            if slot is None:
-                slot = ModelVersion(reference, candidate, State.FAILED)
-                self._add(slot)
-            slot.reason = reason
-
-    def put_aside(
-        self, reference: Reference, candidate: Candidate, manifest: ModelManifest
-    ) -> None:
-        """Add a model that is loaded only once it is asked for."""
-        with self._lock:
-            self._add(ModelVersion(reference, candidate, State.SET_ASIDE, manifest))
+            if reference not in self._versions:
+                self._add(ModelVersion(reference, candidate, State.FAILED))
+            self._versions[reference].reason = reason
 
     def remove(self, reference: Reference) -> None:
         """Take a model away whose package is gone; requests that hold it are answered."""
         with self._lock:
-            slot = self._versions.pop(reference, None)
-            if slot is not None:
-                logger.info("%s is gone", slot.name)
-                self._retire(slot)
+            entry = self._versions.pop(reference, None)
+            if entry is not None:
+                logger.info("%s is gone", entry.name)
+                self._retire(entry)
 
-    # -- what an operator does
+    def has_room_for(self, candidate: Candidate) -> bool:
+        """Whether the budget allows to load it too; a session takes more than its package."""
+        return self._budget is None or self.loaded_bytes + 2 * candidate.file_bytes <= self._budget
+
+    def _add(self, entry: ModelVersion) -> None:
+        """Insert it in order: each request looks through them as they stand."""
+        entries = {**self._versions, entry.reference: entry}.values()
+        ordered = sorted(entries, key=lambda one: (one.reference[0], -one.number))
+        self._versions = {one.reference: one for one in ordered}
+
+    # -- operators
 
     def unload(self, reference: Reference) -> None:
         """Close a model until `load` is called; raises Problem if there is none."""
         with self._lock:
-            slot = self._slot(reference)
-            slot.state, slot.pinned = State.UNLOADED, False
-            self._close_if_done(slot)
+            entry = self._get(reference)
+            entry.state, entry.pinned = State.UNLOADED, False
+            self._close_if_unused(entry)
 
     def load(self, reference: Reference) -> "Future[ServedModel]":
-        """Load a model that has been unloaded or set aside; raises Problem if there is none."""
+        """Load a model that has been unloaded or evicted; raises Problem if there is none."""
         with self._lock:
-            slot = self._slot(reference)
-            if slot.state is State.UNLOADED:
-                slot.state = State.READY if slot.model is not None else State.SET_ASIDE
-            return self._start_loading(slot)
+            entry = self._get(reference)
+            if entry.state is State.UNLOADED:
+                entry.state = State.READY if entry.model is not None else State.EVICTED
+            return self._start_loading(entry)
 
     def pin(self, reference: Reference, *, pinned: bool = True) -> None:
         """Make the bare name mean this version, or free it; raises Problem if there is none."""
         with self._lock:
-            slot = self._slot(reference)
+            entry = self._get(reference)
             if pinned:
-                for other in self._versions.values():
-                    other.pinned = other.pinned and other.reference[0] != reference[0]
-            slot.pinned = pinned
+                for other in self._named(reference[0]):
+                    other.pinned = False
+            entry.pinned = pinned
 
     def close(self) -> None:
         """Finish what has been accepted, and close every model."""
@@ -264,83 +237,73 @@ class ModelRepository:
         for model in self.models:
             model.close()
 
-    # -- under the lock
+    def _get(self, reference: Reference) -> ModelVersion:
+        entry = self._versions.get(reference)
+        if entry is None or entry.manifest is None:
+            raise Problem("model_not_found", self._not_found("/".join(reference)))
+        return entry
 
-    def _slot(self, reference: Reference) -> ModelVersion:
-        slot = self._versions.get(reference)
-        if slot is None or slot.manifest is None:
-            raise Problem("model_not_found", self._nothing("/".join(reference)))
-        return slot
+    # -- loading and closing
 
-    def _start_loading(self, slot: ModelVersion) -> "Future[ServedModel]":
-        """A future that all who wait for ``slot`` share."""
+    def _start_loading(self, entry: ModelVersion) -> "Future[ServedModel]":
+        """A future that all who wait for ``entry`` share."""
         with self._lock:
-            if slot.model is not None:
-                there: Future[ServedModel] = Future()
-                there.set_result(slot.model)
-                return there
-            if slot.loading is None:
-                slot.loading = self._loader.submit(self._reload, slot)
-            return slot.loading
+            if entry.model is not None:
+                loaded: Future[ServedModel] = Future()
+                loaded.set_result(entry.model)
+                return loaded
+            if entry.loading is None:
+                entry.loading = self._loader.submit(self._reload, entry)
+            return entry.loading
 
-    def _reload(self, slot: ModelVersion) -> ServedModel:
+    def _reload(self, entry: ModelVersion) -> ServedModel:
         try:
-            model = self._load(slot.candidate)
+            model = self._load(entry.candidate)
             with self._lock:
-                slot.model, slot.reason = model, None
-                if slot.state is not State.UNLOADED:
-                    slot.state = State.READY
-                self._make_room(keep=slot)
-                # a newer package or an operator's word may have come in the meantime
-                self._close_if_done(slot)
+                entry.model, entry.reason = model, None
+                if entry.state is not State.UNLOADED:
+                    entry.state = State.READY
+                self._evict(keep=entry)
+                # it may have been replaced or unloaded in the meantime
+                self._close_if_unused(entry)
             return model
         except (PackageError, ProviderError) as error:
-            slot.reason = str(error)
-            self._on_failure(slot.reference[0])
-            logger.error("%s cannot be loaded again: %s", slot.name, error)
+            entry.reason = str(error)
+            self._on_failure(entry.reference[0])
+            logger.error("%s cannot be loaded again: %s", entry.name, error)
             raise
         finally:
             with self._lock:  # not before `_start_loading` has noted the future of this very load
-                slot.loading = None
+                entry.loading = None
 
-    def _make_room(self, keep: ModelVersion) -> None:
-        """Set models aside, the one used longest ago first, until the rest fit the budget."""
+    def _evict(self, keep: ModelVersion) -> None:
+        """Evict the least recently used models until the rest fit the budget."""
         if self._budget is None:
             return
-        idle = sorted(
-            (
-                s
-                for s in self._versions.values()
-                if s.model and not (s.pinned or s.users or s is keep)
-            ),
-            key=lambda slot: slot.used_at,
-        )
-        while idle and self.loaded_bytes > self._budget:
-            slot = idle.pop(0)
-            slot.state = State.SET_ASIDE
-            logger.info("%s is set aside to make room", slot.name)
-            self._close_if_done(slot)
+        for entry in sorted(self.versions, key=lambda entry: entry.used_at):
+            if self.loaded_bytes <= self._budget:
+                return
+            if entry.model and not (entry.pinned or entry.users or entry is keep):
+                entry.state = State.EVICTED
+                logger.info("%s is evicted to free memory", entry.name)
+                self._close_if_unused(entry)
 
-    @property
-    def loaded_bytes(self) -> int:
-        """What the sessions of all loaded models take."""
-        return sum(model.layout.session_bytes for model in self.models)
+    def _retire(self, entry: ModelVersion) -> None:
+        entry.retired = True
+        self._close_if_unused(entry)
 
-    def _retire(self, slot: ModelVersion) -> None:
-        slot.retired = True
-        self._close_if_done(slot)
-
-    def _close_if_done(self, slot: ModelVersion) -> None:
-        """Close the model of a slot that is not served any more, once nobody holds it."""
-        unwanted = slot.retired or slot.state in (State.UNLOADED, State.SET_ASIDE)
-        if not unwanted or slot.users or slot.model is None:
+    def _close_if_unused(self, entry: ModelVersion) -> None:
+        """Close the model of a version that is not served any more, once no request holds it."""
+        unwanted = entry.retired or entry.state in (State.UNLOADED, State.EVICTED)
+        if not unwanted or entry.users or entry.model is None:
             return
-        last, slot.model = [slot.model], None
-        # its threads end after their last batch: nobody, least of all the event loop, waits for it
-        threading.Thread(target=_end, args=(last,), name=f"close {slot.name}", daemon=True).start()
+        last, entry.model = [entry.model], None
+        # its threads end after their last batch: the event loop must not wait for them
+        name = f"close {entry.name}"
+        threading.Thread(target=_close, args=(last,), name=name, daemon=True).start()
 
 
-def _end(last: list[ServedModel]) -> None:
+def _close(last: list[ServedModel]) -> None:
     """Close the model in ``last``, where its last reference is, and give back what it took."""
     last.pop().close()
     trim_memory()

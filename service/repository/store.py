@@ -1,13 +1,13 @@
 """Where model packages come from: a folder, or BentoML's own model store."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from service.manifest import GRAPH_FILE, MANIFEST_FILE
-from service.package import find_packages
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest
+from service.package import PackageError, find_packages, verify_package
 from service.signature import SIGNATURE_FILE
 
 BENTOML = "bentoml"  # the value of the setting model_store that means BentoML's store
@@ -21,6 +21,10 @@ class Candidate:
 
     folder: Path
     fingerprint: tuple[tuple[int, int, int], ...]
+
+    @property
+    def file_bytes(self) -> int:
+        return sum(size for _, size, _ in self.fingerprint)
 
 
 class Source(Protocol):
@@ -51,6 +55,31 @@ def open_source(model_store: Path) -> Source:
         home = os.environ.get("BENTOML_HOME")
         return FolderSource((Path(home) if home else Path.home() / "bentoml") / "models")
     return FolderSource(model_store)
+
+
+def verify_packages(
+    found: Mapping[Reference, Candidate], public_keys: Sequence[Path]
+) -> tuple[dict[Reference, ModelManifest], dict[Reference, str]]:
+    """The manifests of the packages that are fit, and what is wrong with the others.
+
+    Raises PackageError if a model has no fit version.
+    """
+    fit, unfit = {}, {}
+    for reference, candidate in found.items():
+        try:
+            fit[reference] = verify_package(candidate.folder, public_keys)
+        except PackageError as error:
+            unfit[reference] = str(error)
+    check_each_model({name for name, _ in fit}, unfit)
+    return fit, unfit
+
+
+def check_each_model(fit: Collection[str], unfit: Mapping[Reference, str]) -> None:
+    """Raise PackageError, with the reason, if a model of ``unfit`` is not among the names ``fit``:
+    it has no version that could be served."""
+    for (name, _), reason in unfit.items():
+        if name not in fit:
+            raise PackageError(reason)
 
 
 def fingerprint(folder: Path) -> tuple[tuple[int, int, int], ...]:

@@ -1,10 +1,12 @@
-"""Keeping the shelf as the store is: packages that come, change or go while the service runs."""
+"""Keeping the repository as the store is: at the start, and while packages come, change or go."""
 
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 
 from service.package import PackageError
 from service.repository.repository import ModelRepository
-from service.repository.store import Candidate, Reference, Source
+from service.repository.store import Candidate, Reference, Source, check_each_model, verify_packages
 from service.telemetry.logs import logger
 
 
@@ -16,18 +18,40 @@ class Watcher:
     A package is opened once it has looked the same twice, so not while it is being copied.
     """
 
-    def __init__(self, source: Source, shelf: ModelRepository, seconds: float) -> None:
-        self._source, self._shelf, self._seconds = source, shelf, seconds
+    def __init__(self, source: Source, repository: ModelRepository, seconds: float) -> None:
+        self._source, self._repository, self._seconds = source, repository, seconds
         self._known: dict[Reference, Candidate] = {}
         self._seen: dict[Reference, Candidate] = {}
         self._complaint: str | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
 
-    def start(self, known: dict[Reference, Candidate]) -> None:
-        """Begin; ``known`` is what the shelf has, or has refused, already."""
-        self._known = self._seen = dict(known)
-        self._thread.start()
+    def fill(self, public_keys: Sequence[Path]) -> None:
+        """Load what the store has, as far as the memory allows: what is left is loaded on demand.
+
+        An unfit package is passed over if its model has another version: after a restart at night
+        an old model is better than none. Raises PackageError if a model has no fit version.
+        """
+        found = dict(self._source.scan())
+        self._known = self._seen = found
+        fit, unfit = verify_packages(found, public_keys)
+        for reference, candidate in found.items():
+            if reference in unfit:
+                self._repository.refuse(reference, candidate, unfit[reference])
+            elif self._repository.has_room_for(candidate):
+                self._repository.put(reference, candidate)
+            else:
+                self._repository.put_evicted(reference, candidate, fit[reference])
+        versions = self._repository.versions
+        check_each_model(
+            {entry.reference[0] for entry in versions if entry.manifest is not None},
+            {entry.reference: entry.reason for entry in versions if entry.reason is not None},
+        )
+
+    def start(self) -> None:
+        """Look again and again, unless ``seconds`` is 0."""
+        if self._seconds:
+            self._thread.start()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -35,7 +59,7 @@ class Watcher:
             self._thread.join()
 
     def look(self) -> None:
-        """Bring the shelf up to date with what has settled since the last look."""
+        """Bring the repository up to date with what has settled since the last look."""
         found = self._scan()
         if found is None:
             return
@@ -43,10 +67,10 @@ class Watcher:
             settled = self._seen.get(reference) == candidate
             if settled and self._known.get(reference) != candidate:
                 self._known[reference] = candidate
-                self._shelf.put(reference, candidate)
+                self._repository.put(reference, candidate)
         for reference in self._known.keys() - found.keys():
             del self._known[reference]
-            self._shelf.remove(reference)
+            self._repository.remove(reference)
         self._seen = found
 
     def _scan(self) -> dict[Reference, Candidate] | None:

@@ -218,7 +218,7 @@ def test_an_order_that_makes_no_sense(
 
 
 def test_memory_is_kept_within_its_budget(tmp_path: Path, store: Path, coffee: bytes) -> None:
-    """Three models, room for about one: what was used longest ago is set aside for the next."""
+    """Three models, room for about one: what was used longest ago is evicted for the next."""
     own, size = tmp_path / "store", (store / CLASSIFIER / "1" / "model.onnx").stat().st_size
     for name in ("a", "b", "c"):
         copy_package(store / CLASSIFIER / "1", own, name, 1)
@@ -243,4 +243,4 @@ def test_memory_is_kept_within_its_budget(tmp_path: Path, store: Path, coffee: b
         assert metrics.get("boxport_sessions", model="a") == 0
         assert metrics.get("boxport_sessions") < 3
         models = httpx.get(f"{server.url}/v1/models").json()["models"]
-        assert models[0]["status"]["state"] == "set aside"
+        assert models[0]["status"]["state"] == "evicted"

@@ -463,10 +463,10 @@ export interface components {
             sha256: string;
         };
         /**
-         * @description ready: in memory. set aside: loaded again by the next request that asks for it. unloaded: by an operator. failed: its package is unfit.
+         * @description ready: in memory. evicted: loaded again by the next request that asks for it. unloaded: by an operator. failed: its package is unfit.
          * @enum {string}
          */
-        ModelState: "ready" | "set aside" | "unloaded" | "failed";
+        ModelState: "ready" | "evicted" | "unloaded" | "failed";
         /** @description How a model is served. What follows `reason` is that of a model in memory. */
         ModelStatus: {
             state: components["schemas"]["ModelState"];

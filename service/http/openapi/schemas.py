@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType
 from service.manifest import ModelManifest, Precision
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import KINDS
-from service.repository.state import State
+from service.repository.version import State
 
 ImageFile = Annotated[str, Field(json_schema_extra={"format": "binary"})]
 # Aliases, so that each stands in the description by its name.
@@ -29,7 +29,7 @@ ModelState = TypeAliasType(
     Annotated[
         str,
         Field(
-            description="ready: in memory. set aside: loaded again by the next request that asks"
+            description="ready: in memory. evicted: loaded again by the next request that asks"
             " for it. unloaded: by an operator. failed: its package is unfit.",
             json_schema_extra={"enum": [state.value for state in State]},
         ),

@@ -12,8 +12,7 @@ from service.http.v2.outputs import OUTPUTS
 from service.http.v2.tensors import BYTES, InputTensor
 from service.manifest import ModelManifest, Tensor
 from service.problems import Problem
-from service.repository.repository import ModelVersion
-from service.repository.state import State
+from service.repository.version import ModelVersion, State
 
 ENCODED = "image"
 TENSORS = "images"  # as in the manifest
@@ -25,7 +24,7 @@ SERVER = {
     "extensions": ["binary_tensor_data", "model_repository"],
 }
 DATATYPES = {"uint8": "UINT8", "float": "FP32", "int64": "INT64", "bool": "BOOL"}
-SERVED = (State.READY, State.SET_ASIDE)
+SERVED = (State.READY, State.EVICTED)
 ANY = -1
 
 

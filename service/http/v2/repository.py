@@ -13,11 +13,11 @@ from service.http.v2.request import Part, Values
 from service.package import PackageError
 from service.problems import Problem
 from service.providers import ProviderError
-from service.repository.repository import ModelRepository, ModelVersion
-from service.repository.state import State
+from service.repository.repository import ModelRepository
+from service.repository.version import ModelVersion, State
 
 WHY = {
-    State.SET_ASIDE: "set aside to make room; loaded again when it is asked for",
+    State.EVICTED: "evicted to free memory; loaded again when it is asked for",
     State.UNLOADED: "unloaded",
 }
 
@@ -46,7 +46,7 @@ def describe(slot: ModelVersion) -> dict[str, Any]:
 
 
 async def load(shelf: ModelRepository, name: str) -> None:
-    """Load every version of ``name``, the newest last, which is then the last to be set aside.
+    """Load every version of ``name``, the newest last, which is then the last to be evicted.
 
     Raises Problem if there is none, or once all have been tried if one cannot be loaded.
     """

@@ -26,7 +26,7 @@ from service.http.v2.request import LENGTH_HEADER, JsonPart, read_infer_request,
 from service.inference.deadline import Deadline, RequestPolicy
 from service.manifest import ModelManifest
 from service.problems import Problem
-from service.repository.repository import ModelVersion
+from service.repository.version import ModelVersion
 from service.worker import current_worker
 
 MAX_COMMAND_BYTES = 64 * 1024  # of a request to the repository

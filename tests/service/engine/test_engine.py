@@ -13,7 +13,7 @@ from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.package import PackageError
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import Problem
-from service.repository.state import State
+from service.repository.version import State
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.metrics import State as Snapshot
@@ -210,7 +210,7 @@ def test_a_provider_that_is_not_there_hinders_the_start(own: Path) -> None:
 
 def test_a_store_beyond_the_budget_is_loaded_as_far_as_it_goes(own: Path, photos: Path) -> None:
     engine = make_engine(model_store=own, max_session_bytes=50_000_000)
-    assert [slot.state for slot in engine.repository.versions] == [State.SET_ASIDE, State.READY]
+    assert [entry.state for entry in engine.repository.versions] == [State.EVICTED, State.READY]
     snapshot = engine.state
     assert [model.sessions for model in snapshot.models] == [0, 1]
     assert [model.provider for model in snapshot.models] == [None, "cpu"]

@@ -1,4 +1,4 @@
-"""The shelf: what a name means, and that a swap loses nobody's request."""
+"""The model repository: what a name means, and that a swap loses nobody's request."""
 
 import asyncio
 import threading
@@ -10,14 +10,14 @@ from service.imaging.resize import ModelInput
 from service.inference.deadline import Deadline, Priority
 from service.inference.task import Job
 from service.problems import Problem
-from service.repository.state import State
-from tests.service.repository.shelving import (
+from service.repository.version import State
+from tests.service.repository.harness import (
     A1,
     A2,
     A10,
     B1,
+    Harness,
     Make,
-    Shelving,
     ask,
     eventually,
     is_closed,
@@ -25,37 +25,37 @@ from tests.service.repository.shelving import (
 
 
 @pytest.fixture
-def shelving(loader, make_candidate: Make) -> Iterator[Shelving]:
-    made = Shelving(loader, make_candidate)
+def harness(loader, make_candidate: Make) -> Iterator[Harness]:
+    made = Harness(loader, make_candidate)
     yield made
     loader.permit.set()
     loader.gate.set()
     made.repository.close()
 
 
-def test_a_name_means_its_highest_version(shelving: Shelving) -> None:
-    shelving.put(A2, A10, A1, B1)
-    assert shelving.version("a") == "10"
-    assert shelving.version("a/2") == "2"
-    assert shelving.version(None) == "10"
-    assert [slot.name for slot in shelving.repository.versions] == ["a/10", "a/2", "a/1", "b/1"]
+def test_a_name_means_its_highest_version(harness: Harness) -> None:
+    harness.put(A2, A10, A1, B1)
+    assert harness.version("a") == "10"
+    assert harness.version("a/2") == "2"
+    assert harness.version(None) == "10"
+    assert [entry.name for entry in harness.repository.versions] == ["a/10", "a/2", "a/1", "b/1"]
 
 
-def test_what_is_not_there_is_said(shelving: Shelving) -> None:
-    shelving.put(A1, B1)
-    assert shelving.code("c") == "model_not_found"
-    assert shelving.code("a/9") == "model_not_found"
-    assert shelving.code("a", "detection") == "wrong_task"
-    assert shelving.code(None, "detection") == "model_not_found"
+def test_what_is_not_there_is_said(harness: Harness) -> None:
+    harness.put(A1, B1)
+    assert harness.code("c") == "model_not_found"
+    assert harness.code("a/9") == "model_not_found"
+    assert harness.code("a", "detection") == "wrong_task"
+    assert harness.code(None, "detection") == "model_not_found"
     with pytest.raises(Problem, match="there are a, b"):
-        shelving.repository.find("c")
+        harness.repository.find("c")
 
 
-def test_what_a_request_may_be_for_is_known_as_far_as_its_aim_is(shelving: Shelving) -> None:
-    shelving.put(A1, A2, B1)
+def test_what_a_request_may_be_for_is_known_as_far_as_its_aim_is(harness: Harness) -> None:
+    harness.put(A1, A2, B1)
 
     def names(reference: str | None, *, certain: bool, task: str | None = None) -> list[str]:
-        found = shelving.repository.candidates(task, reference, certain=certain)
+        found = harness.repository.candidates(task, reference, certain=certain)
         return [f"{m.manifest.name}/{m.manifest.version}" for m in found]
 
     assert names("b", certain=True) == ["b/1"]
@@ -64,71 +64,71 @@ def test_what_a_request_may_be_for_is_known_as_far_as_its_aim_is(shelving: Shelv
     assert names(None, certain=False, task="detection") == []
     assert names("b", certain=True, task="detection") == [], "the wrong task is said elsewhere"
     assert names("c", certain=True) == []
-    shelving.repository.unload(B1)
+    harness.repository.unload(B1)
     assert names("b", certain=True) == []
 
 
-def test_a_pin_holds_against_newer_versions(shelving: Shelving) -> None:
-    shelving.put(A1, A2)
-    shelving.repository.pin(A1)
-    shelving.put(A10)
-    assert shelving.version("a") == "1"
-    assert shelving.version("a/10") == "10"
-    shelving.repository.pin(A2)
-    assert [slot.name for slot in shelving.repository.versions if slot.pinned] == ["a/2"]
-    shelving.put(A2, change=1)
-    assert shelving.version("a") == "2", "a change in place keeps the pin"
-    shelving.repository.pin(A2, pinned=False)
-    assert shelving.version("a") == "10"
+def test_a_pin_holds_against_newer_versions(harness: Harness) -> None:
+    harness.put(A1, A2)
+    harness.repository.pin(A1)
+    harness.put(A10)
+    assert harness.version("a") == "1"
+    assert harness.version("a/10") == "10"
+    harness.repository.pin(A2)
+    assert [entry.name for entry in harness.repository.versions if entry.pinned] == ["a/2"]
+    harness.put(A2, change=1)
+    assert harness.version("a") == "2", "a change in place keeps the pin"
+    harness.repository.pin(A2, pinned=False)
+    assert harness.version("a") == "10"
 
 
-def test_a_broken_version_leaves_the_old_one(shelving: Shelving, loader) -> None:
-    shelving.put(A1)
+def test_a_broken_version_leaves_the_old_one(harness: Harness, loader) -> None:
+    harness.put(A1)
     loader.broken.add(A2)
-    shelving.put(A2)
-    assert shelving.version("a") == "1"
-    assert shelving.code("a/2") == "model_not_found"
-    assert shelving.failures == ["a"]
-    assert shelving.states() == {"a/2": "failed", "a/1": "ready"}
+    harness.put(A2)
+    assert harness.version("a") == "1"
+    assert harness.code("a/2") == "model_not_found"
+    assert harness.failures == ["a"]
+    assert harness.states() == {"a/2": "failed", "a/1": "ready"}
     loader.broken.clear()
-    shelving.put(A2, change=1)
-    assert shelving.version("a") == "2"
-    assert shelving.repository.find("a").reason is None
+    harness.put(A2, change=1)
+    assert harness.version("a") == "2"
+    assert harness.repository.find("a").reason is None
 
 
 def test_a_change_in_place_that_is_broken_leaves_what_was_there(
-    shelving: Shelving, loader, image: ModelInput
+    harness: Harness, loader, image: ModelInput
 ) -> None:
-    shelving.put(A1)
+    harness.put(A1)
     loader.broken.add(A1)
-    shelving.put(A1, change=1)
-    slot = shelving.repository.find("a")
-    assert (slot.state, slot.reason) == (State.READY, "store/a/1: is broken")
-    assert asyncio.run(ask(shelving, "a", image)) == "1"
+    harness.put(A1, change=1)
+    entry = harness.repository.find("a")
+    assert (entry.state, entry.reason) == (State.READY, "store/a/1: is broken")
+    assert asyncio.run(ask(harness, "a", image)) == "1"
 
 
 @pytest.mark.parametrize("folder", ["latest", "2.bak", "-1", "٣", "v2"])
-def test_a_folder_that_is_no_version_disturbs_nobody(shelving: Shelving, folder: str) -> None:
-    shelving.put(A1)
-    candidate = shelving.make(("a", folder))
-    shelving.repository.refuse(("a", folder), candidate, "its manifest is of a/1")
-    assert shelving.version("a") == "1"
-    assert [slot.name for slot in shelving.repository.versions] == ["a/1", f"a/{folder}"]
+def test_a_folder_that_is_no_version_disturbs_nobody(harness: Harness, folder: str) -> None:
+    harness.put(A1)
+    candidate = harness.make(("a", folder))
+    harness.repository.refuse(("a", folder), candidate, "its manifest is of a/1")
+    assert harness.version("a") == "1"
+    assert [entry.name for entry in harness.repository.versions] == ["a/1", f"a/{folder}"]
 
 
 def test_a_swap_waits_for_those_who_hold_the_old_model(
-    shelving: Shelving, loader, image: ModelInput
+    harness: Harness, loader, image: ModelInput
 ) -> None:
-    shelving.put(A1)
-    old = shelving.repository.find("a").model
+    harness.put(A1)
+    old = harness.repository.find("a").model
     loader.gate.clear()
 
     async def scenario() -> None:
-        early = asyncio.create_task(ask(shelving, "a", image))
+        early = asyncio.create_task(ask(harness, "a", image))
         await asyncio.sleep(0.05)
-        await asyncio.to_thread(shelving.put, A1, change=1)
-        await asyncio.to_thread(shelving.put, A2)
-        late = asyncio.create_task(ask(shelving, "a", image))
+        await asyncio.to_thread(harness.put, A1, change=1)
+        await asyncio.to_thread(harness.put, A2)
+        late = asyncio.create_task(ask(harness, "a", image))
         await asyncio.sleep(0.05)
         assert not is_closed(old), "somebody holds it"
         loader.gate.set()
@@ -140,20 +140,20 @@ def test_a_swap_waits_for_those_who_hold_the_old_model(
 
 @pytest.mark.parametrize("change", ["swapped", "removed", "unloaded"])
 def test_who_took_a_model_may_use_it_whatever_happens_to_it(
-    shelving: Shelving, image: ModelInput, change: str
+    harness: Harness, image: ModelInput, change: str
 ) -> None:
     """A request takes its model first, and comes to it only once its images are decoded."""
-    shelving.put(A1)
+    harness.put(A1)
 
     async def scenario() -> None:
-        async with shelving.repository.take("a", "classification") as model:
+        async with harness.repository.take("a", "classification") as model:
             match change:
                 case "swapped":
-                    await asyncio.to_thread(shelving.put, A1, change=1)
+                    await asyncio.to_thread(harness.put, A1, change=1)
                 case "removed":
-                    shelving.repository.remove(A1)
+                    harness.repository.remove(A1)
                 case "unloaded":
-                    shelving.repository.unload(A1)
+                    harness.repository.unload(A1)
             await asyncio.sleep(0.05)
             job = Job(image, None)
             await model.submit(job, Deadline.after(20), Priority.INTERACTIVE)
@@ -163,106 +163,106 @@ def test_who_took_a_model_may_use_it_whatever_happens_to_it(
 
 
 def test_a_removed_model_answers_those_who_hold_it(
-    shelving: Shelving, loader, image: ModelInput
+    harness: Harness, loader, image: ModelInput
 ) -> None:
-    shelving.put(A1)
-    model = shelving.repository.find("a").model
+    harness.put(A1)
+    model = harness.repository.find("a").model
     loader.gate.clear()
 
     async def scenario() -> None:
-        asked = asyncio.create_task(ask(shelving, "a", image))
+        asked = asyncio.create_task(ask(harness, "a", image))
         await asyncio.sleep(0.05)
-        shelving.repository.remove(A1)
-        assert shelving.code("a") == "model_not_found"
+        harness.repository.remove(A1)
+        assert harness.code("a") == "model_not_found"
         loader.gate.set()
         assert await asked == "1"
 
     asyncio.run(scenario())
     eventually(lambda: is_closed(model))
-    shelving.repository.remove(A1)  # twice is once
+    harness.repository.remove(A1)  # twice is once
 
 
-def test_unload_and_load(shelving: Shelving, loader, image: ModelInput) -> None:
-    shelving.put(A1, A2)
-    model = shelving.repository.find("a/2").model
-    shelving.repository.unload(A2)
-    assert shelving.version("a") == "1"
-    assert shelving.code("a/2") == "model_unloaded"
+def test_unload_and_load(harness: Harness, loader, image: ModelInput) -> None:
+    harness.put(A1, A2)
+    model = harness.repository.find("a/2").model
+    harness.repository.unload(A2)
+    assert harness.version("a") == "1"
+    assert harness.code("a/2") == "model_unloaded"
     eventually(lambda: is_closed(model))
-    shelving.repository.unload(A1)
-    assert shelving.code("a") == "model_unloaded"
-    shelving.repository.load(A2).result(10)
-    assert asyncio.run(ask(shelving, "a", image)) == "2"
+    harness.repository.unload(A1)
+    assert harness.code("a") == "model_unloaded"
+    harness.repository.load(A2).result(10)
+    assert asyncio.run(ask(harness, "a", image)) == "2"
     assert loader.loaded == [A1, A2, A2]
-    shelving.repository.load(A2).result(10)
+    harness.repository.load(A2).result(10)
     assert loader.loaded == [A1, A2, A2], "what is loaded is not loaded again"
 
 
-def test_an_operator_cannot_touch_what_is_not_there(shelving: Shelving) -> None:
-    shelving.put(A1)
-    for work in (shelving.repository.unload, shelving.repository.load, shelving.repository.pin):
+def test_an_operator_cannot_touch_what_is_not_there(harness: Harness) -> None:
+    harness.put(A1)
+    for work in (harness.repository.unload, harness.repository.load, harness.repository.pin):
         with pytest.raises(Problem) as caught:
             work(("a", "9"))
         assert caught.value.code == "model_not_found"
 
 
-def test_what_is_unloaded_stays_so_when_its_package_changes(shelving: Shelving) -> None:
-    shelving.put(A1)
-    shelving.repository.unload(A1)
-    shelving.put(A1, change=1)
-    assert shelving.states() == {"a/1": "unloaded"}
-    eventually(lambda: all(is_closed(model) for model in shelving.loader.models))
+def test_what_is_unloaded_stays_so_when_its_package_changes(harness: Harness) -> None:
+    harness.put(A1)
+    harness.repository.unload(A1)
+    harness.put(A1, change=1)
+    assert harness.states() == {"a/1": "unloaded"}
+    eventually(lambda: all(is_closed(model) for model in harness.loader.models))
 
 
-def test_unloaded_while_it_is_loading(shelving: Shelving, loader) -> None:
-    shelving.put(A1)
-    shelving.repository.unload(A1)
+def test_unloaded_while_it_is_loading(harness: Harness, loader) -> None:
+    harness.put(A1)
+    harness.repository.unload(A1)
     loader.permit.clear()
-    loading = shelving.repository.load(A1)
-    shelving.repository.unload(A1)
+    loading = harness.repository.load(A1)
+    harness.repository.unload(A1)
     loader.permit.set()
     loading.result(10)
-    assert shelving.states() == {"a/1": "unloaded"}
+    assert harness.states() == {"a/1": "unloaded"}
     eventually(lambda: all(is_closed(model) for model in loader.models))
 
 
-def test_unloaded_while_it_is_in_use(shelving: Shelving, loader, image: ModelInput) -> None:
-    shelving.put(A1)
+def test_unloaded_while_it_is_in_use(harness: Harness, loader, image: ModelInput) -> None:
+    harness.put(A1)
     loader.gate.clear()
 
     async def scenario() -> None:
-        asked = asyncio.create_task(ask(shelving, "a", image))
+        asked = asyncio.create_task(ask(harness, "a", image))
         await asyncio.sleep(0.05)
-        shelving.repository.unload(A1)
-        shelving.repository.load(A1).result(10)
+        harness.repository.unload(A1)
+        harness.repository.load(A1).result(10)
         loader.gate.set()
         assert await asked == "1"
-        assert await ask(shelving, "a", image) == "1"
+        assert await ask(harness, "a", image) == "1"
 
     asyncio.run(scenario())
     assert loader.loaded == [A1]
 
 
-def test_swaps_under_load_lose_nothing(shelving: Shelving, image: ModelInput) -> None:
-    shelving.put(A1)
+def test_swaps_under_load_lose_nothing(harness: Harness, image: ModelInput) -> None:
+    harness.put(A1)
     answers: list[str] = []
 
     async def caller(stop: threading.Event) -> None:
         while not stop.is_set():
-            answers.append(await ask(shelving, "a", image))
+            answers.append(await ask(harness, "a", image))
 
     async def scenario() -> None:
         stop = threading.Event()
         callers = [asyncio.create_task(caller(stop)) for _ in range(8)]
         for version in range(2, 22):
-            await asyncio.to_thread(shelving.put, ("a", str(version)))
-            shelving.repository.remove(("a", str(version - 1)))
+            await asyncio.to_thread(harness.put, ("a", str(version)))
+            harness.repository.remove(("a", str(version - 1)))
             await asyncio.sleep(0.002)
         stop.set()
         await asyncio.gather(*callers)  # of whom the last to end may have had version 20
-        answers.append(await ask(shelving, "a", image))
+        answers.append(await ask(harness, "a", image))
 
     asyncio.run(scenario())
     assert answers[-1] == "21"
-    assert {slot.users for slot in shelving.repository.versions} == {0}
-    eventually(lambda: sum(not is_closed(model) for model in shelving.loader.models) == 1)
+    assert {entry.users for entry in harness.repository.versions} == {0}
+    eventually(lambda: sum(not is_closed(model) for model in harness.loader.models) == 1)

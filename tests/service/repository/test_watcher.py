@@ -1,4 +1,4 @@
-"""The watcher brings to the shelf what has settled in the store, and nothing else."""
+"""The watcher brings to the repository what has settled in the store, and nothing else."""
 
 import logging
 import shutil
@@ -15,18 +15,16 @@ from tests.packages import CLASSIFIER, copy_package
 
 
 class Watched:
-    """A store of pets/1, a shelf that has it, and a watcher that looks only when told."""
+    """A store of pets/1, a repository that has it, and a watcher that looks only when told."""
 
     def __init__(self, store: Path, original: Path, loader) -> None:
         self.store, self.original, self.loader = store, original, loader
         self.publish(1)
         self.source = open_source(store)
         self.repository = ModelRepository(loader, None, lambda name: None)
-        found = dict(self.source.scan())
-        for reference, candidate in found.items():
-            self.repository.put(reference, candidate)
         self.watcher = Watcher(self.source, self.repository, 1e6)
-        self.watcher.start(found)
+        self.watcher.fill(())
+        self.watcher.start()
 
     def publish(self, version: int) -> Path:
         return copy_package(self.original, self.store, "pets", version)
@@ -37,7 +35,7 @@ class Watched:
 
     @property
     def versions(self) -> list[str]:
-        return [slot.reference[1] for slot in self.repository.versions]
+        return [entry.reference[1] for entry in self.repository.versions]
 
 
 @pytest.fixture
@@ -79,7 +77,7 @@ def test_what_is_broken_is_tried_once_until_it_changes(watched: Watched) -> None
     watched.publish(2)
     for _ in range(4):
         watched.watcher.look()
-    assert [slot.reason is None for slot in watched.repository.versions] == [False, True]
+    assert [entry.reason is None for entry in watched.repository.versions] == [False, True]
     watched.loader.broken.clear()
     watched.watcher.look()
     assert watched.loader.loaded == [("pets", "1")]
@@ -148,8 +146,9 @@ def test_the_thread_looks_by_itself_and_survives_a_fault(
             raise fault
         put(*arguments)
 
+    watcher.fill(())
     monkeypatch.setattr(watched.repository, "put", put_at_the_second_try)
-    watcher.start(dict(watched.source.scan()))
+    watcher.start()
     watched.publish(2)
     watched.publish(3)
     eventually(lambda: "3" in watched.versions or "2" in watched.versions)

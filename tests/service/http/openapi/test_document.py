@@ -17,9 +17,8 @@ from service.http.routing import ROUTES
 from service.imaging.images import decode_image
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import KINDS
-from service.repository.repository import ModelVersion
-from service.repository.state import State
 from service.repository.store import Candidate
+from service.repository.version import ModelVersion, State
 from tests.paths import ROOT
 
 GOLDEN = ROOT / "clients" / "contract"
@@ -212,11 +211,11 @@ def test_replies_leave_out_what_is_not_set() -> None:
 
 
 def test_package_that_cannot_be_read_is_described_too() -> None:
-    slot = ModelVersion(
+    entry = ModelVersion(
         ("pets", "3"), Candidate(Path("pets/3"), ()), State.FAILED, reason="no manifest"
     )
     models = API["components"]["schemas"]["ModelList"]
-    assert_valid({"models": [MODEL, describe(slot)]}, models)
+    assert_valid({"models": [MODEL, describe(entry)]}, models)
     with pytest.raises(ValidationError):
         assert_valid({"models": [{**MODEL, "parity": 1}]}, models)
 

@@ -1,4 +1,4 @@
-"""A shelf, and short ways to use it."""
+"""A repository, and short ways to use it."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ A1, A2, A10, B1 = ("a", "1"), ("a", "2"), ("a", "10"), ("b", "1")
 Make = Callable[..., Candidate]
 
 
-class Shelving:
+class Harness:
     """``failures``: the names of models that could not be loaded."""
 
     def __init__(self, loader, make: Make, budget: int | None = None) -> None:
@@ -33,7 +33,7 @@ class Shelving:
         return self.repository.find(reference).reference[1]
 
     def states(self) -> dict[str, str]:
-        return {slot.name: slot.state.value for slot in self.repository.versions}
+        return {entry.name: entry.state.value for entry in self.repository.versions}
 
     def code(self, reference: str | None, task: str | None = None) -> str:
         with pytest.raises(Problem) as caught:
@@ -41,9 +41,9 @@ class Shelving:
         return caught.value.code
 
 
-async def ask(shelving: Shelving, reference: str | None, image: ModelInput) -> str:
+async def ask(harness: Harness, reference: str | None, image: ModelInput) -> str:
     """The version that answers a request to ``reference``."""
-    async with shelving.repository.take(reference, "classification") as model:
+    async with harness.repository.take(reference, "classification") as model:
         done = await model.submit(Job(image, None), Deadline.after(20), Priority.INTERACTIVE)
     return done.rows[0]["version"]
 
