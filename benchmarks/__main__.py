@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: how fast Boxport is, next to what the machine can do and to its peers."""
+"""`python -m benchmarks`: how fast Boxport is, beside an upper bound and its peers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,28 +11,29 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks.bars import verdicts
 from benchmarks.capacity import Machine
-from benchmarks.capacity_tables import measured_machine, measured_models, needs, seen_beside
+from benchmarks.capacity_tables import compare_queue, measured_machine, measured_models, needs
 from benchmarks.machine import describe_machine
 from benchmarks.packages import MODELS, ROOT, PackageMakingError
-from benchmarks.report import bar_row, write_report
+from benchmarks.report import target_row, write_report
 from benchmarks.results import Results
 from benchmarks.run import KINDS, PARTS, SAMPLES, RunJob, measure
 from benchmarks.server import ServerError
+from benchmarks.targets import verdicts
 from export.photos import PhotoError
 from service.cpus import available_cpus
 
 RESULTS = "results.json"
 PAGE = ROOT / "docs" / "performance.md"
 COLOURS = {"goal": "green", "met": "yellow", "missed": "red", "not measured": "dim"}
-QUICK = (1.5, 1, 1)  # seconds of a load, rounds, heats
-BUSY = 0.1  # share of the processors that others may take; the system itself needs some
+QUICK = (1.5, 1, 1)  # seconds of a load, rounds, interleaved rounds
+RENAMED_PARTS = {"limit": "upper-bound", "heats": "interleaved"}  # names in 0.1 -> names now
+MAX_BACKGROUND_LOAD = 0.1  # share of the processors; the operating system itself needs some
 RATES = "10,1000,100000"
-WIDTH = 130  # of what is printed where no terminal says
+WIDTH = 130  # of the output where it is no terminal
 
 app = typer.Typer(
-    help="How fast Boxport is, next to what the machine can do and to its peers.",
+    help="How fast Boxport is, beside an upper bound and its peers.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -40,7 +41,9 @@ console = Console(stderr=True, highlight=False)
 if not console.is_terminal:
     console.width = WIDTH
 
-Page = Annotated[Path, typer.Option(help="Where the report goes; pictures go into images/ by it.")]
+Page = Annotated[
+    Path, typer.Option(help="The report to write; its pictures go into images/ beside it.")
+]
 Cache = Annotated[
     Path, typer.Option(help="Folder of photos, packages in 8 bits and the last results.")
 ]
@@ -62,26 +65,27 @@ def run(
     ] = "",
     int8: Annotated[bool, typer.Option(help="Measure Boxport in 8 bits too.")] = True,
     seconds: Annotated[float, typer.Option(min=0.2, help="Of each load.")] = RunJob.seconds,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns that everybody has.")] = RunJob.rounds,
-    heats: Annotated[
-        int,
-        typer.Option(min=1, help="Short turns of Boxport, the limit and the best peers, all up."),
-    ] = RunJob.heats,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each system.")] = RunJob.rounds,
+    interleaved_rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds of short turns, with all systems up.")
+    ] = RunJob.interleaved_rounds,
+    heats: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,  # its name in 0.1
     quick: Annotated[
-        bool, typer.Option("--quick", help="One round of short loads, to see that all works.")
+        bool,
+        typer.Option("--quick", help="One round of short loads, to see that everything works."),
     ] = False,
     photos: Annotated[
-        Path, typer.Option(help="Folder of photos to cut the small ones of.", exists=True)
+        Path, typer.Option(help="Folder of photos that the small ones are cut from.", exists=True)
     ] = SAMPLES,
     output: Page = PAGE,
     cache: Cache = RunJob.cache,
 ) -> None:
-    """Measure, write the report, and show what has been reached.
+    """Measure, write the report, and show which targets were reached.
 
-    The machine should have nothing else to do. Peers are installed when they are first measured.
+    The machine should be idle otherwise. Peers are installed when they are first measured.
     """
     if quick:
-        seconds, rounds, heats = QUICK
+        seconds, rounds, interleaved_rounds = QUICK
     job = RunJob(
         parts=_chosen(only, PARTS, "--only"),
         kinds=_chosen(photo_sizes, KINDS, "--photo-sizes"),
@@ -90,7 +94,7 @@ def run(
         int8=int8,
         seconds=seconds,
         rounds=rounds,
-        heats=heats,
+        interleaved_rounds=heats or interleaved_rounds,
         photos=photos,
         cache=cache,
     )
@@ -107,7 +111,7 @@ def run(
             measure(job, results, on_turn)
     except (ServerError, PackageMakingError, PhotoError) as error:
         console.print(f"[red]error:[/] {escape(str(error))}")
-        console.print("What was measured until then is kept: python -m benchmarks report shows it.")
+        console.print("What was measured before is kept; python -m benchmarks report shows it.")
         raise typer.Exit(1) from error
     finally:
         results.write(cache / RESULTS)
@@ -123,36 +127,36 @@ def report(output: Page = PAGE, cache: Cache = RunJob.cache) -> None:
 @app.command()
 def capacity(
     slo_p99_ms: Annotated[
-        float, typer.Option(min=1, help="What 99 of 100 photos may take at most.")
+        float, typer.Option(min=1, help="Greatest latency of 99 of 100 photos.")
     ] = 200.0,
     rates: Annotated[str, typer.Option(help="Photos a second, with commas between.")] = RATES,
     price: Annotated[float, typer.Option(min=0, help="Of one machine, an hour.")] = 0.10,
     photo_ms: Annotated[
         float | None,
-        typer.Option(min=0.01, help="Of a processor, for a photo. Default: the last run's."),
+        typer.Option(min=0.01, help="Processor time of a photo. Default: the last run's."),
     ] = None,
     loop_ms: Annotated[
-        float, typer.Option(min=0, help="Of the event loop, beside --photo-ms.")
+        float, typer.Option(min=0, help="Time of the event loop for a photo, beside --photo-ms.")
     ] = 0.7,
     processors: Annotated[int, typer.Option(min=1, help="Of a machine.")] = available_cpus(),
     cache: Cache = RunJob.cache,
 ) -> None:
-    """How many machines a load needs: by the last run's figures, or by those that are given."""
+    """How many machines a load needs, by the figures of the last run or by those given."""
     if photo_ms is not None:
         machines = {f"{photo_ms:g} ms": Machine(processors, [photo_ms / 1e3], loop_ms / 1e3)}
     else:
         results = _last(cache)
         machines = {name: measured_machine(results, name) for name in measured_models(results)}
         _print(
-            ("model", "load", "p50 seen", "queue", "p99 seen", "queue"),
+            ("model", "load", "p50 measured", "queue", "p99 measured", "queue"),
             [
                 row
                 for name, machine in machines.items()
-                for row in seen_beside(results, name, machine)
+                for row in compare_queue(results, name, machine)
             ],
         )
     _print(
-        ("model", "photos/s", "machines", "busy", "p99, one gone", "a million"),
+        ("model", "photos/s", "machines", "utilisation", "p99, one down", "cost of a million"),
         [
             (name, *row)
             for name, machine in machines.items()
@@ -164,7 +168,7 @@ def capacity(
 def _last(cache: Path) -> Results:
     path = cache / RESULTS
     if not path.is_file():
-        console.print(f"[red]error:[/] {path}: there is no such file; run first")
+        console.print(f"[red]error:[/] {path}: no such file; python -m benchmarks run writes it")
         raise typer.Exit(1)
     return Results.read(path)
 
@@ -181,23 +185,27 @@ def _split(names: str) -> list[str]:
 
 
 def _chosen(names: str, known: tuple[str, ...], option: str) -> list[str]:
-    chosen = _split(names)
+    chosen = [RENAMED_PARTS.get(name, name) for name in _split(names)]
     unknown = [name for name in chosen if name not in known]
     if unknown:
-        raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(known)}", param_hint=option)
+        raise typer.BadParameter(
+            f"{unknown[0]!r} is not one of {', '.join(known)}", param_hint=option
+        )
     return chosen
 
 
 def _finish(results: Results, output: Path) -> None:
     write_report(results, output, output.parent / "images")
-    table = Table("figure", "model", "measured", "bar", "goal", "result", box=None)
+    table = Table("figure", "model", "measured", "required", "goal", "result", box=None)
     for verdict in verdicts(results):
-        *cells, word = bar_row(verdict)
+        *cells, word = target_row(verdict)
         table.add_row(*map(escape, cells), f"[{COLOURS[word]}]{word}[/]")
     console.print(table)
-    if results.others and results.others[0] > BUSY:
-        share = f"{results.others[0]:.0%}"
-        console.print(f"[yellow]the machine was busy:[/] others took {share} of its processors")
+    if results.background_load and results.background_load[0] > MAX_BACKGROUND_LOAD:
+        share = f"{results.background_load[0]:.0%}"
+        console.print(
+            f"[yellow]the machine was busy:[/] other processes took {share} of its processors"
+        )
     for name, reason in results.missing.items():
         console.print(f"[yellow]not measured:[/] {name}: {escape(reason.splitlines()[-1])}")
     console.print(f"wrote {output}")

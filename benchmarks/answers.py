@@ -1,4 +1,4 @@
-"""Whether a server answers as Boxport does: what is not the same work is not compared."""
+"""Checks that a server answers as Boxport does: only the same work is compared."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.load import Shot
+from benchmarks.load import Request
 from benchmarks.server import Server, ServerError
 from export.photos import read_photo
 from service.inference.classifier import Classifier
@@ -18,14 +18,14 @@ from service.package import open_package
 from service.parameters import ClassifyParameters, DetectParameters
 
 ROWS = ("detections", "classifications")
-SCORE_TOLERANCE = 0.02  # 8 bits of a resized pixel may be rounded otherwise
+SCORE_TOLERANCE = 0.02  # a resized pixel may be rounded differently
 BOX_TOLERANCE = 2.0  # pixels
-FIRST_ANSWER_SECONDS = 60  # some say that they are ready, and still load
+FIRST_ANSWER_SECONDS = 60  # some servers report ready while they still load
 
 
 def reference(package: Path, photo: Path, *, exact: bool = True) -> list[Row]:
-    """What the service's own code answers to a photo that Pillow has resized, as peers have it; or,
-    unless ``exact``, to what the service makes of it."""
+    """The rows that the service's own code answers to ``photo``, resized by Pillow as peers resize
+    it, or, unless ``exact``, as the service does."""
     opened = open_package(package)
     detects = opened.manifest.task == "detection"
     runner: Runner[Any] = Detector(opened) if detects else Classifier(opened)
@@ -34,15 +34,16 @@ def reference(package: Path, photo: Path, *, exact: bool = True) -> list[Row]:
     return runner.run([Job(image, query)])[0]
 
 
-def check_answer(server: Server, shot: Shot, expected: list[Row]) -> None:
-    """Ask once, or until the server can answer; raise ServerError if it does not agree."""
-    found = find_rows(_ask(server, shot))
+def check_answer(server: Server, request: Request, expected: list[Row]) -> None:
+    """Ask until the server answers; raise ServerError if its answer differs from ``expected``."""
+    found = find_rows(_ask(server, request))
     if found is None or not agree(found, expected):
         raise ServerError(f"{server.name} answers {found}, Boxport {expected}")
 
 
 def find_rows(content: Any) -> list[Row] | None:
-    """The detections or classifications somewhere in a reply, be it in a text within it."""
+    """The detections or classifications anywhere in a reply, also in JSON text within it; None if
+    it has none."""
     if isinstance(content, str):
         try:
             return find_rows(json.loads(content)) if content[:1] in "{[" else None
@@ -60,13 +61,13 @@ def find_rows(content: Any) -> list[Row] | None:
 
 
 def agree(found: list[Row], expected: list[Row]) -> bool:
-    """Whether both have the same labels in one order, and nearly the same scores and boxes.
+    """Whether both have the same labels in the same order, and scores and boxes within tolerance.
 
-    What lies near the score threshold may be on either side of it, and the least likely classes may
-    swap their places.
+    Only rows of more than half the best score count: a row near the threshold may be on either side
+    of it, and the least likely classes may change places.
     """
-    sure = [row for row in expected if row["score"] > expected[0]["score"] / 2]
-    if len(found) < len(sure):
+    confident = [row for row in expected if row["score"] > expected[0]["score"] / 2]
+    if len(found) < len(confident):
         return False
     return all(
         one["label"] == other["label"]
@@ -75,18 +76,19 @@ def agree(found: list[Row], expected: list[Row]) -> bool:
             abs(a - b) <= BOX_TOLERANCE
             for a, b in zip(one.get("box", ()), other.get("box", ()), strict=True)
         )
-        for one, other in zip(found, sure, strict=False)
+        for one, other in zip(found, confident, strict=False)
     )
 
 
-def _ask(server: Server, shot: Shot) -> Any:
+def _ask(server: Server, request: Request) -> Any:
     deadline = time.monotonic() + FIRST_ANSWER_SECONDS
     reply = ""
     with httpx.Client(timeout=10) as client:
         while time.monotonic() < deadline:
             try:
+                content = b64decode(request.body)
                 answer = client.post(
-                    server.url + shot.path, content=b64decode(shot.body), headers=shot.headers
+                    server.url + request.path, content=content, headers=request.headers
                 )
                 if answer.status_code == 200:
                     return answer.json()

@@ -1,4 +1,4 @@
-"""Boxport as `make serve` starts it."""
+"""Starts Boxport as `make serve` does, and reads its timing."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ from http.client import HTTPConnection
 from itertools import cycle, islice
 from pathlib import Path
 
-from benchmarks.load import Shot
+from benchmarks.load import Request
 from benchmarks.packages import ROOT
 from benchmarks.peers.table import raw_body
 from benchmarks.server import Server, ServerError, running
@@ -24,7 +24,8 @@ COMMAND = (
 
 @contextmanager
 def boxport(store: Path, folder: Path, **settings: object) -> Iterator[Server]:
-    """A running one with the models of ``store``; its home and its log lie in ``folder``."""
+    """The running server with the models of ``store`` and BOXPORT_ settings; its files and its log
+    lie in ``folder``."""
     environment = {
         "BENTOML_HOME": str(folder / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",
@@ -35,26 +36,28 @@ def boxport(store: Path, folder: Path, **settings: object) -> Iterator[Server]:
         yield server
 
 
-def shots_of(photos: Path, path: str) -> list[Shot]:
-    """A request for each photo of a folder."""
+def requests_of(photos: Path, path: str) -> list[Request]:
+    """A request for each photo of the folder ``photos``, in order of their names."""
     return [raw_body(photo.read_bytes(), path) for photo in sorted(photos.glob("*.jpg"))]
 
 
-def stages(server: Server, shots: Sequence[Shot], number: int) -> list[Mapping[str, float]]:
-    """Where the time of each of ``number`` requests went, one after the other, in milliseconds:
-    decode, queue and inference, as the service says; service, the rest of what it says; and http,
-    what the caller waited beyond that. Raises ServerError if one is not answered."""
+def stages(server: Server, requests: Sequence[Request], number: int) -> list[Mapping[str, float]]:
+    """The stages of ``number`` requests, sent one after the other, in milliseconds.
+
+    decode, queue, inference: as the service reports them. service: the rest of its total. http:
+    what the caller waited beyond that. Raises ServerError for a reply other than 200.
+    """
     found = []
     with closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
-        for shot in islice(cycle(shots), number):
-            body = base64.b64decode(shot.body)
+        for request in islice(cycle(requests), number):
+            body = base64.b64decode(request.body)
             began = time.perf_counter()
-            connection.request(shot.method, shot.path, body, shot.headers)
+            connection.request(request.method, request.path, body, request.headers)
             reply = connection.getresponse()
             content = reply.read()
             waited = (time.perf_counter() - began) * 1e3
             if reply.status != 200:
-                raise ServerError(f"{server.name} answers {reply.status} to a lone request")
+                raise ServerError(f"{server.name} answers {reply.status} to a single request")
             timing = json.loads(content)["timing_ms"]
             total = timing.pop("total")
             known = sum(timing.values())

@@ -1,10 +1,10 @@
-"""From what a photo costs to the machines that a load needs: a queue, simulated.
+"""How many machines a load needs, from the cost of a photo, by simulating a queue.
 
-    python -m benchmarks capacity --photo-ms 12.6 --slo-p99-ms 200 --rate 1000
+    python -m benchmarks capacity --photo-ms 12.6 --slo-p99-ms 200 --rates 1000
 
-Photos come at random (a Poisson process). A balancer gives each to the machine that has fewest in
-service. There one event loop takes it, and then the first free of the machine's processors works on
-it for as long as it takes: an M/G/c queue behind a server of its own, for each machine.
+Photos arrive at random (a Poisson process). A load balancer sends each to the machine with the
+fewest in service. There one event loop takes it, and then the first free processor works on it:
+each machine is an M/G/c queue behind a single server.
 """
 
 import heapq
@@ -15,18 +15,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-WARM_UP = 0.1  # of a simulation's photos, from empty machines: not counted
+WARM_UP = 0.1  # share of a simulation's photos, at its begin, that is not counted
 PHOTOS = 40_000  # of a simulation
-CELL = 16  # machines that are simulated; more of them behave as cells of so many side by side
-# Of a machine's most, with one machine gone. The queue would allow more; seen are tails that it
-# does not have, of batches, lone runs and whatever else a machine does (docs/scaling.md).
-MOST_BUSY = 0.7
+CELL = 16  # machines that are simulated; a larger number is treated as cells of this size
+# Utilisation of a machine with one machine down. The queue would allow more, but measured tails are
+# longer than simulated ones: batches, single runs, background load (docs/scaling.md).
+MAX_UTILISATION = 0.7
 
 
 @dataclass(frozen=True)
 class Machine:
-    """processors: that work on photos, one photo each at a time. photo: seconds of a processor for
-    each of a sample of photos. loop: seconds of the event loop for any, which come first.
+    """processors: each works on one photo at a time. photo: seconds of processor time, a sample.
+    loop: seconds of the event loop, before that, the same for every photo.
     """
 
     processors: int
@@ -34,14 +34,15 @@ class Machine:
     loop: float = 0.0
 
     @property
-    def most(self) -> float:
-        """Photos a second that it could serve if they came as it likes."""
+    def max_rate(self) -> float:
+        """Photos a second at full utilisation."""
         work = sum(self.photo) / len(self.photo)
         return min(self.processors / (work + self.loop), 1 / self.loop if self.loop else math.inf)
 
 
 class Replica:
-    """A machine at work: when its loop and each processor will be free, and what it still has."""
+    """The state of a machine: when its event loop and each processor will be free, and the ends of
+    photos in service."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -55,7 +56,7 @@ class Replica:
         return len(self._ends)
 
     def take(self, now: float, work: float) -> float:
-        """When a photo that comes ``now`` and takes ``work`` seconds is answered."""
+        """When a photo that arrives ``now`` and takes ``work`` seconds is answered."""
         self._loop_free = max(now, self._loop_free) + self._machine.loop
         begins = max(self._loop_free, heapq.heappop(self._free))
         heapq.heappush(self._free, begins + work)
@@ -72,9 +73,10 @@ def simulate(
     spaced: bool = False,
     seed: int = 0,
 ) -> npt.NDArray[np.float64]:
-    """Seconds from coming to answer of each of ``photos``, ``rate`` a second for all machines.
+    """Latencies in seconds of ``photos`` that arrive at ``rate`` a second for all machines, less
+    the warm-up.
 
-    spaced: whether they come evenly, as those of the load generator do, and not at random.
+    spaced: whether they arrive evenly, as those of the load generator do, and not at random.
     """
     random = np.random.default_rng(seed)
     gaps = np.full(photos, 1 / rate) if spaced else random.exponential(1 / rate, photos)
@@ -94,35 +96,35 @@ def p99(machine: Machine, machines: int, rate: float, **options: int) -> float:
 
 @dataclass(frozen=True)
 class Plan:
-    """machines: for ``rate`` photos a second, one that may fail included. busy: the share of their
-    processors that works, all being well. p99: seconds, with one of them gone.
+    """machines: for ``rate`` photos a second, one spare included. utilisation: 0 to 1, with all of
+    them up. p99: seconds, with one down.
     """
 
     rate: float
     machines: int
-    busy: float
+    utilisation: float
     p99: float
 
     def cost_per_million(self, price_per_hour: float) -> float:
-        """Of photos, at ``price_per_hour`` of one machine and ``rate`` all day."""
+        """The cost of a million photos at ``rate``, with ``price_per_hour`` of one machine."""
         return self.machines * price_per_hour / 3600 / self.rate * 1e6
 
 
 def plan(machine: Machine, rate: float, slo: float, **options: int) -> Plan:
-    """The fewest machines that serve ``rate`` within ``slo``, no busier than `MOST_BUSY`, while one
-    is gone.
+    """The fewest machines that, with one down, serve ``rate`` photos a second with a p99 of at most
+    ``slo`` seconds and a utilisation of at most `MAX_UTILISATION`.
 
-    Raises ValueError if no number does: a photo alone takes longer.
+    Raises ValueError if no number does: a single photo takes longer.
     """
     needed = next(
         (n for n in _candidates(machine, rate) if _is_enough(machine, n, rate, slo, options)), None
     )
     if needed is None:
-        raise ValueError(f"99 of 100 photos within {slo * 1000:g} ms: one alone takes longer")
+        raise ValueError(f"99 of 100 photos within {slo * 1000:g} ms: a single one takes longer")
     cell, share = _cell(needed, rate)
     found = p99(machine, cell, share, **options)
     machines = needed + 1
-    return Plan(rate, machines, rate / (machines * machine.most), found)
+    return Plan(rate, machines, rate / (machines * machine.max_rate), found)
 
 
 def _is_enough(
@@ -133,15 +135,15 @@ def _is_enough(
 
 
 def _cell(machines: int, rate: float) -> tuple[int, float]:
-    """As many of the machines as are simulated, and their share of the rate."""
+    """The machines that are simulated, and their share of the rate."""
     cell = min(machines, CELL)
     return cell, rate * cell / machines
 
 
 def _candidates(machine: Machine, rate: float) -> Iterator[int]:
-    """Numbers of machines worth trying: from what the work needs to a quarter as busy, in steps of
-    a hundredth."""
-    number = max(1, math.ceil(rate / (machine.most * MOST_BUSY)))
+    """Numbers of machines to try: from the fewest that can do the work to four times as many, in
+    steps of a hundredth."""
+    number = max(1, math.ceil(rate / (machine.max_rate * MAX_UTILISATION)))
     last = 4 * number + 1
     while number <= last:
         yield number

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.fusion`: what a BiFPN's way of weighing features costs.
+"""`python -m benchmarks.fusion`: the cost of a BiFPN's ways of weighing features.
 
 The fast normalised fusion against the softmax fusion and the plain sum (arXiv 1911.09070, section
-3.3), as EfficientDet-D0 at 512 pixels on one thread. The three take turns, so that whatever else
-the machine does hits all of them; printed are medians, and ratios to the fast fusion's.
+3.3), in EfficientDet-D0 at 512 pixels on one thread. The three take turns, so that drift of the
+machine affects all of them alike. Printed are medians, and ratios to the fast fusion's.
 """
 
 import statistics
@@ -37,7 +37,7 @@ def onnx_run(network: torch.nn.Module, images: torch.Tensor) -> Callable[[], obj
 
 
 def time_in_turns(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds of each, over `ROUNDS` turns after a first one."""
+    """Median seconds of each, over `ROUNDS` turns after a warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in track(range(ROUNDS + 1), "turns", console=Console(stderr=True)):
         for name, run in runs.items():

@@ -1,9 +1,9 @@
-"""`python -m benchmarks.gpu`: ONNX Runtime on a GPU beside PyTorch on the same, with one network.
+"""`python -m benchmarks.gpu`: ONNX Runtime beside PyTorch on a GPU, with one network after another.
 
-Weights are random: what a network costs does not depend on them, but that more is suppressed than
-in photos. PyTorch runs the network alone, ONNX Runtime the whole graph, suppression included. Ways
-take turns, and medians are compared. At the end the shipped detector is asked through HTTP, with
-more and more threads that decode. `--device cpu` shows that the script runs where there is no GPU.
+Weights are random: a network's cost does not depend on them, except that NMS suppresses more than
+on photos. PyTorch runs the network alone, ONNX Runtime the whole graph, NMS included. The ways take
+turns, and medians are compared. At the end the shipped detector is measured over HTTP, by the
+number of threads that decode. `--device cpu` shows that the script runs where there is no GPU.
 """
 
 import json
@@ -26,7 +26,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import nn
 
-from benchmarks.boxport import boxport, shots_of
+from benchmarks.boxport import boxport, requests_of
 from benchmarks.drive import drive
 from benchmarks.packages import MODELS, make_store
 from export.onnx.graph import build_graph
@@ -53,7 +53,7 @@ console = Console(highlight=False, width=120)
 
 @dataclass(frozen=True)
 class Bench:
-    """One network on ``device``, "cuda" or "cpu", asked with real photos."""
+    """One network on ``device``, "cuda" or "cpu", run on real photos."""
 
     variant: Variant
     device: str
@@ -122,7 +122,7 @@ class Bench:
         return lambda: run(None, feeds)
 
     def copies(self, model: onnx.ModelProto, photos: Array) -> float:
-        """The share of ONNX Runtime's own time that goes into copies to and from the device."""
+        """The share of ONNX Runtime's time, 0 to 1, spent on copies to and from the device."""
         with tempfile.TemporaryDirectory() as folder:
             session = self.session(model, f"{folder}/run")
             run = self._onnx_run(session.run, photos)
@@ -145,7 +145,7 @@ THRESHOLDS: Mapping[str, Array] = {
 
 
 def per_second(ways: Mapping[str, Run], batch: int, seconds: float) -> dict[str, float]:
-    """Photos a second of each way: the median of rounds in which all take turns."""
+    """Photos a second of each way: medians over rounds in which all take turns."""
     found: dict[str, list[float]] = {name: [] for name in ways}
     for run in ways.values():
         for _ in range(WARM_UP):
@@ -161,7 +161,7 @@ def per_second(ways: Mapping[str, Run], batch: int, seconds: float) -> dict[str,
 
 
 def compare(name: str, bench: Bench, batches: Sequence[int], seconds: float) -> None:
-    """Print images a second of each way, and their ratio to PyTorch eager in float32."""
+    """Print photos a second of each way, and their ratio to PyTorch eager in float32."""
     network = bench.variant.build(CLASSES).eval()
     model = to_onnx(bench.variant, build_graph(network, bench.variant.input))
     makers = dict((*bench.onnx_ways(model), *bench.torch_ways(network)))
@@ -182,7 +182,7 @@ def compare(name: str, bench: Bench, batches: Sequence[int], seconds: float) -> 
 
 
 def through_http(device: str, seconds: float) -> None:
-    """Print how many photos a second the shipped detector answers, by the threads that decode."""
+    """Print photos a second of the shipped detector, by the number of threads that decode."""
     model = MODELS[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -191,7 +191,7 @@ def through_http(device: str, seconds: float) -> None:
             settings = {"execution_providers": device, "decode_threads": decoders}
             with boxport(store, folder, **settings) as server:
                 figures = drive(
-                    server, shots_of(PHOTOS, model.path), folder, seconds, connections=64
+                    server, requests_of(PHOTOS, model.path), folder, seconds, connections=64
                 )
             console.print(
                 f"{model.title} by HTTP, {decoders} threads decode:"
@@ -208,7 +208,7 @@ def main(
         bool,
         typer.Option("--compile/--no-compile", help="With torch.compile, which takes minutes."),
     ] = True,
-    http: Annotated[bool, typer.Option(help="Ask the shipped detector by HTTP too.")] = True,
+    http: Annotated[bool, typer.Option(help="Measure the shipped detector over HTTP too.")] = True,
 ) -> None:
     """Compare ONNX Runtime with PyTorch, eager and compiled, on a GPU."""
     if device == "cuda" and not torch.cuda.is_available():

@@ -1,8 +1,9 @@
-"""A load generator: a process of its own, so that it shares no interpreter with what it measures.
+"""A load generator, run as a process so that it shares no interpreter with what it measures.
 
     python -m benchmarks.load plan.json > outcomes.jsonl
 
-Raw bytes over asyncio and httptools: a request costs it a small part of what it costs the server.
+It writes prepared bytes over asyncio and httptools, so that a request costs it far less than it
+costs the server.
 """
 
 import asyncio
@@ -21,16 +22,16 @@ import httptools
 import orjson
 import uvloop
 
-IDLE_SECONDS = 3  # after which a connection is not used again: the server closes it after five
+IDLE_SECONDS = 3  # an older idle connection is not used again: the server closes it after five
 LOST = 0  # the status of a request whose connection ended without a reply
 
 
 @dataclass(frozen=True)
-class Shot:
+class Request:
     """A request to send.
 
-    kind: a name for it in the outcomes. body: base64. hang_up: whether to send half of it only, and
-    close the connection.
+    kind: its name in the outcomes. body: in base64. hang_up: whether to send only half of it and
+    then close the connection.
     """
 
     kind: str
@@ -50,30 +51,32 @@ class Shot:
 
 @dataclass(frozen=True)
 class Plan:
-    """shots: sent in a seeded random order.
+    """A load on 127.0.0.1:``port`` for ``seconds``.
 
+    requests: sent in a random order that ``seed`` fixes.
     rate: arrivals a second, evenly spaced, whether or not the server keeps up (an open loop); None
         for a closed loop, where each of ``connections`` sends as soon as it has its answer.
-    requests: where the load ends before ``seconds`` are over.
+    max_requests: ends the load before ``seconds`` are over.
     """
 
     port: int
-    shots: list[Shot]
+    requests: list[Request]
     seconds: float
     rate: float | None = None
     connections: int = 16
-    requests: int | None = None
+    max_requests: int | None = None
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """at: seconds since the load began at which the request was due.
+    """What became of one request.
 
-    late: seconds after that until it was sent; the load generator's own fault.
+    at: when it was due, in seconds since the load began.
+    late: seconds from then until it was sent: the load generator's own delay.
     latency: seconds from sending to the whole reply, a new connection's handshake included.
-    code: of the reply's problem details; version: of the model that answered.
-    port: the connection's, on this side.
+    status: of the reply, or `LOST`. code: of its problem details. version: of the model that
+    answered. port: the connection's local port.
     """
 
     kind: str
@@ -93,7 +96,7 @@ class Outcome:
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection with at most one request on it."""
+    """A keep-alive connection with at most one request in flight."""
 
     transport: asyncio.WriteTransport
 
@@ -101,7 +104,7 @@ class Connection(asyncio.Protocol):
         self.open = False
         self.port = 0
         self.used_at = 0.0
-        self._parser = httptools.HttpResponseParser(self)  # of one reply after the other
+        self._parser = httptools.HttpResponseParser(self)  # for all replies of the connection
         self._reply: asyncio.Future[int] | None = None
         self._body: list[bytes] = []
 
@@ -134,11 +137,11 @@ class Connection(asyncio.Protocol):
 
 
 class Load:
-    """Sends what ``plan`` says, and keeps what comes of it."""
+    """Sends the requests of ``plan`` and collects their outcomes."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._requests = [shot.to_bytes(f"127.0.0.1:{plan.port}") for shot in plan.shots]
+        self._contents = [request.to_bytes(f"127.0.0.1:{plan.port}") for request in plan.requests]
         self._order = self._choose()
         self._idle: list[Connection] = []
         self._sent = 0
@@ -146,7 +149,7 @@ class Load:
         self.outcomes: list[Outcome] = []
 
     async def run(self) -> None:
-        """Send until the plan is over, or somebody interrupts."""
+        """Send until the plan is over or SIGINT arrives."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._stop)
         self._began = time.perf_counter()
         await (self._closed_loop() if self._plan.rate is None else self._open_loop(self._plan.rate))
@@ -159,7 +162,7 @@ class Load:
     def _choose(self) -> Iterator[int]:
         chooser = random.Random(self._plan.seed)
         while True:
-            yield chooser.randrange(len(self._requests))
+            yield chooser.randrange(len(self._contents))
 
     @property
     def _elapsed(self) -> float:
@@ -167,7 +170,7 @@ class Load:
 
     @property
     def _over(self) -> bool:
-        limit = self._plan.requests
+        limit = self._plan.max_requests
         return (
             self._stopped
             or self._elapsed >= self._plan.seconds
@@ -178,7 +181,7 @@ class Load:
         async def work() -> None:
             while not self._over:
                 self._sent += 1
-                await self._shoot(self._elapsed)
+                await self._ask(self._elapsed)
 
         await asyncio.gather(*(work() for _ in range(self._plan.connections)))
 
@@ -188,29 +191,29 @@ class Load:
         while not self._over:
             due = number / rate
             number += 1
-            self._sent += 1  # here, as the task begins later than the next look at it
-            while (wait := due - self._elapsed) > 0:  # uvloop rounds to milliseconds, down too
+            self._sent += 1  # not in the task, which starts after `_over` is next read
+            while (wait := due - self._elapsed) > 0:  # uvloop may sleep up to a millisecond less
                 await asyncio.sleep(wait)
-            task = asyncio.ensure_future(self._shoot(due))
+            task = asyncio.ensure_future(self._ask(due))
             running.add(task)
             task.add_done_callback(running.discard)
         await asyncio.gather(*running)
 
-    async def _shoot(self, due: float) -> None:
+    async def _ask(self, due: float) -> None:
         number = next(self._order)
-        shot = self._plan.shots[number]
+        request = self._plan.requests[number]
         began = self._elapsed
         port, status, body, error = 0, LOST, b"", ""
         try:
             connection = self._take() or await self._connect()
             port = connection.port
-            status, body = await self._send(connection, self._requests[number], shot.hang_up)
+            status, body = await self._send(connection, self._contents[number], request.hang_up)
         except (OSError, httptools.HttpParserError) as problem:
             error = f"{type(problem).__name__}: {problem}"
         latency = self._elapsed - began
         code, version = read_reply(status, body)
         self.outcomes.append(
-            Outcome(shot.kind, due, began - due, latency, status, code, version, error, port)
+            Outcome(request.kind, due, began - due, latency, status, code, version, error, port)
         )
 
     async def _connect(self) -> Connection:
@@ -242,7 +245,7 @@ class Load:
 
 
 def read_reply(status: int, body: bytes) -> tuple[str, str]:
-    """The code of a problem, or the version of the model that answered."""
+    """The code of a problem, and the version of the model that answered; each may be empty."""
     try:
         content = orjson.loads(body)
         return (content["code"], "") if status >= 400 else ("", content["model"]["version"])
@@ -252,9 +255,9 @@ def read_reply(status: int, body: bytes) -> tuple[str, str]:
 
 def main() -> None:
     content = json.loads(Path(sys.argv[1]).read_text())
-    content["shots"] = [Shot(**shot) for shot in content["shots"]]
+    content["requests"] = [Request(**request) for request in content["requests"]]
     load = Load(Plan(**content))
-    print("firing", file=sys.stderr, flush=True)
+    print("started", file=sys.stderr, flush=True)
     uvloop.run(load.run())
     for outcome in load.outcomes:
         print(json.dumps(asdict(outcome)))

@@ -1,4 +1,4 @@
-"""What a run was made on, and with."""
+"""The hardware and software of a run."""
 
 import platform
 from datetime import date
@@ -11,11 +11,11 @@ from service.cpus import available_cpus
 
 CPU_FILE = Path("/proc/cpuinfo")
 USED = ("onnxruntime", "bentoml", "uvicorn", "uvloop", "numpy", "pillow", "cykooz-resizer")
-INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "amx_bf16")  # that matter here
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "amx_bf16")  # that kernels use
 
 
 def describe_machine() -> dict[str, str]:
-    """By what each line of the report is called."""
+    """By their names in the report."""
     flags = _of_processor("flags").split()
     return {
         "processor": _of_processor("model name") or platform.processor(),
@@ -31,7 +31,7 @@ def describe_machine() -> dict[str, str]:
 
 
 def _of_processor(name: str) -> str:
-    """A field of the first processor; empty on systems that do not say."""
+    """A field of the first processor; empty on systems without /proc/cpuinfo."""
     if not CPU_FILE.is_file():
         return ""
     for line in CPU_FILE.read_text().splitlines():

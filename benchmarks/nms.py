@@ -1,8 +1,9 @@
 """`python -m benchmarks.nms`: what it costs to turn EfficientDet-D0's raw outputs into detections.
 
-From logits [N, 49104, 90] and deltas [N, 49104, 4] to what contract 1 gives, in several ways, on
-two threads of ONNX Runtime. The ways and the network itself take turns, so that whatever else the
-machine does hits all of them; printed are medians, as shares of the network's own.
+From logits [N, 49104, 90] and deltas [N, 49104, 4] to the outputs of a detector's graph
+(docs/graph.md), in several ways, on two threads of ONNX Runtime. The ways and the network itself
+take turns, so that drift of the machine affects all of them alike. Printed are medians, as shares
+of the network's own.
 """
 
 import platform
@@ -35,7 +36,7 @@ from models.variants import VARIANTS
 VARIANT = VARIANTS["tf_efficientdet_d0"]
 SIZE, CLASSES = VARIANT.input.height, 90
 THREADS = 2
-PAIRS = 5000  # of anchor and class, that the public implementations keep
+PAIRS = 5000  # of anchor and class, the number that the public implementations keep
 IOU_THRESHOLD, MAX_DETECTIONS = 0.5, 100
 
 op: Any = opset20  # its stubs know no symbolic values
@@ -74,7 +75,7 @@ def pairs_moved_apart(
 def candidates_moved_apart(
     scores: Any, boxes: Any, score: Any, iou: Any, number: Any, candidates: int, agnostic: Any
 ) -> tuple[Any, ...]:
-    """The same of the pairs of the best anchors alone."""
+    """The same, with the pairs of the best anchors alone."""
     best_class = op.ReduceMax(scores, ints(2), keepdims=0)
     _, top = op.TopK(best_class, ints(candidates))
     top = op.Unsqueeze(top, ints(-1))
@@ -91,7 +92,8 @@ def by_class_alone(
 
 
 def _suppress(boxes: Any, rivals: Any, score: Any, iou: Any, number: Any) -> tuple[Any, Any]:
-    """Scores and flat indices, [N, K] each, of what NMS keeps of ``rivals`` [N, rows, boxes]."""
+    """Scores and flat indices, [N, K] each, of the entries of ``rivals`` [N, rows, boxes] that NMS
+    keeps."""
     kept = op.NonMaxSuppression(boxes, rivals, number, iou, score)
     blank = op.ConstantOfShape(op.Shape(rivals))
     kept_scores = op.ScatterND(blank, kept, op.GatherND(rivals, kept))
@@ -129,7 +131,7 @@ def decode_all(
     score: Tensor,
     number: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Whatever the settings."""
+    """Decode every anchor; ``score`` and ``number`` are unused."""
     return decode_anchors(logits, deltas, anchors, coder, height, width)
 
 
@@ -208,7 +210,8 @@ def way_session(way: Way, logits: Tensor, deltas: Tensor, anchors: Tensor) -> or
 
 @dataclass(frozen=True)
 class Case:
-    """An input of the post-processing; pairs: of anchor and class above the threshold, a photo."""
+    """An input of the post-processing. pairs: of anchor and class above the threshold, for each
+    photo."""
 
     name: str
     feeds: Feeds
@@ -218,7 +221,7 @@ class Case:
 def cases(outputs: RawOutputs, images: int) -> list[Case]:
     made = []
     for crowded, threshold in ((False, 0.3), (False, 0.05), (True, 0.3), (True, 0.05)):
-        logits, deltas = outputs.lay(images, crowded)
+        logits, deltas = outputs.tile(images, crowded)
         pairs = float((1 / (1 + np.exp(-logits)) > threshold).sum()) / images
         feeds = {
             "logits": logits,
@@ -233,14 +236,14 @@ def cases(outputs: RawOutputs, images: int) -> list[Case]:
 
 
 def run(session: ort.InferenceSession, feeds: Feeds) -> list[Array]:
-    """The session's outputs; of ``feeds`` it gets those that it reads."""
+    """The session's outputs; it is given the ``feeds`` that it reads."""
     names = {value.name for value in session.get_inputs()}
     outputs: list[Array] = session.run(None, {k: v for k, v in feeds.items() if k in names})
     return outputs
 
 
 def differing(found: list[Array], expected: list[Array]) -> int:
-    """How many detections are not among those of the reference."""
+    """The number of detections that are not among those of the reference."""
     number = 0
     for image, count in enumerate(found[0]):
         (boxes, scores, labels), (others, other_scores, other_labels) = (
@@ -254,7 +257,7 @@ def differing(found: list[Array], expected: list[Array]) -> int:
 
 
 def time_in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each, over ``rounds`` turns after a first one."""
+    """Median seconds of each, over ``rounds`` turns after a warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in track(range(rounds + 1), "turns", console=Console(stderr=True)):
         for name, action in runs.items():
@@ -307,7 +310,7 @@ def main(rounds: int = 30, batches: str = "1,8") -> None:
     network = Network()
     count = len(AnchorGenerator(network.network.anchors).over_input(SIZE, SIZE))
     outputs = RawOutputs(logits, deltas, anchors, count, CLASSES)
-    example = [torch.from_numpy(array) for array in outputs.lay(2, crowded=False)]
+    example = [torch.from_numpy(array) for array in outputs.tile(2, crowded=False)]
     sessions = {way.name: way_session(way, *example, outputs.all_anchors) for way in WAYS}
     images = torch.zeros(2, SIZE, SIZE, 3, dtype=torch.uint8)
     network_session = to_session(network, (images,), batched=1, input_names=["images"])

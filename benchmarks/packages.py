@@ -1,4 +1,4 @@
-"""The models that are measured: the shipped ones, and the same in 8 bits."""
+"""The models that are measured: the shipped ones, in float32 and in 8 bits."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ VERSION = "1"
 
 @dataclass(frozen=True)
 class Model:
-    """path: of the API that answers for it. weights: what its package was exported from."""
+    """path: of its API. weights: the checkpoint that its package was exported from."""
 
     name: str
     title: str
@@ -46,7 +46,7 @@ MODELS = (
 
 
 def title_of(name: str) -> str:
-    """What people call a package."""
+    """The display name of a package."""
     titles = {model.name: model.title for model in MODELS}
     base = name.removesuffix(INT8)
     return titles.get(base, base) + (", int8" if base != name else "")
@@ -57,8 +57,8 @@ class PackageMakingError(Exception):
 
 
 def int8_package(model: Model, photos: Path, cache: Path) -> Path:
-    """The folder of the package in 8 bits, converted with the command's own defaults if the cache
-    has none; ranges are found on ``photos``."""
+    """The folder of the package in 8 bits, in ``cache``; converted with the command's defaults if
+    it is missing. photos: folder for calibration. Raises PackageMakingError."""
     folder = cache / f"{model.name}{INT8}" / VERSION
     if folder.is_dir() and not _is_of(folder, model):
         shutil.rmtree(folder)
@@ -72,14 +72,14 @@ def int8_package(model: Model, photos: Path, cache: Path) -> Path:
 
 
 def _is_of(folder: Path, model: Model) -> bool:
-    """Whether the package in 8 bits was made of the model's present one."""
+    """Whether the package in 8 bits was converted from the model's present one."""
     converted = ModelManifest.read(folder / MANIFEST_FILE).provenance.converted
     source = ModelManifest.read(model.package / MANIFEST_FILE)
     return converted is not None and converted.sha256 == source.sha256
 
 
 def make_store(packages: list[Path], folder: Path) -> Path:
-    """A model store in ``folder`` with copies of these packages alone."""
+    """A model store in ``folder`` with copies of ``packages``."""
     for package in packages:
         shutil.copytree(package, folder / package.parent.name / package.name, dirs_exist_ok=True)
     return folder

@@ -1,7 +1,6 @@
-"""The photos that are sent: of the usual size of a web page's, and of a phone's camera.
+"""Makes the photos that are sent: of the size usual on web pages, and of a phone's camera.
 
-They are cut out of the sample photos, or of a folder of others, and kept in a folder of the cache,
-always the same ones.
+They are made from the sample photos, or from a folder of others, deterministically, and kept.
 """
 
 import math
@@ -16,7 +15,7 @@ from PIL import Image, ImageOps
 from export.photos import find_photos, read_image
 
 SMALL_SIZE = (500, 375)
-SMALL_BYTES = 60_000  # that a small photo has, about
+SMALL_BYTES = 60_000  # approximate size of a small photo's file
 SMALL_PHOTOS = 64
 QUALITIES = range(60, 97, 4)
 PHONE_SIZE = (4032, 3024)  # 12 megapixels
@@ -47,7 +46,7 @@ def photo_of(source: Path, megapixels: float, folder: Path) -> Path:
 
 
 def _fill(folder: Path, number: int, contents: Iterator[bytes]) -> Path:
-    """Write what is not there yet."""
+    """Write ``number`` files, unless all of them are there."""
     paths = [folder / JPEG.format(i) for i in range(number)]
     if not all(path.is_file() for path in paths):
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +68,7 @@ def _cut_small(sources: Sequence[Path], chooser: random.Random) -> Iterator[byte
 
 
 def _crop(photo: Image.Image, chooser: random.Random) -> Image.Image:
-    """Most of the photo, in the shape of a small one."""
+    """A random part of the photo, at least 0.7 of its sides, resized to `SMALL_SIZE`."""
     share = chooser.uniform(0.7, 1.0)
     width, height = (int(side * share) for side in photo.size)
     left, top = chooser.randint(0, photo.width - width), chooser.randint(0, photo.height - height)
@@ -78,14 +77,14 @@ def _crop(photo: Image.Image, chooser: random.Random) -> Image.Image:
 
 
 def _near_bytes(photo: Image.Image) -> bytes:
-    """As a JPEG in the quality that comes closest to `SMALL_BYTES`."""
+    """A JPEG of the quality whose size is closest to `SMALL_BYTES`."""
     contents = [_to_jpeg(photo, quality) for quality in QUALITIES]
     return min(contents, key=lambda content: abs(len(content) - SMALL_BYTES))
 
 
 def _make_large(sources: Sequence[Path], size: tuple[int, int]) -> Iterator[bytes]:
-    """Mosaics of photos with a camera's grain: enlarging alone would give smooth pixels, which
-    take a decoder less time than a photo's."""
+    """Mosaics of photos with a camera's noise: enlarged photos alone would be smooth, and take a
+    decoder less time than real ones."""
     chooser = random.Random(0)
     grain = np.random.default_rng(0)
     photos = [read_image(path) for path in sources[:SMALL_PHOTOS]]

@@ -1,4 +1,4 @@
-"""The pictures of a report, as SVG."""
+"""Draws the pictures of a report as SVG."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,13 +8,13 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.bars import best_layout
 from benchmarks.boxport import NAME
-from benchmarks.contenders import CONNECTIONS, LIMIT, closed
 from benchmarks.packages import INT8, MODELS, title_of
 from benchmarks.results import Results
+from benchmarks.systems import CONNECTIONS, UPPER_BOUND, closed
+from benchmarks.targets import best_layout
 
-# of Okabe and Ito, which people see apart whatever their eyes
+# after Okabe and Ito: distinguishable with any colour vision
 COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#888888", "#B8A000")
 OURS = "#000000"
 STAGES = (
@@ -37,7 +37,7 @@ STYLE: dict[Any, object] = {
 
 
 def draw(results: Results, folder: Path) -> dict[str, Path]:
-    """The pictures that there are figures for, by name."""
+    """Draw the pictures that the results have figures for; their files by name."""
     folder.mkdir(parents=True, exist_ok=True)
     made = {}
     with mpl.rc_context(STYLE):
@@ -53,8 +53,8 @@ def draw(results: Results, folder: Path) -> dict[str, Path]:
 
 
 def concurrency(results: Results) -> Figure | None:
-    """Throughput and 99th percentile against the number of connections, of everybody."""
-    if not results.names("who", load=closed(CONNECTIONS[-1])):
+    """Throughput and 99th percentile of all systems against the number of connections."""
+    if not results.names("system", load=closed(CONNECTIONS[-1])):
         return None
     figure = Figure(figsize=(9, 3.1 * len(MODELS)))
     axes = figure.subplots(len(MODELS), 2, squeeze=False)
@@ -67,10 +67,10 @@ def concurrency(results: Results) -> Figure | None:
         row[1].set_title("99th percentile, ms")
         layout = best_layout(results, model.name)
         speed = results.median(
-            who=LIMIT, model=model.name, photos="small", load=layout, metric="per_second"
+            system=UPPER_BOUND, model=model.name, photos="small", load=layout, metric="per_second"
         )
         if speed is not None:
-            row[0].axhline(speed, color=OURS, linestyle=":", linewidth=1, label="the limit")
+            row[0].axhline(speed, color=OURS, linestyle=":", linewidth=1, label="upper bound")
     for axis in axes[-1]:
         axis.set_xlabel("connections")
     figure.legend(
@@ -81,19 +81,23 @@ def concurrency(results: Results) -> Figure | None:
 
 
 def _lines(axis: Axes, results: Results, model: str, metric: str) -> None:
-    """A line for each server; Boxport's in 8 bits beside that in float32."""
-    whos = results.names("who", model=model, photos="small", metric=metric)
-    others = [who for who in whos if who not in (NAME, LIMIT)]
+    """A line for each server, and a second one for Boxport in 8 bits."""
+    systems = results.names("system", model=model, photos="small", metric=metric)
+    peers = [system for system in systems if system not in (NAME, UPPER_BOUND)]
     lines = [(NAME, model, OURS, "o-"), (f"{NAME}, int8", model + INT8, OURS, "o--")]
-    lines += [(who, model, COLOURS[i % len(COLOURS)], ".-") for i, who in enumerate(others)]
+    lines += [(system, model, COLOURS[i % len(COLOURS)], ".-") for i, system in enumerate(peers)]
     for label, package, colour, style in lines:
-        who = NAME if label.startswith(NAME) else label
+        system = NAME if label.startswith(NAME) else label
         points = [
             (connections, value)
             for connections in CONNECTIONS
             if (
                 value := results.median(
-                    who=who, model=package, photos="small", load=closed(connections), metric=metric
+                    system=system,
+                    model=package,
+                    photos="small",
+                    load=closed(connections),
+                    metric=metric,
                 )
             )
             is not None
@@ -107,11 +111,11 @@ def _lines(axis: Axes, results: Results, model: str, metric: str) -> None:
 
 
 def stage_rows(results: Results) -> list[tuple[str, list[float]]]:
-    """Of each model and kind of photos: milliseconds of `STAGES` of a lone request."""
+    """For each model and kind of photos: milliseconds of the `STAGES` of a single request."""
     rows = []
-    for model in results.names("model", who=NAME, load="stages"):
-        for photos in results.names("photos", who=NAME, model=model, load="stages"):
-            where = {"who": NAME, "model": model, "photos": photos, "load": "stages"}
+    for model in results.names("model", system=NAME, load="stages"):
+        for photos in results.names("photos", system=NAME, model=model, load="stages"):
+            where = {"system": NAME, "model": model, "photos": photos, "load": "stages"}
             parts = [results.median(**where, metric=metric) for _, metric in STAGES]
             known = [part for part in parts if part is not None]
             if len(known) == len(parts):
@@ -120,7 +124,7 @@ def stage_rows(results: Results) -> list[tuple[str, list[float]]]:
 
 
 def stages(results: Results) -> Figure | None:
-    """Where the time of a lone request goes."""
+    """The stages of a single request."""
     rows = stage_rows(results)
     if not rows:
         return None
@@ -136,7 +140,7 @@ def stages(results: Results) -> Figure | None:
     axis.set_yticks(range(len(rows)), [name for name, _ in rows])
     axis.invert_yaxis()
     axis.grid(visible=False, axis="y")
-    axis.set_xlabel("ms of a request that has the service for itself, medians")
+    axis.set_xlabel("ms of a single request, medians")
     axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.tight_layout()
     return figure
@@ -152,7 +156,7 @@ GROWTH: Sequence[tuple[str, str, str, str]] = (
 
 
 def growth_points(results: Results, what: str, metric: str) -> list[tuple[float, float]]:
-    """(size, value), of a photo where ``what`` is their number."""
+    """Pairs of size and value; the value is that of one photo where ``what`` is their number."""
     found = []
     for load in results.names("load", photos=f"growth {what}"):
         value = results.median(photos=f"growth {what}", load=load, metric=metric)
@@ -162,7 +166,7 @@ def growth_points(results: Results, what: str, metric: str) -> list[tuple[float,
 
 
 def growth(results: Results) -> Figure | None:
-    """Cost against each of the sizes that grow."""
+    """Cost against each of the quantities that grow."""
     known = [row for row in GROWTH if growth_points(results, row[0], row[2])]
     if not known:
         return None

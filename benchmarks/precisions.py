@@ -1,9 +1,9 @@
-"""Packages of one model in several precisions, end to end: from a JPEG's bytes to an answer's rows.
+"""Compares packages of one model in several precisions, from a JPEG's bytes to an answer's rows.
 
-python -m benchmarks.precisions FP32_PACKAGE INT8_PACKAGE --photos DIR
+    python -m benchmarks.precisions FP32_PACKAGE INT8_PACKAGE --photos DIR
 
-One worker for each processor, each with a session of one thread, takes photos as the service does;
-no HTTP. The packages take turns in one run, and the medians of all rounds are compared.
+One worker for each processor, each with a session of one thread, takes photos as the service does,
+without HTTP. The packages take turns, and the medians of all rounds are compared.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from service.inference.task import Job, Runner
 from service.package import open_package
 from service.parameters import ClassifyParameters, DetectParameters
 
-MOST_PHOTOS = 64
+MAX_PHOTOS = 64
 
 
 def open_runner(folder: Path) -> Runner:
@@ -31,7 +31,7 @@ def open_runner(folder: Path) -> Runner:
 
 
 def answer(runner: Runner, content: bytes, whole: bool) -> float:
-    """Seconds of one photo; ``whole`` with its decoding and resizing, else the run alone."""
+    """Seconds of one photo: decoding, resizing and the run if ``whole``, else the run alone."""
     parameters = DetectParameters if runner.rows_name == "detections" else ClassifyParameters
     started = time.perf_counter()
     image = to_input(decode_image(content, MAX_PIXELS), runner.manifest.input)
@@ -41,7 +41,7 @@ def answer(runner: Runner, content: bytes, whole: bool) -> float:
 
 
 def photos_a_second(runners: list[Runner], contents: list[bytes]) -> float:
-    """With a worker for each of ``runners``, all busy all the time."""
+    """With a worker for each of ``runners``."""
     started = time.perf_counter()
     shares = [contents[i :: len(runners)] for i in range(len(runners))]
     with ThreadPoolExecutor(len(runners)) as pool:
@@ -51,12 +51,12 @@ def photos_a_second(runners: list[Runner], contents: list[bytes]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("packages", type=Path, nargs="+", help="the first is compared with")
+    parser.add_argument("packages", type=Path, nargs="+", help="ratios are to the first")
     parser.add_argument("--photos", type=Path, default=Path("docs/photos"))
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     workers = len(os.sched_getaffinity(0))
-    contents = [path.read_bytes() for path in find_photos(options.photos)[:MOST_PHOTOS]]
+    contents = [path.read_bytes() for path in find_photos(options.photos)[:MAX_PHOTOS]]
     packages = {path: [open_runner(path) for _ in range(workers)] for path in options.packages}
     speeds: dict[Path, list[float]] = {path: [] for path in packages}
     alone: dict[Path, list[float]] = {path: [] for path in packages}

@@ -1,8 +1,8 @@
-"""Raw outputs of a detector on real photos, made as large as another detector's.
+"""Raw outputs of a detector on real photos, tiled to the size of a larger detector's.
 
-Each input is laid together of the shipped detector's outputs on the sample photos. In a sparse one
-a photo has the first of the anchors and the first of the classes, and the rest sees nothing; in a
-crowded one every part sees a photo.
+They are assembled from the shipped detector's outputs on the sample photos. In sparse ones, the
+first anchors and classes hold a photo's outputs and the rest find nothing; in crowded ones, every
+part holds a photo's.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def shipped_outputs() -> tuple[Array, Array]:
     """Logits [P, A, C] and deltas [P, A, 4] of the shipped detector on the sample photos."""
     model = onnx.load(PACKAGE / "model.onnx")
     manifest = ModelManifest.read(PACKAGE / "manifest.json")
-    # the heads' outputs are laid together of all levels: as wide as there are classes, or corners
+    # the heads' outputs of all levels are concatenated; their width is the number of classes, or 4
     widths = {
         value.name: value.type.tensor_type.shape.dim[2].dim_value
         for value in model.graph.value_info
@@ -49,7 +49,7 @@ def shipped_outputs() -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class RawOutputs:
-    """Raw outputs of the size of a larger detector's, laid together of a smaller one's.
+    """Raw outputs of a larger detector's size, tiled from a smaller one's.
 
     logits [P, A, C] and deltas [P, A, 4] of its ``anchors`` [A, 4] on P photos.
     """
@@ -58,13 +58,13 @@ class RawOutputs:
     deltas: Array
     anchors: Tensor
     count: int  # of the larger detector's anchors
-    classes: int  # that it tells apart
+    classes: int  # of the larger detector
 
     @property
     def all_anchors(self) -> Tensor:
         return self.anchors.repeat(-(-self.count // len(self.anchors)), 1)[: self.count]
 
-    def lay(self, images: int, crowded: bool) -> tuple[Array, Array]:
+    def tile(self, images: int, crowded: bool) -> tuple[Array, Array]:
         """Logits [N, count, classes] and deltas [N, count, 4] of a batch."""
         photos, anchors, classes = self.logits.shape
         logits = np.full((images, self.count, self.classes), NOTHING, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What was observed, and how it is put into ratios."""
+"""Observations of a run, and the ratios between them."""
 
 import json
 import statistics
@@ -14,12 +14,12 @@ Where = dict[str, Any]
 class Observation:
     """One figure of one round.
 
-    who: "Boxport", "limit", or a peer. model: a package's name. photos: "small", "phone", or what
-    of them grows. load: how they were asked for, such as "closed 16" or "open 70". metric: with its
-    unit, such as p50_ms.
+    system: "Boxport", "upper bound", "minimal server" or a peer. model: a package's name. photos:
+    "small", "phone", "interleaved" or "growth <quantity>". load: such as "closed 16" or "open 70".
+    metric: with its unit, such as p50_ms.
     """
 
-    who: str
+    system: str
     model: str
     photos: str
     load: str
@@ -30,10 +30,10 @@ class Observation:
 
 @dataclass
 class Results:
-    """Everything that a report is written of.
+    """Everything that a report is made from.
 
-    machine: what it ran on, and with. missing: why peers, by name, were not measured.
-    settings: of the run.
+    machine: hardware and software of the run. settings: of the run. missing: peers that were not
+    measured, and the reasons.
     """
 
     machine: dict[str, str] = field(default_factory=dict)
@@ -45,20 +45,20 @@ class Results:
         self,
         figures: dict[str, float],
         *,
-        who: str,
+        system: str,
         model: str,
         photos: str,
         load: str,
         turn: int = 0,
     ) -> None:
-        """Keep ``figures``, by metric."""
+        """Record ``figures``, by metric."""
         self.observations += [
-            Observation(who, model, photos, load, metric, value, turn)
+            Observation(system, model, photos, load, metric, value, turn)
             for metric, value in figures.items()
         ]
 
     def by_round(self, **where: Any) -> dict[int, float]:
-        """The values of the observations whose fields are these, by round."""
+        """The values of the observations that match ``where``, by round."""
         return {
             seen.round: seen.value
             for seen in self.observations
@@ -70,7 +70,7 @@ class Results:
         return statistics.median(values) if values else None
 
     def names(self, field_name: str, **where: Any) -> list[str]:
-        """What a field of such observations can be, in the order of their coming."""
+        """The values of a field among the observations that match, in order of appearance."""
         found = (
             getattr(seen, field_name)
             for seen in self.observations
@@ -81,8 +81,8 @@ class Results:
     def paired(
         self, first: Where, second: Where, combine: Callable[[float, float], float]
     ) -> list[float]:
-        """``combine`` of the two values of each round that has both: what else the machine did
-        then, it did to both."""
+        """``combine`` of the two values of each round that has both: the machine's drift affected
+        both alike."""
         one, other = self.by_round(**first), self.by_round(**second)
         return [combine(one[turn], other[turn]) for turn in sorted(one.keys() & other.keys())]
 
@@ -93,7 +93,7 @@ class Results:
         return _median(self.paired(first, second, lambda a, b: a - b))
 
     def best(self, field_name: str, **where: Any) -> str | None:
-        """Which value of a field has the greatest median."""
+        """The value of a field that has the greatest median."""
         medians = {
             name: self.median(**{**where, field_name: name})
             for name in self.names(field_name, **where)
@@ -102,9 +102,10 @@ class Results:
         return max(known, key=lambda name: known[name]) if known else None
 
     @property
-    def others(self) -> tuple[float, float] | None:
-        """Median and greatest share of the processors that others took during a load."""
-        shares = [seen.value for seen in self.observations if seen.metric == "others"]
+    def background_load(self) -> tuple[float, float] | None:
+        """Median and greatest share of the processors' time that other processes took during a
+        load."""
+        shares = [seen.value for seen in self.observations if seen.metric == "background_load"]
         return (statistics.median(shares), max(shares)) if shares else None
 
     def write(self, path: Path) -> None:
@@ -119,7 +120,7 @@ class Results:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The least of ``values`` that so great a share of them does not exceed."""
+    """The ``share`` quantile of ``values``, 0 to 1, without interpolation."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 

@@ -1,4 +1,4 @@
-"""Everybody in turn: what else the machine does in a round, it does to all of them."""
+"""Rounds in which each system has a turn, so that the machine's drift affects all of them alike."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.answers import reference
-from benchmarks.contenders import Contender, InProcess, Other, OurOwn, Scene
 from benchmarks.packages import INT8, ROOT, Model
 from benchmarks.peers.venvs import InstallError
 from benchmarks.results import Results
 from benchmarks.server import ServerError
+from benchmarks.systems import BoxportServer, InProcess, PeerServer, Scenario, System
 
 CHECKED = ROOT / "docs" / "photos" / "cat.jpg"
 
@@ -18,10 +18,12 @@ OnTurn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Course:
-    """photos: the folders by kind, "small" and "phone". int8: the packages in 8 bits, by model.
+class Schedule:
+    """What is measured, and how often.
 
-    rounds: how often everybody has a turn at small photos; phone photos take a turn less, but one.
+    photos: folders by kind, "small" and "phone". int8: folders of packages in 8 bits, by model.
+    seconds: of each load. rounds: turns of each system with small photos; with phone photos one
+    fewer, but at least one.
     """
 
     models: Sequence[Model]
@@ -30,13 +32,13 @@ class Course:
     seconds: float
     rounds: int
 
-    def scenes(self, model: Model, kind: str, turn: int) -> Iterator[Scene]:
-        """In float32, and for small photos in 8 bits."""
+    def scenarios(self, model: Model, kind: str, turn: int) -> Iterator[Scenario]:
+        """Of the model in float32, and with small photos in 8 bits too."""
         packages = [model.package]
         if kind == "small" and model.name in self.int8:
             packages.append(self.int8[model.name])
         for package in packages:
-            yield Scene(
+            yield Scenario(
                 model,
                 package,
                 kind,
@@ -48,49 +50,50 @@ class Course:
                 whole=turn == 0 and kind == "small" and self.rounds > 1,
             )
 
-    def heats(self) -> Iterator[Scene]:
-        """Those that have heats."""
+    def interleaved(self) -> Iterator[Scenario]:
+        """Those that `benchmarks.interleaved` measures."""
         if "small" in self.photos:
             for model in self.models:
-                yield from self.scenes(model, "small", 0)
+                yield from self.scenarios(model, "small", 0)
 
 
-def turns(course: Course, contenders: Sequence[Contender]) -> Iterator[tuple[Scene, Contender]]:
-    """Every turn, in the order of the measurement; whoever was first in one round is second in the
-    next."""
-    for model in course.models:
-        for kind in course.photos:
-            for turn in range(course.rounds if kind == "small" else max(1, course.rounds - 1)):
-                for scene in course.scenes(model, kind, turn):
-                    shift = turn % len(contenders)
-                    for contender in [*contenders[shift:], *contenders[:shift]]:
-                        in_8_bits = scene.package.parent.name.endswith(INT8)
-                        if not (in_8_bits and isinstance(contender, Other)):
-                            yield scene, contender
+def turns(schedule: Schedule, systems: Sequence[System]) -> Iterator[tuple[Scenario, System]]:
+    """Every turn, in the order of the measurement; the order of the systems rotates by one from
+    round to round."""
+    for model in schedule.models:
+        for kind in schedule.photos:
+            for turn in range(schedule.rounds if kind == "small" else max(1, schedule.rounds - 1)):
+                for scenario in schedule.scenarios(model, kind, turn):
+                    shift = turn % len(systems)
+                    for system in [*systems[shift:], *systems[:shift]]:
+                        in_8_bits = scenario.name.endswith(INT8)
+                        if not (in_8_bits and isinstance(system, PeerServer)):
+                            yield scenario, system
 
 
 def run_turns(
-    planned: Sequence[tuple[Scene, Contender]], results: Results, on_turn: OnTurn
+    planned: Sequence[tuple[Scenario, System]], results: Results, on_turn: OnTurn
 ) -> None:
-    """Measure all; a peer that fails is left out from then on, with the reason in ``results``."""
-    for scene, contender in planned:
-        on_turn(f"{scene.package.parent.name}, {scene.kind} photos: {contender.name}")
-        if contender.name in results.missing:
+    """Measure all turns; a peer that fails is left out from then on, with the reason in
+    ``results``."""
+    for scenario, system in planned:
+        on_turn(f"{scenario.name}, {scenario.kind} photos: {system.name}")
+        if system.name in results.missing:
             continue
         with tempfile.TemporaryDirectory() as folder:
             try:
-                contender.measure(scene, results, Path(folder))
+                system.measure(scenario, results, Path(folder))
             except (ServerError, InstallError) as error:
-                if not isinstance(contender, Other):
+                if not isinstance(system, PeerServer):
                     raise
-                results.missing[contender.name] = str(error)
+                results.missing[system.name] = str(error)
 
 
-def contenders_of(parts: Sequence[str], peers: Sequence[Contender]) -> list[Contender]:
-    """Those that belong to the parts of a run, Boxport next to the limit."""
-    found: list[Contender] = []
-    if "limit" in parts:
+def systems_of(parts: Sequence[str], peers: Sequence[System]) -> list[System]:
+    """The systems that the parts of a run measure, Boxport right after the upper bound."""
+    found: list[System] = []
+    if "upper-bound" in parts:
         found.append(InProcess())
     if "boxport" in parts:
-        found.append(OurOwn())
+        found.append(BoxportServer())
     return [*found, *(peers if "peers" in parts else ())]

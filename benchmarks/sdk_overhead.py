@@ -1,10 +1,10 @@
-"""`python -m benchmarks.sdk_overhead`: what the Python SDK costs over bare httpx.
+"""`python -m benchmarks.sdk_overhead`: what the Python SDK costs over plain httpx.
 
-`Client.detect` of a 60 kB photo against `httpx.Client.post(...).json()`, and against httpx given a
-request that is ready, all over a connection that is kept, to a server process that reads the body
-and always replies with the same answer of twenty detections, so that nearly all the time is the
-client's. They take turns, so that whatever else the machine does hits all of them; printed are
-medians, and the median of each turn's difference.
+`Client.detect` of a 60 kB photo against `httpx.Client.post(...).json()`, and against httpx with a
+prepared request, each over one keep-alive connection. The server is a process that reads the body
+and always sends the same answer of twenty detections, so that nearly all the time is the client's.
+They take turns, so that drift of the machine affects all of them alike. Printed are medians, and
+the median of each turn's difference.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ DETECTIONS = 20
 
 
 def golden_reply() -> bytes:
-    """A whole HTTP reply with an answer as the service gives it."""
+    """A whole HTTP reply with an answer in the service's form."""
     detection = {"box": [3.467, 0.0, 409.423, 300.0], "score": 0.879304, "label": "cat"}
     answer = {
         "model": {"name": "efficientdet_lite0_voc", "version": "1", "sha256": "29a4b0af" * 8},
@@ -49,7 +49,7 @@ def golden_reply() -> bytes:
 
 
 class Replying(asyncio.Protocol):
-    """Replies to each request once its body is there."""
+    """Replies to each request once its body has arrived."""
 
     reply = golden_reply()
 
@@ -68,19 +68,19 @@ class Replying(asyncio.Protocol):
             self._transport.write(self.reply)
 
 
-def serve(told: Connection) -> None:
-    """Serve for ever, after telling the port."""
+def serve(pipe: Connection) -> None:
+    """Send the port, then serve for ever."""
 
     async def run() -> None:
         server = await asyncio.get_running_loop().create_server(Replying, "127.0.0.1", 0)
-        told.send(server.sockets[0].getsockname()[1])
+        pipe.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
     asyncio.run(run())
 
 
 def prepared(http: httpx.Client, url: str) -> Callable[[], object]:
-    """What httpx needs at least: its URL parsed before, and no defaults of a client merged in."""
+    """httpx at its least: the URL is parsed beforehand, and no client defaults are merged."""
     address = httpx.URL(f"{url}/v1/detect")
 
     def ask() -> object:
@@ -105,10 +105,10 @@ def take_turns(
 
 
 def main() -> None:
-    told, tells = multiprocessing.Pipe(duplex=False)
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(tells,), daemon=True)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(sender,), daemon=True)
     server.start()
-    url = f"http://127.0.0.1:{told.recv()}"
+    url = f"http://127.0.0.1:{receiver.recv()}"
     with httpx.Client(base_url=url) as http, Client(url) as client:
         asks: dict[str, Callable[[], object]] = {
             "httpx": lambda: http.post("/v1/detect", content=PHOTO, headers=HEADERS).json(),

@@ -1,4 +1,4 @@
-"""A server that is measured: its processes from start to stop, and what they use."""
+"""Starts and stops a server, and reads the processor time and memory of its processes."""
 
 import os
 import signal
@@ -15,9 +15,9 @@ import psutil
 
 START_SECONDS = 120
 STOP_SECONDS = 20
-CHILDREN_SECONDS = 1.5  # for what a server has started to end by itself, or when asked to
-LOOK_SECONDS = 0.02  # between two asks whether it is ready
-LOG_LINES = 15  # of a server that did not start
+CHILDREN_SECONDS = 1.5  # for a server's child processes to end by themselves, and after a signal
+POLL_SECONDS = 0.02  # between two readiness checks
+LOG_LINES = 15  # that an error quotes
 
 
 class ServerError(Exception):
@@ -26,10 +26,10 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Usage:
-    """Of all processes of a server: seconds of processors since their start, and bytes.
+    """Of all processes of a server: processor time since their start, and memory in bytes.
 
     loop_seconds: of the main threads alone, where a server in Python has its event loop.
-    pss: resident, with what several processes share counted once; rss: counted for each.
+    pss: resident memory, with pages shared by several processes counted once; rss: counted in each.
     """
 
     cpu_seconds: float
@@ -40,7 +40,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Server:
-    """A running one. ``start_seconds``: from its start until it was ready."""
+    """A running server. ``start_seconds``: from its start until it was ready."""
 
     name: str
     port: int
@@ -59,7 +59,7 @@ class Server:
                 times, memory = process.cpu_times(), process.memory_full_info()
                 main = next(t for t in process.threads() if t.id == process.pid)
             except (psutil.NoSuchProcess, psutil.ZombieProcess, StopIteration):
-                continue  # it has ended since
+                continue  # it has ended meanwhile
             cpu += times.user + times.system
             loop += main.user_time + main.system_time
             pss, rss = pss + memory.pss, rss + memory.rss
@@ -67,6 +67,7 @@ class Server:
 
 
 def free_ports(number: int) -> list[int]:
+    """Ports of 127.0.0.1 that are free now."""
     probes = [socket.socket() for _ in range(number)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))
@@ -87,8 +88,9 @@ def running(
 ) -> Iterator[Server]:
     """Start ``command`` in ``folder``, wait until it is ready, and stop it at the end.
 
-    {port} in the command and PORT in its environment are a free one; SECOND_PORT and THIRD_PORT are
-    for servers that need more. Raises ServerError with the log's last lines if it does not start.
+    ready: the path that answers 200 once it is. {port} in the command, and PORT, SECOND_PORT and
+    THIRD_PORT in its environment, are free ports. Raises ServerError with the last lines of the log
+    if it does not start.
     """
     port, second, third = free_ports(3)
     ports = {"PORT": str(port), "SECOND_PORT": str(second), "THIRD_PORT": str(third)}
@@ -115,13 +117,13 @@ def _wait(name: str, process: "subprocess.Popen[bytes]", url: str, log: Path) ->
     with httpx.Client(timeout=5) as client:
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise ServerError(f"{name} ended at its start: {_last_lines(log)}")
+                raise ServerError(f"{name} ended while it started: {_last_lines(log)}")
             try:
                 if client.get(url).status_code == 200:
                     return
             except httpx.TransportError:
                 pass
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
     raise ServerError(f"{name} is not ready after {START_SECONDS} s: {_last_lines(log)}")
 
 
@@ -139,7 +141,9 @@ def _stop(process: "subprocess.Popen[bytes]", parent: psutil.Process) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    _, left = psutil.wait_procs(family, timeout=CHILDREN_SECONDS)  # some leave them behind
+    _, left = psutil.wait_procs(
+        family, timeout=CHILDREN_SECONDS
+    )  # some servers leave children behind
     for signalled in (psutil.Process.terminate, psutil.Process.kill):
         for child in left:
             with suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""A venv for each peer, made when it is first measured, from its folder's pinned requirements."""
+"""Makes a venv for each peer from its pinned requirements, when it is first measured."""
 
 import hashlib
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 VENVS = Path(__file__).resolve().parent.parent / ".venvs"
 INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r")
-DONE = "requirements.sha256"  # in a venv: of the file that it was made from
+DONE = "requirements.sha256"  # file in a venv: the digest of its requirements
 
 
 class InstallError(Exception):
@@ -15,7 +15,8 @@ class InstallError(Exception):
 
 
 def make_venv(home: Path, venvs: Path = VENVS) -> Path:
-    """The folder of programs of the venv for the peer in ``home``; raises InstallError."""
+    """Make the venv of the peer in ``home`` if needed; its folder of programs. Raises
+    InstallError."""
     requirements = home / "requirements.txt"
     venv = venvs / home.name
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from benchmarks.capacity import MOST_BUSY, Machine, p99, plan, simulate
+from benchmarks.capacity import MAX_UTILISATION, Machine, p99, plan, simulate
 
 
 @pytest.mark.parametrize("busy", [0.5, 0.8])
-def test_one_processor_and_equal_photos_wait_as_pollaczek_and_khinchine_say(busy: float) -> None:
+def test_one_processor_and_equal_photos_wait_as_pollaczek_and_khinchine_say(
+    busy: float,
+) -> None:
     """M/D/1: the mean wait is s * busy / (2 * (1 - busy))."""
     latencies = simulate(Machine(1, [0.01]), 1, busy / 0.01, photos=200_000)
     assert latencies.mean() - 0.01 == pytest.approx(0.01 * busy / (2 * (1 - busy)), rel=0.05)
@@ -23,7 +25,7 @@ def test_two_processors_wait_as_erlang_says() -> None:
 
 def test_the_event_loop_is_a_server_of_its_own() -> None:
     machine = Machine(64, [0.010], loop=0.001)
-    assert machine.most == pytest.approx(1000)
+    assert machine.max_rate == pytest.approx(1000)
     assert simulate(machine, 1, 900).mean() > 0.011 + 0.003
     assert p99(Machine(2, [0.010], loop=0.001), 1, 1) == pytest.approx(0.011, abs=1e-4)
 
@@ -40,12 +42,12 @@ def test_a_plan_holds_with_one_machine_gone(rate: float) -> None:
     found = plan(machine, rate, 0.1, photos=10_000)
     assert found.p99 <= 0.1
     left = found.machines - 1
-    assert left * machine.most * MOST_BUSY >= rate
-    assert found.busy == pytest.approx(rate / (found.machines * machine.most))
-    assert found.machines <= 2 + 1.02 * rate / (machine.most * MOST_BUSY)
+    assert left * machine.max_rate * MAX_UTILISATION >= rate
+    assert found.utilisation == pytest.approx(rate / (found.machines * machine.max_rate))
+    assert found.machines <= 2 + 1.02 * rate / (machine.max_rate * MAX_UTILISATION)
     assert found.cost_per_million(0.36) == pytest.approx(found.machines * 0.36 / 3600 / rate * 1e6)
 
 
 def test_what_no_number_of_machines_can_do_is_said() -> None:
-    with pytest.raises(ValueError, match="one alone takes longer"):
+    with pytest.raises(ValueError, match="a single one takes longer"):
         plan(Machine(2, [0.05]), 10, 0.04, photos=2000)

@@ -1,4 +1,4 @@
-"""The load generator against a real server, which notes who asked when."""
+"""The load generator against a real server, which records its requests."""
 
 import base64
 import http.server
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.firing import fire
-from benchmarks.load import Plan, Shot
+from benchmarks.load import Plan, Request
+from benchmarks.load_process import run_load
 
 PAUSE = 0.02  # seconds that an answer takes
 BODY = b"photo"
@@ -59,12 +59,14 @@ def noting() -> Iterator[tuple[int, Notes]]:
     server.server_close()
 
 
-SHOT = Shot("photo", "POST", "/", {"Content-Type": "image/jpeg"}, base64.b64encode(BODY).decode())
+SHOT = Request(
+    "photo", "POST", "/", {"Content-Type": "image/jpeg"}, base64.b64encode(BODY).decode()
+)
 
 
 def test_closed_loop_keeps_its_connections_busy(noting: tuple[int, Notes], tmp_path: Path) -> None:
     port, notes = noting
-    outcomes = fire(Plan(port, [SHOT], seconds=0.6, connections=3), tmp_path)
+    outcomes = run_load(Plan(port, [SHOT], seconds=0.6, connections=3), tmp_path)
     assert {outcome.status for outcome in outcomes} == {200}
     assert len(notes.ports) == notes.most == 3
     assert len(notes.began) == len(outcomes) > 6
@@ -75,7 +77,7 @@ def test_open_loop_asks_on_time_whatever_comes_back(
     noting: tuple[int, Notes], tmp_path: Path
 ) -> None:
     port, notes = noting
-    outcomes = fire(Plan(port, [SHOT], seconds=30, rate=40, requests=20), tmp_path)
+    outcomes = run_load(Plan(port, [SHOT], seconds=30, rate=40, max_requests=20), tmp_path)
     assert len(outcomes) == 20
     due = sorted(outcome.at for outcome in outcomes)
     assert due == pytest.approx([number / 40 for number in range(20)])
@@ -86,4 +88,6 @@ def test_open_loop_asks_on_time_whatever_comes_back(
 
 def test_it_ends_after_so_many_requests(noting: tuple[int, Notes], tmp_path: Path) -> None:
     port, _ = noting
-    assert len(fire(Plan(port, [SHOT], seconds=30, connections=1, requests=5), tmp_path)) == 5
+    assert (
+        len(run_load(Plan(port, [SHOT], seconds=30, connections=1, max_requests=5), tmp_path)) == 5
+    )

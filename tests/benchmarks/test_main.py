@@ -7,10 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.boxport import boxport, shots_of, stages
+from benchmarks.boxport import boxport, requests_of, stages
 from benchmarks.drive import drive
 from benchmarks.packages import MODELS, make_store
 from benchmarks.results import Results
+from benchmarks.run import RunJob
 from benchmarks.server import ServerError
 
 TINY = ["--models", "EfficientNet", "--photo-sizes", "small", "--no-int8", "--seconds", "0.2"]
@@ -23,10 +24,10 @@ def invoke(tmp_path: Path, *arguments: str) -> tuple[int, str]:
 
 
 def test_a_tiny_run_leaves_a_page(tmp_path: Path) -> None:
-    code, output = invoke(tmp_path, "run", *TINY, "--only", "limit", "--rounds", "1")
+    code, output = invoke(tmp_path, "run", *TINY, "--only", "upper-bound", "--rounds", "1")
     assert code == 0, output
     results = Results.read(tmp_path / "cache" / "results.json")
-    layouts = results.names("load", who="limit", metric="per_second")
+    layouts = results.names("load", system="upper bound", metric="per_second")
     assert len(layouts) >= 3
     assert all((results.median(load=name, metric="per_second") or 0) > 0 for name in layouts)
     assert all((results.median(load=name, metric="cpu_ms") or 0) > 0 for name in layouts)
@@ -36,11 +37,23 @@ def test_a_tiny_run_leaves_a_page(tmp_path: Path) -> None:
     assert (tmp_path / "performance.md").read_text() == page
 
 
+def test_names_of_the_first_version_still_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[RunJob] = []
+    monkeypatch.setattr("benchmarks.__main__.measure", lambda job, *_: jobs.append(job))
+    code, output = invoke(tmp_path, "run", "--only", "limit,heats", "--heats", "2")
+    assert code == 0, output
+    assert [(job.parts, job.interleaved_rounds) for job in jobs] == [
+        (["upper-bound", "interleaved"], 2)
+    ]
+
+
 def test_a_wrong_part_is_named(tmp_path: Path) -> None:
     code, output = invoke(tmp_path, "run", "--only", "limits")
     assert code == 2
-    words = output.replace("│", "").split()
-    assert "'limits' is none of limit, boxport, peers, heats, growth" in " ".join(words)
+    words = " ".join(output.replace("│", "").split())
+    assert "'limits' is not one of upper-bound, boxport, peers, interleaved, growth" in words
 
 
 def test_a_report_needs_a_run(tmp_path: Path) -> None:
@@ -61,20 +74,20 @@ def test_capacity_of_given_figures() -> None:
 def test_capacity_of_the_last_run_needs_one(tmp_path: Path) -> None:
     outcome = CliRunner().invoke(app, ["capacity", "--cache", str(tmp_path)])
     assert outcome.exit_code == 1
-    assert "there is no such file; run first" in outcome.output
+    assert "no such file; python -m benchmarks run" in outcome.output
 
 
 def test_boxport_is_driven(tmp_path: Path, photos: Path) -> None:
     classifier = MODELS[-1]
     store = make_store([classifier.package], tmp_path / "store")
     with boxport(store, tmp_path) as server:
-        shots = shots_of(photos, classifier.path)
-        figures = drive(server, shots, tmp_path, 0.5, connections=2)
+        requests = requests_of(photos, classifier.path)
+        figures = drive(server, requests, tmp_path, 0.5, connections=2)
         began = time.perf_counter()
-        (stage,) = stages(server, shots, 1)
+        (stage,) = stages(server, requests, 1)
         waited = (time.perf_counter() - began) * 1e3
-        with pytest.raises(ServerError, match="Boxport answers 404 to a lone request"):
-            stages(server, shots_of(photos, "/v1/elsewhere"), 1)
+        with pytest.raises(ServerError, match="Boxport answers 404 to a single request"):
+            stages(server, requests_of(photos, "/v1/elsewhere"), 1)
         usage = server.usage()
     assert figures["per_second"] > 2
     assert figures["p50_ms"] <= figures["p99_ms"]

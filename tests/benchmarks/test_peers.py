@@ -42,10 +42,10 @@ def test_requests_carry_the_photo() -> None:
     assert parts_of(form_of([photo, b"two"], "/x")) == [("images", photo), ("images", b"two")]
 
 
-def parts_of(shot: table.Shot) -> list[tuple[str, bytes]]:
+def parts_of(request: table.Request) -> list[tuple[str, bytes]]:
     """Names and contents of a form's fields."""
-    head = f"Content-Type: {shot.headers['Content-Type']}\r\n\r\n".encode()
-    message = message_from_bytes(head + base64.b64decode(shot.body))
+    head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+    message = message_from_bytes(head + base64.b64decode(request.body))
     return [
         (part.get_param("name", header="content-disposition"), part.get_payload(decode=True))
         for part in message.get_payload()

@@ -12,30 +12,34 @@ WHERE = {"model": "pets", "photos": "small", "load": "closed 16"}
 def results_of(**values: list[float]) -> Results:
     """per_second of each, a value a round."""
     results = Results()
-    for who, speeds in values.items():
+    for system, speeds in values.items():
         for turn, speed in enumerate(speeds):
-            results.add({"per_second": speed}, who=who, turn=turn, **WHERE)
+            results.add({"per_second": speed}, system=system, turn=turn, **WHERE)
     return results
 
 
 def test_ratio_is_the_median_of_the_rounds_own() -> None:
     results = results_of(ours=[10, 100, 30], peer=[5, 200, 10])
-    one, other = ({**WHERE, "who": who, "metric": "per_second"} for who in ("ours", "peer"))
+    one, other = (
+        {**WHERE, "system": system, "metric": "per_second"} for system in ("ours", "peer")
+    )
     assert results.ratio(one, other) == 2  # of 2, .5 and 3; the medians' own ratio would be 3
     assert results.difference(one, other) == 5  # of 5, -100 and 20
 
 
 def test_rounds_that_one_side_lacks_are_left_out() -> None:
     results = results_of(ours=[10, 100], peer=[5])
-    one, other = ({**WHERE, "who": who, "metric": "per_second"} for who in ("ours", "peer"))
+    one, other = (
+        {**WHERE, "system": system, "metric": "per_second"} for system in ("ours", "peer")
+    )
     assert results.ratio(one, other) == 2
-    assert results.ratio(one, {**other, "who": "nobody"}) is None
+    assert results.ratio(one, {**other, "system": "nobody"}) is None
 
 
 def test_best_has_the_greatest_median() -> None:
     results = results_of(steady=[10, 11, 12], lucky=[50, 1, 2])
-    assert results.best("who", **WHERE, metric="per_second") == "steady"
-    assert results.best("who", **WHERE, metric="p50_ms") is None
+    assert results.best("system", **WHERE, metric="per_second") == "steady"
+    assert results.best("system", **WHERE, metric="p50_ms") is None
 
 
 def test_they_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_a_server_is_ready_and_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_one_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "raise SystemExit('the port is mine')"]
     with (
-        pytest.raises(ServerError, match="files ended at its start: the port is mine"),
+        pytest.raises(ServerError, match="files ended while it started: the port is mine"),
         running("files", command, tmp_path, {}, "/", tmp_path / "log"),
     ):
         pass

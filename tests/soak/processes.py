@@ -74,11 +74,11 @@ def watched_memory(server: Server, seconds: float = 0.5) -> Iterator[Memory]:
     """Look every so many seconds while the block runs."""
     memory, over = Memory(server), threading.Event()
 
-    def watch() -> None:
+    def background() -> None:
         while not over.wait(seconds):
             memory.look()
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=background)
     memory.look()
     watcher.start()
     try:

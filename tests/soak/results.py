@@ -18,7 +18,7 @@ def record(test: str, **figures: object) -> None:
 
 
 def length(variable: str, full: float) -> float:
-    """How long a test is to be: the variable BOXPORT_SOAK_<variable>, or that of the bar."""
+    """The length of a test: the variable BOXPORT_SOAK_<variable>, or the default."""
     return float(os.environ.get(f"BOXPORT_SOAK_{variable}", full))
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.firing import fire
-from benchmarks.load import LOST, Plan, Shot
+from benchmarks.load import LOST, Plan, Request
+from benchmarks.load_process import run_load
 from tests.e2e.server import running_server
-from tests.soak.firing import photo_shots, port_of
+from tests.soak.loads import photo_requests, port_of
 from tests.soak.processes import descriptors, watched_memory
 from tests.soak.results import length, milliseconds, record
 
@@ -34,23 +34,23 @@ def form(images: list[bytes]) -> bytes:
     return b"".join(line.join([rule, head, b"", i, b""]) for i in images) + rule + b"--" + line
 
 
-def all_kinds(photos: Path) -> list[Shot]:
+def all_kinds(photos: Path) -> list[Request]:
     """In every form, to both tasks; wrong ones, ones whose caller goes, and the listings."""
-    raw = [*photo_shots(photos, "/v1/classify"), *photo_shots(photos, "/v1/detect")]
-    files = [base64.b64decode(shot.body) for shot in raw]
+    raw = [*photo_requests(photos, "/v1/classify"), *photo_requests(photos, "/v1/detect")]
+    files = [base64.b64decode(request.body) for request in raw]
     three = base64.b64encode(form(files[:3])).decode()
     images = [{"base64": base64.b64encode(file).decode()} for file in files[:2]]
     in_json = base64.b64encode(json.dumps({"images": images, "top_k": 3}).encode()).decode()
     json_type = {"Content-Type": "application/json"}
     good = [
         *raw,
-        *(replace(shot, headers={**shot.headers, "Connection": "close"}) for shot in raw),
-        Shot("", "POST", "/v1/classify", FORM, three),
-        Shot("", "POST", "/v1/detect?score_threshold=0.1", FORM, three),
-        Shot("", "POST", "/v1/classify", json_type, in_json),
+        *(replace(request, headers={**request.headers, "Connection": "close"}) for request in raw),
+        Request("", "POST", "/v1/classify", FORM, three),
+        Request("", "POST", "/v1/detect?score_threshold=0.1", FORM, three),
+        Request("", "POST", "/v1/classify", json_type, in_json),
     ]
     listing = [
-        Shot("", "GET", path, {})
+        Request("", "GET", path, {})
         for path in ("/v1/models", "/metrics", "/readyz", "/livez", "/docs.json")
     ]
     cut = base64.b64encode(files[0][:9000]).decode()
@@ -61,27 +61,27 @@ def all_kinds(photos: Path) -> list[Shot]:
         replace(raw[0], path="/v1/nothing"),
         replace(raw[0], method="PUT"),
         replace(raw[0], headers={"Content-Type": "text/plain"}),
-        Shot("", "POST", "/v1/detect", FORM, cut),
-        Shot("", "POST", "/v1/detect", json_type, cut),
+        Request("", "POST", "/v1/detect", FORM, cut),
+        Request("", "POST", "/v1/detect", json_type, cut),
     ]
-    gone = [replace(shot, hang_up=True) for shot in raw[:3]]
+    gone = [replace(request, hang_up=True) for request in raw[:3]]
     return [
-        replace(shot, kind=kind)
-        for kind, shots in (("good", good), ("listing", listing), ("bad", bad), ("gone", gone))
-        for shot in shots
+        replace(request, kind=kind)
+        for kind, requests in (("good", good), ("listing", listing), ("bad", bad), ("gone", gone))
+        for request in requests
     ]
 
 
 @pytest.mark.soak
 def test_nothing_piles_up(tmp_path: Path, photos: Path) -> None:
-    shots = all_kinds(photos)
+    requests = all_kinds(photos)
     with running_server(tmp_path, access_log_sample=0.01) as server:
         port = port_of(server)
-        fire(Plan(port, shots, SECONDS / 20, connections=8), tmp_path)
+        run_load(Plan(port, requests, SECONDS / 20, connections=8), tmp_path)
         idle = descriptors(server)
         with watched_memory(server, SECONDS / 200) as memory:
-            plan = Plan(port, shots, SECONDS, connections=8, requests=REQUESTS, seed=1)
-            outcomes = fire(plan, tmp_path)
+            plan = Plan(port, requests, SECONDS, connections=8, max_requests=REQUESTS, seed=1)
+            outcomes = run_load(plan, tmp_path)
         left = descriptors(server)
         log = server.log.read_text()
     growth = memory.growth(WARM_UP)

@@ -18,9 +18,9 @@ from tests.soak.results import length, record
 
 BODIES = int(length("BODIES", 20_000))
 WARM_UP = 0.1  # of the bodies
-SETTLED = 1000  # from so many on, memory is no more that of what is done for the first time
+SETTLED = 1000  # bodies after which memory no longer grows by first uses
 PATHS = ("/v1/detect", "/v1/classify")
-# Numbers of bodies: in the default suite, and what the bar asks for.
+# Shares of `BODIES`: in the default suite, and in the soak test.
 NUMBERS = [pytest.param(0.01, id="some"), pytest.param(1, id="many", marks=pytest.mark.soak)]
 SHARES = {"images": 0.7, "forms": 0.15, "json": 0.15}
 

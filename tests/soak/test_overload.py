@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.firing import fire
 from benchmarks.load import Plan
+from benchmarks.load_process import run_load
 from tests.e2e.server import running_server
-from tests.soak.firing import per_second, photo_shots, port_of
+from tests.soak.loads import per_second, photo_requests, port_of
 from tests.soak.processes import watched_memory
 from tests.soak.results import length, milliseconds, quantile, record
 
@@ -24,14 +24,14 @@ REFUSED = (429, 503)
 def test_overload_costs_only_what_is_too_much(path: str, tmp_path: Path, photos: Path) -> None:
     """The load generator shares the processors with the server, and latencies are seen from its
     side: from the sending, a new connection's handshake included, to the last byte of the reply."""
-    patient = photo_shots(photos, path)
-    hasty = photo_shots(photos, path, **{"X-Request-Timeout-Ms": f"{DEADLINE * 1000:.0f}"})
+    patient = photo_requests(photos, path)
+    hasty = photo_requests(photos, path, **{"X-Request-Timeout-Ms": f"{DEADLINE * 1000:.0f}"})
     with running_server(tmp_path, access_log_sample=0.01) as server:
         port = port_of(server)
-        fire(Plan(port, patient, SECONDS / 6), tmp_path)  # to warm up
-        capacity = per_second(fire(Plan(port, patient, SECONDS / 2), tmp_path))
+        run_load(Plan(port, patient, SECONDS / 6), tmp_path)  # to warm up
+        capacity = per_second(run_load(Plan(port, patient, SECONDS / 2), tmp_path))
         with watched_memory(server) as memory:
-            outcomes = fire(Plan(port, hasty, SECONDS, rate=TIMES * capacity), tmp_path)
+            outcomes = run_load(Plan(port, hasty, SECONDS, rate=TIMES * capacity), tmp_path)
     refusals = [outcome.latency for outcome in outcomes if outcome.status in REFUSED]
     accepted = [outcome for outcome in outcomes if outcome.status not in REFUSED]
     good = [o for o in accepted if o.status == 200 and o.latency <= DEADLINE]

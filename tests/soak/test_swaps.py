@@ -10,11 +10,11 @@ from statistics import median
 import httpx
 import pytest
 
-from benchmarks.firing import Firing
 from benchmarks.load import Plan
+from benchmarks.load_process import LoadProcess
 from tests.e2e.server import Server, running_server
 from tests.packages import CLASSIFIER, copy_package, remove_package
-from tests.soak.firing import photo_shots, port_of
+from tests.soak.loads import photo_requests, port_of
 from tests.soak.processes import resident_bytes
 from tests.soak.results import length, record
 
@@ -67,16 +67,16 @@ def test_swaps_lose_nothing(tmp_path: Path, store: Path, photos: Path) -> None:
     own_store = tmp_path / "store"
     source = store / CLASSIFIER / "1"
     copy_package(source, own_store, "pets", 1)
-    shots = photo_shots(photos, "/v1/classify?model=pets")
+    requests = photo_requests(photos, "/v1/classify?model=pets")
     memory = []
     with running_server(tmp_path, model_store=own_store, watch_seconds=0.2) as server:
-        plan = Plan(port_of(server), shots, SWAP_SECONDS * SWAPS, connections=4)
-        firing = Firing(plan, tmp_path)
+        plan = Plan(port_of(server), requests, SWAP_SECONDS * SWAPS, connections=4)
+        load = LoadProcess(plan, tmp_path)
         for _ in swap(server, source, own_store, SWAPS):
             time.sleep(0.5)  # for the old one's threads to end
             memory.append(resident_bytes(server))
-        firing.stop()
-        outcomes = firing.outcomes()
+        load.stop()
+        outcomes = load.outcomes()
         log = server.log.read_text()
     quarter = len(memory) // 4
     growth = median(memory[-quarter:]) / median(memory[quarter : 2 * quarter]) - 1

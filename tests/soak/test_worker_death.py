@@ -7,10 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.firing import Firing
 from benchmarks.load import LOST, Plan
+from benchmarks.load_process import LoadProcess
 from tests.e2e.server import Server, running_server
-from tests.soak.firing import photo_shots, port_of
+from tests.soak.loads import photo_requests, port_of
 from tests.soak.processes import client_ports, workers
 from tests.soak.results import length, record
 
@@ -42,18 +42,18 @@ def test_killed_worker_takes_only_its_own_answers_with_it(
 ) -> None:
     """With another worker there, it answers on; with none, requests wait for the next."""
     # half of the connections are new, so that both workers have some
-    shots = photo_shots(photos, "/v1/classify")
-    shots += photo_shots(photos, "/v1/classify", Connection="close")
+    requests = photo_requests(photos, "/v1/classify")
+    requests += photo_requests(photos, "/v1/classify", Connection="close")
     with running_server(tmp_path, workers=number) as server:
         while len(workers(server)) < number:
             time.sleep(0.1)
-        firing = Firing(Plan(port_of(server), shots, SECONDS, connections=8), tmp_path)
+        load = LoadProcess(Plan(port_of(server), requests, SECONDS, connections=8), tmp_path)
         time.sleep(SECONDS / 5)
-        killed_at = firing.elapsed
+        killed_at = load.elapsed
         ports = kill(workers(server)[0])
         wait_for_workers(server, number)
-        respawned = firing.elapsed - killed_at
-        outcomes = firing.outcomes()
+        respawned = load.elapsed - killed_at
+        outcomes = load.outcomes()
         alive = len(workers(server))
     lost = [outcome for outcome in outcomes if outcome.status == LOST]
     after = [outcome for outcome in outcomes if outcome.at > killed_at and outcome.status == 200]

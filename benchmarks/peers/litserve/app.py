@@ -1,7 +1,7 @@
 """LitServe: a process for each processor, with a session of one thread in each.
 
 ``workers_per_device`` and ``threads`` are as its documentation advises for CPUs. The body is read
-as bytes by the type of ``decode_request``'s argument, which spares base64.
+as bytes by the type of ``decode_request``'s argument, which avoids base64.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""MLServer with a runtime of one's own: `mlserver start FOLDER`.
+"""MLServer with a custom runtime: `mlserver start FOLDER`.
 
 The photo goes as the V2 protocol has it in JSON, base64 in a tensor of BYTES, which MLServer's
 codecs decode. A process for each processor (`parallel_workers`), a session of one thread in each.

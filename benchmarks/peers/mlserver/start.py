@@ -1,4 +1,4 @@
-"""Write MLServer's settings into a folder of their own and start it there."""
+"""Writes MLServer's settings into a temporary folder and starts it there."""
 
 import json
 import os

@@ -1,11 +1,11 @@
-"""What every peer does with a photo, so that they differ in their serving alone.
+"""The work of every peer on a photo, so that they differ only in how they serve it.
 
-Pillow decodes it and turns it upright, the resize is the one that the model's manifest asks for,
-ONNX Runtime runs the package's graph with the manifest's thresholds, and the answer holds the rows
-that Boxport gives. Needs nothing but numpy, Pillow and ONNX Runtime.
+Pillow decodes it and applies its EXIF orientation, resizes it as the model's manifest says, and
+ONNX Runtime runs the package's graph with the manifest's thresholds; the answer has the rows that
+Boxport gives. It needs only numpy, Pillow and ONNX Runtime.
 
-Each peer reads two environment variables: PACKAGE, the folder of the model package, and THREADS, of
-each run; 0 leaves the number to ONNX Runtime, which takes every processor.
+Each peer reads two environment variables: PACKAGE, the folder of the model package, and THREADS,
+the threads of each run; 0 leaves the number to ONNX Runtime, which uses all processors.
 """
 
 import json
@@ -24,7 +24,8 @@ METHODS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BI
 
 @dataclass(frozen=True)
 class Prepared:
-    """``pixels`` uint8 [H, W, 3] for the graph; scale and size of the photo they are of."""
+    """``pixels``: uint8 [H, W, 3] for the graph. scale: (x, y), input pixels for a photo's pixel.
+    size: (width, height) of the photo."""
 
     pixels: np.ndarray
     scale: tuple[float, float]
@@ -48,13 +49,13 @@ class PhotoModel:
         return ort.InferenceSession(graph, options, ["CPUExecutionProvider"])
 
     def prepare(self, content: bytes) -> Prepared:
-        """Bytes of an image file -> what the graph reads."""
+        """Decode and resize the image file ``content``."""
         photo = ImageOps.exif_transpose(Image.open(BytesIO(content))).convert("RGB")
         spec = self.manifest["input"]
         return (_centre_crop if spec["resize"] == "centre_crop" else _letterbox)(photo, spec)
 
     def run(self, batch: list[Prepared]) -> list[dict[str, Any]]:
-        """The answers to photos that go through the graph together."""
+        """The answers to ``batch``, which runs as one."""
         images = np.stack([prepared.pixels for prepared in batch])
         if self.manifest["task"] == "classification":
             return [self._to_classes(row) for row in self.compute({"images": images})[0]]

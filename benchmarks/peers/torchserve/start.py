@@ -1,4 +1,4 @@
-"""Archive the handler, write TorchServe's settings, and start it."""
+"""Archives the handler, writes TorchServe's settings and starts it."""
 
 import os
 import subprocess

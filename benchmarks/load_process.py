@@ -1,4 +1,4 @@
-"""The load generator's process, seen from the one that asks for it."""
+"""Starts the load generator in a process of its own and reads its outcomes."""
 
 import json
 import signal
@@ -13,8 +13,8 @@ from benchmarks.load import Outcome, Plan
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class Firing:
-    """A load that is under way. ``began``: when, by `time.monotonic`."""
+class LoadProcess:
+    """A running load. ``began``: its start, by `time.monotonic`."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._outcomes = folder / "outcomes.jsonl"
@@ -28,7 +28,7 @@ class Firing:
                 stderr=subprocess.PIPE,
             )
         assert self.process.stderr is not None
-        assert self.process.stderr.readline() == b"firing\n"
+        assert self.process.stderr.readline() == b"started\n"
         self.began = time.monotonic()
 
     @property
@@ -36,17 +36,17 @@ class Firing:
         return time.monotonic() - self.began
 
     def stop(self) -> None:
-        """Send no more; what has been sent is waited for."""
+        """Send no more requests; the answers to those sent are still awaited."""
         self.process.send_signal(signal.SIGINT)
 
     def outcomes(self) -> list[Outcome]:
-        """Of all requests, once the load is over, in the order of their ends."""
-        _, complaint = self.process.communicate()
-        assert self.process.returncode == 0, complaint.decode()
+        """Of all requests, in the order of their ends; waits for the end of the load."""
+        _, errors = self.process.communicate()
+        assert self.process.returncode == 0, errors.decode()
         with self._outcomes.open() as lines:
             return [Outcome(**json.loads(line)) for line in lines]
 
 
-def fire(plan: Plan, folder: Path) -> list[Outcome]:
-    """The whole load, from its beginning to its end."""
-    return Firing(plan, folder).outcomes()
+def run_load(plan: Plan, folder: Path) -> list[Outcome]:
+    """Run the whole load; its outcomes."""
+    return LoadProcess(plan, folder).outcomes()

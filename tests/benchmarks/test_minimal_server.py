@@ -1,4 +1,4 @@
-"""The bare server gives the same answers: it is no faster for doing less with a photo."""
+"""The minimal server gives the same answers: it does not skip work on a photo."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from benchmarks.answers import check_answer, find_rows, reference
-from benchmarks.bare import bare_server
+from benchmarks.minimal_server import minimal_server
 from benchmarks.packages import MODELS, Model
 from benchmarks.peers.table import raw_body
 
@@ -15,7 +15,7 @@ from benchmarks.peers.table import raw_body
 def test_answers_are_the_models(model: Model, photos: Path, tmp_path: Path) -> None:
     photo = photos / "cat.jpg"
     expected = reference(model.package, photo, exact=False)
-    with bare_server(model.package, tmp_path) as server:
+    with minimal_server(model.package, tmp_path) as server:
         reply = httpx.post(server.url, content=photo.read_bytes())
         check_answer(server, raw_body(photo.read_bytes(), "/"), expected)
     assert [row["label"] for row in find_rows(reply.json())] == [row["label"] for row in expected]

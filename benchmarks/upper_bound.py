@@ -1,11 +1,12 @@
-"""The most that this machine can do with a model: decoding, resizing, ONNX Runtime and the answer's
-rows in one process, without HTTP.
+"""The upper bound: what this machine reaches with a model in one process, without HTTP: decoding,
+resizing, ONNX Runtime and the rows of the answer.
 
-    python -m benchmarks.limit PACKAGE PHOTOS
+    python -m benchmarks.upper_bound PACKAGE PHOTOS
 
-A process of its own, as servers are. PHOTOS is a folder, whose files the system keeps in memory. It
-takes orders, each a line of JSON such as {"layout": [2, 2, 1], "seconds": 3, "rate": null}, and
-answers each with a line, a `Speed`: `benchmarks.limit_process` gives them.
+It is a process of its own, as servers are. PHOTOS is a folder, whose files stay in the page cache.
+Each line of standard input is a command in JSON, such as
+{"layout": [2, 2, 1], "seconds": 3, "rate": null}, and each line of output its `Speed`.
+`benchmarks.upper_bound_process` writes the commands.
 """
 
 import itertools
@@ -30,13 +31,13 @@ from service.manifest import GRAPH_FILE
 from service.package import ModelPackage, open_package
 from service.parameters import ClassifyParameters, DetectParameters
 
-WARM_UP = 3  # photos, of each session
+WARM_UP = 3  # photos that each session runs before it is measured
 
 
 @dataclass(frozen=True)
 class Layout:
     """``workers`` threads that each take a photo from its file to its answer, on ``sessions``
-    sessions whose runs have ``threads`` threads."""
+    ONNX Runtime sessions of ``threads`` threads each."""
 
     workers: int
     sessions: int
@@ -49,9 +50,9 @@ class Layout:
 
 @dataclass(frozen=True)
 class Speed:
-    """Of ``photos`` in so many ``seconds``, with ``cpu_seconds`` of all processors.
+    """``photos`` answered in ``seconds``, with ``cpu_seconds`` of processor time.
 
-    p50_ms, p99_ms: of a photo, from when it was due to its answer.
+    p50_ms, p99_ms: latency of a photo, from when it was due to its answer.
     """
 
     photos: int
@@ -66,30 +67,30 @@ class Speed:
 
     @property
     def cpu_ms(self) -> float:
-        """For one photo."""
+        """Processor time of one photo."""
         return self.cpu_seconds / self.photos * 1e3
 
 
-def lone(processors: int) -> Layout:
-    """One photo at a time, and every processor for its run."""
+def latency_layout(processors: int) -> Layout:
+    """One photo at a time, with all processors for its run."""
     return Layout(1, 1, processors)
 
 
 def layouts(processors: int) -> list[Layout]:
-    """Those worth trying: runs side by side, on sessions of their own or one; and runs that take
-    every processor, one at a time or with the next photo's decoding beside it."""
+    """Those worth trying: concurrent runs of one thread, on a session each or on one; and runs on
+    all processors, one at a time or while the next photo is decoded."""
     tried = [
         Layout(processors, processors, 1),
         Layout(processors, 1, 1),
-        lone(processors),
+        latency_layout(processors),
         Layout(2, 1, processors),
     ]
     return list(dict.fromkeys(tried))
 
 
 class Bench:
-    """Runs the package in ``folder`` in one layout after another; sessions stay for the next order
-    of the same layout."""
+    """Runs the package in ``folder`` on ``photos``, a folder, in one layout after another; sessions
+    are kept for the next run of the same layout."""
 
     def __init__(self, folder: Path, photos: Path) -> None:
         self._folder = folder
@@ -97,10 +98,10 @@ class Bench:
         self._runners: dict[Layout, list[Runner[Any]]] = {}
 
     def run(self, layout: Layout, seconds: float, rate: float | None = None) -> Speed:
-        """Each worker does one photo at least.
+        """The speed over ``seconds``; each worker answers at least one photo.
 
-        rate: photos a second that are due, evenly spaced, whether or not a worker is free; None if
-            one is due as soon as a worker is.
+        rate: photos that are due in a second, evenly spaced, whether or not a worker is free; None
+            if one is due as soon as a worker is free.
         """
         runners = self._runners.get(layout) or self._open(layout)
         turns: Iterator[Path] = itertools.cycle(self._paths)
@@ -112,7 +113,7 @@ class Bench:
             query = query_of(runner)
             while True:
                 due = time.perf_counter() if rate is None else began + next(numbers) / rate
-                if latencies[number] and due >= end:  # what was due before is done to the last
+                if latencies[number] and due >= end:  # photos that were due before are all answered
                     break
                 if rate is not None:
                     time.sleep(max(0.0, due - time.perf_counter()))
@@ -140,8 +141,8 @@ class Bench:
 
 
 def _package(folder: Path, threads: int) -> ModelPackage:
-    """With ONNX Runtime's own settings, but for the number of threads: those of the service are
-    made for serving."""
+    """With ONNX Runtime's defaults but for the number of threads: the service's session options
+    are chosen for serving."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(folder / GRAPH_FILE, options, ["CPUExecutionProvider"])
@@ -161,7 +162,7 @@ def _answer(runner: Runner[Any], path: Path, query: Any) -> None:
     runner.run([Job(read_photo(path, runner.manifest.input), query)])
 
 
-def to_order(layout: Layout, seconds: float, rate: float | None = None) -> str:
+def to_command(layout: Layout, seconds: float, rate: float | None = None) -> str:
     return json.dumps({"layout": astuple(layout), "seconds": seconds, "rate": rate})
 
 
@@ -169,8 +170,8 @@ def main() -> None:
     package, photos = map(Path, sys.argv[1:])
     bench = Bench(package, photos)
     for line in sys.stdin:
-        order = json.loads(line)
-        speed = bench.run(Layout(*order["layout"]), order["seconds"], order["rate"])
+        command = json.loads(line)
+        speed = bench.run(Layout(*command["layout"]), command["seconds"], command["rate"])
         print(json.dumps(asdict(speed)), flush=True)
 
 

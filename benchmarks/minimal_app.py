@@ -1,9 +1,10 @@
-"""Close to the least that an answer over HTTP takes in Python: uvicorn, a thread, a photo's answer.
+"""A minimal baseline server: about the least that an answer over HTTP takes in Python.
 
-    PACKAGE=DIR python -m uvicorn benchmarks.bare_app:app
+    PACKAGE=DIR python -m uvicorn benchmarks.minimal_app:app
 
-It reads any body as a photo, and has none of what makes a service: no models to choose from, no
-bounds, no batches, no metrics, no errors in words. What Boxport takes beyond it is what those cost.
+uvicorn, and one thread that decodes, runs and answers. Any body is read as a photo; there is no
+choice of models, no limit, no batching, no metrics, no error message. The time that Boxport takes
+beyond it is what these cost.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks.limit import query_of, runner_of
+from benchmarks.upper_bound import query_of, runner_of
 from export.photos import MAX_PIXELS
 from service.cpus import available_cpus
 from service.imaging.images import open_image
@@ -45,7 +46,7 @@ async def app(
     receive: Callable[[], Awaitable[Message]],
     send: Callable[[Message], Awaitable[None]],
 ) -> None:
-    """An ASGI application; a body of nothing is a question whether it is ready."""
+    """The ASGI application; a request without a body asks only whether it is ready."""
     if scope["type"] != "http":
         return
     body, more = b"", True

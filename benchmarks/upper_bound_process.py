@@ -1,4 +1,4 @@
-"""The limit's process, seen from the one that gives it orders."""
+"""Starts `benchmarks.upper_bound` in a process of its own and gives it commands."""
 
 import json
 import subprocess
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.limit import Layout, Speed, layouts, to_order
 from benchmarks.packages import ROOT
+from benchmarks.upper_bound import Layout, Speed, layouts, to_command
 from service.cpus import available_cpus
 
 
-class LimitProcess:
-    """A running one. It does nothing between its orders."""
+class UpperBoundProcess:
+    """A running process, idle between its commands."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
@@ -22,25 +22,25 @@ class LimitProcess:
         """See `Bench.run`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(to_order(layout, seconds, rate) + "\n")
+        self._process.stdin.write(to_command(layout, seconds, rate) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
-        assert answer, f"the limit's process ended with {self._process.wait()}"
+        assert answer, f"benchmarks.upper_bound ended with status {self._process.wait()}"
         return Speed(**json.loads(answer))
 
     def fastest(self, seconds: float) -> tuple[Layout, Speed]:
-        """The layout with the highest throughput; each is tried for so many seconds."""
+        """The layout with the highest throughput; each is tried for ``seconds``."""
         tried = {layout: self.run(layout, seconds) for layout in layouts(available_cpus())}
         return max(tried.items(), key=lambda pair: pair[1].per_second)
 
 
 @contextmanager
-def limit_process(package: Path, photos: Path) -> Iterator[LimitProcess]:
-    """With the package and the photos in these folders."""
-    command = [sys.executable, "-m", "benchmarks.limit", str(package), str(photos)]
+def upper_bound_process(package: Path, photos: Path) -> Iterator[UpperBoundProcess]:
+    """For the package in the folder ``package`` and the photos in ``photos``."""
+    command = [sys.executable, "-m", "benchmarks.upper_bound", str(package), str(photos)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
         try:
-            yield LimitProcess(process)
+            yield UpperBoundProcess(process)
         finally:
-            process.communicate()  # no more orders: it ends
+            process.communicate()  # the end of its input ends it

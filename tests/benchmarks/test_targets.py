@@ -1,9 +1,9 @@
-"""What the bars are made of."""
+"""The figures that targets read."""
 
 import pytest
 
-from benchmarks.bars import BARS, Bar, best_peers, verdicts
 from benchmarks.results import Results
+from benchmarks.targets import TARGETS, Target, best_peers, verdicts
 
 MODEL = "efficientdet_lite0_voc"
 
@@ -23,26 +23,28 @@ def read_nothing(results: Results, model: str) -> None:
         (False, 0.9, "goal"),
     ],
 )
-def test_reaching_a_mark_is_enough(at_least: bool, value: float, word: str) -> None:
-    bar, goal = (0.9, 0.97) if at_least else (0.97, 0.9)
-    assert Bar("speed", bar, goal, at_least, read_nothing).judge(value) == word
+def test_reaching_a_bound_is_enough(at_least: bool, value: float, word: str) -> None:
+    required, goal = (0.9, 0.97) if at_least else (0.97, 0.9)
+    assert Target("speed", required, goal, at_least, read_nothing).judge(value) == word
 
 
-@pytest.mark.parametrize("bar", BARS, ids=lambda bar: bar.name)
-def test_goals_are_beyond_bars(bar: Bar) -> None:
-    assert (bar.goal > bar.bar) == bar.at_least
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_goals_are_beyond_requirements(target: Target) -> None:
+    assert (target.goal > target.required) == target.at_least
 
 
 @pytest.fixture
 def results() -> Results:
-    """One round of everybody."""
+    """One round of every system."""
     found = Results()
 
-    def add(who: str, load: str, model: str = MODEL, photos: str = "heat", **figures: float):
-        found.add(figures, who=who, model=model, photos=photos, load=load)
+    def add(
+        system: str, load: str, model: str = MODEL, photos: str = "interleaved", **figures: float
+    ):
+        found.add(figures, system=system, model=model, photos=photos, load=load)
 
-    add("limit", "closed 16", per_second=60, cpu_ms=33)
-    add("limit", "closed 1", p50_ms=20)
+    add("upper bound", "closed 16", per_second=60, cpu_ms=33)
+    add("upper bound", "closed 1", p50_ms=20)
     add("Boxport", "closed 1", p50_ms=21, per_second=45)
     add("Boxport", "closed 16", p50_ms=270, per_second=57, cpu_ms=33.4)
     add("Boxport", "open 70", p50_ms=25, p99_ms=52.5)
@@ -60,14 +62,14 @@ def results() -> Results:
     return found
 
 
-def test_each_bar_reads_its_own_figures(results: Results) -> None:
+def test_each_target_reads_its_own_figures(results: Results) -> None:
     measured = {
-        (verdict.bar.name, verdict.model): (pytest.approx(verdict.value), verdict.word)
+        (verdict.target.name, verdict.model): (pytest.approx(verdict.value), verdict.word)
         for verdict in verdicts(results)
         if verdict.value is not None
     }
     assert measured == {
-        ("throughput at 16 connections / the limit", MODEL): (0.95, "met"),
+        ("throughput at 16 connections / upper bound", MODEL): (0.95, "met"),
         ("p50 at 1 connection / in process, all processors", MODEL): (1.05, "goal"),
         ("processor time beyond decoding and inference", MODEL): (0.4, "met"),
         ("throughput / best peer, 500 x 375", MODEL): (1.14, "met"),
@@ -79,9 +81,9 @@ def test_each_bar_reads_its_own_figures(results: Results) -> None:
     }
 
 
-def test_peers_are_neither_boxport_nor_the_limit(results: Results) -> None:
+def test_peers_are_neither_boxport_nor_the_upper_bound(results: Results) -> None:
     assert best_peers(results, MODEL) == ["fast", "slow"]
-    assert best_peers(results, MODEL, "heat") == ["fast", "slow"]
+    assert best_peers(results, MODEL, "interleaved") == ["fast", "slow"]
     assert best_peers(results, MODEL, "phone") == ["slow", "fast"]
     assert best_peers(results, "another") == []
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.load import Outcome, Shot
+from benchmarks.load import Outcome, Request
 from tests.e2e.server import Server
 
 
@@ -15,10 +15,10 @@ def port_of(server: Server) -> int:
     return port
 
 
-def photo_shots(photos: Path, path: str, **headers: str) -> list[Shot]:
+def photo_requests(photos: Path, path: str, **headers: str) -> list[Request]:
     """Each sample photo as a raw body."""
     return [
-        Shot(
+        Request(
             photo.stem,
             "POST",
             path,
