@@ -9,6 +9,7 @@ README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 CLIENTS = [ROOT / "clients" / name / "README.md" for name in ("python", "typescript", "contract")]
 PAGES = [README, *sorted(DOCS.rglob("*.md")), *CLIENTS]
+FOLDERS = ("service", "models", "export", "clients", "tests", "deploy", "benchmarks", "docs")
 
 
 def page_name(page: Path) -> str:
@@ -20,6 +21,11 @@ def links(page: Path) -> list[str]:
     text = page.read_text("utf-8")
     found = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'\bsrc(?:set)?="([^"]+)"', text)
     return [target for target in found if "://" not in target]
+
+
+def named_paths(page: Path) -> list[str]:
+    """The files and folders of the repository that it names in backticks."""
+    return re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./*-]*)`", page.read_text("utf-8"))
 
 
 def anchors(page: Path) -> set[str]:

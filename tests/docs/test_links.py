@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import CLIENTS, DOCS, PAGES, README, anchors, links, page_name
+from tests.docs.pages import CLIENTS, DOCS, PAGES, README, anchors, links, named_paths, page_name
+from tests.paths import ROOT
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
@@ -14,6 +15,12 @@ def test_links_lead_somewhere(page: Path) -> None:
         file = page.parent / path if path else page
         assert file.exists(), target
         assert not anchor or anchor in anchors(file), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_named_files_exist(page: Path) -> None:
+    for path in named_paths(page):
+        assert any(ROOT.glob(path.rstrip("/"))), path
 
 
 def test_every_page_is_within_two_clicks_of_the_readme() -> None:
