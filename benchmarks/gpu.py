@@ -11,7 +11,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +34,6 @@ from export.onnx.trace import describe, to_onnx
 from export.photos import read_photos
 from export.precision.half import to_half
 from models.variants import Variant, find_variant, letterbox
-from service.manifest import InputSpec
 from service.providers import PROVIDERS
 from service.runtime.bound_session import BoundSession
 
@@ -64,8 +63,7 @@ class Bench:
         spec = self.variant.input
         if spec.varies:
             spec = letterbox(SIDE, spec.mean, spec.std)
-        reads = InputSpec(**asdict(spec))
-        pixels = [photo.pixels for photo in read_photos(PHOTOS, reads)]
+        pixels = [photo.pixels for photo in read_photos(PHOTOS, spec)]
         return np.stack([pixels[i % len(pixels)] for i in range(batch)])
 
     def torch_ways(self, network: nn.Module) -> Iterator[tuple[str, Callable[[Array], Run]]]:

@@ -18,7 +18,7 @@ from benchmarks.photos import photo_of
 from benchmarks.results import Results
 from benchmarks.server import Server
 from service.cpus import available_cpus
-from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, read_manifest
 
 IMAGES = (1, 2, 4, 8, 16, 32)
 MEGAPIXELS = (0.1, 0.5, 1, 3, 6, 12, 24)
@@ -143,7 +143,7 @@ def form_of(photos: Sequence[bytes], path: str) -> Request:
 def copy_package(source: Path, folder: Path) -> None:
     """Copy the package to ``folder``, <name>/<version>, with these in its manifest."""
     folder.mkdir(parents=True)
-    manifest = ModelManifest.read(source / MANIFEST_FILE)
+    manifest = read_manifest(source / MANIFEST_FILE)
     renamed = manifest.model_copy(update={"name": folder.parent.name, "version": folder.name})
     renamed.write(folder / MANIFEST_FILE)
     shutil.copy(source / GRAPH_FILE, folder)

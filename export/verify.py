@@ -13,7 +13,14 @@ from export.parity.answers import ContractError, check_answer, check_batch, chec
 from export.parity.model import Image
 from export.photos import PhotoError, read_photos
 from export.report import REPORT_FILE, manifest_mark
-from service.manifest import GRAPH_FILE, MANIFEST_FILE, ManifestError, ModelManifest, Tensor
+from service.manifest import (
+    GRAPH_FILE,
+    MANIFEST_FILE,
+    ManifestError,
+    ModelManifest,
+    Tensor,
+    read_manifest,
+)
 from service.package import ModelPackage, PackageError, open_package, verify_package
 from service.signature import SIGNATURE_FILE, SignatureError, check_signature, read_signature
 
@@ -82,7 +89,7 @@ def verify(folder: Path, photos: Path, public_keys: Sequence[Path] = ()) -> Iter
 
 
 def check_manifest(subject: Subject) -> str:
-    subject.manifest = ModelManifest.read(subject.folder / MANIFEST_FILE)
+    subject.manifest = read_manifest(subject.folder / MANIFEST_FILE)
     return f"schema {subject.manifest.schema_version}"
 
 

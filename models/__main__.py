@@ -7,8 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from models.variants import VARIANTS, InputSpec
+from models.variants import VARIANTS
 from models.zoo.table import ZOO
+from service.manifest import InputSpec, ShorterSide
 
 app = typer.Typer(add_completion=False)
 
@@ -39,7 +40,7 @@ def rows(part: str) -> Iterator[tuple[str, str, str, str]]:
 
 def describe(spec: InputSpec) -> str:
     """An input in a few words, such as "512 x 512"."""
-    if spec.varies:
+    if isinstance(spec, ShorterSide):
         return f"{spec.shorter_side} to {spec.longer_side}"
     return f"{spec.width} x {spec.height}"
 

@@ -19,48 +19,14 @@ from models.faster_rcnn import FasterRCNN
 from models.resnet import ResNet
 from models.retinanet import NORM_GROUPS, RetinaNet
 from models.vgg import VGG
+from service.manifest import CentreCrop, InputSpec, Letterbox, ShorterSide, Task
 
-Task = Literal["classification", "detection"]
 Channels = tuple[float, float, float]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 BILINEAR_SUFFIX = "+bilinear"
 GROUP_NORM_SUFFIX = "+groupnorm"
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """How a photo becomes the network's input.
-
-    height, width: of the input, in pixels; the most that they can be where the size varies.
-    resize: "letterbox" fits the photo into the top left corner and fills the rest with ``fill``;
-        "shorter_side" scales the shorter side to ``shorter_side``, or the longer one to
-        ``longer_side`` if that is less, and fills both up to a multiple of ``divisor``, so that
-        the input's size varies;
-        "centre_crop" resizes the shorter side to ``shorter_side`` and cuts the middle out.
-    interpolation: "bilinear" or "bicubic", as Pillow's resize does them.
-    antialias: whether a photo that is made smaller is smoothed; torchvision's detectors were
-        trained without.
-    mean, std: of the channels R, G, B after scaling to 0..1; the input is (x - mean) / std.
-    """
-
-    height: int
-    width: int
-    resize: Literal["letterbox", "shorter_side", "centre_crop"]
-    interpolation: Literal["bilinear", "bicubic"]
-    shorter_side: int | None = None
-    longer_side: int | None = None
-    divisor: int | None = None
-    antialias: bool = True
-    fill: tuple[int, int, int] = (128, 128, 128)
-    mean: Channels = HALF
-    std: Channels = HALF
-
-    @property
-    def varies(self) -> bool:
-        """Whether inputs differ in size."""
-        return self.resize == "shorter_side"
 
 
 @dataclass(frozen=True)
@@ -72,11 +38,16 @@ class Variant:
     input: InputSpec
 
 
-def letterbox(size: int, mean: Channels, std: Channels, fill: Channels | None = None) -> InputSpec:
+def letterbox(size: int, mean: Channels, std: Channels, fill: Channels | None = None) -> Letterbox:
     """A square input whose empty part is ``fill`` (0 to 1), or else of the mean colour."""
     red, green, blue = (round(255 * channel) for channel in (fill or mean))
-    return InputSpec(
-        size, size, "letterbox", "bilinear", fill=(red, green, blue), mean=mean, std=std
+    return Letterbox(
+        height=size,
+        width=size,
+        interpolation="bilinear",
+        mean=mean,
+        std=std,
+        fill=(red, green, blue),
     )
 
 
@@ -86,25 +57,31 @@ def centre_crop(
     interpolation: Literal["bilinear", "bicubic"] = "bicubic",
     mean: Channels = IMAGENET_MEAN,
     std: Channels = IMAGENET_STD,
-) -> InputSpec:
-    return InputSpec(
-        size, size, "centre_crop", interpolation, shorter_side=shorter_side, mean=mean, std=std
+) -> CentreCrop:
+    """A square of ``size`` out of a photo whose shorter side is scaled to ``shorter_side``."""
+    return CentreCrop(
+        height=size,
+        width=size,
+        interpolation=interpolation,
+        mean=mean,
+        std=std,
+        shorter_side=shorter_side,
     )
 
 
-# torchvision's detectors: COCO photos at 800 x 1333 at most, filled with the mean colour.
-SHORTER_SIDE_800 = InputSpec(
+# torchvision's detectors: COCO photos at 800 x 1333 at most, filled with the mean colour, and
+# trained without antialias.
+SHORTER_SIDE_800 = ShorterSide(
     height=1344,
     width=1344,
-    resize="shorter_side",
     interpolation="bilinear",
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+    antialias=False,
+    fill=(124, 116, 104),
     shorter_side=800,
     longer_side=1333,
     divisor=32,
-    antialias=False,
-    fill=(124, 116, 104),
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
 )
 CROP_224 = centre_crop(224, 256, "bilinear")
 
@@ -218,16 +195,21 @@ def at_size(variant: Variant, size: int) -> Variant:
     """``variant`` reading inputs of ``size`` pixels a side: a square's, or the shorter of those
     that vary. What else is stated in pixels grows or shrinks in proportion."""
     spec = variant.input
-    factor = size / ((spec.shorter_side or size) if spec.varies else spec.height)
-    other = {
-        name: round(value * factor)
-        for name in ("shorter_side", "longer_side")
-        if (value := getattr(spec, name)) is not None
-    }
-    if spec.varies:
-        longest = -(-other["longer_side"] // (spec.divisor or 1)) * (spec.divisor or 1)
-        return replace(variant, input=replace(spec, height=longest, width=longest, **other))
-    return replace(variant, input=replace(spec, height=size, width=size, **other))
+    if isinstance(spec, ShorterSide):
+        factor = size / spec.shorter_side
+        longer = round(spec.longer_side * factor)
+        longest = -(-longer // spec.divisor) * spec.divisor
+        sides = {
+            "height": longest,
+            "width": longest,
+            "shorter_side": size,
+            "longer_side": longer,
+        }
+    else:
+        sides = {"height": size, "width": size}
+        if isinstance(spec, CentreCrop):
+            sides["shorter_side"] = round(spec.shorter_side * (size / spec.height))
+    return replace(variant, input=spec.model_copy(update=sides))
 
 
 def find_variant(name: str) -> Variant:

@@ -5,9 +5,19 @@ export writes it, the service reads it, and this file is the only definition of 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from typing_extensions import TypeAliasType
 
 MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "model.onnx"
@@ -48,49 +58,83 @@ class Label(Part):
     name: str = Field(min_length=1)
 
 
-class InputSpec(Part):
-    """How a photo becomes the graph's input.
+class _Input(Part):
+    """How a photo becomes the graph's input, uint8 [N, height, width, 3].
 
-    "letterbox" fits the photo into the top left corner; "shorter_side" scales one side of it and
-    fills both up to a multiple of ``divisor``, so that inputs differ in size, and ``height`` and
-    ``width`` are the most that they can be; "centre_crop" scales the shorter side and cuts the
-    middle out. Normalisation happens inside the graph; ``mean`` and ``std``, of channels scaled to
-    0..1, are stated for readers.
+    Normalisation happens inside the graph; ``mean`` and ``std``, of channels scaled to 0..1, are
+    stated for readers.
     """
 
     height: int = Field(gt=0)
     width: int = Field(gt=0)
     resize: Literal["letterbox", "shorter_side", "centre_crop"]
     interpolation: Literal["bilinear", "bicubic"]
-    shorter_side: int | None = Field(
-        None, gt=0, description="Pixels of the shorter side after scaling, before a crop."
-    )
-    longer_side: int | None = Field(
-        None, gt=0, description="Pixels that the longer side may have after scaling at most."
-    )
-    divisor: int | None = Field(None, gt=0, description="Of the sides of an input that varies.")
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @property
+    def varies(self) -> bool:
+        """Whether inputs differ in size; ``height`` and ``width`` are then upper bounds."""
+        return self.resize == "shorter_side"
+
+
+class FilledInput(_Input):
+    """An input of which the photo leaves a part empty: it lies in the top left corner."""
+
     antialias: bool = Field(True, description="Whether a photo that is made smaller is smoothed.")
     fill: tuple[Channel, Channel, Channel] = Field(
         (128, 128, 128), description="RGB of the part that the photo leaves empty."
     )
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "InputSpec":
-        needed = {
-            "letterbox": (),
-            "shorter_side": ("shorter_side", "longer_side", "divisor"),
-            "centre_crop": ("shorter_side",),
-        }[self.resize]
-        for field in needed:
-            if getattr(self, field) is None:
-                raise ValueError(f"{self.resize} needs {field}")
-        if not self.antialias and (
-            self.resize == "centre_crop" or self.interpolation != "bilinear"
-        ):
-            raise ValueError("only a bilinear resize without a crop can do without antialias")
+    def _can_be_resized(self) -> Self:
+        if not self.antialias and self.interpolation != "bilinear":
+            raise ValueError("only a bilinear resize can do without antialias")
         return self
+
+
+class Letterbox(FilledInput):
+    """The whole photo, scaled to fit into the input."""
+
+    resize: Literal["letterbox"] = "letterbox"
+
+
+class ShorterSide(FilledInput):
+    """The whole photo, one side scaled and both filled up to a multiple of ``divisor``."""
+
+    resize: Literal["shorter_side"] = "shorter_side"
+    shorter_side: int = Field(gt=0, description="Pixels of the shorter side after scaling.")
+    longer_side: int = Field(
+        gt=0, description="Pixels that the longer side may have after scaling at most."
+    )
+    divisor: int = Field(gt=0, description="Of the sides of the input.")
+
+
+class CentreCrop(_Input):
+    """The middle of the photo, after its shorter side is scaled."""
+
+    resize: Literal["centre_crop"] = "centre_crop"
+    shorter_side: int = Field(
+        gt=0, description="Pixels of the shorter side after scaling, before the crop."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_fill(cls, content: Any) -> Any:
+        """Version 1 states of a crop, too, that it is smoothed and how it is filled."""
+        if isinstance(content, dict):
+            unused = {"fill"} | ({"antialias"} if content.get("antialias") is True else set())
+            return {key: value for key, value in content.items() if key not in unused}
+        return content
+
+
+InputSpec = TypeAliasType(
+    "InputSpec",
+    Annotated[
+        Letterbox | ShorterSide | CentreCrop,
+        Field(discriminator="resize", description="How a photo becomes the graph's input."),
+    ],
+)
 
 
 class Tensor(Part):
@@ -201,8 +245,11 @@ class Accuracy(Part):
     )
 
 
-class ModelManifest(Part):
-    """Everything that is known of a package."""
+class _Manifest(Part):
+    """Everything that is known of a package, whatever its task."""
+
+    INPUTS: ClassVar[tuple[str, ...]]
+    OUTPUTS: ClassVar[tuple[str, ...]]
 
     schema_version: Literal[1] = 1
     name: str = Field(pattern=NAME_PATTERN)
@@ -211,11 +258,6 @@ class ModelManifest(Part):
     labels: tuple[Label, ...] = Field(min_length=1)
     input: InputSpec
     defaults: DetectionDefaults | ClassificationDefaults
-    activation: Activation | None = Field(
-        None,
-        description="Of a classifier: softmax for photos of one class each, sigmoid for photos that"
-        " may be of several.",
-    )
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     opset: int
@@ -226,35 +268,72 @@ class ModelManifest(Part):
     accuracy: Accuracy | None = None
 
     @model_validator(mode="after")
-    def _fits_the_task(self) -> "ModelManifest":
-        detects = self.task == "detection"
-        if isinstance(self.defaults, DetectionDefaults) != detects:
-            raise ValueError(f"defaults are not those of {self.task}")
-        if (self.activation is None) != detects:
-            raise ValueError("a classifier, and no detector, has an activation")
-        expected_inputs = DETECTION_INPUTS if detects else CLASSIFICATION_INPUTS
-        expected_outputs = DETECTION_OUTPUTS if detects else CLASSIFICATION_OUTPUTS
-        if tuple(t.name for t in self.inputs) != expected_inputs:
-            raise ValueError(f"inputs must be {', '.join(expected_inputs)}; export the model again")
-        if tuple(t.name for t in self.outputs) != expected_outputs:
-            raise ValueError(f"outputs must be {', '.join(expected_outputs)}")
+    def _has_the_tasks_tensors(self) -> Self:
+        if tuple(t.name for t in self.inputs) != self.INPUTS:
+            raise ValueError(f"inputs must be {', '.join(self.INPUTS)}; export the model again")
+        if tuple(t.name for t in self.outputs) != self.OUTPUTS:
+            raise ValueError(f"outputs must be {', '.join(self.OUTPUTS)}")
         return self
-
-    @classmethod
-    def read(cls, path: Path) -> "ModelManifest":
-        """Read ``path``; raises ManifestError with one line that names the first fault."""
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise ManifestError(f"{path}: {error.strerror}") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "content"
-            raise ManifestError(f"{path}: {where}: {first['msg']}") from error
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain values, without the fields that are not set."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def write(self, path: Path) -> None:
+        """Write ``path``; raises OSError."""
         path.write_text(self.model_dump_json(indent=2, exclude_none=True) + "\n")
+
+
+class DetectionManifest(_Manifest):
+    """Everything that is known of a detector."""
+
+    INPUTS = DETECTION_INPUTS
+    OUTPUTS = DETECTION_OUTPUTS
+
+    task: Literal["detection"] = "detection"
+    defaults: DetectionDefaults
+
+
+class ClassificationManifest(_Manifest):
+    """Everything that is known of a classifier."""
+
+    INPUTS = CLASSIFICATION_INPUTS
+    OUTPUTS = CLASSIFICATION_OUTPUTS
+
+    task: Literal["classification"] = "classification"
+    defaults: ClassificationDefaults
+    activation: Activation = Field(
+        description="softmax for photos of one class each, sigmoid for photos that may be of"
+        " several."
+    )
+
+    def top_k(self, asked: int | None) -> int:
+        """How many classes a request gets that asks for so many, or does not say."""
+        return asked or min(self.defaults.top_k, len(self.labels))
+
+
+ModelManifest = Annotated[DetectionManifest | ClassificationManifest, Field(discriminator="task")]
+MANIFEST: TypeAdapter[ModelManifest] = TypeAdapter(ModelManifest)
+
+
+def read_manifest(path: Path) -> ModelManifest:
+    """Read ``path``; raises ManifestError with one line that names the first fault."""
+    try:
+        return MANIFEST.validate_json(path.read_bytes())
+    except OSError as error:
+        raise ManifestError(f"{path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise ManifestError(f"{path}: {_describe(error.errors()[0])}") from error
+
+
+def _describe(fault: ErrorDetails) -> str:
+    """The field, and what is wrong with it; pydantic puts a union's tag into the field's path."""
+    path, message = [str(part) for part in fault["loc"][1:]], fault["msg"]
+    if path[:1] == ["input"]:
+        del path[1:2]
+    if fault["type"].startswith("union_tag"):
+        union = fault["ctx"]
+        path.append(union["discriminator"].strip("'"))
+        expected = union.get("expected_tags")
+        message = f"Input should be one of {expected}" if expected else "Field required"
+    return f"{'.'.join(path) or 'content'}: {message}"

@@ -4,14 +4,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 from google.protobuf.message import DecodeError
+from typing_extensions import TypeVar
 
-from service.manifest import GRAPH_FILE, MANIFEST_FILE, ManifestError, ModelManifest
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, ManifestError, ModelManifest, read_manifest
 from service.providers import CPU, PROVIDERS
 from service.runtime.bound_session import BoundSession, GraphCaptureError
 from service.runtime.onnx_model import read_opset
@@ -19,6 +20,7 @@ from service.runtime.sessions import Device, open_sessions
 from service.signature import SignatureError, check_signature
 
 Array = npt.NDArray[Any]
+Manifest = TypeVar("Manifest", bound=ModelManifest, default=ModelManifest, covariant=True)
 
 
 class PackageError(Exception):
@@ -26,7 +28,7 @@ class PackageError(Exception):
 
 
 @dataclass(frozen=True)
-class ModelPackage:
+class ModelPackage(Generic[Manifest]):
     """A package that is fit to run. ``session`` may be used by several threads at once.
 
     provider: the name of the execution provider that the session has.
@@ -37,7 +39,7 @@ class ModelPackage:
     weights: what the sessions read from and do not own.
     """
 
-    manifest: ModelManifest
+    manifest: Manifest
     session: ort.InferenceSession
     provider: str = CPU.name
     batches: tuple[int, ...] = ()
@@ -87,7 +89,7 @@ def verify_package(folder: Path, public_keys: Sequence[Path] = ()) -> ModelManif
     try:
         if public_keys:  # first: what nobody answers for is not even parsed
             check_signature(folder, (folder / MANIFEST_FILE).read_bytes(), public_keys)
-        manifest = ModelManifest.read(folder / MANIFEST_FILE)
+        manifest = read_manifest(folder / MANIFEST_FILE)
         if (folder.parent.name, folder.name) != (manifest.name, manifest.version):
             raise PackageError(
                 f"{folder}: its manifest is of {manifest.name}/{manifest.version};"

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from export.photos import read_photo
-from service.inference.classifier import ClassificationQuery, Classifier
-from service.inference.detector import DetectionQuery, Detector
-from service.inference.task import Job, Row, Runner
+from service.inference.classifier import ClassificationQuery
+from service.inference.detector import DetectionQuery
+from service.inference.model import open_runner
+from service.inference.task import Job, Row
 from service.manifest import ModelManifest
 from service.package import ModelPackage
 
@@ -52,12 +53,9 @@ class PackageColumn:
         self.title = f"ONNX {self.manifest.precision}"
         self.source = f"{self.manifest.name}/{self.manifest.version}"
         self.sha256 = self.manifest.sha256
-        self._runner: Runner[Any]
-        self._query: DetectionQuery | ClassificationQuery
-        if self.manifest.task == "detection":
-            self._runner, self._query = Detector(package), QUERY
-        else:
-            self._runner = Classifier(package)
+        self._runner = open_runner(package)
+        self._query: DetectionQuery | ClassificationQuery = QUERY
+        if self.manifest.task == "classification":
             self._query = ClassificationQuery(top_k(self.manifest))
 
     def answer(self, photos: Sequence[Path], on_progress: OnProgress) -> list[list[Row]]:

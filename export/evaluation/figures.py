@@ -43,14 +43,13 @@ def agreement(manifest: ModelManifest, answers: Answers, reference: Answers) -> 
     columns' detections, above the model's default threshold, that have a twin in the other: the
     same label and an IoU of .5 or more. One detection is the twin of one other alone.
     """
-    defaults = manifest.defaults
-    if not isinstance(defaults, DetectionDefaults):
+    if manifest.task == "classification":
         first = [rows[0]["label_id"] for rows in reference]
         same: int = sum(rows[0]["label_id"] == i for rows, i in zip(answers, first, strict=True))
         return same / len(first)
     twins = total = 0
     for own, other in zip(answers, reference, strict=True):
-        kept, others = _above(own, defaults), _above(other, defaults)
+        kept, others = _above(own, manifest.defaults), _above(other, manifest.defaults)
         twins += _count_twins(kept, others)
         total += len(kept) + len(others)
     return 2 * twins / total if total else 1.0

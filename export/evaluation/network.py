@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from export.evaluation.column import PackageColumn
 from export.onnx.graph import build_graph
-from models.variants import InputSpec, find_variant
+from models.variants import find_variant
 from models.weights import CheckpointError, load_checkpoint, load_into
 from service.manifest import ModelManifest
 from service.package import ModelPackage, PackageError
@@ -61,5 +61,5 @@ def _read_graph(weights: Path, manifest: ModelManifest) -> nn.Module:
         raise CheckpointError(f"{weights} is of {checkpoint.architecture}, not {architecture}")
     network = variant.build(len(manifest.labels))
     load_into(network, checkpoint.state, str(weights))
-    spec = InputSpec(**manifest.input.model_dump())
-    return build_graph(network, spec, multi_label=manifest.activation == "sigmoid")
+    multi_label = manifest.task == "classification" and manifest.activation == "sigmoid"
+    return build_graph(network, manifest.input, multi_label)

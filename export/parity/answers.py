@@ -8,7 +8,7 @@ from export.parity.comparison import Detections, Tally, compare_detections
 from export.parity.feeds import to_feeds
 from export.parity.model import Array, Image
 from models.boxes import box_iou
-from service.manifest import DetectionDefaults, ModelManifest
+from service.manifest import ClassificationManifest, ModelManifest
 from service.package import ModelPackage
 
 LOW_SCORE = 0.02  # a threshold that lets much through
@@ -97,7 +97,7 @@ def _check_types(manifest: ModelManifest, outputs: Outputs) -> None:
             raise ContractError(f"{tensor.name} holds values that are not finite")
 
 
-def _check_probabilities(manifest: ModelManifest, probabilities: Array) -> None:
+def _check_probabilities(manifest: ClassificationManifest, probabilities: Array) -> None:
     if probabilities.min() < 0 or probabilities.max() > 1 + ROUNDING:
         raise ContractError("probabilities are not in 0..1")
     if manifest.activation == "softmax" and abs(float(probabilities.sum()) - 1) > ROUNDING:
@@ -131,7 +131,7 @@ def _check_detections(manifest: ModelManifest, found: Detections, image: Image) 
 
 def _same(manifest: ModelManifest, alone: Outputs, together: Outputs, row: int) -> bool:
     tolerance = TOLERANCES[manifest.precision]
-    if not isinstance(manifest.defaults, DetectionDefaults):
+    if manifest.task == "classification":
         return bool(np.abs(alone[0][0] - together[0][row]).max() <= tolerance.score)
     case = Case(
         "",

@@ -8,7 +8,7 @@ from PIL import Image as PillowImage
 
 from export.parity.model import Feeds, Image, Model
 from service.imaging.resize import to_input
-from service.manifest import InputSpec
+from service.manifest import Letterbox
 
 BATCH_SIZES = (1, 2, 7)
 SCORE_THRESHOLD = 0.05  # low, so that many detections are compared
@@ -150,10 +150,9 @@ def flat_images(photo: Image) -> list[Image]:
 def fitted(photo: Image, like: Image) -> Image:
     """``photo`` letterboxed to the size of ``like``."""
     height, width = like.shape[:2]
-    spec = InputSpec(
+    spec = Letterbox(
         height=height,
         width=width,
-        resize="letterbox",
         interpolation="bilinear",
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),

@@ -6,7 +6,7 @@ import numpy as np
 
 from export.parity import Feeds, stack
 from export.parity.model import Image
-from service.manifest import DetectionDefaults, ModelManifest
+from service.manifest import ModelManifest
 
 DTYPES = {"float": np.float32, "int64": np.int64, "bool": np.bool_}  # by ONNX Runtime's names
 
@@ -17,7 +17,7 @@ def to_feeds(manifest: ModelManifest, images: Sequence[Image], **settings: float
     A detector's thresholds are the manifest's defaults where ``settings`` do not name them.
     """
     feeds: Feeds = {"images": stack(images)}
-    if isinstance(manifest.defaults, DetectionDefaults):
+    if manifest.task == "detection":
         values = {"class_agnostic": False, **manifest.defaults.model_dump(), **settings}
         for tensor in manifest.inputs[1:]:
             feeds[tensor.name] = np.array(values[tensor.name], dtype=DTYPES[tensor.dtype])

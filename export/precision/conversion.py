@@ -161,8 +161,10 @@ def _to_int8(
         )
     with _silence():
         prepared = prepare(model, manifest.input)
-        judge = detector_fidelity if manifest.task == "detection" else classifier_fidelity
-        fidelity = judge(manifest, model, photos)
+        if manifest.task == "detection":
+            fidelity = detector_fidelity(manifest, model, photos)
+        else:
+            fidelity = classifier_fidelity(model, photos)
         shifts = rounding_shifts(prepared, [feeds_of(manifest.task, photo) for photo in photos])
         calibration, quantiser, reached = _best_ranges(
             job, manifest, prepared, shifts, photos, fidelity, on_step, on_progress

@@ -11,7 +11,7 @@ from models.evaluation import BoxRow, average_precision
 from service.imaging.resize import ModelInput
 from service.inference.detector import DetectionQuery, Detector
 from service.inference.task import Job
-from service.manifest import ModelManifest
+from service.manifest import DetectionManifest
 from service.package import ModelPackage
 
 Fidelity = Callable[[onnx.ModelProto], float]
@@ -20,7 +20,7 @@ SCORE_THRESHOLD = 0.3  # of the float model's detections that are to be found ag
 
 
 def detector_fidelity(
-    manifest: ModelManifest, reference: onnx.ModelProto, photos: Sequence[ModelInput]
+    manifest: DetectionManifest, reference: onnx.ModelProto, photos: Sequence[ModelInput]
 ) -> Fidelity:
     """COCO's AP on ``photos``, with what ``reference`` finds there as the truth."""
     truth = _as_truth(manifest, _detect(manifest, reference, photos, SCORE_THRESHOLD), photos)
@@ -31,9 +31,7 @@ def detector_fidelity(
     return fidelity
 
 
-def classifier_fidelity(
-    manifest: ModelManifest, reference: onnx.ModelProto, photos: Sequence[ModelInput]
-) -> Fidelity:
+def classifier_fidelity(reference: onnx.ModelProto, photos: Sequence[ModelInput]) -> Fidelity:
     """The share of the probabilities that both give to the same classes, mean over ``photos``."""
     expected = _classify(reference, photos)
 
@@ -49,7 +47,7 @@ def _classify(model: onnx.ModelProto, photos: Sequence[ModelInput]) -> np.ndarra
 
 
 def _detect(
-    manifest: ModelManifest,
+    manifest: DetectionManifest,
     model: onnx.ModelProto,
     photos: Sequence[ModelInput],
     score_threshold: float,
@@ -66,7 +64,7 @@ def _detect(
 
 
 def _as_truth(
-    manifest: ModelManifest, rows: Sequence[BoxRow], photos: Sequence[ModelInput]
+    manifest: DetectionManifest, rows: Sequence[BoxRow], photos: Sequence[ModelInput]
 ) -> dict[str, Any]:
     """Detections as a COCO instances file would state them."""
     return {

@@ -18,7 +18,7 @@ from export.report import tables
 from export.report.charts import accuracy_chart, class_chart, latency_chart
 from export.report.examples import PACKAGE_COLOUR, REFERENCE_COLOUR, Example, make_examples
 from export.report.latency import machine_name, measure_latency
-from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, read_manifest
 from service.package import ModelPackage, open_package
 
 REPORT_FILE = "report.html"
@@ -44,7 +44,7 @@ def write_report(
     image = read_photo(photos[0], package.manifest.input).pixels
     measured = [
         tables.Measured(
-            ModelManifest.read(path / MANIFEST_FILE),
+            read_manifest(path / MANIFEST_FILE),
             (path / GRAPH_FILE).stat().st_size,
             measure_latency(path, image, seconds),
         )

@@ -2,11 +2,10 @@
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 from export.photos import read_image
 from models.boxes import box_iou
 from service.imaging.resize import to_input
-from service.inference.classifier import Classifier
-from service.inference.detector import Detector
-from service.inference.task import Job, Row, Runner
-from service.manifest import Task
+from service.inference.model import PARAMETERS, open_runner
+from service.inference.task import Job, Row
 from service.package import ModelPackage
-from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 
 EXAMPLES = 6
 CANDIDATES = 24  # photos that these are chosen from
@@ -34,10 +30,6 @@ MOST_PAIRS = 8  # told of a photo
 TWIN_IOU = 0.5
 
 Place = tuple[float, float, float, float]  # xyxy in the page's pixels
-RUNNERS: dict[Task, tuple[Callable[[ModelPackage], Runner[Any]], RequestParameters]] = {
-    "detection": (Detector, DetectParameters()),
-    "classification": (Classifier, ClassifyParameters()),
-}
 
 
 @dataclass(frozen=True)
@@ -66,9 +58,8 @@ class Answerer:
     """A package as the service would ask it, with its own default thresholds."""
 
     def __init__(self, package: ModelPackage) -> None:
-        runner, parameters = RUNNERS[package.manifest.task]
-        self._runner = runner(package)
-        self._query = self._runner.to_query(parameters)
+        self._runner = open_runner(package)
+        self._query = self._runner.to_query(PARAMETERS[package.manifest.task]())
 
     def answer(self, photo: Image.Image) -> list[Row]:
         """Rows as contract 2 shows them, the best first."""

@@ -208,16 +208,21 @@ def identity(package: Measured) -> dict[str, str]:
 def input_rows(manifest: ModelManifest) -> dict[str, str]:
     """How a photo becomes the graph's input."""
     spec = manifest.input
-    varies = "up to " if spec.resize == "shorter_side" else ""
+    varies = "up to " if spec.varies else ""
     rows = {
         "Size": f"{varies}{spec.width} × {spec.height} pixels",  # noqa: RUF001
         "Resize": RESIZES[spec.resize],
-        "Interpolation": spec.interpolation + ("" if spec.antialias else ", without antialias"),
+        "Interpolation": spec.interpolation,
     }
-    if spec.shorter_side is not None:
-        limit = f", longer side at most {spec.longer_side}" if spec.longer_side else ""
-        rows["Shorter side"] = f"{spec.shorter_side} pixels{limit}"
-    if spec.resize != "centre_crop":
+    if spec.resize == "centre_crop":
+        rows["Shorter side"] = f"{spec.shorter_side} pixels"
+    else:
+        if spec.resize == "shorter_side":
+            rows["Shorter side"] = (
+                f"{spec.shorter_side} pixels, longer side at most {spec.longer_side}"
+            )
+        if not spec.antialias:
+            rows["Interpolation"] += ", without antialias"
         rows["Filled with"] = f"RGB {', '.join(map(str, spec.fill))}"
     rows["Normalisation, inside the graph"] = (
         f"mean {', '.join(f'{x:g}' for x in spec.mean)};"

@@ -15,7 +15,7 @@ from models.training.annotations import ClassFolders
 from models.training.dataset import ClassificationDataset, collate_classes, normalise
 from models.training.devices import Place
 from models.training.recipe import Recipe
-from models.variants import InputSpec
+from service.manifest import InputSpec
 
 OnProgress = Callable[[int], None]
 

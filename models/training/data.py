@@ -8,7 +8,7 @@ from models.training.check import check_class_photos, check_photos
 from models.training.console import progress_bar, say
 from models.training.devices import Place
 from models.training.splits import class_layout, detection_layout, hold_out_boxes, hold_out_classes
-from models.variants import Task
+from service.manifest import Task
 
 Content = Annotations | ClassFolders
 

@@ -27,7 +27,7 @@ from models.training.annotations import (
 from models.training.augment import Loaded
 from models.training.augment.colour import random_colour, recolour
 from models.training.inputs import to_input, training_side
-from models.variants import InputSpec
+from service.manifest import InputSpec
 
 Sample = tuple[Tensor, Tensor, Tensor]
 ClassSample = tuple[Tensor, int]

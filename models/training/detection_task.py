@@ -20,7 +20,7 @@ from models.training.devices import Place
 from models.training.features import FeatureCache, collate_features
 from models.training.inputs import Size, input_size, photo_pixels, training_side
 from models.training.recipe import Recipe
-from models.variants import InputSpec
+from service.manifest import InputSpec
 
 Batch = tuple[Tensor | list[Tensor], list[Tensor], list[Tensor]]
 OnProgress = Callable[[int], None]  # is told how many photos more are done

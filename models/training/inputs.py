@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.training.augment import Loaded, letterbox
-from models.variants import InputSpec
+from service.manifest import InputSpec
 
 Size = tuple[int, int]  # width, height
 ROUNDING = 1e-6  # pixels; what binary fractions may lose of a whole one

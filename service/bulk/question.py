@@ -7,7 +7,7 @@ from typing import Any
 
 from service.bulk.faults import BulkError
 from service.inference.model import PARAMETERS
-from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest, read_manifest
 from service.package import verify_package
 from service.parameters import RequestParameters, read_parameters
 from service.repository.store import open_source
@@ -93,7 +93,7 @@ def find_package(settings: Settings, reference: str | None) -> Path:
 
 
 def _detects(folder: Path) -> bool:
-    return ModelManifest.read(folder / MANIFEST_FILE).task == "detection"
+    return read_manifest(folder / MANIFEST_FILE).task == "detection"
 
 
 def _check(manifest: ModelManifest, given: RequestParameters) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from service.imaging.resampling import Box, resample
-from service.manifest import InputSpec
+from service.manifest import CentreCrop, FilledInput, InputSpec, Letterbox, ShorterSide
 
 RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -84,7 +84,13 @@ def to_input(photo: Photo | Image.Image, spec: InputSpec, *, exact: bool = False
     if isinstance(photo, Image.Image):
         photo = Photo(photo, *photo.size)
     photo = replace(photo, exact=exact)
-    image, scale_x, scale_y = RESIZE[spec.resize](photo, spec)
+    match spec:
+        case Letterbox():
+            image, scale_x, scale_y = _letterbox(photo, spec)
+        case ShorterSide():
+            image, scale_x, scale_y = _shorter_side(photo, spec)
+        case CentreCrop():
+            image, scale_x, scale_y = _centre_crop(photo, spec)
     placement = Placement(photo.width, photo.height, scale_x, scale_y)
     return ModelInput(np.asarray(image, dtype=np.uint8), placement)
 
@@ -95,36 +101,36 @@ def least_size(size: tuple[int, int], spec: InputSpec) -> tuple[int, int]:
     That is `SPARE` times what the model reads of it, so that the resize has pixels to average; a
     photo of which single pixels are picked needs all of them.
     """
-    if not spec.antialias:
+    if isinstance(spec, FilledInput) and not spec.antialias:
         return size
     scale = SPARE * max(_nominal_scale(size, spec), _nominal_scale(size[::-1], spec))
     return min(size[0], math.ceil(scale * size[0])), min(size[1], math.ceil(scale * size[1]))
 
 
 def _nominal_scale(size: tuple[int, int], spec: InputSpec) -> float:
-    if spec.shorter_side is None:
-        return min(spec.width / size[0], spec.height / size[1])
-    scale = spec.shorter_side / min(size)
-    return scale if spec.longer_side is None else min(scale, spec.longer_side / max(size))
+    match spec:
+        case Letterbox():
+            return min(spec.width / size[0], spec.height / size[1])
+        case ShorterSide():
+            return min(spec.shorter_side / min(size), spec.longer_side / max(size))
+        case CentreCrop():
+            return spec.shorter_side / min(size)
 
 
-def _letterbox(photo: Photo, spec: InputSpec) -> Resized:
+def _letterbox(photo: Photo, spec: Letterbox) -> Resized:
     """Fit the photo into the top left corner and fill the rest."""
-    scale = min(spec.width / photo.width, spec.height / photo.height)
+    scale = _nominal_scale(photo.size, spec)
     return _place(photo, scale, spec.width, spec.height, spec)
 
 
-def _shorter_side(photo: Photo, spec: InputSpec) -> Resized:
+def _shorter_side(photo: Photo, spec: ShorterSide) -> Resized:
     """Scale one side to its length and fill both up to a multiple of the divisor."""
-    assert spec.shorter_side is not None  # the manifest's own check, as the next two are
-    assert spec.longer_side is not None
-    assert spec.divisor is not None
-    scale = min(spec.shorter_side / min(photo.size), spec.longer_side / max(photo.size))
+    scale = _nominal_scale(photo.size, spec)
     width, height = (-(-_scaled(side, scale) // spec.divisor) * spec.divisor for side in photo.size)
     return _place(photo, scale, width, height, spec)
 
 
-def _place(photo: Photo, scale: float, width: int, height: int, spec: InputSpec) -> Resized:
+def _place(photo: Photo, scale: float, width: int, height: int, spec: FilledInput) -> Resized:
     """The photo in the top left corner of ``width`` x ``height``.
 
     The scale to undo is that of the whole pixels: the nominal one would shift boxes by up to one.
@@ -135,7 +141,7 @@ def _place(photo: Photo, scale: float, width: int, height: int, spec: InputSpec)
     return canvas, sides[0] / photo.width, sides[1] / photo.height
 
 
-def _resize(photo: Photo, sides: tuple[int, int], spec: InputSpec) -> Image.Image:
+def _resize(photo: Photo, sides: tuple[int, int], spec: FilledInput) -> Image.Image:
     if spec.antialias:
         return photo.resize(sides, RESAMPLING[spec.interpolation], (0, 0, *photo.size))
     return Image.fromarray(_interpolate(np.asarray(photo.image), *sides))
@@ -179,13 +185,12 @@ def _scaled(side: int, scale: float) -> int:
     return max(1, int(side * scale + ROUNDING))
 
 
-def _centre_crop(photo: Photo, spec: InputSpec) -> Resized:
+def _centre_crop(photo: Photo, spec: CentreCrop) -> Resized:
     """Scale the shorter side to ``spec.shorter_side`` and cut the middle out.
 
     Sides are cut to whole pixels and the crop's corner is rounded, both as torchvision does: half a
     pixel's difference shows in the scores.
     """
-    assert spec.shorter_side is not None  # the manifest's own check
     width, height = (int(spec.shorter_side * side / min(photo.size)) for side in photo.size)
     left, top = round((width - spec.width) / 2), round((height - spec.height) / 2)
     scale_x, scale_y = width / photo.width, height / photo.height
@@ -198,6 +203,3 @@ def _centre_crop(photo: Photo, spec: InputSpec) -> Resized:
     )
     crop = photo.resize((spec.width, spec.height), RESAMPLING[spec.interpolation], region)
     return crop, scale_x, scale_y
-
-
-RESIZE = {"letterbox": _letterbox, "shorter_side": _shorter_side, "centre_crop": _centre_crop}

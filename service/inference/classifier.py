@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.inference.task import Job, Row
-from service.manifest import ClassificationDefaults, ModelManifest
+from service.manifest import ClassificationManifest
 from service.package import ModelPackage
 from service.parameters import ClassifyParameters
 from service.problems import Problem
@@ -27,18 +27,15 @@ class Classifier:
 
     rows_name = "classifications"
 
-    def __init__(self, package: ModelPackage) -> None:
+    def __init__(self, package: ModelPackage[ClassificationManifest]) -> None:
         self._package = package
 
     @property
-    def manifest(self) -> ModelManifest:
+    def manifest(self) -> ClassificationManifest:
         return self._package.manifest
 
     def to_query(self, parameters: ClassifyParameters) -> ClassificationQuery:
-        defaults = self.manifest.defaults
-        assert isinstance(defaults, ClassificationDefaults)  # the manifest's own check
-        classes = len(self.manifest.labels)
-        top_k = parameters.top_k or min(defaults.top_k, classes)
+        top_k, classes = self.manifest.top_k(parameters.top_k), len(self.manifest.labels)
         if top_k > classes:
             raise Problem(
                 "invalid_parameter",

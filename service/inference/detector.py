@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from service.imaging.resize import Placement
 from service.inference.task import Job, Row
-from service.manifest import DetectionDefaults, ModelManifest
+from service.manifest import DetectionDefaults, DetectionManifest
 from service.package import ModelPackage
 from service.parameters import DetectParameters
 from service.problems import Problem
@@ -61,23 +61,21 @@ class Detector:
 
     rows_name = "detections"
 
-    def __init__(self, package: ModelPackage) -> None:
+    def __init__(self, package: ModelPackage[DetectionManifest]) -> None:
         self._package = package
         self._index = {label.name: i for i, label in enumerate(package.manifest.labels)}
 
     @property
-    def manifest(self) -> ModelManifest:
+    def manifest(self) -> DetectionManifest:
         return self._package.manifest
 
     def to_query(self, parameters: DetectParameters) -> DetectionQuery:
-        defaults = self.manifest.defaults
-        assert isinstance(defaults, DetectionDefaults)  # the manifest's own check
         chosen = {
             field: value
             for field in DetectionDefaults.model_fields
             if (value := getattr(parameters, field)) is not None
         }
-        merged = defaults.model_copy(update=chosen)
+        merged = self.manifest.defaults.model_copy(update=chosen)
         return DetectionQuery(
             np.float32(merged.score_threshold),
             np.float32(merged.iou_threshold),

@@ -18,6 +18,7 @@ from service.inference.detector import Detector
 from service.inference.niceness import lower_priority
 from service.inference.task import Job, Row, Runner, Undecoded
 from service.manifest import ModelManifest, Task
+from service.package import ModelPackage
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from service.problems import Problem
 
@@ -25,6 +26,7 @@ RUNNERS: dict[Task, type[Detector] | type[Classifier]] = {
     "detection": Detector,
     "classification": Classifier,
 }
+
 PARAMETERS: dict[Task, type[RequestParameters]] = {
     "detection": DetectParameters,
     "classification": ClassifyParameters,
@@ -81,6 +83,11 @@ class Done:
     placement: Placement
     rows: list[Row]
     stages: dict[str, float]
+
+
+def open_runner(package: ModelPackage[Any]) -> Runner[Any]:
+    """What answers with the package's graph."""
+    return RUNNERS[package.manifest.task](package)
 
 
 class ServedModel:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from service.imaging.resize import to_input
 from service.inference.affinity import CorePool
-from service.inference.model import PARAMETERS, RUNNERS, Layout, OnBatch, ServedModel
+from service.inference.model import PARAMETERS, Layout, OnBatch, ServedModel, open_runner
 from service.inference.task import Job, Runner
 from service.manifest import GRAPH_FILE
 from service.package import PackageError, open_package
@@ -53,7 +53,7 @@ def serve(
     )
     sizes = batch_sizes(max_batch_size) if first.fixed_batches else ()
     package = open_package(folder, public_keys=settings.public_keys, device=device, batches=sizes)
-    runner: Runner[Any] = RUNNERS[package.manifest.task](package)
+    runner = open_runner(package)
     try:
         warm_up(runner, sizes or (1, max_batch_size))
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own

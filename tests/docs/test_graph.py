@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from export.photos import read_photo
-from service.manifest import DETECTION_INPUTS, DETECTION_OUTPUTS, ModelManifest
+from service.manifest import DETECTION_INPUTS, DETECTION_OUTPUTS, read_manifest
 from service.package import open_package
 from tests.docs.pages import DOCS, blocks
 from tests.paths import ROOT
@@ -37,7 +37,7 @@ def test_example_finds_the_cat(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-3)
     label = int(re.search(r"^Label (\d+) is the cat", PAGE, re.MULTILINE)[1])
     assert found[0, 0] == label
-    assert ModelManifest.read(PACKAGE / "manifest.json").labels[label].name == "cat"
+    assert read_manifest(PACKAGE / "manifest.json").labels[label].name == "cat"
 
 
 def own_answer() -> np.ndarray:
@@ -69,7 +69,7 @@ def test_tables_list_the_graphs_inputs_and_outputs_in_order(names: tuple[str, ..
 
 
 def test_tables_give_the_types_of_the_shipped_package() -> None:
-    manifest = ModelManifest.read(PACKAGE / "manifest.json")
+    manifest = read_manifest(PACKAGE / "manifest.json")
     for value in (*manifest.inputs, *manifest.outputs):
         dtype = re.search(rf"^\| `{value.name}` \| (\w+) \|", PAGE, re.MULTILINE)[1]
         assert dtype.replace("float32", "float") == value.dtype

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from service.http.openapi.schemas import DetectAnswer
-from service.manifest import ModelManifest
+from service.manifest import read_manifest
 from tests.e2e.server import running_server
 
 MODEL = "efficientdet_lite0_voc"
@@ -50,7 +50,7 @@ def test_the_astronaut_is_a_person(http: httpx.Client, photos: Path) -> None:
 def test_answer_has_the_promised_shape(http: httpx.Client, cat: bytes, store: Path) -> None:
     response = post_raw(http, cat)
     answer = DetectAnswer.model_validate(response.json(), strict=False)
-    manifest = ModelManifest.read(store / MODEL / "1" / "manifest.json")
+    manifest = read_manifest(store / MODEL / "1" / "manifest.json")
     assert (answer.model.name, answer.model.version) == (MODEL, "1")
     assert answer.model.sha256 == manifest.sha256
     assert answer.request_id == response.headers["x-request-id"]

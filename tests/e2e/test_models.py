@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.manifest import ModelManifest
+from service.manifest import MANIFEST, read_manifest
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from tests.e2e.server import running_server
 from tests.packages import CLASSIFIER, copy_package
@@ -14,10 +14,8 @@ from tests.packages import CLASSIFIER, copy_package
 def test_every_model_of_the_store_is_listed(http: httpx.Client, store: Path) -> None:
     models = http.get("/v1/models").json()["models"]
     statuses = [model.pop("status") for model in models]
-    manifests = [ModelManifest.model_validate(model) for model in models]
-    assert manifests == [
-        ModelManifest.read(path) for path in sorted(store.glob("*/*/manifest.json"))
-    ]
+    manifests = [MANIFEST.validate_python(model) for model in models]
+    assert manifests == [read_manifest(path) for path in sorted(store.glob("*/*/manifest.json"))]
     for manifest, status in zip(manifests, statuses, strict=True):
         assert (status["state"], status["pinned"]) == ("ready", False)
         assert (status["provider"], status["precision"]) == ("cpu", manifest.precision)

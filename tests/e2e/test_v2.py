@@ -14,7 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from service.imaging.images import decode_image
 from service.imaging.resize import to_input
-from service.manifest import ModelManifest
+from service.manifest import read_manifest
 from tests.e2e.server import Server
 from tests.e2e.v2_tensors import CLASSIFIER, DETECTOR, array, encoded, wanted
 
@@ -51,7 +51,7 @@ def assert_detections(
     result: triton.InferResult, expected: list[dict], store: Path, *, named: bool = True
 ) -> None:
     """``result`` is what /v1 answered, but for a last digit: batches differ."""
-    labels = ModelManifest.read(store / DETECTOR / "1" / "manifest.json").labels
+    labels = read_manifest(store / DETECTOR / "1" / "manifest.json").labels
     most = max(len(image["detections"]) for image in expected)
     assert result.as_numpy("boxes").shape == (len(expected), most, 4)
     for i, image in enumerate(expected):
@@ -146,7 +146,7 @@ def test_tensors_are_answered_as_files_that_need_no_resizing(
     store: Path,
     binary: bool,
 ) -> None:
-    spec = ModelManifest.read(store / DETECTOR / "1" / "manifest.json").input
+    spec = read_manifest(store / DETECTOR / "1" / "manifest.json").input
     inputs = [to_input(decode_image(file, 10**8), spec).pixels for file in files[:2]]
     pngs = []
     for pixels in inputs:
@@ -192,7 +192,7 @@ def test_classes_are_those_of_v1(
     store: Path,
     binary: bool,
 ) -> None:
-    labels = ModelManifest.read(store / CLASSIFIER / "1" / "manifest.json").labels
+    labels = read_manifest(store / CLASSIFIER / "1" / "manifest.json").labels
     outputs = wanted("label_names", "scores", "labels", "probabilities", binary=binary)
     image = encoded(files, binary=binary)
     result = client.infer(CLASSIFIER, [image], outputs=outputs, parameters={"top_k": 3})
@@ -213,7 +213,7 @@ def test_classes_are_those_of_v1(
 def test_classifier_reads_tensors(
     client: triton.InferenceServerClient, server: Server, files: list[bytes], store: Path
 ) -> None:
-    spec = ModelManifest.read(store / CLASSIFIER / "1" / "manifest.json").input
+    spec = read_manifest(store / CLASSIFIER / "1" / "manifest.json").input
     pixels = to_input(decode_image(files[1], 10**8), spec).pixels
     result = client.infer(CLASSIFIER, [array("images", pixels[None], "UINT8", binary=True)])
     (expected,) = ask_v1(server, "classify", files[1:2])

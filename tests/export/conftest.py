@@ -1,7 +1,6 @@
 """Untrained detectors that nevertheless find things, for tests that need many detections; and a
 small graph."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import onnx
@@ -15,7 +14,6 @@ from export.photos import read_photos
 from models.faster_rcnn import FasterRCNN
 from models.variants import VARIANTS, Variant
 from models.weights import Checkpoint, load_backbone, load_checkpoint, save_checkpoint
-from service.manifest import InputSpec
 from tests.export.small import SPEC, small_graph
 
 LABELS = tuple((i + 1, name) for i, name in enumerate(("person", "cat", "cup", "rocket")))
@@ -77,7 +75,7 @@ def make_faster_rcnn(variant: Variant, photos: Path, seed: int = 0) -> FasterRCN
 
 def read_images(variant: Variant, photos: Path) -> torch.Tensor:
     """The photos as one batch of the network's normalised input."""
-    pixels = stack([p.pixels for p in read_photos(photos, InputSpec(**asdict(variant.input)))])
+    pixels = stack([p.pixels for p in read_photos(photos, variant.input)])
     return Normalise(variant.input)(torch.from_numpy(pixels))
 
 

@@ -9,19 +9,18 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from service.manifest import InputSpec
+from service.manifest import Letterbox
 
-SPEC = InputSpec(
+SPEC = Letterbox(
     height=16,
     width=16,
-    resize="letterbox",
     interpolation="bilinear",
     mean=(0.5, 0.5, 0.5),
     std=(0.25, 0.25, 0.25),
 )
 
 
-def small_graph(spec: InputSpec) -> onnx.ModelProto:
+def small_graph(spec: Letterbox) -> onnx.ModelProto:
     """Pixels, normalised; a convolution, a padded pooling, a convolution, a sum, a class layer."""
     rng = np.random.default_rng(0)
 

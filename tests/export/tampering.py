@@ -15,7 +15,6 @@ from export.parity import Feeds, stack
 from export.parity.layers import LayeredModel, torch_layers
 from export.photos import read_photos
 from models.variants import VARIANTS, Variant, at_size
-from service.manifest import InputSpec
 from tests.export.conftest import LABELS, measure_norms, read_images
 
 SIZE = 64
@@ -125,7 +124,7 @@ class Exported:
 
 def export_graph(variant: Variant, network: torch.nn.Module, photos: Path) -> Exported:
     graph = build_graph(network, variant.input)
-    pixels = [p.pixels for p in read_photos(photos, InputSpec(**vars(variant.input)))]
+    pixels = [p.pixels for p in read_photos(photos, variant.input)]
     return Exported(variant, graph, to_onnx(variant, graph), torch_layers(variant, graph), pixels)
 
 

@@ -34,7 +34,7 @@ from models.variants import VARIANTS, Variant
 from models.weights import CheckpointError, load_checkpoint, load_into
 from service.inference.detector import Detector
 from service.inference.task import Job
-from service.manifest import InputSpec, ModelManifest
+from service.manifest import ModelManifest, read_manifest
 from service.package import ModelPackage, open_package
 from tests.paths import ROOT
 
@@ -171,7 +171,7 @@ def test_gate_catches_a_graph_that_is_not_the_model(
     traced: tuple[torch.nn.Module, bytes], photos: Path, tamper: Tamper | None
 ) -> None:
     graph, content = traced
-    spec = InputSpec(**vars(VARIANTS["efficientdet_lite0"].input))
+    spec = VARIANTS["efficientdet_lite0"].input
     pixels = [photo.pixels for photo in read_photos(photos, spec)]
     if tamper is None:
         assert check_detector(graph, ort.InferenceSession(content), pixels).detections_compared
@@ -189,7 +189,7 @@ def test_gate_catches_a_classifier_that_differs(
     network = variant.build(1000)
     load_into(network, load_checkpoint(imagenet_weights).state, "")
     session = open_package(store / "efficientnet_lite0_imagenet" / "1").session
-    pixels = [p.pixels for p in read_photos(photos, InputSpec(**vars(variant.input)))]
+    pixels = [p.pixels for p in read_photos(photos, variant.input)]
     check_classifier(build_graph(network, variant.input), session, pixels)
     with torch.no_grad():
         network.classifier.bias[0] += 2
@@ -314,7 +314,7 @@ def test_accuracy_is_written_into_the_manifest(
         timing_seconds=0,
     )
     accuracy = export(job).accuracy
-    assert ModelManifest.read(output / "manifest.json").accuracy == accuracy
+    assert read_manifest(output / "manifest.json").accuracy == accuracy
     assert accuracy.metrics["ap50"] > 0.95
 
 

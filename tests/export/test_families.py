@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from service.inference.classifier import ClassificationQuery, Classifier
 from service.inference.deadline import Deadline, RequestPolicy
 from service.inference.detector import DetectionQuery, Detector
 from service.inference.task import Job, Row
-from service.manifest import InputSpec, ModelManifest
+from service.manifest import ModelManifest, read_manifest
 from service.package import open_package
 from service.parameters import DetectParameters
 from service.settings import Settings
@@ -271,7 +271,7 @@ def test_classifier_at_another_size(
     package = export_by_command(
         tmp_path / "store", name, network.state_dict(), gate, "--input-size", "64", *options
     )
-    manifest = ModelManifest.read(package / "manifest.json")
+    manifest = read_manifest(package / "manifest.json")
     assert manifest.activation == activation
     assert manifest.provenance.architecture == name
     assert manifest.inputs[0].shape == ("N", 64, 64, 3)
@@ -280,7 +280,7 @@ def test_classifier_at_another_size(
     assert spec.shorter_side == 73  # 256 x 64 / 224
     assert manifest.parity.max_score_difference <= 1e-4
 
-    images = read_photos(photos, InputSpec(**asdict(variant.input)))
+    images = read_photos(photos, variant.input)
     probabilities, rows = classify(package, images)
     with torch.no_grad():
         logits = network(read_images(variant, photos))

@@ -1,6 +1,6 @@
 """Exporting a variant with seeded weights: the graph, and the parity gate's figures."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnxruntime as ort
@@ -10,7 +10,6 @@ from export.onnx.trace import to_onnx
 from export.parity import check_classifier, check_detector
 from export.photos import read_photos
 from models.variants import VARIANTS, at_size
-from service import manifest
 from tests.fidelity.measure import pair
 
 # The smallest and a large one of each family, and the side of the input that they are exported at.
@@ -53,8 +52,7 @@ def export(variant: str, size: int, photos: Path = Path("docs/photos")) -> Expor
     row = at_size(VARIANTS[variant], size)
     graph = build_graph(network, row.input)
     session = ort.InferenceSession(to_onnx(row, graph).SerializeToString())
-    spec = manifest.InputSpec(**asdict(row.input))
-    pixels = [photo.pixels for photo in read_photos(photos, spec)]
+    pixels = [photo.pixels for photo in read_photos(photos, row.input)]
     check = check_detector if row.task == "detection" else check_classifier
     parity = check(graph, session, pixels)
     return ExportRow(

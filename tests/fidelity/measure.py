@@ -1,7 +1,7 @@
 """One row of the fidelity table: a variant beside its public implementation."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,9 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from export.onnx.graph import Normalise
 from export.photos import read_photo
 from models.anchors import AnchorGenerator
-from models.variants import VARIANTS, InputSpec, at_size
+from models.variants import VARIANTS, at_size
 from models.weights import load_into
-from service import manifest
 from tests.fidelity.oracles import (
     Anchors,
     ImageList,
@@ -123,12 +122,8 @@ def small_size(variant: str) -> int:
 def photo_input(variant: str, size: int, path: Path = PHOTO) -> Tensor:
     """A photo [1, 3, H, W] as ``variant`` reads it, normalised, at ``size``."""
     spec = at_size(VARIANTS[variant], size).input
-    pixels = read_photo(path, to_manifest(spec)).pixels
+    pixels = read_photo(path, spec).pixels
     return Normalise(spec)(torch.tensor(pixels)[None])
-
-
-def to_manifest(spec: InputSpec) -> manifest.InputSpec:
-    return manifest.InputSpec(**asdict(spec))
 
 
 def compare(

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from export.onnx.graph import build_graph
 from models.boxes import box_iou
-from models.variants import VARIANTS, InputSpec, at_size
+from models.variants import VARIANTS, at_size
 from service.imaging.resize import to_input
-from tests.fidelity.measure import pair, photo_input, to_manifest
+from service.manifest import InputSpec
+from tests.fidelity.measure import pair, photo_input
 from tests.fidelity.oracles import DetBenchPredict, GeneralizedRCNNTransform, ResizePad
 
 BOX_TOLERANCE = 0.5  # pixels of the photo
@@ -93,7 +94,7 @@ def torchvision_detections(variant: str, oracle: nn.Module, image: Tensor, size:
 
 
 def read_pixels(spec: InputSpec, path: Path) -> np.ndarray:
-    return to_input(Image.open(path).convert("RGB"), to_manifest(spec), exact=True).pixels
+    return to_input(Image.open(path).convert("RGB"), spec, exact=True).pixels
 
 
 PHOTOS = ("cat.jpg", "astronaut.jpg", "photographer.jpg", "rocket.jpg")
@@ -150,14 +151,14 @@ def test_letterbox_is_effdets_to_the_pixel(variant: str, photo_name: str, photos
     photo = Image.open(photos / photo_name).convert("RGB")
     spec = VARIANTS[variant].input
     expected, _ = ResizePad(spec.height, "bilinear", spec.fill)(photo, {})
-    found = to_input(photo, to_manifest(spec), exact=True).pixels
+    found = to_input(photo, spec, exact=True).pixels
     np.testing.assert_array_equal(found, np.asarray(expected))
 
 
 def in_photo(
     network: nn.Module, spec: InputSpec, photo: Image.Image, score_threshold: float
 ) -> Detections:
-    model_input = to_input(photo, to_manifest(spec), exact=True)
+    model_input = to_input(photo, spec, exact=True)
     found = ours(
         network, spec, model_input.pixels, score_threshold=score_threshold, max_detections=300
     )

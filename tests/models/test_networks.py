@@ -146,4 +146,4 @@ def test_every_variant_states_an_input_that_its_graph_can_read() -> None:
     for name, variant in VARIANTS.items():
         if variant.task == "detection":
             assert variant.input.height % 32 == variant.input.width % 32 == 0, name
-        assert (variant.input.resize == "letterbox") == (variant.input.shorter_side is None), name
+        assert (variant.input.resize == "centre_crop") == (variant.task == "classification"), name

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.imaging.resize import ModelInput, Placement
-from service.manifest import ModelManifest
+from service.manifest import read_manifest
 from service.repository.store import Candidate, Reference
 from tests.service.inference.doubler import Doubler
 from tests.service.models import Loader
@@ -40,7 +40,7 @@ def ready_port() -> Iterator[int]:
 @pytest.fixture
 def loader(store: Path) -> Loader:
     path = store / "efficientnet_lite0_imagenet" / "1" / "manifest.json"
-    return Loader(ModelManifest.read(path))
+    return Loader(read_manifest(path))
 
 
 @pytest.fixture

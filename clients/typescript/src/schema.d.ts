@@ -209,6 +209,30 @@ export interface components {
                 [key: string]: number;
             };
         };
+        /** @description The middle of the photo, after its shorter side is scaled. */
+        CentreCrop: {
+            height: number;
+            width: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            resize: "centre_crop";
+            /** @enum {string} */
+            interpolation: "bilinear" | "bicubic";
+            mean: [
+                number,
+                number,
+                number
+            ];
+            std: [
+                number,
+                number,
+                number
+            ];
+            /** @description Pixels of the shorter side after scaling, before the crop. */
+            shorter_side: number;
+        };
         /** @description One class. A classifier's scores of an image are its probabilities. */
         Classification: {
             label: string;
@@ -228,6 +252,37 @@ export interface components {
             height: number;
             /** @description Best first. */
             classifications: components["schemas"]["Classification"][];
+        };
+        /** @description A classifier's manifest, and how it is served. */
+        ClassifierDescription: {
+            /** @constant */
+            schema_version: 1;
+            name: string;
+            version: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            task: "classification";
+            labels: components["schemas"]["Label"][];
+            input: components["schemas"]["InputSpec"];
+            defaults: components["schemas"]["ClassificationDefaults"];
+            inputs: components["schemas"]["Tensor"][];
+            outputs: components["schemas"]["Tensor"][];
+            opset: number;
+            /** @enum {string} */
+            precision: "fp32" | "fp16" | "bf16" | "int8";
+            /** @description Of the graph's file. */
+            sha256: string;
+            provenance: components["schemas"]["Provenance"];
+            parity: components["schemas"]["Parity"];
+            accuracy?: components["schemas"]["Accuracy"];
+            /**
+             * @description softmax for photos of one class each, sigmoid for photos that may be of several.
+             * @enum {string}
+             */
+            activation: "softmax" | "sigmoid";
+            status: components["schemas"]["ModelStatus"];
         };
         /** @description `results` are in the order of the images. */
         ClassifyAnswer: {
@@ -340,6 +395,32 @@ export interface components {
             iou_threshold: number;
             max_detections: number;
         };
+        /** @description A detector's manifest, and how it is served. */
+        DetectorDescription: {
+            /** @constant */
+            schema_version: 1;
+            name: string;
+            version: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            task: "detection";
+            labels: components["schemas"]["Label"][];
+            input: components["schemas"]["InputSpec"];
+            defaults: components["schemas"]["DetectionDefaults"];
+            inputs: components["schemas"]["Tensor"][];
+            outputs: components["schemas"]["Tensor"][];
+            opset: number;
+            /** @enum {string} */
+            precision: "fp32" | "fp16" | "bf16" | "int8";
+            /** @description Of the graph's file. */
+            sha256: string;
+            provenance: components["schemas"]["Provenance"];
+            parity: components["schemas"]["Parity"];
+            accuracy?: components["schemas"]["Accuracy"];
+            status: components["schemas"]["ModelStatus"];
+        };
         /**
          * @description What went wrong, by a name that stays. Later versions may add others.
          * @enum {string}
@@ -376,36 +457,25 @@ export interface components {
              */
             base64: string;
         };
-        /**
-         * @description How a photo becomes the graph's input.
-         *
-         *     "letterbox" fits the photo into the top left corner; "shorter_side" scales one side of it and
-         *     fills both up to a multiple of `divisor`, so that inputs differ in size, and `height` and
-         *     `width` are the most that they can be; "centre_crop" scales the shorter side and cuts the
-         *     middle out. Normalisation happens inside the graph; `mean` and `std`, of channels scaled to
-         *     0..1, are stated for readers.
-         */
-        InputSpec: {
+        /** @description How a photo becomes the graph's input. */
+        InputSpec: components["schemas"]["Letterbox"] | components["schemas"]["ShorterSide"] | components["schemas"]["CentreCrop"];
+        /** @description One class. Its place in the manifest's list is its index in the graph's output. */
+        Label: {
+            /** @description The data set's own id, such as a COCO category id. */
+            id: number;
+            name: string;
+        };
+        /** @description The whole photo, scaled to fit into the input. */
+        Letterbox: {
             height: number;
             width: number;
-            /** @enum {string} */
-            resize: "letterbox" | "shorter_side" | "centre_crop";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            resize: "letterbox";
             /** @enum {string} */
             interpolation: "bilinear" | "bicubic";
-            /** @description Pixels of the shorter side after scaling, before a crop. */
-            shorter_side?: number;
-            /** @description Pixels that the longer side may have after scaling at most. */
-            longer_side?: number;
-            /** @description Of the sides of an input that varies. */
-            divisor?: number;
-            /** @description Whether a photo that is made smaller is smoothed. */
-            antialias: boolean;
-            /** @description RGB of the part that the photo leaves empty. */
-            fill: [
-                number,
-                number,
-                number
-            ];
             mean: [
                 number,
                 number,
@@ -416,41 +486,17 @@ export interface components {
                 number,
                 number
             ];
-        };
-        /** @description One class. Its place in the manifest's list is its index in the graph's output. */
-        Label: {
-            /** @description The data set's own id, such as a COCO category id. */
-            id: number;
-            name: string;
+            /** @description Whether a photo that is made smaller is smoothed. */
+            antialias: boolean;
+            /** @description RGB of the part that the photo leaves empty. */
+            fill: [
+                number,
+                number,
+                number
+            ];
         };
         /** @description A model's manifest, and how it is served. */
-        ModelDescription: {
-            /** @constant */
-            schema_version: 1;
-            name: string;
-            version: string;
-            /** @enum {string} */
-            task: "classification" | "detection";
-            labels: components["schemas"]["Label"][];
-            input: components["schemas"]["InputSpec"];
-            defaults: components["schemas"]["DetectionDefaults"] | components["schemas"]["ClassificationDefaults"];
-            /**
-             * @description Of a classifier: softmax for photos of one class each, sigmoid for photos that may be of several.
-             * @enum {string}
-             */
-            activation?: "softmax" | "sigmoid";
-            inputs: components["schemas"]["Tensor"][];
-            outputs: components["schemas"]["Tensor"][];
-            opset: number;
-            /** @enum {string} */
-            precision: "fp32" | "fp16" | "bf16" | "int8";
-            /** @description Of the graph's file. */
-            sha256: string;
-            provenance: components["schemas"]["Provenance"];
-            parity: components["schemas"]["Parity"];
-            accuracy?: components["schemas"]["Accuracy"];
-            status: components["schemas"]["ModelStatus"];
-        };
+        ModelDescription: components["schemas"]["DetectorDescription"] | components["schemas"]["ClassifierDescription"];
         /** @description By name, and the newest version of each first. */
         ModelList: {
             models: (components["schemas"]["ModelDescription"] | components["schemas"]["UnreadableModel"])[];
@@ -550,6 +596,42 @@ export interface components {
             };
             /** @description Of a package in lower precision. */
             converted?: components["schemas"]["Conversion"];
+        };
+        /** @description The whole photo, one side scaled and both filled up to a multiple of `divisor`. */
+        ShorterSide: {
+            height: number;
+            width: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            resize: "shorter_side";
+            /** @enum {string} */
+            interpolation: "bilinear" | "bicubic";
+            mean: [
+                number,
+                number,
+                number
+            ];
+            std: [
+                number,
+                number,
+                number
+            ];
+            /** @description Whether a photo that is made smaller is smoothed. */
+            antialias: boolean;
+            /** @description RGB of the part that the photo leaves empty. */
+            fill: [
+                number,
+                number,
+                number
+            ];
+            /** @description Pixels of the shorter side after scaling. */
+            shorter_side: number;
+            /** @description Pixels that the longer side may have after scaling at most. */
+            longer_side: number;
+            /** @description Of the sides of the input. */
+            divisor: number;
         };
         /** @description A graph's input or output; a dimension that varies is named. */
         Tensor: {

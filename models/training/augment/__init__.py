@@ -23,7 +23,7 @@ from models.training.augment.geometry import (
     visible,
 )
 from models.training.augment.mixing import assemble, blend, random_share, random_tiles
-from models.variants import InputSpec
+from service.manifest import InputSpec, ShorterSide
 
 __all__ = [
     "FILL",
@@ -80,8 +80,8 @@ class Augment:
     def for_input(self, spec: InputSpec) -> "Augment":
         """The same for views that become inputs of ``spec``: at scale 1 a photo is as large in them
         as the service makes it, with the same colour around it."""
-        shorter, longer = spec.shorter_side or spec.height, spec.longer_side or spec.height
-        return replace(self, longest=longer / shorter, fill=spec.fill, antialias=spec.antialias)
+        longest = spec.longer_side / spec.shorter_side if isinstance(spec, ShorterSide) else 1.0
+        return replace(self, longest=longest, fill=spec.fill, antialias=spec.antialias)
 
     def view(
         self, load: Callable[[int], Loaded], index: int, count: int, size: int, rng: random.Random

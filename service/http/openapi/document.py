@@ -19,7 +19,6 @@ from service.http.openapi.schemas import (
     DetectAnswer,
     ImageUrl,
     InlineImage,
-    ModelDescription,
     ModelList,
     ProblemDetails,
     UnreadableModel,
@@ -112,7 +111,6 @@ def _schemas(parameters: Description) -> Description:
         DetectAnswer,
         ClassifyAnswer,
         ModelList,
-        ModelDescription,
         ProblemDetails,
     ]
     return dict(sorted({**requests, **reply_schemas(shapes)}.items()))
@@ -160,7 +158,7 @@ def _models() -> Description:
     about = "The shipped detector, its longer lists cut"
     listed = {"models": {"summary": about, "value": {"models": [MODEL]}}}
     shown = {"model": {"summary": about, "value": MODEL}}
-    either = {"anyOf": [reference(ModelDescription), reference(UnreadableModel)]}
+    either = {"anyOf": [reference("ModelDescription"), reference(UnreadableModel)]}
     model = json_reply("The model's manifest, and how it is served", either, shown)
     name, version = _path_part("name"), _path_part("version", "1")
     action = {**_path_part("action", "load"), "schema": {"type": "string", "enum": [*ACTIONS]}}

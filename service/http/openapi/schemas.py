@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from typing_extensions import TypeAliasType
 
-from service.manifest import ModelManifest, Precision
+from service.manifest import ClassificationManifest, DetectionManifest, Precision
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import KINDS
 from service.repository.version import State
@@ -199,10 +199,25 @@ class ModelStatus(BaseModel):
     session_bytes: int | None = Field(None, ge=0, description="Memory that its sessions take.")
 
 
-class ModelDescription(ModelManifest):
-    """A model's manifest, and how it is served."""
+class DetectorDescription(DetectionManifest):
+    """A detector's manifest, and how it is served."""
 
     status: ModelStatus
+
+
+class ClassifierDescription(ClassificationManifest):
+    """A classifier's manifest, and how it is served."""
+
+    status: ModelStatus
+
+
+ModelDescription = TypeAliasType(
+    "ModelDescription",
+    Annotated[
+        DetectorDescription | ClassifierDescription,
+        Field(discriminator="task", description="A model's manifest, and how it is served."),
+    ],
+)
 
 
 class UnreadableModel(BaseModel):

@@ -10,7 +10,7 @@ from service.http.v2.request import InferRequest
 from service.http.v2.tensors import InputTensor
 from service.imaging.resize import ModelInput, Placement
 from service.inference.model import PARAMETERS
-from service.manifest import ClassificationDefaults, InputSpec, ModelManifest
+from service.manifest import ClassificationManifest, InputSpec, ModelManifest, ShorterSide
 from service.parameters import ClassifyParameters, RequestParameters, read_parameters
 from service.problems import Problem
 
@@ -50,7 +50,11 @@ def to_question(
         values[name] = request.inputs[name].to_array().item()
     parameters = _read_parameters(values, manifest)
     most = None
-    if PROBABILITIES in outputs and isinstance(parameters, ClassifyParameters):
+    if (
+        PROBABILITIES in outputs
+        and isinstance(parameters, ClassifyParameters)
+        and isinstance(manifest, ClassificationManifest)
+    ):
         parameters, most = _ask_for_all(parameters, manifest)
     return Question(contents, parameters, outputs, most, timeout)
 
@@ -85,7 +89,9 @@ def _read_images(inputs: dict[str, InputTensor], spec: InputSpec, max_images: in
 
 def _check_sides(tensor: InputTensor, spec: InputSpec) -> None:
     """Of a model whose input varies; the others' have been compared with the shape."""
-    longest, divisor = max(spec.height, spec.width), spec.divisor or 1
+    if not isinstance(spec, ShorterSide):
+        return
+    longest, divisor = max(spec.height, spec.width), spec.divisor
     if any(not 0 < side <= longest or side % divisor for side in tensor.shape[1:3]):
         raise tensor.fault(
             f"its shape is {list(tensor.shape)}; sides go to {longest} in steps of {divisor}"
@@ -107,14 +113,12 @@ def _read_parameters(values: dict[str, Any], manifest: ModelManifest) -> Request
 
 
 def _ask_for_all(
-    parameters: ClassifyParameters, manifest: ModelManifest
+    parameters: ClassifyParameters, manifest: ClassificationManifest
 ) -> tuple[ClassifyParameters, int]:
     """``parameters`` that ask for every class, and how many were asked for before."""
-    assert isinstance(manifest.defaults, ClassificationDefaults)  # the manifest's own check
-    classes = len(manifest.labels)
-    most = parameters.top_k or min(manifest.defaults.top_k, classes)
+    most = manifest.top_k(parameters.top_k)
     # more than there are stays wrong
-    return parameters.model_copy(update={"top_k": max(classes, most)}), most
+    return parameters.model_copy(update={"top_k": max(len(manifest.labels), most)}), most
 
 
 def _read_timeout(value: Any, max_timeout_ms: int) -> float | None:

@@ -1,6 +1,5 @@
 """A network in PyTorch answers as the package that was exported from it."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from export.onnx.graph import build_graph
 from export.photos import read_photo
 from models.variants import VARIANTS
 from models.weights import load_checkpoint, load_into
-from service.manifest import InputSpec, Label
+from service.manifest import Label
 from service.package import PackageError
 
 from .columns import ignore
@@ -40,11 +39,11 @@ def test_a_detecting_network_answers_as_its_graph(
     """Of a size of its own, which the manifest states."""
     names = ("person", "cat", "cup", "rocket")
     variant = VARIANTS[checkpoint.stem]
-    spec = replace(variant.input, height=256, width=256)
+    spec = variant.input.model_copy(update={"height": 256, "width": 256})
     manifest = detector.manifest.model_copy(
         update={
             "labels": tuple(Label(id=i, name=name) for i, name in enumerate(names, 1)),
-            "input": InputSpec(**vars(spec)),
+            "input": spec,
             "provenance": detector.manifest.provenance.model_copy(
                 update={"architecture": checkpoint.stem}
             ),

@@ -1,6 +1,5 @@
 """A detector and a classifier in the gate's hands, with photos for each."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ from export.onnx.graph import build_graph
 from export.parity import Feeds, Model, Outputs, onnx_model, torch_model
 from export.photos import read_photos
 from models.variants import VARIANTS, at_size
-from service.manifest import InputSpec
 from service.package import open_package
 from tests.export.conftest import make_retinanet
 
@@ -19,7 +17,7 @@ from tests.export.conftest import make_retinanet
 def detector(photos: Path) -> tuple[Model, list[np.ndarray]]:
     """An untrained RetinaNet at 64 pixels, which finds much, and its photos."""
     variant = at_size(VARIANTS["retinanet_resnet18_fpn"], 64)
-    pixels = [p.pixels for p in read_photos(photos, InputSpec(**asdict(variant.input)))]
+    pixels = [p.pixels for p in read_photos(photos, variant.input)]
     model = torch_model(build_graph(make_retinanet(variant, photos), variant.input))
     return remembering(model), pixels
 

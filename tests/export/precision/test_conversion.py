@@ -12,7 +12,7 @@ from export.precision import conversion
 from export.precision.calibration import Calibration
 from export.precision.conversion import ConversionError, ConversionJob, convert
 from export.verify import verify
-from service.manifest import ModelManifest, Tolerance
+from service.manifest import Tolerance, read_manifest
 from service.package import open_package
 
 CLASSIFIER = "efficientnet_lite0_imagenet"
@@ -37,7 +37,7 @@ def int8(store: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_package_says_what_it_was_made_from_and_how(int8: Path, store: Path) -> None:
-    source = ModelManifest.read(store / CLASSIFIER / "1" / "manifest.json")
+    source = read_manifest(store / CLASSIFIER / "1" / "manifest.json")
     manifest = open_package(int8).manifest
     assert (manifest.name, manifest.version, manifest.precision) == ("lite0_int8", "3", "int8")
     converted = manifest.provenance.converted

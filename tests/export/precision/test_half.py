@@ -11,7 +11,7 @@ from onnx import TensorProto
 from export.parity import Case, stack
 from export.photos import read_photos
 from export.precision.half import to_half
-from service.manifest import ModelManifest
+from service.manifest import read_manifest
 from tests.export.small import run
 
 
@@ -44,7 +44,7 @@ def test_shipped_model_is_half_as_large_and_sees_the_same(
     name: str, store: Path, photos: Path
 ) -> None:
     folder = store / name / "1"
-    manifest = ModelManifest.read(folder / "manifest.json")
+    manifest = read_manifest(folder / "manifest.json")
     model = onnx.load(folder / "model.onnx")
     half = to_half(model)
     assert half.ByteSize() < 0.55 * model.ByteSize()

@@ -9,7 +9,7 @@ import pytest
 
 from export.onnx.nodes import readers
 from export.precision.preparation import prepare
-from service.manifest import InputSpec, ModelManifest
+from service.manifest import Letterbox, read_manifest
 from tests.export.small import SPEC, operators, run, small_graph
 
 
@@ -45,7 +45,7 @@ def test_pads_become_the_poolings_own(small: onnx.ModelProto) -> None:
 def test_channels_that_differ_are_normalised_in_float(
     change: dict[str, Any], pixels: np.ndarray[Any, Any]
 ) -> None:
-    spec = InputSpec.model_validate({**SPEC.model_dump(), **change})
+    spec = Letterbox.model_validate({**SPEC.model_dump(), **change})
     model = small_graph(spec)
     prepared = prepare(model, spec)
     assert operators(prepared)[:4] == ["Transpose", "Cast", "Mul", "Add"]
@@ -57,7 +57,7 @@ def test_channels_that_differ_are_normalised_in_float(
 @pytest.mark.parametrize("name", ["efficientdet_lite0_voc", "efficientnet_lite0_imagenet"])
 def test_shipped_models_are_read_as_8_bits(name: str, store: Path) -> None:
     folder = store / name / "1"
-    spec = ModelManifest.read(folder / "manifest.json").input
+    spec = read_manifest(folder / "manifest.json").input
     prepared = prepare(onnx.load(folder / "model.onnx"), spec)
     (first,) = (node for node in prepared.graph.node if node.op_type == "DequantizeLinear")
     following = readers(prepared)

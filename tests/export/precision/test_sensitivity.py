@@ -1,6 +1,5 @@
 """The search keeps in float what wins fidelity back, and no more."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from export.precision.preparation import prepare
 from export.precision.quantisation import OPERATORS, Quantiser, layers
 from export.precision.sensitivity import search
 from service.imaging.resize import ModelInput
-from service.manifest import ModelManifest
 from tests.export.small import SPEC, in_float
 
 
@@ -75,14 +73,12 @@ def test_no_graph_is_measured_twice(
     ranges: TensorsData,
     small: onnx.ModelProto,
     pixels: np.ndarray[Any, Any],
-    store: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of the small graph's own answers: each layer alone, then those that are kept with others."""
     monkeypatch.setattr(sensitivity, "MOST_IN_FLOAT", 1)
     monkeypatch.setattr(sensitivity, "WORTHWHILE", -1e3)
-    manifest = ModelManifest.read(store / "efficientnet_lite0_imagenet" / "1" / "manifest.json")
-    fidelity = classifier_fidelity(manifest, small, photos_of(pixels))
+    fidelity = classifier_fidelity(small, photos_of(pixels))
     measured: list[frozenset[str]] = []
 
     def counted(model: onnx.ModelProto) -> float:

@@ -25,7 +25,7 @@ from export.report.examples import (
     pair_detections,
 )
 from export.report.latency import Latency, machine_name, measure_latency
-from service.manifest import Accuracy, Label, ModelManifest
+from service.manifest import Accuracy, Label, ModelManifest, read_manifest
 from service.package import find_packages, open_package
 from tests.html_page import Page
 
@@ -41,7 +41,7 @@ def packages(store: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
     for name in (CLASSIFIER, DETECTOR):
         shutil.copytree(store / name / "1", copy / name / "1")
     twin = shutil.copytree(store / DETECTOR / "1", copy / "twin" / "1")
-    manifest = ModelManifest.read(twin / "manifest.json")
+    manifest = read_manifest(twin / "manifest.json")
     labels = (Label(id=1, name=EVIL), *manifest.labels[1:])
     accuracy = Accuracy(data="x", images=9, metrics={"ap": 0.2}, classes={EVIL: 0.3, "cat": 0.4})
     update = {"name": "twin", "precision": "int8", "labels": labels, "accuracy": accuracy}
@@ -97,7 +97,7 @@ def test_pictures_have_an_alternative(html: str) -> None:
 def test_page_tells_what_was_exported_from_what(packages: Path) -> None:
     for folder in find_packages(packages):
         content = (folder / "manifest.json").read_bytes()
-        manifest = ModelManifest.read(folder / "manifest.json")
+        manifest = read_manifest(folder / "manifest.json")
         html = (folder / "report.html").read_text(encoding="utf-8")
         text = Page(html).text
         provenance = manifest.provenance
@@ -222,7 +222,7 @@ def test_processor_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def manifest(store: Path) -> ModelManifest:
-    return ModelManifest.read(store / DETECTOR / "1" / "manifest.json")
+    return read_manifest(store / DETECTOR / "1" / "manifest.json")
 
 
 def measured(manifest: ModelManifest, latency: Latency = LATENCY) -> tables.Measured:

@@ -3,7 +3,6 @@
 import json
 import random
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +26,10 @@ from models.training.dataset import (
     random_region,
     read_photo,
 )
-from models.variants import VARIANTS, InputSpec, at_size
+from models.variants import VARIANTS, at_size
 from service.imaging.images import decode_image
 from service.imaging.resize import to_input
-from service.manifest import InputSpec as ServiceSpec
+from service.manifest import InputSpec
 
 CROP = VARIANTS["resnet18"].input
 ORIENTATION = 0x0112  # EXIF's tag
@@ -256,7 +255,7 @@ def test_the_middle_of_a_photo_is_what_the_service_cuts_out(
 ) -> None:
     spec = VARIANTS[name].input
     image = noise(*size)
-    expected = to_input(image, ServiceSpec(**asdict(spec)), exact=True).pixels
+    expected = to_input(image, spec, exact=True).pixels
     np.testing.assert_array_equal(np.asarray(centre_crop(image, spec)), expected)
 
 

@@ -1,7 +1,6 @@
 """A photo becomes the input that the service makes of it, and its boxes go with it."""
 
 import random
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,9 +10,9 @@ from PIL import Image
 from models.training.augment import Augment, Loaded
 from models.training.detection_task import batches_of_one_size
 from models.training.inputs import input_size, photo_pixels, to_input, training_side
-from models.variants import VARIANTS, InputSpec, at_size
+from models.variants import VARIANTS, at_size
 from service.imaging.resize import to_input as service_input
-from service.manifest import InputSpec as ServiceSpec
+from service.manifest import InputSpec
 
 SIZES = [(500, 375), (375, 500), (640, 200), (331, 447), (1000, 997)]
 VARYING = at_size(VARIANTS["retinanet_resnet18_fpn"], 256).input
@@ -45,7 +44,7 @@ def test_an_input_is_the_services(name: str, size: tuple[int, int]) -> None:
     spec = at_size(VARIANTS[name], 256).input
     photo = loaded(size, (size[0] // 4, size[1] // 3, size[0] // 2, size[1] - 5))
     image, boxes, _ = to_input(photo, spec)
-    expected = service_input(photo[0], ServiceSpec(**asdict(spec)))
+    expected = service_input(photo[0], spec)
     difference = np.abs(np.asarray(image, dtype=int) - expected.pixels)
     assert difference.max() <= 1
     assert image.size == input_size(size, spec)

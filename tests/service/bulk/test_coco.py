@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from service.bulk.coco import write_coco
 from service.bulk.folder import Folder
 from service.bulk.parts import Parts
-from service.manifest import ModelManifest
+from service.manifest import ModelManifest, read_manifest
 
 
 def detection(*box: float) -> dict[str, Any]:
@@ -27,7 +27,7 @@ FAILED = {"width": None, "height": None, "detections": None, "error": {"code": "
 
 @pytest.fixture
 def manifest(store: Path) -> ModelManifest:
-    return ModelManifest.read(store / "efficientdet_lite0_voc" / "1" / "manifest.json")
+    return read_manifest(store / "efficientdet_lite0_voc" / "1" / "manifest.json")
 
 
 def test_images_and_annotations_have_the_numbers_of_the_photos(

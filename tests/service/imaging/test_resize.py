@@ -10,25 +10,21 @@ from torch.nn import functional as F
 
 from models.training.augment import letterbox
 from service.imaging.resize import to_input
-from service.manifest import InputSpec
+from service.manifest import CentreCrop, FilledInput, Letterbox, ShorterSide
 
 HALF = (0.5, 0.5, 0.5)
-LETTERBOX = InputSpec(
-    height=320, width=320, resize="letterbox", interpolation="bilinear", mean=HALF, std=HALF
-)
-CENTRE_CROP = InputSpec(
+LETTERBOX = Letterbox(height=320, width=320, interpolation="bilinear", mean=HALF, std=HALF)
+CENTRE_CROP = CentreCrop(
     height=224,
     width=224,
-    resize="centre_crop",
     interpolation="bicubic",
     shorter_side=256,
     mean=HALF,
     std=HALF,
 )
-SHORTER_SIDE = InputSpec(
+SHORTER_SIDE = ShorterSide(
     height=1344,
     width=1344,
-    resize="shorter_side",
     interpolation="bilinear",
     shorter_side=800,
     longer_side=1333,
@@ -78,7 +74,7 @@ def extent(pixels: np.ndarray, fill: tuple[int, int, int]) -> tuple[int, int]:
 
 @pytest.mark.parametrize("spec", [LETTERBOX, SHORTER_SIDE], ids=["letterbox", "shorter side"])
 @pytest.mark.parametrize("size", [(640, 480), (333, 500), (1999, 37), (3, 4000)])
-def test_a_box_comes_back_where_it_was(size: tuple[int, int], spec: InputSpec) -> None:
+def test_a_box_comes_back_where_it_was(size: tuple[int, int], spec: FilledInput) -> None:
     """The whole photo is squeezed into whole pixels, so its quarters are theirs, however few."""
     made = to_input(Image.new("RGB", size, (250, 0, 0)), spec)
     quarters = np.array([0.25, 0.5, 0.75, 0.875])
@@ -90,7 +86,7 @@ def test_a_box_comes_back_where_it_was(size: tuple[int, int], spec: InputSpec) -
 @pytest.mark.parametrize("spec", [LETTERBOX, SHORTER_SIDE], ids=["letterbox", "shorter side"])
 @pytest.mark.parametrize("size", [(640, 480), (333, 500), (1999, 137)])
 def test_a_painted_box_comes_back_where_it_was_painted(
-    size: tuple[int, int], spec: InputSpec
+    size: tuple[int, int], spec: FilledInput
 ) -> None:
     width, height = size
     box = (int(width * 0.2), int(height * 0.4), int(width * 0.7), int(height * 0.9))

@@ -204,10 +204,21 @@ def test_replies_leave_out_what_is_not_set() -> None:
         "type": "integer",
         "description": "Of each run.",
     }
-    manifest = API["components"]["schemas"]["ModelDescription"]
-    assert {"schema_version", "parity"} <= {*manifest["required"]}
-    assert {"accuracy", "activation"}.isdisjoint(manifest["required"])
-    assert set(API["components"]["schemas"]["InputSpec"]["required"]) >= {"fill", "antialias"}
+    manifest = API["components"]["schemas"]["ClassifierDescription"]
+    assert {"schema_version", "task", "activation", "parity"} <= {*manifest["required"]}
+    assert "accuracy" not in manifest["required"]
+    assert set(API["components"]["schemas"]["Letterbox"]["required"]) >= {"fill", "antialias"}
+
+
+def test_a_model_is_described_by_its_task() -> None:
+    schemas = API["components"]["schemas"]
+    assert "activation" not in schemas["DetectorDescription"]["properties"]
+    assert schemas["ModelDescription"]["discriminator"]["propertyName"] == "task"
+    assert schemas["InputSpec"]["discriminator"]["propertyName"] == "resize"
+    with pytest.raises(ValidationError):
+        assert_valid({**MODEL, "activation": "softmax"}, schemas["ModelDescription"])
+    with pytest.raises(ValidationError):
+        assert_valid({**MODEL["input"], "shorter_side": 256}, schemas["InputSpec"])
 
 
 def test_package_that_cannot_be_read_is_described_too() -> None:

@@ -7,18 +7,18 @@ import pytest
 
 from service.engine.engine import Answer
 from service.http.v2.outputs import Found, make_output
-from service.manifest import Label, ModelManifest
+from service.manifest import Label, ModelManifest, read_manifest
 from service.problems import Problem
 
 
 @pytest.fixture(scope="module")
 def detector(store: Path) -> ModelManifest:
-    return ModelManifest.read(store / "efficientdet_lite0_voc" / "1" / "manifest.json")
+    return read_manifest(store / "efficientdet_lite0_voc" / "1" / "manifest.json")
 
 
 @pytest.fixture(scope="module")
 def classifier(store: Path) -> ModelManifest:
-    manifest = ModelManifest.read(store / "efficientnet_lite0_imagenet" / "1" / "manifest.json")
+    manifest = read_manifest(store / "efficientnet_lite0_imagenet" / "1" / "manifest.json")
     # two birds and machines of one name, as in ImageNet
     labels = (Label(id=5, name="crane"), Label(id=7, name="crane"), Label(id=6, name="gull"))
     return manifest.model_copy(update={"labels": labels})

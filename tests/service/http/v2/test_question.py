@@ -13,7 +13,7 @@ from service.http.v2.question import Question, to_question
 from service.http.v2.request import InferRequest
 from service.http.v2.tensors import InputTensor
 from service.imaging.resize import ModelInput, Placement
-from service.manifest import ModelManifest
+from service.manifest import MANIFEST, ModelManifest, read_manifest
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import Problem
 
@@ -22,12 +22,12 @@ ENCODED = InputTensor("image", "BYTES", (1,), [base64.b64encode(b"a photo").deco
 
 @pytest.fixture(scope="module")
 def detector(store: Path) -> ModelManifest:
-    return ModelManifest.read(store / "efficientdet_lite0_voc" / "1" / "manifest.json")
+    return read_manifest(store / "efficientdet_lite0_voc" / "1" / "manifest.json")
 
 
 @pytest.fixture(scope="module")
 def classifier(store: Path) -> ModelManifest:
-    return ModelManifest.read(store / "efficientnet_lite0_imagenet" / "1" / "manifest.json")
+    return read_manifest(store / "efficientnet_lite0_imagenet" / "1" / "manifest.json")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def varying(detector: ModelManifest) -> ModelManifest:
         "width": 128,
     }
     content["inputs"][0]["shape"] = ["N", "H", "W", 3]
-    return ModelManifest.model_validate(content)
+    return MANIFEST.validate_python(content)
 
 
 def ask(
