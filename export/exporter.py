@@ -100,7 +100,7 @@ def export(
         on_step(f"reading {job.weights}")
         network, labels, recognised = _load(job, variant)
         on_step(f"loaded {recognised}")
-        paths = find_photos(job.photos)
+        paths = find_photos(job.photos, on_step)
         photos = [read_photo(path, variant.input).pixels for path in paths]
         _check_evaluation(job, variant, labels)
         graph = build_graph(network, variant.input, job.multi_label)
@@ -118,7 +118,7 @@ def export(
         if job.evaluation is not None:
             on_step(f"measuring accuracy on {job.evaluation.images}")
             accuracy = measure_accuracy(
-                open_package(folder, threads=0), job.evaluation, on_progress
+                open_package(folder, threads=0), job.evaluation, on_progress, on_step
             )
             manifest = manifest.model_copy(update={"accuracy": accuracy})
             manifest.write(folder / MANIFEST_FILE)

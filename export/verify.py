@@ -154,10 +154,13 @@ def check_answers(subject: Subject) -> str:
     """Types, shapes, ranges and order of the answers to photos."""
     package = _opened(subject)
     spec = package.manifest.input
-    subject.photos = [photo.pixels for photo in read_photos(subject.photo_folder, spec)]
+    notes: list[str] = []
+    photos = read_photos(subject.photo_folder, spec, notes.append)
+    subject.photos = [photo.pixels for photo in photos]
     counts = [check_answer(package, photo) for photo in subject.photos]
     what = "detections" if package.manifest.task == "detection" else "probabilities"
-    return f"{sum(counts):,} {what} in {len(counts)} photos: finite, in range and in order"
+    found = f"{sum(counts):,} {what} in {len(counts)} photos: finite, in range and in order"
+    return "; ".join([found, *notes])
 
 
 def check_thresholds(subject: Subject) -> str:

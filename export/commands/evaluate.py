@@ -113,7 +113,7 @@ def evaluate(
         _require_writable(json_file)
         opened = [open_package(folder, threads=0) for folder in packages]
         manifests = [package.manifest for package in opened]
-        photos = read_photo_set(manifests[0], images, annotations, limit)
+        photos = read_photo_set(manifests[0], images, annotations, limit, _note)
         columns: list[Column] = [PackageColumn(package) for package in opened]
         if weights is not None:
             columns.insert(0, _read_network(weights, manifests[0]))
@@ -129,9 +129,12 @@ def evaluate(
 def _read_network(weights: Path, manifest: ModelManifest) -> NetworkColumn:
     column = NetworkColumn(weights, manifest)
     if column.sha256 != manifest.provenance.weights_sha256:
-        note = f"note: {weights} is not the file that {manifest.name} was exported from"
-        console.print(escape(note), highlight=False, soft_wrap=True)
+        _note(f"{weights} is not the file that {manifest.name} was exported from")
     return column
+
+
+def _note(note: str) -> None:
+    console.print(escape(f"note: {note}"), highlight=False, soft_wrap=True)
 
 
 def _require_writable(json_file: Path | None) -> None:

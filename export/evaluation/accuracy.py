@@ -6,6 +6,7 @@ from pathlib import Path
 from export.evaluation.column import QUERY, OnProgress, PackageColumn
 from export.evaluation.figures import measure
 from export.evaluation.photo_set import PhotoSet, read_annotated, read_class_folders
+from export.photos import Say, ignore
 from service.manifest import Accuracy
 from service.package import ModelPackage
 
@@ -31,10 +32,14 @@ def measure_accuracy(
     package: ModelPackage,
     evaluation: EvaluationSet,
     on_progress: OnProgress = lambda done, total: None,
+    say: Say = ignore,
 ) -> Accuracy:
-    """A detector's or a classifier's accuracy on ``evaluation``. Raises PhotoError."""
+    """A detector's or a classifier's accuracy on ``evaluation``. Raises PhotoError.
+
+    say: hears how many files of a classifier's folders are passed over.
+    """
     if evaluation.annotations is None:
-        return classifier_accuracy(package, evaluation.images, on_progress)
+        return classifier_accuracy(package, evaluation.images, on_progress, say)
     return detector_accuracy(package, evaluation.annotations, evaluation.images, on_progress)
 
 
@@ -56,9 +61,10 @@ def classifier_accuracy(
     package: ModelPackage,
     images: Path,
     on_progress: OnProgress = lambda done, total: None,
+    say: Say = ignore,
 ) -> Accuracy:
     """Top-1 and top-5 on a folder with a folder of photos for each class. Raises PhotoError."""
-    photos = read_class_folders(images, package.manifest.labels)
+    photos = read_class_folders(images, package.manifest.labels, say=say)
     return _measure(package, photos, on_progress)
 
 

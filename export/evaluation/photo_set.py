@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from export.photos import SUFFIXES, PhotoError, find_photos
+from export.photos import PhotoError, Say, find_photos, ignore
 from models.training.annotations import DataError, Fault, Kind, read_coco
+from models.training.annotations.files import visible_files
+from service.imaging.formats import SUFFIXES, select_photos
 from service.manifest import Label, ModelManifest
 
 Item = TypeVar("Item")
@@ -42,13 +44,17 @@ class PhotoSet:
 
 
 def read_photo_set(
-    manifest: ModelManifest, images: Path, annotations: Path | None = None, limit: int | None = None
+    manifest: ModelManifest,
+    images: Path,
+    annotations: Path | None = None,
+    limit: int | None = None,
+    say: Say = ignore,
 ) -> PhotoSet:
     """Photos for the model of ``manifest``, at most ``limit`` spread over the whole set.
 
     With ``annotations`` those that the COCO file lists; for a classifier a folder for each class,
     if ``images`` holds folders; else the photos in ``images``, of which nothing is known.
-    Raises PhotoError.
+    ``say`` hears how many other files are passed over. Raises PhotoError.
     """
     if annotations is not None and manifest.task != "detection":
         raise PhotoSetError(
@@ -60,8 +66,8 @@ def read_photo_set(
     if not images.is_dir():
         raise PhotoSetError(f"{images}: there is no such folder")
     if manifest.task == "classification" and _folders(images):
-        return read_class_folders(images, manifest.labels, limit)
-    photos = find_photos(images)
+        return read_class_folders(images, manifest.labels, limit, say)
+    photos = find_photos(images, say)
     return PhotoSet(_described(images, photos), len(photos), _spread(photos, limit))
 
 
@@ -99,23 +105,26 @@ def read_annotated(
     )
 
 
-def read_class_folders(folder: Path, labels: Sequence[Label], limit: int | None = None) -> PhotoSet:
+def read_class_folders(
+    folder: Path, labels: Sequence[Label], limit: int | None = None, say: Say = ignore
+) -> PhotoSet:
     """Photos at any depth in folders that are each called as one of ``labels``, or as its id where
     several have that name. Not every label needs a folder. Raises PhotoSetError."""
     if not folder.is_dir():
         raise PhotoSetError(f"{folder}: there is no such folder")
-    if any(_is_photo(path) for path in folder.iterdir()):
+    if select_photos((path for path in folder.glob("[!.]*") if path.is_file()), str)[0]:
         raise PhotoSetError(
             f"{folder}: holds photos beside its folders; for top-1 put each into the folder of its"
             " class, for agreement move them into a folder of their own"
         )
-    photos: list[Path] = []
-    classes: list[int] = []
-    for path in _folders(folder):
-        label = _label_of(path, labels)
-        found = sorted(p for p in path.rglob("*") if _is_photo(p))
-        photos += found
-        classes += [label.id] * len(found)
+    files: list[tuple[Path, int]] = []
+    for own in _folders(folder):
+        label = _label_of(own, labels)
+        files += [(path, label.id) for path in visible_files(own)]
+    found, note = select_photos(files, lambda file: file[0])
+    if note is not None:
+        say(f"{folder}: {note}")
+    photos, classes = [path for path, _ in found], [label_id for _, label_id in found]
     if not photos:
         raise PhotoSetError(f"{folder}: its folders hold no photo ({', '.join(sorted(SUFFIXES))})")
     return PhotoSet(
@@ -164,10 +173,6 @@ def _label_of(folder: Path, labels: Sequence[Label]) -> Label:
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-
-
-def _is_photo(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _spread(items: Sequence[Item], limit: int | None) -> tuple[Item, ...]:

@@ -89,7 +89,7 @@ def convert(
         raise ConversionError(
             f"{job.package} is in {manifest.precision}; convert the fp32 package it was made from"
         )
-    paths = _spread(find_photos(job.photos), job.most_photos)
+    paths = _spread(find_photos(job.photos, on_step), job.most_photos)
     photos = [read_photo(path, manifest.input) for path in paths]
     model = onnx.load(job.package / GRAPH_FILE)
     if job.precision == "int8":
@@ -137,7 +137,7 @@ def convert(
         package = open_package(folder, threads=0)
         if job.evaluation is not None:
             on_step(f"measuring accuracy on {job.evaluation.images}")
-            accuracy = measure_accuracy(package, job.evaluation, on_progress)
+            accuracy = measure_accuracy(package, job.evaluation, on_progress, on_step)
             manifest = manifest.model_copy(update={"accuracy": accuracy})
             manifest.write(folder / MANIFEST_FILE)
         on_step("writing the report")

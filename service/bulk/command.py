@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
                 f"{arguments.output}: COCO files hold detections, and {question.reference} gives"
                 " none; --output names a folder for Parquet"
             )
-        listing = list_photos(arguments.input, arguments.column)
+        listing = list_photos(arguments.input, arguments.column, say)
         check_new(target, arguments.output)
         work = Work.begin(target.parts, listing, question, settings)
         pace = answer_rest(work, arguments)

@@ -1,5 +1,6 @@
 """Finding the photos that a job is about."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from pyarrow import fs
@@ -7,13 +8,17 @@ from pyarrow import fs
 from service.bulk import tables
 from service.bulk.faults import BulkError, one_line
 from service.bulk.folder import Folder, Found, open_folder
-from service.bulk.photos import FolderListing, Listing, is_photo
+from service.bulk.photos import FolderListing, Listing
+from service.imaging.formats import select_photos
+
+Say = Callable[[str], None]
 
 
-def list_photos(uri: str, column: str | None) -> Listing:
+def list_photos(uri: str, column: str | None, say: Say = lambda note: None) -> Listing:
     """Of a folder of photos, of a Parquet file or of a folder of these, here or in a store.
 
-    column: of Parquet files, where it is none of the usual. Raises BulkError if there is none.
+    column: of Parquet files, where it is none of the usual. say: hears of files that are neither.
+    Raises BulkError if there is none.
     """
     folder = open_folder(uri)
     try:
@@ -28,14 +33,17 @@ def list_photos(uri: str, column: str | None) -> Listing:
             )
         if kind is fs.FileType.NotFound:
             raise BulkError(f"{folder.uri}: there is no such folder or file")
-        return _list_folder(folder, folder.find(), column)
+        return _list_folder(folder, folder.find(), column, say)
     except (OSError, UnicodeDecodeError) as error:  # a name that is no UTF-8
         raise BulkError(f"{folder.uri}: {one_line(error)}") from error
 
 
-def _list_folder(folder: Folder, found: list[Found], column: str | None) -> Listing:
-    photos = tuple(file for file in found if is_photo(file.name))
+def _list_folder(folder: Folder, found: list[Found], column: str | None, say: Say) -> Listing:
     parquet = [file for file in found if _is_table(file.name)]
+    rest = [file for file in found if not file.name.endswith(tables.SUFFIX)]
+    photos, note = select_photos(rest, lambda file: file.name)
+    if note is not None:
+        say(f"{folder.uri}: {note}")
     if photos and parquet:
         raise BulkError(
             f"{folder.uri}: holds photos and Parquet files; --input names a folder of one kind"
@@ -46,7 +54,7 @@ def _list_folder(folder: Folder, found: list[Found], column: str | None) -> List
         raise BulkError(f"{folder.uri}: holds no photo; --input names a folder that does")
     if column is not None:
         raise BulkError(f"{folder.uri}: holds files of photos; --column is for Parquet")
-    return FolderListing(folder, photos)
+    return FolderListing(folder, tuple(photos))
 
 
 def _is_table(name: str) -> bool:

@@ -14,7 +14,6 @@ from pyarrow import fs
 
 from service.bulk.faults import BulkError
 from service.bulk.folder import Folder, Found
-from service.imaging.formats import SUFFIXES
 from service.problems import Problem
 
 LEAST_SHARD, MOST_SHARD = 16, 256  # photos
@@ -111,11 +110,6 @@ class FolderListing:
     def shard(self, number: int, size: int) -> FolderShard:
         first = number * size
         return FolderShard(number, first, self.folder, self.files[first : first + size])
-
-
-def is_photo(name: str) -> bool:
-    _, dot, suffix = name.rpartition(".")
-    return dot + suffix.lower() in SUFFIXES
 
 
 def read_file(folder: Folder, file: Found, max_bytes: int) -> bytes:

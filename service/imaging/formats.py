@@ -1,28 +1,71 @@
-"""The formats of image files that are read."""
+"""The formats of image files that are read, and the suffixes of their names."""
 
 import importlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from pathlib import PurePath
+from typing import NamedTuple, TypeVar
+
+File = TypeVar("File")
 
 # Only what people take photos with; each further decoder is one more that strangers can reach.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
-# Of the files that hold them.
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
-# Known to Pillow once another package has been installed: the package, and what registers it.
-PLUGINS = {"HEIF": ("pillow-heif", "pillow_heif", "register_heif_opener")}
+SUFFIXES_OF = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "AVIF": (".avif",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+}
+FORMATS = tuple(SUFFIXES_OF)
+SUFFIXES = frozenset(chain.from_iterable(SUFFIXES_OF.values()))
+
+
+class Plugin(NamedTuple):
+    """A package that teaches Pillow a format, and the function of its ``module`` that does."""
+
+    package: str
+    module: str
+    register: str
+    suffixes: tuple[str, ...]
+
+
+PLUGINS = {"HEIF": Plugin("pillow-heif", "pillow_heif", "register_heif_opener", (".heic", ".heif"))}
 
 
 def enable_formats(names: Sequence[str]) -> tuple[str, ...]:
     """Formats as Pillow knows them, once it can read each; raises ValueError if it cannot."""
     for name in names:
         if name in PLUGINS:
-            package, module, register = PLUGINS[name]
+            plugin = PLUGINS[name]
             try:
-                getattr(importlib.import_module(module), register)()
+                getattr(importlib.import_module(plugin.module), plugin.register)()
             except ImportError:
                 raise ValueError(
-                    f"{name}: needs the package {package}; pip install --group heif"
+                    f"{name}: needs the package {plugin.package}; pip install --group heif"
                 ) from None
         elif name not in FORMATS:
             known = ", ".join((*FORMATS, *PLUGINS))
             raise ValueError(f"{name}: is no format that is read; there are {known}")
     return tuple(names)
+
+
+def select_photos(
+    files: Iterable[File], name_of: Callable[[File], str | PurePath]
+) -> tuple[list[File], str | None]:
+    """The photos among ``files``, in their order, by the suffixes of their names; and a sentence on
+    the others, such as "passed over 3 files: 2 .txt, 1 .heic", or None."""
+    photos, others = [], Counter[str]()
+    for file in files:
+        suffix = PurePath(name_of(file)).suffix.lower()
+        if suffix in SUFFIXES:
+            photos.append(file)
+        else:
+            others[suffix or "without a suffix"] += 1
+    if not others:
+        return photos, None
+    kinds = ", ".join(f"{number} {suffix}" for suffix, number in others.most_common())
+    total = others.total()
+    return photos, f"passed over {total} file{'s' if total > 1 else ''}: {kinds}"

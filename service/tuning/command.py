@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from tomlkit.exceptions import TOMLKitError
 
-from service.imaging.formats import SUFFIXES
+from service.imaging.formats import select_photos
 from service.imaging.images import open_image
 from service.package import PackageError, find_packages
 from service.problems import Problem
@@ -68,7 +68,10 @@ def told() -> Iterator[None]:
 
 def read_photos(folder: Path, settings: Settings) -> list[bytes]:
     """Files' bytes, each of which the service would decode; raises TuningError."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in folder.rglob("[!.]*") if not path.is_dir())
+    paths, note = select_photos(files, str)
+    if note is not None:
+        print(f"boxport: {folder}: {note}", file=sys.stderr)
     if not paths:
         raise TuningError(f"{folder}: holds no photo; --photos names a folder of yours")
     photos = []

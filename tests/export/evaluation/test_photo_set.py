@@ -100,6 +100,11 @@ class TestClassFolders:
         assert found.classes == (12, 8, 8)
         assert read_class_folders(folder, [CAT, DOG], limit=2).classes == (12, 8)
 
+    def test_hold_other_files_which_are_counted(self, folder: Path) -> None:
+        notes: list[str] = []
+        assert read_class_folders(folder, [CAT, DOG], say=notes.append).total == 3
+        assert notes == [f"{folder}: passed over 1 file: 1 .txt"]
+
     def test_of_a_strange_name_are_refused(self, folder: Path) -> None:
         with pytest.raises(PhotoSetError, match="cat: the model has no label 'cat'"):
             read_class_folders(folder, [DOG])

@@ -7,6 +7,7 @@ from pyarrow import fs
 
 from service.bulk.faults import BulkError
 from service.bulk.folder import Folder, Found
+from service.bulk.listing import list_photos
 from service.bulk.photos import FolderListing, shard_size
 from service.problems import Problem
 
@@ -51,3 +52,12 @@ def test_a_folder_that_only_the_driver_has_is_a_fault_of_the_job(tmp_path: Path)
     gone = Folder("/photos", fs.LocalFileSystem(), str(tmp_path / "gone"))
     with pytest.raises(BulkError, match=r"/photos: is not there for every node"):
         listing(gone, 1).shard(0, 16).photos(max_bytes=1000)
+
+
+def test_files_that_are_no_photos_are_counted(here: Folder) -> None:
+    folder = Path(here.path)
+    for name in ("a.jfif", "b.AVIF", "notes.txt", "phone.heic", "more.txt", ".hidden"):
+        (folder / name).write_bytes(b"1")
+    notes: list[str] = []
+    assert len(list_photos(here.path, None, notes.append)) == 2
+    assert notes == [f"{here.path}: passed over 3 files: 2 .txt, 1 .heic"]

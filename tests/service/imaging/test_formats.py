@@ -2,11 +2,45 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from boxport_client import folder
+from PIL import Image
 
-from service.imaging.formats import enable_formats
+from service.imaging.formats import FORMATS, PLUGINS, SUFFIXES, enable_formats, select_photos
 from tests.paths import ROOT
+
+
+def test_suffixes_are_those_by_which_pillow_knows_the_formats() -> None:
+    Image.init()
+    known = {suffix for suffix, name in Image.EXTENSION.items() if name in FORMATS}
+    rare = {".apng", ".dib", ".avifs"}  # animations, and a bitmap without its file's header
+    assert known - rare == SUFFIXES
+
+
+def test_the_clients_suffixes_are_the_services() -> None:
+    """With those of formats that a service may have been told to read."""
+    plugins = {suffix for plugin in PLUGINS.values() for suffix in plugin.suffixes}
+    assert SUFFIXES | plugins == folder.SUFFIXES
+
+
+@pytest.mark.parametrize(
+    ("names", "photos", "note"),
+    [
+        (["a.JPG", "b.jfif", "c.avif", "d.gif"], 4, None),
+        (["a.txt", "b.jpg", "c.HEIC", "d.txt"], 1, "passed over 3 files: 2 .txt, 1 .heic"),
+        (["LICENSE", "b.jpg"], 1, "passed over 1 file: 1 without a suffix"),
+        ([], 0, None),
+    ],
+)
+def test_other_files_are_counted_by_their_kind(
+    names: list[str], photos: int, note: str | None
+) -> None:
+    paths = [Path("photos", name) for name in names]
+    found, said = select_photos(paths, str)
+    assert found == [path for path in paths if path.suffix.lower() in SUFFIXES]
+    assert (len(found), said) == (photos, note)
 
 
 def test_formats_are_checked_by_name() -> None:

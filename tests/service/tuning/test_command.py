@@ -73,6 +73,14 @@ def test_what_cannot_be_tuned_with_is_said_in_one_line(arguments: list, words: s
     assert "Traceback" not in done.stderr
 
 
+def test_files_that_are_no_photos_are_counted(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "notes.txt").write_text("no photo")
+    done = tune("--photos", tmp_path, "--slo-p99-ms", 9)
+    assert f"boxport: {tmp_path}: passed over 1 file: 1 .txt" in done.stderr.splitlines()
+    assert "holds no photo" in done.stderr.splitlines()[-1]
+
+
 def test_a_bound_that_nothing_meets_leaves_the_file_alone(photos: Path, tmp_path: Path) -> None:
     file = tmp_path / "boxport.toml"
     file.write_text(MINE)

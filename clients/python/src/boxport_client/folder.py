@@ -10,7 +10,8 @@ from boxport_client.errors import PhotoError
 from boxport_client.photos import Photo
 
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"}
+    | {".heic", ".heif"}  # where the service has been told to read them
 )
 
 

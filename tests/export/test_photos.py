@@ -1,0 +1,25 @@
+"""Photos on disk are found by their suffixes and read as the service reads them."""
+
+from pathlib import Path
+
+import pytest
+
+from export.photos import PhotoError, find_photos
+
+
+def test_a_folders_photos_are_found_and_other_files_counted(tmp_path: Path) -> None:
+    for name in ("b.jfif", "a.AVIF", "c.gif", "notes.txt", "phone.heic", ".hidden.jpg"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.jpg").mkdir()
+    notes: list[str] = []
+    assert [path.name for path in find_photos(tmp_path, notes.append)] == [
+        "a.AVIF",
+        "b.jfif",
+        "c.gif",
+    ]
+    assert notes == [f"{tmp_path}: passed over 2 files: 1 .txt, 1 .heic"]
+
+
+def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PhotoError, match=r"holds no photo \(\.avif, \.bmp, "):
+        find_photos(tmp_path)
