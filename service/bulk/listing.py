@@ -42,8 +42,6 @@ def _list_folder(folder: Folder, found: list[Found], column: str | None, say: Sa
     parquet = [file for file in found if _is_table(file.name)]
     rest = [file for file in found if not file.name.endswith(tables.SUFFIX)]
     photos, note = select_photos(rest, lambda file: file.name)
-    if note is not None:
-        say(f"{folder.uri}: {note}")
     if photos and parquet:
         raise BulkError(
             f"{folder.uri}: holds photos and Parquet files; --input names a folder of one kind"
@@ -51,9 +49,12 @@ def _list_folder(folder: Folder, found: list[Found], column: str | None, say: Sa
     if parquet:
         return tables.list_tables(folder, parquet, column)
     if not photos:
-        raise BulkError(f"{folder.uri}: holds no photo; --input names a folder that does")
+        others = f" ({note})" if note else ""
+        raise BulkError(f"{folder.uri}: holds no photo{others}; --input names a folder that does")
     if column is not None:
         raise BulkError(f"{folder.uri}: holds files of photos; --column is for Parquet")
+    if note is not None:
+        say(f"{folder.uri}: {note}")
     return FolderListing(folder, tuple(photos))
 
 
