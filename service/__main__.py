@@ -170,8 +170,9 @@ def archive(arguments: argparse.Namespace) -> None:
 
 def openapi(arguments: argparse.Namespace) -> None:
     from service.http.openapi.document import dump_api
+    from service.http.routes import ROUTES
 
-    sys.stdout.write(dump_api())
+    sys.stdout.write(dump_api(ROUTES))
 
 
 def tune(arguments: argparse.Namespace) -> None:

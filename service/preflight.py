@@ -1,15 +1,13 @@
 """What is looked at before anything is served: whether it could be."""
 
+from service.access.control import AccessControl
 from service.access.key_file import KeysError
-from service.http.doorkeeper import Doorkeeper
 from service.imaging.formats import enable_formats
 from service.package import PackageError
 from service.providers import ProviderError, choose_providers
 from service.repository.store import open_source, verify_packages
 from service.settings import SettingsError, read_settings
 from service.telemetry.logs import configure
-from service.telemetry.metrics import Metrics, State
-from service.telemetry.spans import NoSpans
 from service.worker import make_fetcher
 
 
@@ -23,7 +21,7 @@ def preflight() -> None:
             wanted = settings.for_model(name)
             choose_providers(wanted.execution_providers, allow_fallback=wanted.allow_fallback)
         verify_packages(found, settings.public_keys)
-        Doorkeeper(settings, Metrics(lambda: State([], 0, 0, 0)), NoSpans())
+        AccessControl(settings)
         make_fetcher(settings)
         enable_formats(settings.image_formats)
     except (SettingsError, PackageError, ProviderError, KeysError, ValueError) as error:

@@ -6,18 +6,18 @@ import os
 import signal
 from ipaddress import ip_network
 
-from bentoml import get_current_service  # each time anew it would be looked for in a module
-
+from service.access.control import AccessControl
 from service.engine.engine import Engine
 from service.fetch.fetcher import UrlFetcher
 from service.fetch.policy import FetchPolicy
-from service.http.doorkeeper import Doorkeeper
+from service.lifecycle import Lifecycle
 from service.package import PackageError
 from service.providers import ProviderError
 from service.runtime.memory import limit_free_memory
 from service.settings import Settings
 from service.telemetry.logs import configure, logger
 from service.telemetry.metrics import Metrics, State
+from service.telemetry.recorder import RequestRecorder
 from service.telemetry.spans import open_spans
 
 
@@ -28,14 +28,16 @@ class Worker:
         configure(settings.log_format, settings.log_level)
         self.settings = settings
         self.metrics = Metrics(self._state)
-        self.spans = open_spans()
-        self.doorkeeper = Doorkeeper(settings, self.metrics, self.spans)
+        self._spans = open_spans()
+        self.recorder = RequestRecorder(settings, self.metrics, self._spans)
+        self.access = AccessControl(settings)
+        self.lifecycle = Lifecycle()
         self.fetcher = make_fetcher(settings)
         self.engine = self._open_engine()
 
     def settle(self) -> None:
         """Get ready for requests, on the event loop."""
-        self.doorkeeper.drain_on_sigterm(self.settings.drain_seconds)
+        self.lifecycle.drain_on_sigterm(self.settings.drain_seconds)
         # What is here now stays: the collector would stop everything for a tenth of a second, again
         # and again, to look through the modules of BentoML. And a request leaves few cycles.
         gc.collect()
@@ -45,7 +47,8 @@ class Worker:
 
     def close(self) -> None:
         self.engine.close()
-        self.spans.close()
+        if self._spans is not None:
+            self._spans.close()
 
     def _open_engine(self) -> Engine:
         """BentoML starts a worker that fails again and again, for ever: what cannot be loaded
@@ -59,13 +62,7 @@ class Worker:
             os._exit(1)  # anything else would end in uvicorn's traceback
 
     def _state(self) -> State:
-        return dataclasses.replace(self.engine.state, requests=self.doorkeeper.inside)
-
-
-def current_worker() -> Worker:
-    """That of this process."""
-    worker: Worker = get_current_service().worker
-    return worker
+        return dataclasses.replace(self.engine.state, requests=len(self.lifecycle.in_flight))
 
 
 def make_fetcher(settings: Settings) -> UrlFetcher | None:

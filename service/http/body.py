@@ -8,20 +8,19 @@ Parameters may also stand in the query of the other two forms.
 """
 
 import binascii
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
 
 from service.engine.admission import Room
 from service.engine.engine import Content
 from service.fetch.fetcher import UrlFetcher
+from service.http.context import RequestContext
 from service.problems import Problem
-from service.settings import Settings
 
 MAX_FIELDS = 100  # of a form, beside its files
 LIST_PARAMETERS = frozenset({"labels"})
@@ -56,28 +55,28 @@ class ImageRequest:
         return str({**self.texts, **self.typed}.get("model", "")).partition("/")[0] or None
 
 
-async def read_request(
-    request: Request, settings: Settings, room: Room, fetcher: UrlFetcher | None
-) -> ImageRequest:
+async def read_request(context: RequestContext, room: Room) -> ImageRequest:
     """Read a request in any form; raises Problem if it is in none, or too large.
 
-    ``room`` is that of the body; without a ``fetcher`` an image by URL is a Problem.
+    ``room`` is that of the body.
     """
-    content_type = content_type_of(request.headers)
-    body = await read_body(request.stream(), settings.max_body_bytes, room)
+    settings = context.worker.settings
+    body = await read_body(context.stream(), settings.max_body_bytes, room)
     texts: dict[str, Any] = {}
     typed: dict[str, Any] = {}
-    if content_type == "multipart/form-data":
-        images, texts = await _from_multipart(request, body, settings)
-    elif content_type == "application/json":
-        images, typed = _from_json(body, fetcher)
-    elif is_raw_image(content_type):
+    if context.content_type == "multipart/form-data":
+        images, texts = await _from_multipart(
+            body, context.headers["content-type"], settings.max_images
+        )
+    elif context.content_type == "application/json":
+        images, typed = _from_json(body, context.worker.fetcher)
+    elif context.is_raw_image:
         images = [body] if body else []
     else:
         raise Problem(
             "unsupported_media_type",
-            f"The content type is {content_type or 'missing'}; send multipart/form-data with files"
-            " in the field 'images', an image/* body, or application/json.",
+            f"The content type is {context.content_type or 'missing'}; send multipart/form-data"
+            " with files in the field 'images', an image/* body, or application/json.",
         )
     if not images:
         raise Problem("empty_body", "The request has no image.")
@@ -85,20 +84,10 @@ async def read_request(
         raise Problem(
             "too_many_images", f"{len(images)} images; at most {settings.max_images} a request."
         )
-    query = _collect(request.query_params.multi_items()) if request.scope["query_string"] else {}
+    query = _collect(context.query)
     if twice := query.keys() & (texts.keys() | typed.keys()):
         raise _given_twice(twice.pop())
     return ImageRequest(images, {**query, **texts}, typed)
-
-
-def content_type_of(headers: Mapping[str, str]) -> str:
-    """Without its parameters; "" if there is none. Names are in lower case."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def is_raw_image(content_type: str) -> bool:
-    """Whether the body is one image, and nothing else."""
-    return content_type.startswith("image/") or content_type == "application/octet-stream"
 
 
 async def read_body(stream: AsyncIterable[bytes], limit: int, room: Room) -> bytes:
@@ -123,14 +112,13 @@ class _InMemoryParser(MultiPartParser):
 
 
 async def _from_multipart(
-    request: Request, body: bytes, settings: Settings
+    body: bytes, header: str, max_images: int
 ) -> tuple[list[Content], dict[str, Any]]:
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
-    parser = _InMemoryParser(
-        request.headers, stream(), max_files=settings.max_images + 1, max_fields=MAX_FIELDS
-    )
+    headers = Headers({"Content-Type": header})
+    parser = _InMemoryParser(headers, stream(), max_files=max_images + 1, max_fields=MAX_FIELDS)
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError) as error:

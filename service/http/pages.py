@@ -3,14 +3,11 @@
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
-from service.http.exchange import Exchange
+from service.http.context import RequestContext
 from service.http.replies import json_reply
-from service.worker import current_worker
 
 FOLDER = Path(__file__).parent.parent / "playground"
 PLAYGROUND = "index.html"
@@ -38,72 +35,54 @@ LINKS = {
 _files = StaticFiles(directory=FOLDER)
 
 
-async def lead(request: Request) -> Response:
+async def show_start(context: RequestContext) -> Response:
     """A person is sent to the playground; a program gets links, relative to this address."""
-    wanted = request.headers.get("accept", "")
-    if _is_open() and "text/html" in wanted:
+    is_open = context.worker.settings.playground
+    if is_open and "text/html" in context.headers.get("accept", ""):
         reply: Response = RedirectResponse("playground")  # relative: a proxy may add a prefix
     else:
-        links = {**LINKS, "playground": "playground"} if _is_open() else LINKS
-        reply = json_reply({"name": "Boxport", "links": links}, _request_id(request))
+        links = {**LINKS, "playground": "playground"} if is_open else LINKS
+        reply = json_reply({"name": "Boxport", "links": links})
     reply.headers["Vary"] = "Accept"
     return reply
 
 
-async def show_playground(request: Request) -> Response:
-    reply = await _playground_file(request, PLAYGROUND)
+async def show_playground(context: RequestContext) -> Response:
+    reply = await _playground_file(context, PLAYGROUND)
     reply.headers.update(PLAYGROUND_HEADERS)
     return reply
 
 
-async def show_playground_file(request: Request) -> Response:
+async def show_playground_file(context: RequestContext) -> Response:
     """A script, style or picture of the playground; pages have addresses of their own."""
-    name = request.path_params["file"]
+    name = context.parameters["file"]
     if name.endswith(".html"):
         raise HTTPException(404)
-    return await _playground_file(request, name)
+    return await _playground_file(context, name)
 
 
-async def show_client_file(request: Request) -> Response:
+async def show_client_file(context: RequestContext) -> Response:
     """A module of the TypeScript client, by which the playground asks."""
-    return await _playground_file(request, f"client/{request.path_params['file']}")
+    return await _playground_file(context, f"client/{context.parameters['file']}")
 
 
-async def show_api_page(request: Request) -> Response:
+async def show_api_page(context: RequestContext) -> Response:
     """The description of the API for people, by the Swagger UI that BentoML brings."""
-    return await _file(request, API_PAGE)
+    return await _file(context, API_PAGE)
 
 
-async def show_api_script(request: Request) -> Response:
-    return await _file(request, API_SCRIPT)
+async def show_api_script(context: RequestContext) -> Response:
+    return await _file(context, API_SCRIPT)
 
 
-async def _playground_file(request: Request, path: str) -> Response:
-    if not _is_open():
+async def _playground_file(context: RequestContext, path: str) -> Response:
+    if not context.worker.settings.playground:
         raise HTTPException(404)
-    return await _file(request, path)
+    return await _file(context, path)
 
 
-async def _file(request: Request, path: str) -> Response:
+async def _file(context: RequestContext, path: str) -> Response:
     """Raises HTTPException if there is none; replies 304 to a browser that has it."""
-    reply = await _files.get_response(path, request.scope)
+    reply = await _files.get_response(path, context.scope)
     reply.headers.update(FRESH)
     return reply
-
-
-def _is_open() -> bool:
-    return current_worker().settings.playground
-
-
-def _request_id(request: Request) -> str:
-    return Exchange.of(request.scope).request_id
-
-
-page_routes = [
-    Route("/", lead),
-    Route("/docs", show_api_page),
-    Route("/docs.js", show_api_script),
-    Route("/playground", show_playground),
-    Route("/playground/{file}", show_playground_file),
-    Route("/playground/client/{file}", show_client_file),
-]

@@ -1,63 +1,41 @@
-"""Writing replies: JSON answers and problems, with the request's id in a header."""
+"""Replies: the answer of a model as JSON, and problems in each protocol's shape."""
 
 import math
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
 from service.engine.engine import Answer
-from service.http.exchange import REQUEST_ID_HEADER, Exchange
 from service.problems import MEDIA_TYPE, Problem
-from service.telemetry.server_timing import server_timing
 
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+JSON_TYPE = "application/json"
+# Browsers show it beside a request.
+TIMING_HEADER = "Server-Timing"
 
-
-def json_reply(
-    content: Any, request_id: str, extra_headers: Mapping[str, str] = NO_HEADERS
-) -> Response:
-    return Response(
-        orjson.dumps(content),
-        media_type="application/json",
-        headers={REQUEST_ID_HEADER: request_id, **extra_headers},
-    )
+# How a protocol shapes errors: the reply of a problem to the request of an id.
+Dialect = Callable[[Problem, str], Response]
 
 
-def problem_reply(
-    problem: Problem, request_id: str, extra_headers: Mapping[str, str] = NO_HEADERS
-) -> Response:
-    headers = {REQUEST_ID_HEADER: request_id, **problem_headers(problem), **extra_headers}
-    return Response(
-        orjson.dumps(problem.to_body(request_id)),
-        status_code=problem.kind.status,
-        media_type=MEDIA_TYPE,
-        headers=headers,
-    )
+def json_reply(content: Any, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), media_type=JSON_TYPE, headers=headers)
 
 
-def problem_headers(problem: Problem) -> dict[str, str]:
-    """What HTTP says of a problem beside its status."""
-    headers = {}
-    if problem.kind.retryable:
-        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
-    if problem.code == "unauthenticated":
-        headers["WWW-Authenticate"] = "Bearer"
-    return headers
+def problem_json(problem: Problem, request_id: str) -> Response:
+    """Problem details, as RFC 9457 has them."""
+    return _error(problem, problem.to_body(request_id), MEDIA_TYPE)
 
 
-def timing_ms(answer: Answer) -> dict[str, float]:
-    """Milliseconds of each stage, and "total"."""
-    return {stage: round(seconds * 1000, 3) for stage, seconds in answer.seconds.items()}
+def v2_error(problem: Problem, request_id: str) -> Response:
+    """One text, as the Open Inference Protocol has it; the id is in the headers alone."""
+    return _error(problem, {"error": f"{problem.code}: {problem.detail}"}, JSON_TYPE)
 
 
-def answer_reply(answer: Answer, exchange: Exchange) -> Response:
-    """The answer, or the problem of the request's only image."""
+def answer_reply(answer: Answer, request_id: str) -> Response:
+    """The results of a request to /v1; raises the Problem of its only image."""
     if len(answer.results) == 1 and isinstance(answer.results[0], Problem):
-        exchange.reason = answer.results[0].code
-        return problem_reply(answer.results[0], exchange.request_id)
+        raise answer.results[0]
     manifest = answer.manifest
     timing = timing_ms(answer)
     return json_reply(
@@ -67,13 +45,34 @@ def answer_reply(answer: Answer, exchange: Exchange) -> Response:
                 "version": manifest.version,
                 "sha256": manifest.sha256,
             },
-            "request_id": exchange.request_id,
+            "request_id": request_id,
             "results": [
                 {"error": result.to_error()} if isinstance(result, Problem) else result
                 for result in answer.results
             ],
             "timing_ms": timing,
         },
-        exchange.request_id,
-        {"Server-Timing": server_timing(timing)},
+        {TIMING_HEADER: server_timing(timing)},
     )
+
+
+def timing_ms(answer: Answer) -> dict[str, float]:
+    """Milliseconds of each stage, and "total"."""
+    return {stage: round(seconds * 1000, 3) for stage, seconds in answer.seconds.items()}
+
+
+def server_timing(milliseconds: Mapping[str, float]) -> str:
+    """The value of `TIMING_HEADER`, as W3C's Server Timing has it: ``decode;dur=5.312, …``.
+
+    The names must be tokens of HTTP, as those of `timing_ms` are.
+    """
+    return ", ".join(f"{name};dur={round(value, 3)}" for name, value in milliseconds.items())
+
+
+def _error(problem: Problem, content: Any, media_type: str) -> Response:
+    headers = {}
+    if problem.kind.retryable:
+        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
+    if problem.code == "unauthenticated":
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(orjson.dumps(content), problem.kind.status, headers, media_type)

@@ -1,117 +1,102 @@
-"""What is mounted beside the BentoML APIs: the models, their administration, the metrics, pages."""
+"""The table of routes: what is where, how it is asked, who may ask, and what answers.
 
-import asyncio
-from typing import Any
+What is not in it is not there. The row that is looked up for a path, with its scope, is also the
+one whose endpoint is called: a router of another reading of the path could be led round the scope.
+"""
 
-from starlette.applications import Starlette
-from starlette.requests import Request
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from starlette.responses import Response
-from starlette.routing import Route
 
-from service.http.answering import refusal
-from service.http.exchange import Exchange
+from service.http import pages, v1
+from service.http.context import RequestContext, Route
 from service.http.openapi.document import describe_api
-from service.http.pages import page_routes
-from service.http.replies import json_reply
-from service.http.v2.routes import v2_routes
-from service.package import PackageError
+from service.http.replies import json_reply, v2_error
+from service.http.v2 import endpoints as v2
 from service.problems import Problem
-from service.providers import ProviderError
-from service.repository.version import ModelVersion
-from service.worker import current_worker
+
+GET, POST = ("GET",), ("POST",)
+NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 
 
-async def list_models(request: Request) -> Response:
-    """Every model's manifest, labels included, and how it is served."""
-    models = [describe(slot) for slot in current_worker().engine.repository.versions]
-    return json_reply({"models": models}, Exchange.of(request.scope).request_id)
+async def show_api(context: RequestContext) -> Response:
+    """The OpenAPI description of this very table."""
+    return json_reply(describe_api(ROUTES))
 
 
-async def show_model(request: Request) -> Response:
-    """The model that the path names, with or without a version, even if it cannot be asked."""
-    exchange = Exchange.of(request.scope)
-    try:
-        slot = current_worker().engine.repository.show(request.path_params["reference"])
-    except Problem as problem:
-        return refusal(exchange, problem)
-    return json_reply(describe(slot), exchange.request_id)
-
-
-def describe(slot: ModelVersion) -> dict[str, Any]:
-    """A model's manifest, and under "status" how it is served.
-
-    The status says, of a model that is loaded, its layout; and of one whose newest package is
-    unfit, the reason.
-    """
-    name, version = slot.reference
-    manifest = slot.manifest.to_json() if slot.manifest else {"name": name, "version": version}
-    status: dict[str, Any] = {"state": slot.state.value, "pinned": slot.pinned}
-    if slot.reason is not None:
-        status["reason"] = slot.reason
-    if (model := slot.model) is not None:
-        layout = model.layout
-        status.update(
-            provider=layout.provider,
-            precision=layout.precision,
-            threads=layout.threads,
-            latency_threads=layout.latency_threads,
-            lone_threads=layout.latency_threads,  # its former name
-            concurrent_runs=layout.concurrent_runs,
-            max_batch_size=layout.max_batch_size,
-            session_bytes=layout.session_bytes,
-        )
-    return {**manifest, "status": status}
-
-
-async def administer(request: Request) -> Response:
-    """Load, unload, pin or unpin a model; the reply is what `show_model` would say of it."""
-    exchange, shelf = Exchange.of(request.scope), current_worker().engine.repository
-    parts = request.path_params
-    reference = (parts["name"], parts["version"])
-    try:
-        match parts["action"]:
-            case "load":
-                # others may wait for the same load: it goes on if this caller does not
-                await asyncio.shield(asyncio.wrap_future(shelf.load(reference)))
-            case "unload":
-                shelf.unload(reference)
-            case "pin":
-                shelf.pin(reference)
-            case "unpin":
-                shelf.pin(reference, pinned=False)
-            case action:
-                raise Problem(
-                    "not_found", f"{action} is nothing that is done; load, unload, pin or unpin."
-                )
-    except Problem as problem:
-        return refusal(exchange, problem)
-    except (PackageError, ProviderError) as error:
-        return refusal(exchange, Problem("model_unfit", str(error)))
-    found = [slot for slot in shelf.versions if slot.reference == reference]
-    if not found:  # its package has gone in the meantime
-        gone = "/".join(reference)
-        return refusal(exchange, Problem("model_not_found", f"{gone} has just been removed."))
-    return json_reply(describe(found[0]), exchange.request_id)
-
-
-async def show_metrics(request: Request) -> Response:
-    """What Prometheus reads."""
-    content, media_type = current_worker().metrics.render(request.headers.get("accept", ""))
-    return Response(content, headers={"Content-Type": media_type})
-
-
-async def show_api(request: Request) -> Response:
-    return json_reply(describe_api(), Exchange.of(request.scope).request_id)
-
-
-routes_app = Starlette(
-    routes=[
-        Route("/metrics", show_metrics),
-        Route("/docs.json", show_api),  # stands before BentoML's
-        Route("/v1/models", list_models),
-        Route("/v1/models/{name}/{version}/{action}", administer, methods=["POST"]),
-        Route("/v1/models/{reference:path}", show_model),
-        *v2_routes,
-        *page_routes,  # "/" stands before BentoML's
-    ]
+ROUTES = (
+    Route("/v1/detect", POST, "infer", v1.detect, brings_images=True, task="detection"),
+    Route("/v1/classify", POST, "infer", v1.classify, brings_images=True, task="classification"),
+    Route("/v1/models", GET, "infer", v1.list_models),
+    Route("/v1/models/{name}", GET, "infer", v1.show_model),
+    Route("/v1/models/{name}/{version}", GET, "infer", v1.show_model),
+    Route("/v1/models/{name}/{version}/{action}", POST, "admin", v1.administer),
+    Route("/v2", GET, "infer", v2.show_server, v2_error),
+    Route("/v2/health/live", GET, None, v2.show_live, v2_error),
+    Route("/v2/health/ready", GET, None, v2.show_ready, v2_error),
+    Route("/v2/models/{name}", GET, "infer", v2.show_model, v2_error),
+    Route("/v2/models/{name}/ready", GET, "infer", v2.show_model_ready, v2_error),
+    Route("/v2/models/{name}/infer", POST, "infer", v2.infer, v2_error, brings_images=True),
+    Route("/v2/models/{name}/versions/{version}", GET, "infer", v2.show_model, v2_error),
+    Route(
+        "/v2/models/{name}/versions/{version}/ready", GET, "infer", v2.show_model_ready, v2_error
+    ),
+    Route(
+        "/v2/models/{name}/versions/{version}/infer",
+        POST,
+        "infer",
+        v2.infer,
+        v2_error,
+        brings_images=True,
+    ),
+    Route("/v2/repository/index", POST, "infer", v2.list_repository, v2_error),
+    Route("/v2/repository/models/{name}/load", POST, "admin", v2.load, v2_error),
+    Route("/v2/repository/models/{name}/unload", POST, "admin", v2.unload, v2_error),
+    Route("/metrics", GET, "infer", v1.show_metrics),
+    Route("/livez", GET, None, None),
+    Route("/readyz", GET, None, None),
+    Route("/healthz", GET, None, None),
+    # the pages hold no secrets; what they ask for needs the key
+    Route("/playground", GET, None, pages.show_playground),
+    Route("/playground/{file}", GET, None, pages.show_playground_file),
+    Route("/playground/client/{file}", GET, None, pages.show_client_file),
+    Route("/docs", GET, None, pages.show_api_page),
+    Route("/docs.js", GET, None, pages.show_api_script),
+    Route("/docs.json", GET, None, show_api),
+    Route("/schema.json", GET, None, None),
+    Route("/static_content/{file}", GET, None, None),
+    Route("/", GET, None, pages.show_start),
 )
+# What stands for the row of a path that is in none, under /v2 and elsewhere.
+UNKNOWN_V2 = Route("other", (), None, None, v2_error)
+UNKNOWN = Route("other", (), None, None)
+
+_BY_PATH = {row.template: row for row in ROUTES}
+_PATTERNS = [
+    (re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", row.template)), row)
+    for row in ROUTES
+    if "{" in row.template
+]
+
+
+def find_route(path: str) -> tuple[Route, Mapping[str, str]]:
+    """The row that ``path`` is of, `UNKNOWN` or `UNKNOWN_V2` if there is none, and the parameters
+    of the path by name."""
+    if (route := _BY_PATH.get(path)) is not None:
+        return route, NO_PARAMETERS
+    for pattern, route in _PATTERNS:
+        if match := pattern.fullmatch(path):
+            return route, match.groupdict()
+    return UNKNOWN_V2 if path.startswith("/v2") else UNKNOWN, NO_PARAMETERS
+
+
+def check_method(route: Route, method: str, path: str) -> None:
+    """Raise Problem if ``path``, which is of ``route``, is not there, or not by ``method``."""
+    if not route.methods:
+        known = ", ".join(f"{' '.join(r.methods)} {r.template}" for r in ROUTES if r.scope)
+        raise Problem("not_found", f"There is nothing at {path}; there are {known}.")
+    if method not in route.methods and not (method == "HEAD" and "GET" in route.methods):
+        allowed = ", ".join(route.methods)
+        raise Problem("method_not_allowed", f"{path} takes {allowed}, not {method}.")

@@ -56,39 +56,12 @@ class Stage:
     image: int = 0
 
 
-class NoSpans:
-    """Spans that nobody collects."""
-
-    enabled = False
-
-    def request(
-        self,
-        headers: Mapping[str, str],
-        *,
-        method: str,
-        route: str,
-        status: int,
-        reason: str,
-        request_id: str,
-        started: float,
-        ended: float,
-        stages: Iterable[Stage] = (),
-        model: str | None = None,
-    ) -> None:
-        """See Spans.request."""
-
-    def close(self, seconds: float = 2.0) -> None:
-        """See Spans.close."""
-
-
-class Spans(NoSpans):
+class Spans:
     """Makes spans of requests and hands them to ``processor``.
 
     Which requests are sampled, OTEL_TRACES_SAMPLER and the caller's traceparent decide; what the
     service is called, OTEL_SERVICE_NAME, else "boxport".
     """
-
-    enabled = True
 
     def __init__(self, processor: SpanProcessor) -> None:
         named = Resource.create({SERVICE_NAME: "boxport"})
@@ -160,23 +133,23 @@ class Spans(NoSpans):
         closing.join(seconds)
 
 
-def open_spans() -> NoSpans:
-    """Spans for the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, else none.
+def open_spans() -> Spans | None:
+    """Spans for the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, else None.
 
     All else is the SDK's and the exporter's, set by their own OTEL_ variables. What is wrong with
-    them, or that the exporter is not installed, is logged, and there are no spans.
+    them, or that the exporter is not installed, is logged, and there are none.
     """
     if _variable(OTEL_SDK_DISABLED) == "true" or _variable("OTEL_TRACES_EXPORTER") == "none":
-        return NoSpans()
+        return None
     variables = (OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT)
     variable = next((name for name in variables if _variable(name)), None)
     if variable is None:
-        return NoSpans()
+        return None
     try:
         return Spans(BatchSpanProcessor(_exporter()))
     except Exception as error:  # whatever else it is, the service can do without
         _logger.warning("spans are off, though %s is set: %s", variable, error)
-        return NoSpans()
+        return None
 
 
 def _exporter() -> SpanExporter:

@@ -9,7 +9,8 @@ import pytest
 
 from service.access.key_file import add_entry, revoke_entry
 from service.access.keys import new_key
-from service.http.routing import ROUTES, RouteRow
+from service.http.context import Route
+from service.http.routes import ROUTES
 from tests.e2e.conftest import Guarded
 from tests.e2e.server import Server, eventually
 
@@ -18,7 +19,7 @@ OPEN = [row for row in ROUTES if row.scope is None]
 CLOSED = [row for row in ROUTES if row.scope is not None]
 
 
-def path_of(row: RouteRow) -> str:
+def path_of(row: Route) -> str:
     path = row.template.replace("{name}", "pets").replace("{version}", "1")
     path = path.replace("{action}", "pin").replace("client/{file}", "client/index.js")
     return path.replace("{file}", "index.css")
@@ -30,12 +31,12 @@ def cat(photos: Path) -> bytes:
 
 
 @pytest.mark.parametrize("row", OPEN, ids=lambda row: row.template)
-def test_what_is_open_needs_no_key(guarded: Guarded, row: RouteRow) -> None:
+def test_what_is_open_needs_no_key(guarded: Guarded, row: Route) -> None:
     assert guarded.ask(row.methods[0], path_of(row)).status_code == 200
 
 
 @pytest.mark.parametrize("row", CLOSED, ids=lambda row: row.template)
-def test_what_is_closed_needs_a_key(guarded: Guarded, row: RouteRow) -> None:
+def test_what_is_closed_needs_a_key(guarded: Guarded, row: Route) -> None:
     method, path = row.methods[0], path_of(row)
     for key in (None, "", "bxp_reader_wrong", guarded.reader[:-1]):
         reply = guarded.ask(method, path, key)
@@ -44,13 +45,13 @@ def test_what_is_closed_needs_a_key(guarded: Guarded, row: RouteRow) -> None:
     if row.scope == "admin":
         reply = guarded.ask(method, path, guarded.reader)
         assert reply.status_code == 403
-        assert "has not the scope admin" in reply.text
+        assert "does not have the scope admin" in reply.text
 
 
 @pytest.mark.parametrize("end", ["%0A", "/", "%20", "//", "%2F", "%00", ";", "?x=1", "/."])
 @pytest.mark.parametrize("row", CLOSED, ids=lambda row: row.template)
 def test_no_other_way_of_writing_a_path_goes_round_the_key(
-    guarded: Guarded, cat: bytes, row: RouteRow, end: str
+    guarded: Guarded, cat: bytes, row: Route, end: str
 ) -> None:
     """A router that reads a path more loosely than the gate would let it in."""
     method, path = row.methods[0], path_of(row) + end

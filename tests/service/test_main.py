@@ -14,6 +14,7 @@ from service.__main__ import main
 from service.access.key_file import read_entries
 from service.access.keys import KeyRing
 from service.http.openapi.document import describe_api
+from service.http.routes import ROUTES
 from tests.paths import ROOT
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -158,7 +159,7 @@ def test_wrong_key_command_is_explained(
 def test_description_is_printed_as_the_service_serves_it(run: Run) -> None:
     done = run("openapi")
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == describe_api()
+    assert json.loads(done.stdout) == describe_api(ROUTES)
 
 
 def test_help_shows_each_command_used(run: Run) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from schemathesis.transport.requests import REQUESTS_TRANSPORT, multipart_serializer
 
-from service.http.policy import TIMEOUT_HEADER as TIMEOUT
+from service.http.context import TIMEOUT_HEADER as TIMEOUT
 from service.settings import Settings
 
 

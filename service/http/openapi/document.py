@@ -1,19 +1,25 @@
 """The OpenAPI description of /v1, for people and for generators of clients.
 
 BentoML writes one too, at the same path: it knows one form of a request only, and faults that are
-not ours. The shapes are those of `schemas`, the faults those of `problems`.
+not ours. Paths, methods, keys and what is met on the way to an endpoint are those of the table of
+routes; the shapes are those of `schemas`, the faults those of `problems`.
 """
 
 import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
 
+from service.access.key_file import Scope
+from service.http.context import Route
 from service.http.openapi.examples import CLASSIFY_ANSWERS, DETECT_ANSWERS, MODEL, problem_examples
 from service.http.openapi.json_schemas import reference, reply_schemas, request_schemas
 from service.http.openapi.replies import header_components, json_reply, replies, text_reply
-from service.http.openapi.requests import json_body, question
+from service.http.openapi.requests import image_request, json_body
 from service.http.openapi.schemas import (
     ClassifyAnswer,
     DetectAnswer,
@@ -23,18 +29,18 @@ from service.http.openapi.schemas import (
     ProblemDetails,
     UnreadableModel,
 )
+from service.http.replies import TIMING_HEADER
+from service.http.v1 import ACTIONS
 from service.parameters import ClassifyParameters, DetectParameters
-from service.telemetry.server_timing import HEADER as TIMING_HEADER
 
 Description = dict[str, Any]
 
-# The codes that a route may answer: any that a key may be asked for; one that names a model in its
-# path, and administers it; and one that is asked about images.
-GATE = ("unauthenticated", "forbidden", "rate_limited", "internal_error", "not_ready")
-NAMED = (*GATE, "model_not_found", "not_found")
-ADMINISTRATION = (*NAMED, "model_unloaded", "model_unfit")
-QUESTION = (
-    *GATE,
+# The codes that may be met where a key may be asked for, where the path names a model, where it is
+# administered, and where images are brought.
+ACCESS_CODES = ("unauthenticated", "forbidden", "rate_limited", "internal_error", "not_ready")
+MODEL_CODES = ("model_not_found", "not_found")
+ADMIN_CODES = ("model_unloaded", "model_unfit")
+IMAGE_CODES = (
     *("empty_body", "malformed_body", "body_too_large", "unsupported_media_type"),
     *("too_many_images", "image_too_large", "empty_image", "invalid_image"),
     *("url_not_allowed", "url_too_large", "url_unreachable"),
@@ -43,8 +49,17 @@ QUESTION = (
     *("overloaded", "deadline_exceeded"),
 )
 
-ACTIONS = ("load", "unload", "pin", "unpin")
 NEEDS_A_KEY: tuple[dict[str, list[str]], ...] = ({"bearer": []}, {"key": []})
+SECURITY: dict[Scope | None, Description] = {
+    None: {"security": []},
+    "infer": {},  # the whole API's
+    "admin": {"security": [*NEEDS_A_KEY]},
+}
+PATH_PARAMETERS: dict[str, Description] = {
+    "name": {"schema": {"type": "string"}, "example": "efficientdet_lite0_voc"},
+    "version": {"schema": {"type": "string"}, "example": "1"},
+    "action": {"schema": {"type": "string", "enum": [*ACTIONS]}, "example": "load"},
+}
 
 ABOUT = """\
 Image classifiers and detectors as a service.
@@ -56,9 +71,25 @@ as the body, or JSON. Every fault is a problem of RFC 9457 with a `code` that pr
 The models also speak the Open Inference Protocol, under `/v2`."""
 
 
+@dataclass(frozen=True)
+class Operation:
+    """What the table of routes does not say of one.
+
+    answer: the reply of 200. ``codes``: that may be met beside those which the route brings.
+    more: further fields, as OpenAPI has them.
+    """
+
+    identifier: str
+    tag: str
+    summary: str
+    answer: Description
+    codes: tuple[str, ...] = ()
+    more: Description = field(default_factory=dict)
+
+
 @cache
-def describe_api() -> Description:
-    """The whole description, in OpenAPI 3.1."""
+def describe_api(routes: tuple[Route, ...]) -> Description:
+    """The whole description of those of ``routes`` that are described, in OpenAPI 3.1."""
     parameters = request_schemas([DetectParameters, ClassifyParameters])
     return {
         "openapi": "3.1.0",
@@ -75,13 +106,7 @@ def describe_api() -> Description:
             {"name": "models", "description": "What is served."},
             {"name": "operation", "description": "For probes and for Prometheus."},
         ],
-        "paths": {
-            **_questions(parameters),
-            **_models(),
-            "/metrics": {"get": _probe("metrics", "What Prometheus reads", GATE)},
-            "/livez": {"get": _probe("live", "Whether the process lives", ())},
-            "/readyz": {"get": _probe("ready", "Whether requests may be sent", ("not_ready",))},
-        },
+        "paths": _paths(routes, {**_questions(parameters), **_models(), **_probes()}),
         "components": {
             "schemas": _schemas(parameters),
             "examples": problem_examples(),
@@ -94,9 +119,9 @@ def describe_api() -> Description:
     }
 
 
-def dump_api() -> str:
+def dump_api(routes: tuple[Route, ...]) -> str:
     """The description as a file, from which clients are made."""
-    return json.dumps(describe_api(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(describe_api(routes), indent=2, ensure_ascii=False) + "\n"
 
 
 def _schemas(parameters: Description) -> Description:
@@ -116,104 +141,94 @@ def _schemas(parameters: Description) -> Description:
     return dict(sorted({**requests, **reply_schemas(shapes)}.items()))
 
 
-def _questions(parameters: Description) -> Description:
+def _paths(routes: Iterable[Route], operations: dict[str, Operation]) -> Description:
+    """Each of ``routes`` that has an operation; ``operations`` are by template."""
+    return {
+        route.template: {
+            method.lower(): _describe(route, operations[route.template]) for method in route.methods
+        }
+        for route in routes
+        if route.template in operations
+    }
+
+
+def _describe(route: Route, operation: Operation) -> Description:
+    named = re.findall(r"\{(\w+)\}", route.template)
+    in_path = [
+        {"name": name, "in": "path", "required": True, **PATH_PARAMETERS[name]} for name in named
+    ]
+    return {
+        "operationId": operation.identifier,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        **({"parameters": in_path} if in_path else {}),
+        **operation.more,
+        **SECURITY[route.scope],
+        "responses": replies(operation.answer, {*operation.codes, *_codes(route)}),
+    }
+
+
+def _codes(route: Route) -> tuple[str, ...]:
+    """Of the problems that a request may meet on its way to the endpoint, and there."""
+    return (
+        *(ACCESS_CODES if route.scope else ()),
+        *(MODEL_CODES if "{name}" in route.template else ()),
+        *(ADMIN_CODES if route.scope == "admin" else ()),
+        *(IMAGE_CODES if route.brings_images else ()),
+    )
+
+
+def _questions(parameters: Description) -> dict[str, Operation]:
     """The routes that take images."""
-    detect = {
-        "operationId": "detect",
-        "tags": ["questions"],
-        "summary": "Find objects",
-        **question(
-            "/v1/detect",
-            parameters["DetectParameters"]["properties"],
-            {"photo": "cat.jpg", "score_threshold": 0.5, "labels": ["cat", "dog"]},
-            reference("DetectRequest"),
-        ),
-        "responses": replies(
-            json_reply("The objects of each image", DetectAnswer, DETECT_ANSWERS, TIMING_HEADER),
-            QUESTION,
-        ),
+
+    def operation(name: str, summary: str, answer: Description, examples: Description) -> Operation:
+        fields = parameters[f"{name.title()}Parameters"]["properties"]
+        body = reference(f"{name.title()}Request")
+        more = image_request(f"/v1/{name}", fields, examples, body)
+        return Operation(name, "questions", summary, answer, more=more)
+
+    detected = json_reply("The objects of each image", DetectAnswer, DETECT_ANSWERS, TIMING_HEADER)
+    classified = json_reply(
+        "The classes of each image", ClassifyAnswer, CLASSIFY_ANSWERS, TIMING_HEADER
+    )
+    cat = {"photo": "cat.jpg", "score_threshold": 0.5, "labels": ["cat", "dog"]}
+    coffee = {"photo": "coffee.jpg", "top_k": 3}
+    return {
+        "/v1/detect": operation("detect", "Find objects", detected, cat),
+        "/v1/classify": operation("classify", "Say what is shown", classified, coffee),
     }
-    classify = {
-        "operationId": "classify",
-        "tags": ["questions"],
-        "summary": "Say what is shown",
-        **question(
-            "/v1/classify",
-            parameters["ClassifyParameters"]["properties"],
-            {"photo": "coffee.jpg", "top_k": 3},
-            reference("ClassifyRequest"),
-        ),
-        "responses": replies(
-            json_reply(
-                "The classes of each image", ClassifyAnswer, CLASSIFY_ANSWERS, TIMING_HEADER
-            ),
-            QUESTION,
-        ),
-    }
-    return {"/v1/detect": {"post": detect}, "/v1/classify": {"post": classify}}
 
 
-def _models() -> Description:
+def _models() -> dict[str, Operation]:
     """The routes that tell of models, and the one that changes them."""
     about = "The shipped detector, its longer lists cut"
     listed = {"models": {"summary": about, "value": {"models": [MODEL]}}}
     shown = {"model": {"summary": about, "value": MODEL}}
     either = {"anyOf": [reference("ModelDescription"), reference(UnreadableModel)]}
     model = json_reply("The model's manifest, and how it is served", either, shown)
-    name, version = _path_part("name"), _path_part("version", "1")
-    action = {**_path_part("action", "load"), "schema": {"type": "string", "enum": [*ACTIONS]}}
-
-    def operation(identifier: str, summary: str, *parts: Description) -> Description:
-        parameters = {"parameters": [*parts]} if parts else {}
-        return {"operationId": identifier, "tags": ["models"], "summary": summary, **parameters}
-
+    every = json_reply("Every model", ModelList, listed)
+    by_name = "Show the version that a model's name means"
+    admin = {
+        "description": "Needs a key of the scope admin. What is done lasts until the service stops,"
+        " and the answer comes once it is done."
+    }
     return {
-        "/v1/models": {
-            "get": {
-                **operation("listModels", "List all models"),
-                "responses": replies(json_reply("Every model", ModelList, listed), GATE),
-            }
-        },
-        "/v1/models/{name}": {
-            "get": {
-                **operation("showModel", "Show the version that a model's name means", name),
-                "responses": replies(model, NAMED),
-            }
-        },
-        "/v1/models/{name}/{version}": {
-            "get": {
-                **operation("showVersion", "Show one version of a model", name, version),
-                "responses": replies(model, NAMED),
-            }
-        },
-        "/v1/models/{name}/{version}/{action}": {
-            "post": {
-                **operation("administer", "Load, unload or pin a model", name, version, action),
-                "description": "Needs a key of the scope admin. What is done lasts until the"
-                " service stops, and the answer comes once it is done.",
-                "security": [*NEEDS_A_KEY],
-                "responses": replies(model, ADMINISTRATION),
-            }
-        },
+        "/v1/models": Operation("listModels", "models", "List all models", every),
+        "/v1/models/{name}": Operation("showModel", "models", by_name, model),
+        "/v1/models/{name}/{version}": Operation(
+            "showVersion", "models", "Show one version of a model", model
+        ),
+        "/v1/models/{name}/{version}/{action}": Operation(
+            "administer", "models", "Load, unload or pin a model", model, more=admin
+        ),
     }
 
 
-def _probe(identifier: str, summary: str, codes: tuple[str, ...]) -> Description:
-    keys: Description = {} if "unauthenticated" in codes else {"security": []}
+def _probes() -> dict[str, Operation]:
+    text, yes = text_reply("Text"), text_reply("Yes")
+    ready = "Whether requests may be sent"
     return {
-        "operationId": identifier,
-        "tags": ["operation"],
-        "summary": summary,
-        **keys,
-        "responses": replies(text_reply("Yes" if not keys else "Text"), codes),
-    }
-
-
-def _path_part(name: str, example: str = "efficientdet_lite0_voc") -> Description:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "schema": {"type": "string"},
-        "example": example,
+        "/metrics": Operation("metrics", "operation", "What Prometheus reads", text),
+        "/livez": Operation("live", "operation", "Whether the process lives", yes),
+        "/readyz": Operation("ready", "operation", ready, yes, codes=("not_ready",)),
     }

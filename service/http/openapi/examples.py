@@ -46,7 +46,7 @@ DETAILS = {
     "empty_body": "The request has no image.",
     "malformed_body": "The multipart body cannot be read: no boundary is stated",
     "unauthenticated": "Send a key: Authorization: Bearer <key>, or X-API-Key: <key>.",
-    "forbidden": "The key shop-app has not the scope admin.",
+    "forbidden": "The key shop-app does not have the scope admin.",
     "url_not_allowed": "This service fetches no URLs; send the image's bytes.",
     "model_not_found": "There is no model 'pets'; there are efficientdet_lite0_voc/1.",
     "not_found": "There is nothing at /v1/find.",

@@ -1,14 +1,15 @@
 """How the OpenAPI description shows replies: answers, and the problems that a route may meet."""
 
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import BaseModel
 
-from service.http.exchange import REQUEST_ID_HEADER
+from service.http.context import REQUEST_ID_HEADER
 from service.http.openapi.json_schemas import reference
 from service.http.openapi.schemas import ProblemDetails
+from service.http.replies import TIMING_HEADER
 from service.problems import KINDS, MEDIA_TYPE
-from service.telemetry.server_timing import HEADER as TIMING_HEADER
 
 Description = dict[str, Any]
 
@@ -16,7 +17,7 @@ RETRY_HEADER = "Retry-After"
 CHALLENGE_HEADER = "WWW-Authenticate"
 
 
-def replies(answer: Description, codes: tuple[str, ...]) -> Description:
+def replies(answer: Description, codes: Collection[str]) -> Description:
     """The reply with ``answer``, and one for each status of the problems called ``codes``."""
     of_status: dict[int, list[str]] = {}
     for code, kind in KINDS.items():

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from service.http.exchange import REQUEST_ID_HEADER
+from service.http.context import PRIORITY_HEADER, REQUEST_ID_HEADER, TIMEOUT_HEADER
 from service.http.openapi.examples import PIXEL
 from service.http.openapi.json_schemas import nullable, reference
 from service.http.openapi.schemas import ImageUrl, InlineImage
-from service.http.policy import PRIORITY_HEADER, TIMEOUT_HEADER
 from service.inference.deadline import Priority
 from service.settings import Settings
 
@@ -36,7 +35,7 @@ BODY = (
 )
 
 
-def question(
+def image_request(
     path: str, fields: Description, examples: Description, json_schema: Description
 ) -> Description:
     """Description, parameters and body of a POST to ``path``.
@@ -54,7 +53,7 @@ def question(
     }
     return {
         "description": ABOUT.format(path=path, photo=photo, name=name, value=value),
-        "parameters": [*(_query(name, field) for name, field in fields.items()), *_terms()],
+        "parameters": [*(_query(name, field) for name, field in fields.items()), *_headers()],
         "requestBody": {
             "required": True,
             "description": BODY.format_map(_settings()),
@@ -124,7 +123,7 @@ def _body(images: Description, fields: Description) -> Description:
     }
 
 
-def _terms() -> list[Description]:
+def _headers() -> list[Description]:
     """Headers that say how a request is to be served."""
     limits = "Default: {request_timeout_ms}; more than {max_request_timeout_ms} count as that"
     return [
@@ -138,7 +137,7 @@ def _terms() -> list[Description]:
         {
             "name": PRIORITY_HEADER,
             "in": "header",
-            "description": "bulk: for jobs that nobody waits for; they give way to the others.",
+            "description": "bulk: for jobs that nobody waits for; they yield to the others.",
             "schema": {
                 "type": "string",
                 "enum": [priority.value for priority in Priority],

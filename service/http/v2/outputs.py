@@ -1,4 +1,4 @@
-"""The rows that a model gives, as tensors."""
+"""The rows that a model gives as tensors, and the reply of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,8 +6,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import orjson
+from starlette.responses import Response
 
 from service.engine.engine import Answer
+from service.http.replies import JSON_TYPE, TIMING_HEADER, server_timing, timing_ms
+from service.http.v2.body import LENGTH_HEADER
 from service.http.v2.tensors import BYTES, Array, OutputTensor
 from service.inference.model import RUNNERS
 from service.inference.task import Row
@@ -18,20 +22,20 @@ NO_LABEL = -1  # as the graph itself fills up
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a model found in each image of a request.
+class Predictions:
+    """What a model predicts for each image of a request.
 
-    sizes: width and height of each. ``rows``: of each, as contract 2 shows them.
-    most: rows of each that were asked for, None for all.
+    sizes: width and height of each, in pixels. ``rows``: of each, as /v1 replies them.
+    max_rows: of each image that are shown, None for all.
     """
 
     manifest: ModelManifest
     sizes: list[tuple[int, int]]
     rows: list[list[Row]]
-    most: int | None = None
+    max_rows: int | None = None
 
     @classmethod
-    def of(cls, answer: Answer, most: int | None = None) -> "Found":
+    def of(cls, answer: Answer, max_rows: int | None = None) -> "Predictions":
         """Raises the Problem of the first image that has one: the protocol has no place for it
         beside the others' results."""
         results: list[dict[str, Any]] = []
@@ -45,12 +49,12 @@ class Found:
             answer.manifest,
             [(result["width"], result["height"]) for result in results],
             [result[rows_name] for result in results],
-            most,
+            max_rows,
         )
 
     def table(self, value: Callable[[Row], Any], fill: Any, dtype: Any, *tail: int) -> Array:
-        """``value`` of each row asked for [N, K, *tail]; images with fewer rows are filled up."""
-        shown = [rows[: self.most] for rows in self.rows]
+        """``value`` of each row shown [N, K, *tail]; images with fewer rows are filled up."""
+        shown = [rows[: self.max_rows] for rows in self.rows]
         table = np.full((len(shown), max(map(len, shown)), *tail), fill, dtype)
         for line, rows in zip(table, shown, strict=True):
             if rows:
@@ -75,39 +79,39 @@ class OutputRow:
 
     datatype: str
     shape: tuple[int | str, ...]
-    make: Callable[[Found], Array]
+    make: Callable[[Predictions], Array]
     default: bool = True
 
 
-def _numbers(found: Found) -> Array:
-    return np.array([len(rows) for rows in found.rows])
+def _numbers(predictions: Predictions) -> Array:
+    return np.array([len(rows) for rows in predictions.rows])
 
 
-def _boxes(found: Found) -> Array:
-    return found.table(lambda row: row["box"], 0, np.float32, 4)
+def _boxes(predictions: Predictions) -> Array:
+    return predictions.table(lambda row: row["box"], 0, np.float32, 4)
 
 
-def _scores(found: Found) -> Array:
-    return found.table(lambda row: row["score"], 0, np.float32)
+def _scores(predictions: Predictions) -> Array:
+    return predictions.table(lambda row: row["score"], 0, np.float32)
 
 
-def _labels(found: Found) -> Array:
-    return found.table(found.index, NO_LABEL, np.int64)
+def _labels(predictions: Predictions) -> Array:
+    return predictions.table(predictions.index, NO_LABEL, np.int64)
 
 
-def _label_names(found: Found) -> Array:
-    return found.table(lambda row: row["label"], "", object)
+def _label_names(predictions: Predictions) -> Array:
+    return predictions.table(lambda row: row["label"], "", object)
 
 
-def _sizes(found: Found) -> Array:
-    return np.array(found.sizes)
+def _sizes(predictions: Predictions) -> Array:
+    return np.array(predictions.sizes)
 
 
-def _probabilities(found: Found) -> Array:
+def _probabilities(predictions: Predictions) -> Array:
     """Every row, back in the labels' order."""
-    table = np.zeros((len(found.rows), len(found.manifest.labels)), np.float32)
-    for line, rows in zip(table, found.rows, strict=True):
-        line[[found.index(row) for row in rows]] = [row["score"] for row in rows]
+    table = np.zeros((len(predictions.rows), len(predictions.manifest.labels)), np.float32)
+    for line, rows in zip(table, predictions.rows, strict=True):
+        line[[predictions.index(row) for row in rows]] = [row["score"] for row in rows]
     return table
 
 
@@ -131,6 +135,37 @@ OUTPUTS: dict[Task, dict[str, OutputRow]] = {
 }
 
 
-def make_output(name: str, found: Found) -> OutputTensor:
-    row = OUTPUTS[found.manifest.task][name]
-    return OutputTensor(name, row.datatype, row.make(found))
+def make_output(name: str, predictions: Predictions) -> OutputTensor:
+    row = OUTPUTS[predictions.manifest.task][name]
+    return OutputTensor(name, row.datatype, row.make(predictions))
+
+
+def infer_reply(
+    answer: Answer, predictions: Predictions, outputs: dict[str, bool], body_id: str
+) -> Response:
+    """JSON, and after it the tensors wanted as bytes: ``outputs`` says of each whether it is.
+
+    body_id: the request's own id, in its body.
+    """
+    parts: list[bytes] = []
+    described: list[dict[str, Any]] = []
+    for name, binary in outputs.items():
+        tensor = make_output(name, predictions)
+        output: dict[str, Any] = {"name": name, "datatype": tensor.datatype, "shape": tensor.shape}
+        if binary:
+            parts.append(tensor.to_bytes())
+            output["parameters"] = {"binary_data_size": len(parts[-1])}
+        else:
+            output["data"] = tensor.to_json()
+        described.append(output)
+    manifest = answer.manifest
+    reply = {"model_name": manifest.name, "model_version": manifest.version, "outputs": described}
+    if body_id:
+        reply["id"] = body_id
+    text = orjson.dumps(reply, option=orjson.OPT_SERIALIZE_NUMPY)
+    headers = {TIMING_HEADER: server_timing(timing_ms(answer))}
+    if not parts:
+        return Response(text, media_type=JSON_TYPE, headers=headers)
+    headers[LENGTH_HEADER] = str(len(text))
+    content = b"".join([text, *parts])
+    return Response(content, media_type="application/octet-stream", headers=headers)

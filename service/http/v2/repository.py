@@ -8,11 +8,9 @@ from typing import Any
 
 from pydantic import Field
 
-from service.http.v2.interface import is_served
-from service.http.v2.request import Part, Values
-from service.package import PackageError
+from service.http.v2.body import Part, Values
+from service.http.v2.metadata import is_served
 from service.problems import Problem
-from service.providers import ProviderError
 from service.repository.repository import ModelRepository
 from service.repository.version import ModelVersion, State
 
@@ -30,41 +28,39 @@ class LoadRequest(Part):
     parameters: Values = Field(default_factory=dict)
 
 
-def list_models(shelf: ModelRepository, *, ready: bool) -> list[dict[str, Any]]:
-    """Every version of every model; with ``ready`` those that can be asked."""
-    return [describe(slot) for slot in shelf.versions if is_served(slot) or not ready]
+def list_models(repository: ModelRepository, *, ready: bool) -> list[dict[str, Any]]:
+    """Every version of every model; with ``ready`` those that are served."""
+    return [describe(one) for one in repository.versions if is_served(one) or not ready]
 
 
-def describe(slot: ModelVersion) -> dict[str, Any]:
-    name, version = slot.reference
+def describe(version: ModelVersion) -> dict[str, Any]:
+    name, number = version.reference
     return {
         "name": name,
-        "version": version,
-        "state": "READY" if is_served(slot) else "UNAVAILABLE",
-        "reason": slot.reason or WHY.get(slot.state, ""),
+        "version": number,
+        "state": "READY" if is_served(version) else "UNAVAILABLE",
+        "reason": version.reason or WHY.get(version.state, ""),
     }
 
 
-async def load(shelf: ModelRepository, name: str) -> None:
+async def load(repository: ModelRepository, name: str) -> None:
     """Load every version of ``name``, the newest last, which is then the last to be evicted.
 
-    Raises Problem if there is none, or once all have been tried if one cannot be loaded.
+    Raises Problem if there is none, and PackageError or ProviderError once all have been tried if
+    one cannot be loaded.
     """
-    futures = [shelf.load(slot.reference) for slot in reversed(_versions(shelf, name))]
-    # others may wait for the same loads: these go on if this caller does not
+    futures = [repository.load(one.reference) for one in reversed(_versions(repository, name))]
+    # others may wait for the same loads: these go on if this caller leaves
     waits = [asyncio.shield(asyncio.wrap_future(future)) for future in futures]
-    outcomes = await asyncio.gather(*waits, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, PackageError | ProviderError):
-            raise Problem("model_unfit", str(outcome))
+    for outcome in await asyncio.gather(*waits, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
 
 
-def unload(shelf: ModelRepository, name: str) -> None:
+def unload(repository: ModelRepository, name: str) -> None:
     """Unload every version of ``name``; raises Problem if there is none."""
-    for slot in _versions(shelf, name):
-        shelf.unload(slot.reference)
+    for version in _versions(repository, name):
+        repository.unload(version.reference)
 
 
 def refuse_parameters(sent: Values, known: frozenset[str]) -> None:
@@ -77,9 +73,9 @@ def refuse_parameters(sent: Values, known: frozenset[str]) -> None:
         )
 
 
-def _versions(shelf: ModelRepository, name: str) -> list[ModelVersion]:
-    found = [slot for slot in shelf.versions if slot.reference[0] == name and slot.manifest]
+def _versions(repository: ModelRepository, name: str) -> list[ModelVersion]:
+    found = [one for one in repository.versions if one.reference[0] == name and one.manifest]
     if not found:
-        names = ", ".join(sorted({slot.reference[0] for slot in shelf.versions}))
+        names = ", ".join(sorted({one.reference[0] for one in repository.versions}))
         raise Problem("model_not_found", f"There is no model {name!r}; there are {names}.")
     return found

@@ -100,7 +100,7 @@ def test_a_key_stays_in_its_tab(locked: Bench, guarded: tuple[str, dict[str, str
 def test_a_key_of_another_scope(locked: Bench, guarded: tuple[str, dict[str, str]]) -> None:
     enter(locked, guarded[1]["operator"])
     locked.page.locator("text=This key may not do that").wait_for()
-    assert "has not the scope infer" in locked.text("#fault-detail")
+    assert "does not have the scope infer" in locked.text("#fault-detail")
 
 
 def test_a_rate_counts_down_to_the_next_try(

@@ -12,8 +12,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from service.http.openapi.document import describe_api
 from service.http.openapi.examples import CAT, CLASSIFIER, COFFEE, DETAILS, DETECTOR, MODEL, PIXEL
-from service.http.routes import describe
-from service.http.routing import ROUTES
+from service.http.routes import ROUTES
+from service.http.v1 import describe
 from service.imaging.images import decode_image
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import KINDS
@@ -22,7 +22,7 @@ from service.repository.version import ModelVersion, State
 from tests.paths import ROOT
 
 GOLDEN = ROOT / "clients" / "contract"
-API = describe_api()
+API = describe_api(ROUTES)
 PARAMETERS = {"/v1/detect": DetectParameters, "/v1/classify": ClassifyParameters}
 FIXED_DEFAULTS = {"class_agnostic": False, "X-Request-Priority": "interactive"}
 FOR_CLIENTS = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.engine.engine import Answer
-from service.http.v2.outputs import Found, make_output
+from service.http.v2.outputs import Predictions, make_output
 from service.manifest import Label, ModelManifest, read_manifest
 from service.problems import Problem
 
@@ -35,7 +35,7 @@ def test_detections_are_filled_up_to_the_most_that_one_image_has(detector: Model
         [row(8, "cat", 0.9, 1, 2, 3, 4), row(1, "aeroplane", 0.5, 5, 6, 7, 8.125)],
         [row(20, "tvmonitor", 0.25, 0, 0, 1, 1)],
     ]
-    found = Found(detector, [(640, 427), (10, 20), (30, 40)], rows)
+    found = Predictions(detector, [(640, 427), (10, 20), (30, 40)], rows)
     outputs = {
         name: make_output(name, found)
         for name in ("num_detections", "boxes", "scores", "labels", "sizes", "label_names")
@@ -52,7 +52,7 @@ def test_detections_are_filled_up_to_the_most_that_one_image_has(detector: Model
 
 
 def test_nothing_found(detector: ModelManifest) -> None:
-    found = Found(detector, [(1, 1), (1, 1)], [[], []])
+    found = Predictions(detector, [(1, 1), (1, 1)], [[], []])
     assert make_output("boxes", found).shape == (2, 0, 4)
     assert make_output("labels", found).to_bytes() == b""
     assert make_output("label_names", found).to_json() == []
@@ -63,7 +63,7 @@ def test_probabilities_are_in_the_labels_order(classifier: ModelManifest) -> Non
         [row(7, "crane", 0.5), row(6, "gull", 0.375), row(5, "crane", 0.125)],
         [row(5, "crane", 0.75), row(7, "crane", 0.25), row(6, "gull", 0.0)],
     ]
-    found = Found(classifier, [(1, 1), (1, 1)], rows, most=2)
+    found = Predictions(classifier, [(1, 1), (1, 1)], rows, max_rows=2)
     assert make_output("probabilities", found).values.tolist() == [
         [0.125, 0.5, 0.375],
         [0.75, 0.25, 0],
@@ -76,9 +76,9 @@ def test_probabilities_are_in_the_labels_order(classifier: ModelManifest) -> Non
 def test_one_bad_image_is_the_whole_requests_problem(detector: ModelManifest) -> None:
     good = {"width": 1, "height": 2, "detections": []}
     bad = Problem("overloaded", "Full.", retry_after=7)
-    assert Found.of(Answer(detector, [good], [], 0)).sizes == [(1, 2)]
+    assert Predictions.of(Answer(detector, [good], [], 0)).sizes == [(1, 2)]
     with pytest.raises(Problem, match=r"^image\[1\]: Full\.$") as caught:
-        Found.of(Answer(detector, [good, bad], [], 0))
+        Predictions.of(Answer(detector, [good, bad], [], 0))
     assert (caught.value.code, caught.value.retry_after) == ("overloaded", 7)
     with pytest.raises(Problem, match=r"^Full\.$"):
-        Found.of(Answer(detector, [bad], [], 0))
+        Predictions.of(Answer(detector, [bad], [], 0))

@@ -1,12 +1,12 @@
-"""From the tensors and parameters of a request to what is asked of the engine."""
+"""From the tensors and parameters of a body to a request of the engine."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from service.engine.engine import Content
-from service.http.v2.interface import ENCODED, TENSORS, find_spec, inputs_of, outputs_of
+from service.http.v2.body import InferBody
+from service.http.v2.metadata import ENCODED, TENSORS, find_spec, inputs_of, outputs_of
 from service.http.v2.outputs import OUTPUTS, PROBABILITIES
-from service.http.v2.request import InferRequest
 from service.http.v2.tensors import InputTensor
 from service.imaging.resize import ModelInput, Placement
 from service.inference.model import PARAMETERS
@@ -18,55 +18,56 @@ TIMEOUT = "timeout"  # microseconds, as Triton's clients send it
 
 
 @dataclass(frozen=True)
-class Question:
-    """``outputs``: of each that is to be given, whether as bytes. ``most``: rows of each image
-    that are shown, None for all. ``timeout``: seconds, if the request states one.
+class InferenceRequest:
+    """What one model is asked.
+
+    outputs: of each that is to be replied, whether as bytes.
+    max_rows: of each image that are shown, None for all.
+    timeout: seconds, if the body states one.
     """
 
     contents: list[Content]
     parameters: RequestParameters
     outputs: dict[str, bool]
-    most: int | None
+    max_rows: int | None
     timeout: float | None
 
 
-def to_question(
-    request: InferRequest, manifest: ModelManifest, max_images: int, max_timeout_ms: int
-) -> Question:
-    """What ``request`` asks of the version of a model that ``manifest`` is of.
+def to_inference_request(
+    body: InferBody, manifest: ModelManifest, max_images: int, max_timeout_ms: int
+) -> InferenceRequest:
+    """What ``body`` asks of the version of a model that ``manifest`` is of.
 
     Raises Problem if the model has no such tensor, output or parameter, or a value is wrong.
     """
     specs = inputs_of(manifest)
-    for name, tensor in request.inputs.items():
+    for name, tensor in body.inputs.items():
         find_spec(specs, name, "input").check(tensor)
-    outputs = _choose_outputs(request, manifest)
-    contents = _read_images(request.inputs, manifest.input, max_images)
-    values = dict(request.parameters)
+    outputs = _choose_outputs(body, manifest)
+    contents = _read_images(body.inputs, manifest.input, max_images)
+    values = dict(body.parameters)
     timeout = _read_timeout(values.pop(TIMEOUT, 0), max_timeout_ms)
-    for name in request.inputs.keys() - {ENCODED, TENSORS}:
+    for name in body.inputs.keys() - {ENCODED, TENSORS}:
         if name in values:
             raise Problem("invalid_parameter", f"{name} is given twice.")
-        values[name] = request.inputs[name].to_array().item()
+        values[name] = body.inputs[name].to_array().item()
     parameters = _read_parameters(values, manifest)
-    most = None
+    max_rows = None
     if (
         PROBABILITIES in outputs
         and isinstance(parameters, ClassifyParameters)
         and isinstance(manifest, ClassificationManifest)
     ):
-        parameters, most = _ask_for_all(parameters, manifest)
-    return Question(contents, parameters, outputs, most, timeout)
+        parameters, max_rows = _ask_for_all(parameters, manifest)
+    return InferenceRequest(contents, parameters, outputs, max_rows, timeout)
 
 
-def _choose_outputs(request: InferRequest, manifest: ModelManifest) -> dict[str, bool]:
+def _choose_outputs(body: InferBody, manifest: ModelManifest) -> dict[str, bool]:
     specs = outputs_of(manifest)
-    for name in request.outputs:
+    for name in body.outputs:
         find_spec(specs, name, "output")
-    by_default = {
-        name: request.binary for name, row in OUTPUTS[manifest.task].items() if row.default
-    }
-    return request.outputs or by_default
+    by_default = {name: body.binary for name, row in OUTPUTS[manifest.task].items() if row.default}
+    return body.outputs or by_default
 
 
 def _read_images(inputs: dict[str, InputTensor], spec: InputSpec, max_images: int) -> list[Content]:

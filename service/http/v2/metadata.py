@@ -1,4 +1,4 @@
-"""A model as the protocol sees it: the tensors that it takes and gives, and its metadata.
+"""A model's metadata in the protocol: the tensors that it takes and gives.
 
 Every model has two inputs for images of which a request sends one: `ENCODED`, files, and the
 graph's own `TENSORS`. The graph's other inputs, thresholds, may be sent as tensors of one value.
@@ -17,7 +17,7 @@ from service.repository.version import ModelVersion, State
 ENCODED = "image"
 TENSORS = "images"  # as in the manifest
 PLATFORM = "onnxruntime_onnx"
-# ``version`` is that of the HTTP contract: the service has no number of its own.
+# ``version`` is that of the HTTP API: the service has no number of its own.
 SERVER = {
     "name": "boxport",
     "version": "1",
@@ -80,13 +80,13 @@ def describe(manifest: ModelManifest, versions: Iterable[str]) -> dict[str, Any]
     }
 
 
-def served_versions(slots: Iterable[ModelVersion], name: str) -> list[str]:
-    """The versions of ``name`` that can be asked, the newest first."""
-    return [slot.reference[1] for slot in slots if slot.reference[0] == name and is_served(slot)]
+def served_versions(versions: Iterable[ModelVersion], name: str) -> list[str]:
+    """The numbers of those of ``name`` that are served, the newest first."""
+    return [one.reference[1] for one in versions if one.reference[0] == name and is_served(one)]
 
 
-def is_served(slot: ModelVersion) -> bool:
-    return slot.manifest is not None and slot.state in SERVED
+def is_served(version: ModelVersion) -> bool:
+    return version.manifest is not None and version.state in SERVED
 
 
 def find_spec(specs: dict[str, TensorSpec], name: str, kind: str) -> TensorSpec:

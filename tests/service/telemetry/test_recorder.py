@@ -1,4 +1,5 @@
-"""The access log writes what must be seen, and a fair sample of the rest."""
+"""Each request is counted and traced, and the access log writes what must be seen, and a fair
+sample of the rest."""
 
 import logging
 import subprocess
@@ -7,23 +8,34 @@ import uuid
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from service.telemetry.access import AccessLog
+from service.settings import Settings
+from service.telemetry.metrics import Metrics, State
+from service.telemetry.recorder import AccessLog, RequestRecord, RequestRecorder
+from service.telemetry.spans import Spans, Stage
 from tests.paths import ROOT
 
 LOGGER = "bentoml.boxport.access"
 
 
 def write(log: AccessLog, request_id: str = "r-1", **changes: Any) -> None:
-    outcome: dict[str, Any] = {"status": 200, "reason": "ok", "seconds": 0.05, **changes}
-    log.write(
-        request_id=request_id,
-        method="POST",
-        route="/v1/detect",
-        request_bytes=60_000,
-        response_bytes=400,
-        **outcome,
-    )
+    seconds = changes.pop("seconds", 0.05)
+    log.write(make_record(request_id=request_id, **changes), seconds)
+
+
+def make_record(**changes: Any) -> RequestRecord:
+    fields: dict[str, Any] = {
+        "request_id": "r-1",
+        "method": "POST",
+        "template": "/v1/detect",
+        "headers": {},
+        "status": 200,
+        "request_bytes": 60_000,
+        "response_bytes": 400,
+    }
+    return RequestRecord(**{**fields, **changes})
 
 
 def test_line_says_what_was_asked_and_how_it_went(lines: list[logging.LogRecord]) -> None:
@@ -85,12 +97,13 @@ def test_sample_is_of_its_size(lines: list[logging.LogRecord], ids: str) -> None
 def test_every_process_writes_the_same_requests(lines: list[logging.LogRecord]) -> None:
     program = (
         "import logging\n"
-        "from service.telemetry.access import AccessLog\n"
+        "from service.telemetry.recorder import AccessLog, RequestRecord\n"
         "logging.basicConfig(level='INFO', format='%(request_id)s')\n"
         "log = AccessLog(0.2, 1.0)\n"
         "for i in range(200):\n"
-        "    log.write(request_id=f'r-{i}', method='POST', route='/v1/detect', status=200,\n"
-        "        reason='ok', seconds=0.01, request_bytes=1, response_bytes=1)\n"
+        "    record = RequestRecord(request_id=f'r-{i}', method='POST', template='/', headers={},\n"
+        "        status=200)\n"
+        "    log.write(record, 0.01)\n"
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -107,3 +120,22 @@ def test_all_and_nothing(lines: list[logging.LogRecord], sample: float, written:
     for i in range(1000):
         write(log, f"r-{i}")
     assert len(lines) == written
+
+
+def test_a_request_is_told_everywhere(
+    state: State, lines: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OTEL_TRACES_SAMPLER", raising=False)
+    metrics, exporter = Metrics(lambda: state), InMemorySpanExporter()
+    spans = Spans(SimpleSpanProcessor(exporter))
+    recorder = RequestRecorder(Settings(access_log_sample=1), metrics, spans)
+    record = make_record(status=422, reason="invalid_image", model="detector")
+    record.stages = [Stage("decode", record.started, record.started + 0.01)]
+    recorder.record(record)
+    counted = 'boxport_requests_total{model="detector",reason="invalid_image",route="/v1/detect"'
+    assert counted in metrics.render()[0].decode()
+    assert {span.name for span in exporter.get_finished_spans()} == {"POST /v1/detect", "decode"}
+    assert [line.getMessage() for line in lines] == ["POST /v1/detect 422"]
+    RequestRecorder(Settings(access_log_sample=0), metrics, None).record(record)
+    assert len(exporter.get_finished_spans()) == 2
+    assert len(lines) == 1

@@ -1,4 +1,4 @@
-"""Reading a request for inference: JSON, and after it the bytes of tensors that are not in it."""
+"""Reading the body of a request for inference: JSON, and after it the tensors sent as bytes."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -46,8 +46,8 @@ class RequestPart(Part):
 
 
 @dataclass(frozen=True)
-class InferRequest:
-    """What was asked, by name; not yet whether the model has such tensors.
+class InferBody:
+    """What was sent, by name; not yet whether the model has such tensors.
 
     outputs: of each that was named, whether it is wanted as bytes.
     binary: whether the rest are.
@@ -60,7 +60,7 @@ class InferRequest:
     binary: bool
 
 
-def read_infer_request(body: bytes, header_length: str | None) -> InferRequest:
+def read_infer_body(body: bytes, header_length: str | None) -> InferBody:
     """Take ``body`` apart.
 
     header_length: the header `LENGTH_HEADER`, bytes of JSON that ``body`` begins with; without it
@@ -71,7 +71,7 @@ def read_infer_request(body: bytes, header_length: str | None) -> InferRequest:
     sent = read_json(RequestPart, body[:length])
     parameters = dict(sent.parameters)
     binary = _flag(parameters, "binary_data_output", "parameters")
-    return InferRequest(
+    return InferBody(
         sent.id,
         parameters,
         _read_inputs(sent.inputs, memoryview(body)[length:]),

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.http.v2.interface import describe, inputs_of, outputs_of
-from service.http.v2.question import Question, to_question
-from service.http.v2.request import InferRequest
+from service.http.v2.body import InferBody
+from service.http.v2.inference_request import InferenceRequest, to_inference_request
+from service.http.v2.metadata import describe, inputs_of, outputs_of
 from service.http.v2.tensors import InputTensor
 from service.imaging.resize import ModelInput, Placement
 from service.manifest import MANIFEST, ModelManifest, read_manifest
@@ -52,10 +52,10 @@ def ask(
     outputs: dict[str, bool] | None = None,
     binary: bool = False,
     **parameters: Any,
-) -> Question:
+) -> InferenceRequest:
     given = {tensor.name: tensor for tensor in inputs or [ENCODED]}
-    request = InferRequest("", parameters, given, outputs or {}, binary)
-    return to_question(request, manifest, max_images=4, max_timeout_ms=1000)
+    body = InferBody("", parameters, given, outputs or {}, binary)
+    return to_inference_request(body, manifest, max_images=4, max_timeout_ms=1000)
 
 
 def pixels(*shape: int, datatype: str = "UINT8") -> InputTensor:
@@ -68,10 +68,10 @@ def scalar(name: str, datatype: str, *values: Any, shape: tuple[int, ...] = (1,)
 
 
 def test_encoded_images(detector: ModelManifest) -> None:
-    question = ask(detector)
-    assert question.contents == [b"a photo"]
-    assert question.parameters == DetectParameters(model="efficientdet_lite0_voc/1")
-    assert question.timeout is None
+    asked = ask(detector)
+    assert asked.contents == [b"a photo"]
+    assert asked.parameters == DetectParameters(model="efficientdet_lite0_voc/1")
+    assert asked.timeout is None
 
 
 def test_tensors_are_the_graphs_own_input(detector: ModelManifest) -> None:
@@ -210,15 +210,15 @@ def test_outputs(detector: ModelManifest, classifier: ModelManifest) -> None:
 def test_probabilities_ask_for_every_class_and_leave_the_rest_as_it_was(
     classifier: ModelManifest,
 ) -> None:
-    def asked(**parameters: Any) -> tuple[int | None, int | None]:
-        question = ask(classifier, outputs={"probabilities": True}, **parameters)
-        assert isinstance(question.parameters, ClassifyParameters)
-        return question.parameters.top_k, question.most
+    def rows(**parameters: Any) -> tuple[int | None, int | None]:
+        asked = ask(classifier, outputs={"probabilities": True}, **parameters)
+        assert isinstance(asked.parameters, ClassifyParameters)
+        return asked.parameters.top_k, asked.max_rows
 
-    assert asked() == (1000, 5)
-    assert asked(top_k=3) == (1000, 3)
-    assert asked(top_k=1001) == (1001, 1001)  # which the model refuses
-    assert ask(classifier, top_k=3).most is None
+    assert rows() == (1000, 5)
+    assert rows(top_k=3) == (1000, 3)
+    assert rows(top_k=1001) == (1001, 1001)  # which the model refuses
+    assert ask(classifier, top_k=3).max_rows is None
 
 
 def test_metadata_has_the_graphs_own_tensors(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.http.v2.request import MAX_JSON_VALUES, read_infer_request
+from service.http.v2.body import MAX_JSON_VALUES, read_infer_body
 from service.problems import Problem
 
 IMAGE = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["YWJj"]}
@@ -28,7 +28,7 @@ def test_all_that_a_request_may_have() -> None:
         parameters={"binary_data_output": True, "top_k": 3},
         outputs=[{"name": "boxes", "parameters": {"binary_data": False}}, {"name": "labels"}],
     )
-    request = read_infer_request(body, length)
+    request = read_infer_body(body, length)
     assert request.id == "7"
     assert request.parameters == {"top_k": 3}
     assert request.outputs == {"boxes": False, "labels": True}
@@ -39,7 +39,7 @@ def test_all_that_a_request_may_have() -> None:
 
 
 def test_without_the_header_all_is_json() -> None:
-    request = read_infer_request(body_of(IMAGE)[0], None)
+    request = read_infer_body(body_of(IMAGE)[0], None)
     assert list(request.inputs) == ["image"]
     assert (request.id, request.outputs, request.binary) == ("", {}, False)
 
@@ -68,7 +68,7 @@ def test_without_the_header_all_is_json() -> None:
 )
 def test_json_that_is_wrong(body: bytes, words: str) -> None:
     with pytest.raises(Problem, match=words) as caught:
-        read_infer_request(body, None)
+        read_infer_body(body, None)
     assert caught.value.code == "malformed_body"
 
 
@@ -101,14 +101,14 @@ def test_json_that_is_wrong(body: bytes, words: str) -> None:
 def test_input_that_is_wrong(change: dict, words: str) -> None:
     body, length = body_of({**IMAGE, **change}, binary=b"abc")
     with pytest.raises(Problem, match=words) as caught:
-        read_infer_request(body, length)
+        read_infer_body(body, length)
     assert caught.value.code == "malformed_body"
 
 
 @pytest.mark.parametrize("length", ["-1", "", "x", "1e3", " 7", "+7", "9" * 5000, "100000", "²"])
 def test_header_length_that_is_wrong(length: str) -> None:
     with pytest.raises(Problem, match="Inference-Header-Content-Length: ") as caught:
-        read_infer_request(body_of(IMAGE)[0], length)
+        read_infer_body(body_of(IMAGE)[0], length)
     assert caught.value.code == "malformed_body"
     assert len(caught.value.detail) < 150
 
@@ -117,19 +117,19 @@ def test_header_length_that_cuts_the_json() -> None:
     body, length = body_of(IMAGE)
     for wrong in ("0", str(int(length) - 1)):
         with pytest.raises(Problem, match="The JSON cannot be read"):
-            read_infer_request(body, wrong)
+            read_infer_body(body, wrong)
 
 
 def test_same_input_twice() -> None:
     with pytest.raises(Problem, match="image is given twice"):
-        read_infer_request(body_of(IMAGE, IMAGE)[0], None)
+        read_infer_body(body_of(IMAGE, IMAGE)[0], None)
 
 
 @pytest.mark.parametrize("filler", [b"0,", b"[],"])
 def test_json_of_too_many_values(filler: bytes) -> None:
     body = b'{"inputs": [' + filler * MAX_JSON_VALUES + b"0]}"
     with pytest.raises(Problem, match="binary data") as caught:
-        read_infer_request(body, None)
+        read_infer_body(body, None)
     assert caught.value.code == "body_too_large"
 
 
@@ -137,4 +137,4 @@ def test_binary_data_may_hold_as_many_commas_as_it_likes() -> None:
     size = MAX_JSON_VALUES + 10
     part = {"name": "images", "datatype": "UINT8", "shape": [size]}
     body, length = body_of({**part, "parameters": {"binary_data_size": size}}, binary=b"," * size)
-    assert len(read_infer_request(body, length).inputs["images"].content) == size
+    assert len(read_infer_body(body, length).inputs["images"].content) == size

@@ -1,0 +1,279 @@
+"""A request that is being answered: its route, its policy, its body, and what is recorded of it."""
+
+import asyncio
+import random
+import re
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, TypeVar
+from urllib.parse import parse_qsl
+
+from starlette.responses import Response
+from starlette.types import Message, Receive
+from starlette.types import Scope as AsgiScope
+
+from service.access.key_file import Scope
+from service.engine.engine import Answer, Times
+from service.http.replies import Dialect, problem_json
+from service.inference.deadline import Deadline, Priority, RequestPolicy
+from service.manifest import Task
+from service.problems import Problem
+from service.settings import Settings
+from service.telemetry.recorder import RequestRecord
+from service.telemetry.spans import Stage
+from service.worker import Worker
+
+REQUEST_ID_HEADER = "X-Request-ID"
+TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+PRIORITY_HEADER = "X-Request-Priority"
+REQUEST_ID_KEY, TIMEOUT_KEY, PRIORITY_KEY = map(
+    str.lower, (REQUEST_ID_HEADER, TIMEOUT_HEADER, PRIORITY_HEADER)
+)
+MAX_TIMEOUT_DIGITS = 12
+ACCEPTED_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+SCOPE_KEY = "boxport.context"
+# For so long nobody looks whether the caller is still there: most answers are sooner.
+WATCH_AFTER_SECONDS = 0.1
+# What traces call the engine's stages.
+SPAN_NAMES: dict[str, Literal["decode", "queue", "infer"]] = {
+    "decode": "decode",
+    "queue": "queue",
+    "inference": "infer",
+}
+
+Endpoint = Callable[["RequestContext"], Awaitable[Response]]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Route:
+    """A row of the table of routes.
+
+    template: of the path; a {parameter} is one part of it.
+    methods: without HEAD, which goes wherever GET goes.
+    scope: what a key must allow; None where nobody needs a key.
+    endpoint: what answers; None where BentoML does.
+    dialect: how errors are shaped.
+    brings_images: whether there must be room for images before the body is read.
+    task: that the images are for, where the path tells.
+    """
+
+    template: str
+    methods: tuple[str, ...]
+    scope: Scope | None
+    endpoint: Endpoint | None
+    dialect: Dialect = problem_json
+    brings_images: bool = False
+    task: Task | None = None
+
+
+class ClientGone(Exception):
+    """The caller has closed the connection: nobody reads what would be replied."""
+
+
+@dataclass(eq=False, kw_only=True)
+class RequestContext(RequestRecord):
+    """A request, what serves it, and its record.
+
+    parameters: those of the path, by name.
+    address: of the caller.
+    policy: of a request that brings images; set once it is admitted.
+    """
+
+    worker: Worker
+    route: Route
+    parameters: Mapping[str, str]
+    path: str
+    address: str
+    scope: AsgiScope
+    policy: RequestPolicy = field(init=False)
+    _receive: Receive
+
+    @classmethod
+    def begin(
+        cls,
+        worker: Worker,
+        route: Route,
+        parameters: Mapping[str, str],
+        scope: AsgiScope,
+        receive: Receive,
+    ) -> "RequestContext":
+        """That of a request that comes now."""
+        headers = read_headers(scope["headers"])
+        return cls(
+            worker=worker,
+            route=route,
+            parameters=parameters,
+            request_id=_request_id(headers),
+            method=scope["method"],
+            template=route.template,
+            path=scope["path"],
+            headers=headers,
+            address=(scope.get("client") or ("", 0))[0],
+            scope=scope,
+            _receive=receive,
+        )
+
+    @classmethod
+    def of(cls, scope: AsgiScope) -> "RequestContext":
+        """That of a request which BentoML has been given."""
+        context: RequestContext = scope[SCOPE_KEY]
+        return context
+
+    @cached_property
+    def query(self) -> list[tuple[str, str]]:
+        """The names and values of the query string, in order."""
+        text = self.scope["query_string"]
+        return parse_qsl(text.decode("latin-1"), keep_blank_values=True) if text else []
+
+    @cached_property
+    def content_type(self) -> str:
+        """Without its parameters; "" if there is none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def is_raw_image(self) -> bool:
+        """Whether the body is one image, and nothing else."""
+        kind = self.content_type
+        return kind.startswith("image/") or kind == "application/octet-stream"
+
+    @property
+    def path_reference(self) -> str:
+        """The model that the path names, as name or name/version; "" if it names none."""
+        parameters = self.parameters
+        return "/".join(parameters[key] for key in ("name", "version") if key in parameters)
+
+    @property
+    def head_reference(self) -> tuple[str | None, bool]:
+        """The model that path or query name, and whether it is certain: the body of a form or of
+        JSON may name another. None is the first model of the route's task."""
+        if reference := self.path_reference:
+            return reference, True
+        named = [value for name, value in self.query if name == "model"]
+        return (named[0], len(named) == 1) if named else (None, self.is_raw_image)
+
+    async def receive(self) -> Message:
+        """The next message of ASGI; the bytes of the body are counted."""
+        message = await self._receive()
+        self.request_bytes += len(message.get("body", b""))
+        return message
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body in chunks, as it comes; raises ClientGone if the caller goes before its end."""
+        more = True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            if chunk := message.get("body"):
+                yield chunk
+            more = message.get("more_body", False)
+
+    async def in_time(self, reading: Awaitable[Result]) -> Result:
+        """The result of ``reading`` the body, which is cancelled at the request's deadline; raises
+        Problem then."""
+        deadline = self.policy.deadline
+        try:
+            async with asyncio.timeout(deadline.remaining):
+                return await reading
+        except TimeoutError:
+            raise deadline.problem("the body had come") from None
+
+    async def while_connected(self, work: Awaitable[Result]) -> Result:
+        """The result of ``work``, which is cancelled once the caller goes; raises ClientGone then.
+
+        The body must have been read.
+        """
+        watch: asyncio.Task[None] | None = None
+
+        def begin_watch() -> None:
+            nonlocal watch
+            watch = asyncio.ensure_future(self._end_when_gone(connection))
+
+        timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, begin_watch)
+        try:
+            async with asyncio.timeout(None) as connection:
+                try:
+                    return await work
+                finally:
+                    timer.cancel()
+                    if watch is not None:
+                        watch.cancel()
+        except TimeoutError:
+            if connection.expired():
+                raise ClientGone from None
+            raise
+
+    async def _end_when_gone(self, connection: asyncio.Timeout) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        connection.reschedule(0)  # at once
+
+    def note_answer(self, answer: Answer) -> None:
+        """Record which model answered, and where the time of each image went."""
+        self.model = answer.manifest.name
+        self.stages = stages_of(answer.times)
+
+
+def stages_of(times: Sequence[Times]) -> Iterator[Stage]:
+    """The stages of each image, one after the other."""
+    for image, one in enumerate(times):
+        started = one.started
+        for name, seconds in one.stages.items():
+            yield Stage(SPAN_NAMES[name], started, started + seconds, image)
+            started += seconds
+
+
+def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """ASGI's headers by their names, which are in lower case; of several of one name the first."""
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    return headers
+
+
+def read_policy(headers: Mapping[str, str], settings: Settings) -> RequestPolicy:
+    """The deadline and the priority that ``headers``, their names in lower case, ask for.
+
+    Raises Problem if one is wrong.
+    """
+    return RequestPolicy(Deadline.after(_timeout_ms(headers, settings) / 1000), _priority(headers))
+
+
+def _timeout_ms(headers: Mapping[str, str], settings: Settings) -> int:
+    text = headers.get(TIMEOUT_KEY)
+    if text is None:
+        return settings.request_timeout_ms
+    digits = text.isascii() and text.isdigit() and len(text) <= MAX_TIMEOUT_DIGITS
+    number = int(text) if digits else 0
+    if number < 1:
+        raise Problem(
+            "invalid_parameter",
+            f"{TIMEOUT_HEADER}: {text[:40]!r} is no whole number of milliseconds from 1 on.",
+        )
+    return min(number, settings.max_request_timeout_ms)
+
+
+def _priority(headers: Mapping[str, str]) -> Priority:
+    text = headers.get(PRIORITY_KEY, Priority.INTERACTIVE.value)
+    try:
+        return Priority(text)
+    except ValueError:
+        names = " or ".join(priority.value for priority in Priority)
+        raise Problem("invalid_parameter", f"{PRIORITY_HEADER}: send {names}.") from None
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    """The caller's own id of the request if it sent a harmless one, else a new one."""
+    given = headers.get(REQUEST_ID_KEY, "")
+    # random enough: that two requests share an id is unlikely, and does no harm
+    return given if ACCEPTED_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"

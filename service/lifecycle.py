@@ -1,0 +1,52 @@
+"""The end of a worker: it drains at SIGTERM, so that a stop loses no request."""
+
+import signal
+import threading
+import time
+
+from service.telemetry.logs import logger
+
+POLL_SECONDS = 0.02
+
+
+class Lifecycle:
+    """Which requests are in flight, and whether the worker is about to stop.
+
+    in_flight: requests begun and not yet answered; whoever handles one adds and discards it.
+    draining: from SIGTERM on. The worker goes on answering, but is not ready.
+    """
+
+    def __init__(self) -> None:
+        self.in_flight: set[object] = set()
+        self.draining = False
+
+    def drain_on_sigterm(self, seconds: float) -> None:
+        """At SIGTERM stop being ready, go on for ``seconds`` and until the requests that were in
+        flight then are answered, and only then let the server stop, which answers the rest.
+
+        A second SIGTERM stops at once. Must be called on the main thread, once the server has set
+        its own handler.
+        """
+        stop = signal.getsignal(signal.SIGTERM)
+
+        def begin(number: int, frame: object) -> None:
+            if self.draining:
+                stop_now()
+                return
+            self.draining = True
+            logger.info("SIGTERM: not ready any more, %d requests in flight", len(self.in_flight))
+            waiting = set(self.in_flight)
+            threading.Thread(target=finish, args=(waiting,), name="drain", daemon=True).start()
+
+        def finish(waiting: set[object]) -> None:
+            ends = time.monotonic() + seconds
+            # not until none at all is in flight: under load that never comes
+            while time.monotonic() < ends or any(one in self.in_flight for one in waiting):
+                time.sleep(POLL_SECONDS)
+            stop_now()
+
+        def stop_now() -> None:
+            if callable(stop):
+                stop(signal.SIGTERM, None)
+
+        signal.signal(signal.SIGTERM, begin)

@@ -1,0 +1,54 @@
+"""A worker that is told to stop answers whoever was there, and not for ever."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from service.lifecycle import Lifecycle
+
+
+@pytest.fixture
+def stopped() -> Iterator[threading.Event]:
+    """Set once the server's own handler of SIGTERM is called."""
+    called = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: called.set())
+    yield called
+    signal.signal(signal.SIGTERM, before)
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_it_waits_for_requests_that_were_in_flight(stopped: threading.Event) -> None:
+    lifecycle, early, late = Lifecycle(), object(), object()
+    lifecycle.drain_on_sigterm(0)
+    lifecycle.in_flight.add(early)
+    assert not lifecycle.draining
+    terminate()
+    assert lifecycle.draining
+    lifecycle.in_flight.add(late)
+    assert not stopped.wait(0.1)
+    lifecycle.in_flight.discard(early)
+    assert stopped.wait(5), "those that came later are the server's own to wait for"
+
+
+def test_it_goes_on_for_as_long_as_it_is_told(stopped: threading.Event) -> None:
+    lifecycle, started = Lifecycle(), time.monotonic()
+    lifecycle.drain_on_sigterm(0.2)
+    terminate()
+    assert stopped.wait(5)
+    assert time.monotonic() - started >= 0.2
+
+
+def test_a_second_signal_stops_at_once(stopped: threading.Event) -> None:
+    lifecycle = Lifecycle()
+    lifecycle.drain_on_sigterm(600)
+    lifecycle.in_flight.add(object())
+    terminate()
+    terminate()
+    assert stopped.is_set()
