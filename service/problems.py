@@ -36,7 +36,7 @@ KINDS: dict[str, Kind] = {
     "unauthenticated": Kind(
         401,
         "A key is needed",
-        "The service asks for keys, and the request brings none that is good.",
+        "The service requires a key, and the request has none that is valid.",
     ),
     "forbidden": Kind(
         403,
@@ -53,16 +53,16 @@ KINDS: dict[str, Kind] = {
         "There is no such model",
         "No model of this name and version is served, or none for this task.",
     ),
-    "not_found": Kind(404, "There is nothing here", "The path is none of the API's."),
+    "not_found": Kind(404, "There is nothing here", "The API has no such path."),
     "method_not_allowed": Kind(
         405,
-        "The method is not the endpoint's",
-        "The header Allow names the methods that the path takes.",
+        "The endpoint does not take this method",
+        "The header Allow names those that it takes.",
     ),
     "model_unloaded": Kind(
         409,
         "The model has been unloaded",
-        "An operator has taken the model out of memory; it is there again once loaded.",
+        "An operator has unloaded the model; it is served again once it is loaded.",
     ),
     "model_unfit": Kind(
         409,
@@ -70,7 +70,7 @@ KINDS: dict[str, Kind] = {
         "The model's package is damaged, unsigned where it must be signed, or does not run here.",
     ),
     "body_too_large": Kind(
-        413, "The request is too large", "The whole body has more bytes than the service takes."
+        413, "The request is too large", "The body has more bytes than the service accepts."
     ),
     "image_too_large": Kind(
         413,
@@ -80,17 +80,17 @@ KINDS: dict[str, Kind] = {
     "too_many_images": Kind(
         413,
         "The request has too many images",
-        "One request may bring so many images only; send several requests.",
+        "One request has more images than the service accepts; send several requests.",
     ),
     "url_too_large": Kind(
         413,
         "The file behind the URL is too large",
-        "What lies behind the URL has more bytes than the service fetches.",
+        "The file has more bytes than the service fetches.",
     ),
     "unsupported_media_type": Kind(
         415,
         "The content type is not supported",
-        "The body is no form, no image and no JSON, by its content type.",
+        "By its content type, the body is neither a form nor an image nor JSON.",
     ),
     "invalid_parameter": Kind(
         422,
@@ -100,7 +100,7 @@ KINDS: dict[str, Kind] = {
     "unknown_parameter": Kind(
         422,
         "A parameter is unknown",
-        "The name is no parameter of this endpoint; none is ever ignored.",
+        "The endpoint has no parameter of this name; unknown ones are never ignored.",
     ),
     "wrong_task": Kind(
         422,
@@ -111,29 +111,29 @@ KINDS: dict[str, Kind] = {
     "invalid_image": Kind(
         422,
         "The image cannot be decoded",
-        "The bytes are no image in a format that is read, or one that is damaged or cut short.",
+        "The bytes are not an image of a supported format, or the image is damaged or cut short.",
     ),
     "url_unreachable": Kind(
         422,
         "The URL gives no image",
-        "The URL gives no answer in time, or another status than 200.",
+        "The server does not answer in time, or with another status than 200.",
         retryable=True,
     ),
     "rate_limited": Kind(
         429,
         "Too many requests",
-        "The key, or the address, asks more often than it may.",
+        "The key, or the caller's address, has exceeded its rate.",
         retryable=True,
     ),
     "internal_error": Kind(
         500,
         "The service failed",
-        "A fault of the service; its logs tell more, by the request's id.",
+        "A fault of the service; its logs say more under the request's id.",
     ),
     "overloaded": Kind(
         503,
         "The service is busy",
-        "More is waiting than can be answered in time; come again after Retry-After.",
+        "More is waiting than can be answered in time; try again after Retry-After.",
         retryable=True,
     ),
     "not_ready": Kind(
@@ -144,15 +144,15 @@ KINDS: dict[str, Kind] = {
     ),
     "deadline_exceeded": Kind(
         504,
-        "The request's time is over",
-        "The request's own time limit, or the service's, had passed before the answer was there.",
+        "The deadline has passed",
+        "The request's own deadline, or the service's, passed before the answer was ready.",
         retryable=True,
     ),
 }
 
 
 class Problem(Exception):
-    """A fault of the kind ``code``; ``detail`` is one sentence on this case of it.
+    """A fault of the kind ``code``; ``detail`` is one sentence on this case.
 
     retry_after: seconds after which another try may do better, of a retryable kind.
     """
@@ -164,7 +164,7 @@ class Problem(Exception):
 
     def alone(self) -> "Problem":
         """Itself, without the frames that it came through: whoever keeps it would keep them, and
-        with them the image's bytes, in a ring that only the collector undoes."""
+        with them the image's bytes, in a cycle that only the garbage collector frees."""
         self.__cause__ = self.__context__ = None
         return self.with_traceback(None)
 

@@ -258,7 +258,7 @@ def _timeout_ms(headers: Mapping[str, str], settings: Settings) -> int:
     if number < 1:
         raise Problem(
             "invalid_parameter",
-            f"{TIMEOUT_HEADER}: {text[:40]!r} is no whole number of milliseconds from 1 on.",
+            f"{TIMEOUT_HEADER}: {text[:40]!r} is not a whole number of milliseconds, 1 or more.",
         )
     return min(number, settings.max_request_timeout_ms)
 

@@ -703,7 +703,7 @@ export interface operations {
             header?: {
                 /** @description Milliseconds for the request, after which nothing more is done for it. Default: 30000; more than 60000 count as that; unless the operator says otherwise. */
                 "X-Request-Timeout-Ms"?: number;
-                /** @description bulk: for jobs that nobody waits for; they give way to the others. */
+                /** @description bulk: for jobs that nobody waits for; they yield to the others. */
                 "X-Request-Priority"?: "interactive" | "bulk";
                 /** @description Of the request, as logs and replies name it. One that is not of the pattern `[A-Za-z0-9_.:-]{1,128}` is replaced. Default: a new one. */
                 "X-Request-ID"?: string;
@@ -763,7 +763,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `unauthenticated`: The service asks for keys, and the request brings none that is good. */
+            /** @description * `unauthenticated`: The service requires a key, and the request has none that is valid. */
             401: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -797,7 +797,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `model_unloaded`: An operator has taken the model out of memory; it is there again once loaded. */
+            /** @description * `model_unloaded`: An operator has unloaded the model; it is served again once it is loaded. */
             409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -808,10 +808,10 @@ export interface operations {
                 };
             };
             /**
-             * @description * `body_too_large`: The whole body has more bytes than the service takes.
+             * @description * `body_too_large`: The body has more bytes than the service accepts.
              *     * `image_too_large`: An image has more pixels or frames than the service decodes; send a smaller one.
-             *     * `too_many_images`: One request may bring so many images only; send several requests.
-             *     * `url_too_large`: What lies behind the URL has more bytes than the service fetches.
+             *     * `too_many_images`: One request has more images than the service accepts; send several requests.
+             *     * `url_too_large`: The file has more bytes than the service fetches.
              */
             413: {
                 headers: {
@@ -822,7 +822,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `unsupported_media_type`: The body is no form, no image and no JSON, by its content type. */
+            /** @description * `unsupported_media_type`: By its content type, the body is neither a form nor an image nor JSON. */
             415: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -834,11 +834,11 @@ export interface operations {
             };
             /**
              * @description * `invalid_parameter`: A value has the wrong type or range, does not suit the model, or is given twice.
-             *     * `unknown_parameter`: The name is no parameter of this endpoint; none is ever ignored.
+             *     * `unknown_parameter`: The endpoint has no parameter of this name; unknown ones are never ignored.
              *     * `wrong_task`: A classifier is asked to detect, or a detector to classify.
              *     * `empty_image`: One of the images has 0 bytes.
-             *     * `invalid_image`: The bytes are no image in a format that is read, or one that is damaged or cut short.
-             *     * `url_unreachable`: The URL gives no answer in time, or another status than 200.
+             *     * `invalid_image`: The bytes are not an image of a supported format, or the image is damaged or cut short.
+             *     * `url_unreachable`: The server does not answer in time, or with another status than 200.
              */
             422: {
                 headers: {
@@ -850,7 +850,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `rate_limited`: The key, or the address, asks more often than it may. */
+            /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
             429: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -861,7 +861,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `internal_error`: A fault of the service; its logs tell more, by the request's id. */
+            /** @description * `internal_error`: A fault of the service; its logs say more under the request's id. */
             500: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -872,7 +872,7 @@ export interface operations {
                 };
             };
             /**
-             * @description * `overloaded`: More is waiting than can be answered in time; come again after Retry-After.
+             * @description * `overloaded`: More is waiting than can be answered in time; try again after Retry-After.
              *     * `not_ready`: The service is about to stop, or its models are not loaded yet.
              */
             503: {
@@ -885,7 +885,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `deadline_exceeded`: The request's own time limit, or the service's, had passed before the answer was there. */
+            /** @description * `deadline_exceeded`: The request's own deadline, or the service's, passed before the answer was ready. */
             504: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -909,7 +909,7 @@ export interface operations {
             header?: {
                 /** @description Milliseconds for the request, after which nothing more is done for it. Default: 30000; more than 60000 count as that; unless the operator says otherwise. */
                 "X-Request-Timeout-Ms"?: number;
-                /** @description bulk: for jobs that nobody waits for; they give way to the others. */
+                /** @description bulk: for jobs that nobody waits for; they yield to the others. */
                 "X-Request-Priority"?: "interactive" | "bulk";
                 /** @description Of the request, as logs and replies name it. One that is not of the pattern `[A-Za-z0-9_.:-]{1,128}` is replaced. Default: a new one. */
                 "X-Request-ID"?: string;
@@ -958,7 +958,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `unauthenticated`: The service asks for keys, and the request brings none that is good. */
+            /** @description * `unauthenticated`: The service requires a key, and the request has none that is valid. */
             401: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -992,7 +992,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `model_unloaded`: An operator has taken the model out of memory; it is there again once loaded. */
+            /** @description * `model_unloaded`: An operator has unloaded the model; it is served again once it is loaded. */
             409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1003,10 +1003,10 @@ export interface operations {
                 };
             };
             /**
-             * @description * `body_too_large`: The whole body has more bytes than the service takes.
+             * @description * `body_too_large`: The body has more bytes than the service accepts.
              *     * `image_too_large`: An image has more pixels or frames than the service decodes; send a smaller one.
-             *     * `too_many_images`: One request may bring so many images only; send several requests.
-             *     * `url_too_large`: What lies behind the URL has more bytes than the service fetches.
+             *     * `too_many_images`: One request has more images than the service accepts; send several requests.
+             *     * `url_too_large`: The file has more bytes than the service fetches.
              */
             413: {
                 headers: {
@@ -1017,7 +1017,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `unsupported_media_type`: The body is no form, no image and no JSON, by its content type. */
+            /** @description * `unsupported_media_type`: By its content type, the body is neither a form nor an image nor JSON. */
             415: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1029,11 +1029,11 @@ export interface operations {
             };
             /**
              * @description * `invalid_parameter`: A value has the wrong type or range, does not suit the model, or is given twice.
-             *     * `unknown_parameter`: The name is no parameter of this endpoint; none is ever ignored.
+             *     * `unknown_parameter`: The endpoint has no parameter of this name; unknown ones are never ignored.
              *     * `wrong_task`: A classifier is asked to detect, or a detector to classify.
              *     * `empty_image`: One of the images has 0 bytes.
-             *     * `invalid_image`: The bytes are no image in a format that is read, or one that is damaged or cut short.
-             *     * `url_unreachable`: The URL gives no answer in time, or another status than 200.
+             *     * `invalid_image`: The bytes are not an image of a supported format, or the image is damaged or cut short.
+             *     * `url_unreachable`: The server does not answer in time, or with another status than 200.
              */
             422: {
                 headers: {
@@ -1045,7 +1045,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `rate_limited`: The key, or the address, asks more often than it may. */
+            /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
             429: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1056,7 +1056,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `internal_error`: A fault of the service; its logs tell more, by the request's id. */
+            /** @description * `internal_error`: A fault of the service; its logs say more under the request's id. */
             500: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1067,7 +1067,7 @@ export interface operations {
                 };
             };
             /**
-             * @description * `overloaded`: More is waiting than can be answered in time; come again after Retry-After.
+             * @description * `overloaded`: More is waiting than can be answered in time; try again after Retry-After.
              *     * `not_ready`: The service is about to stop, or its models are not loaded yet.
              */
             503: {
@@ -1080,7 +1080,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `deadline_exceeded`: The request's own time limit, or the service's, had passed before the answer was there. */
+            /** @description * `deadline_exceeded`: The request's own deadline, or the service's, passed before the answer was ready. */
             504: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1112,7 +1112,7 @@ export interface operations {
                     "application/json": components["schemas"]["ModelList"];
                 };
             };
-            /** @description * `unauthenticated`: The service asks for keys, and the request brings none that is good. */
+            /** @description * `unauthenticated`: The service requires a key, and the request has none that is valid. */
             401: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1133,7 +1133,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `rate_limited`: The key, or the address, asks more often than it may. */
+            /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
             429: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1144,7 +1144,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `internal_error`: A fault of the service; its logs tell more, by the request's id. */
+            /** @description * `internal_error`: A fault of the service; its logs say more under the request's id. */
             500: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1189,7 +1189,7 @@ export interface operations {
                     "application/json": components["schemas"]["ModelDescription"] | components["schemas"]["UnreadableModel"];
                 };
             };
-            /** @description * `unauthenticated`: The service asks for keys, and the request brings none that is good. */
+            /** @description * `unauthenticated`: The service requires a key, and the request has none that is valid. */
             401: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1212,7 +1212,7 @@ export interface operations {
             };
             /**
              * @description * `model_not_found`: No model of this name and version is served, or none for this task.
-             *     * `not_found`: The path is none of the API's.
+             *     * `not_found`: The API has no such path.
              */
             404: {
                 headers: {
@@ -1223,7 +1223,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `rate_limited`: The key, or the address, asks more often than it may. */
+            /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
             429: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1234,7 +1234,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `internal_error`: A fault of the service; its logs tell more, by the request's id. */
+            /** @description * `internal_error`: A fault of the service; its logs say more under the request's id. */
             500: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1281,7 +1281,7 @@ export interface operations {
                     "application/json": components["schemas"]["ModelDescription"] | components["schemas"]["UnreadableModel"];
                 };
             };
-            /** @description * `unauthenticated`: The service asks for keys, and the request brings none that is good. */
+            /** @description * `unauthenticated`: The service requires a key, and the request has none that is valid. */
             401: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1304,7 +1304,7 @@ export interface operations {
             };
             /**
              * @description * `model_not_found`: No model of this name and version is served, or none for this task.
-             *     * `not_found`: The path is none of the API's.
+             *     * `not_found`: The API has no such path.
              */
             404: {
                 headers: {
@@ -1315,7 +1315,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `rate_limited`: The key, or the address, asks more often than it may. */
+            /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
             429: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1326,7 +1326,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `internal_error`: A fault of the service; its logs tell more, by the request's id. */
+            /** @description * `internal_error`: A fault of the service; its logs say more under the request's id. */
             500: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1375,7 +1375,7 @@ export interface operations {
                     "application/json": components["schemas"]["ModelDescription"] | components["schemas"]["UnreadableModel"];
                 };
             };
-            /** @description * `unauthenticated`: The service asks for keys, and the request brings none that is good. */
+            /** @description * `unauthenticated`: The service requires a key, and the request has none that is valid. */
             401: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1398,7 +1398,7 @@ export interface operations {
             };
             /**
              * @description * `model_not_found`: No model of this name and version is served, or none for this task.
-             *     * `not_found`: The path is none of the API's.
+             *     * `not_found`: The API has no such path.
              */
             404: {
                 headers: {
@@ -1410,7 +1410,7 @@ export interface operations {
                 };
             };
             /**
-             * @description * `model_unloaded`: An operator has taken the model out of memory; it is there again once loaded.
+             * @description * `model_unloaded`: An operator has unloaded the model; it is served again once it is loaded.
              *     * `model_unfit`: The model's package is damaged, unsigned where it must be signed, or does not run here.
              */
             409: {
@@ -1422,7 +1422,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `rate_limited`: The key, or the address, asks more often than it may. */
+            /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
             429: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1433,7 +1433,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `internal_error`: A fault of the service; its logs tell more, by the request's id. */
+            /** @description * `internal_error`: A fault of the service; its logs say more under the request's id. */
             500: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1465,7 +1465,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Yes */
+            /** @description Text */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1475,7 +1475,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description * `unauthenticated`: The service asks for keys, and the request brings none that is good. */
+            /** @description * `unauthenticated`: The service requires a key, and the request has none that is valid. */
             401: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1496,7 +1496,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `rate_limited`: The key, or the address, asks more often than it may. */
+            /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
             429: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1507,7 +1507,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `internal_error`: A fault of the service; its logs tell more, by the request's id. */
+            /** @description * `internal_error`: A fault of the service; its logs say more under the request's id. */
             500: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1539,7 +1539,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Text */
+            /** @description Yes */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -1560,7 +1560,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Text */
+            /** @description Yes */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];

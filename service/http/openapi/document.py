@@ -18,6 +18,7 @@ from service.access.key_file import Scope
 from service.http.context import Route
 from service.http.openapi.examples import CLASSIFY_ANSWERS, DETECT_ANSWERS, MODEL, problem_examples
 from service.http.openapi.json_schemas import reference, reply_schemas, request_schemas
+from service.http.openapi.model_schemas import ModelList, UnreadableModel
 from service.http.openapi.replies import header_components, json_reply, replies, text_reply
 from service.http.openapi.requests import image_request, json_body
 from service.http.openapi.schemas import (
@@ -25,9 +26,7 @@ from service.http.openapi.schemas import (
     DetectAnswer,
     ImageUrl,
     InlineImage,
-    ModelList,
     ProblemDetails,
-    UnreadableModel,
 )
 from service.http.replies import TIMING_HEADER
 from service.http.v1 import ACTIONS

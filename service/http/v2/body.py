@@ -99,7 +99,9 @@ def _json_length(text: str | None, size: int) -> int:
     if text is None:
         return size
     if not (text.isascii() and text.isdigit() and int(text[:20]) <= size):
-        raise _malformed(f"{LENGTH_HEADER}: {text[:40]!r} is no length within the body's {size}")
+        raise _malformed(
+            f"{LENGTH_HEADER}: {text[:40]!r} is not a length within the body's {size} bytes"
+        )
     return int(text)
 
 

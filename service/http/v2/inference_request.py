@@ -127,6 +127,6 @@ def _read_timeout(value: Any, max_timeout_ms: int) -> float | None:
     if type(value) is not int or value < 0:
         raise Problem(
             "invalid_parameter",
-            f"{TIMEOUT} is no whole number of microseconds.",
+            f"{TIMEOUT} is not a whole number of microseconds.",
         )
     return min(value / 1e6, max_timeout_ms / 1e3) or None

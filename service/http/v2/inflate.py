@@ -53,4 +53,4 @@ async def inflated(
 
 
 def _malformed(encoding: str, why: str) -> Problem:
-    return Problem("malformed_body", f"The body is no {encoding}: {why}.")
+    return Problem("malformed_body", f"The body is not valid {encoding}: {why}.")

@@ -42,12 +42,14 @@ class TensorSpec:
     def check(self, tensor: InputTensor) -> None:
         """Raise Problem if ``tensor`` states another datatype or shape."""
         if tensor.datatype != self.datatype:
-            raise tensor.fault(f"its datatype is {tensor.datatype[:40]!r}; it is {self.datatype}")
+            raise tensor.fault(
+                f"its datatype is {tensor.datatype[:40]!r}; it must be {self.datatype}"
+            )
         fits = len(tensor.shape) == len(self.shape) and all(
             wanted in (ANY, side) for side, wanted in zip(tensor.shape, self.shape, strict=True)
         )
         if not fits and not (self.shape == (1,) and tensor.shape == ()):
-            raise tensor.fault(f"its shape is {list(tensor.shape)}; it is {list(self.shape)}")
+            raise tensor.fault(f"its shape is {list(tensor.shape)}; it must be {list(self.shape)}")
 
 
 def inputs_of(manifest: ModelManifest) -> dict[str, TensorSpec]:

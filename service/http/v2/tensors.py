@@ -79,7 +79,7 @@ class InputTensor:
         try:
             return [binascii.a2b_base64(text, strict_mode=True) for text in values]
         except ValueError as error:
-            raise self.fault(f"a value is no base64 text: {error}") from None
+            raise self.fault(f"a value is not base64 text: {error}") from None
 
     def fault(self, what: str) -> Problem:
         return Problem("malformed_body", f"{self.name}: {what}.")

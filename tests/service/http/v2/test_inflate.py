@@ -67,9 +67,9 @@ def test_bomb_comes_in_small_pieces() -> None:
 @pytest.mark.parametrize(
     ("body", "encoding", "code", "words"),
     [
-        (TEXT, "gzip", "malformed_body", "is no gzip"),
-        (TEXT, "deflate", "malformed_body", "is no deflate"),
-        (gzip.compress(TEXT), "deflate", "malformed_body", "is no deflate"),
+        (TEXT, "gzip", "malformed_body", "is not valid gzip"),
+        (TEXT, "deflate", "malformed_body", "is not valid deflate"),
+        (gzip.compress(TEXT), "deflate", "malformed_body", "is not valid deflate"),
         (gzip.compress(TEXT)[:-1], "gzip", "malformed_body", "cut short"),
         (b"", "gzip", "malformed_body", "cut short"),
         (gzip.compress(TEXT) + b"x", "gzip", "malformed_body", "follows its end"),
