@@ -1,9 +1,11 @@
-"""`python -m service`: what operates the service, beside `bentoml serve`.
+"""`python -m service`: the operator's commands, beside `bentoml serve`.
 
-Nothing here imports BentoML or ONNX Runtime: a container asks for its health every few seconds.
+What takes long to import is imported where it is used: a container runs `healthcheck` every few
+seconds.
 """
 
 import argparse
+import inspect
 import json
 import os
 import re
@@ -23,73 +25,11 @@ from pydantic import ValidationError
 from service.access.key_file import KeysError, Scope, add_entry, revoke_entry
 from service.access.keys import new_key
 from service.healthcheck import DEFAULT_PORT, PORT_VARIABLE, Unhealthy, check_health, ready_url
+from service.terminal import one_line_errors, positive_number, say
 from service.version import __version__
 
 VALUE_WIDTH = 30  # of the table of settings, in characters
 PASSWORD = re.compile(r'(?<=//)(?:[^/@\s"\\]|\\.)+(?=@)')  # https://user:password@host, in JSON
-
-SETTINGS_HELP = """\
-List all settings: value, where it comes from, and what it is for.
-
-A setting is an environment variable, or a key of the TOML file that
-BOXPORT_SETTINGS_FILE names. The environment goes before the file, and the file
-before the default.
-
-  python -m service settings
-  BOXPORT_MAX_IMAGES=8 python -m service settings
-  BOXPORT_SETTINGS_FILE=boxport.toml python -m service settings --json
-"""
-
-KEY_HELP = """\
-Make an API key or revoke one.
-
-The key is printed once, on standard output; the file keeps only its hash. A
-service that runs takes the changed file without a restart.
-
-  python -m service key shop-app --scope infer
-  python -m service key ops --scope infer --scope admin --file /etc/boxport/keys.json
-  python -m service key partner --scope infer --rate 20 --burst 40 --expires 2027-06-30
-  python -m service key --revoke partner
-"""
-
-ARCHIVE_HELP = """\
-Write a model package as a file for BentoML's own model store.
-
-  python -m service archive model_store/pets/1 pets.bentomodel
-  bentoml models import pets.bentomodel
-  BOXPORT_MODEL_STORE=bentoml bentoml serve service.app:Boxport
-"""
-
-OPENAPI_HELP = """\
-Print the OpenAPI description of the service, which it serves at /docs.json.
-
-Clients are made from the copy in clients/. After a change of the API:
-
-  python -m service openapi > clients/openapi.json
-"""
-
-TUNE_HELP = """\
-Find the settings that serve most photos a second on this machine.
-
-Each model is served here, without HTTP, in one layout after another: how many
-batches run at once on how many threads, how large batches are, how many photos
-are decoded at once. The fastest within the bound is written to the settings
-file; what else stands there stays. On an idle machine it takes about two
-minutes a model. Accuracy is not touched: all layouts give the same answers.
-
-  python -m service tune --photos photos/ --slo-p99-ms 200
-  python -m service tune --photos photos/ --slo-p99-ms 200 --model efficientdet_lite0_voc
-  BOXPORT_SETTINGS_FILE=boxport.toml bentoml serve service.app:Boxport
-"""
-
-HEALTHCHECK_HELP = """\
-Ask a service whether it is ready; exit with 0 if it is, and with 1 if not.
-
-In a Dockerfile:  HEALTHCHECK CMD ["python", "-m", "service", "healthcheck"]
-
-  python -m service healthcheck
-  python -m service healthcheck --url http://localhost:8080/livez
-"""
 
 
 def main() -> None:
@@ -98,15 +38,22 @@ def main() -> None:
 
 
 def settings(arguments: argparse.Namespace) -> None:
-    # pydantic-settings takes longer to import than all the rest
+    """List all settings: value, where it comes from, and what it is for.
+
+    A setting is an environment variable or a key of the TOML file that
+    BOXPORT_SETTINGS_FILE names. The environment overrides the file, and the file the
+    default.
+
+      python -m service settings
+      BOXPORT_MAX_IMAGES=8 python -m service settings
+      BOXPORT_SETTINGS_FILE=boxport.toml python -m service settings --json
+    """
     from service.settings import Settings, SettingsError, read_settings, sources
 
-    try:
+    with one_line_errors(SettingsError):
         dumped, source = read_settings().model_dump_json(), sources()
-    except SettingsError as error:
-        raise SystemExit(f"boxport: {error}") from error
     values = json.loads(PASSWORD.sub("***", dumped))
-    _point_out_misspellings(list(Settings.model_fields))
+    _warn_of_misspellings(list(Settings.model_fields))
     rows = [
         {
             "name": name,
@@ -120,28 +67,34 @@ def settings(arguments: argparse.Namespace) -> None:
 
 
 def key(arguments: argparse.Namespace) -> None:
+    """Make an API key or revoke one.
+
+    The key is printed once, on standard output; the file keeps only its hash. A
+    running service reads the changed file without a restart.
+
+      python -m service key shop-app --scope infer
+      python -m service key ops --scope infer --scope admin --file /etc/boxport/keys.json
+      python -m service key partner --scope infer --rate 20 --burst 40 --expires 2027-06-30
+      python -m service key --revoke partner
+    """
     file = arguments.file or _keys_file()
     asked = (arguments.scope, arguments.rate, arguments.burst, arguments.expires)
-    try:
+    with one_line_errors(KeysError):
         if arguments.revoke is None:
             _make_key(arguments.name, asked, file)
-        elif asked != (None, None, None, None):
+        elif any(option is not None for option in asked):
             raise SystemExit("boxport: --revoke takes no other option than --file")
         else:
             revoke_entry(file, arguments.revoke)
-            _say(f"{arguments.revoke} is revoked in {file}")
-    except KeysError as error:
-        raise SystemExit(f"boxport: {error}") from error
+            say(f"{arguments.revoke} is revoked in {file}")
 
 
 def _keys_file() -> Path:
-    """The service's own, so that it is not said twice."""
+    """That of the service's settings."""
     from service.settings import SettingsError, read_settings
 
-    try:
+    with one_line_errors(SettingsError):
         return read_settings().keys_file or Path("keys.json")
-    except SettingsError as error:
-        raise SystemExit(f"boxport: {error}") from error
 
 
 def _make_key(name: str, asked: tuple[Any, ...], file: Path) -> None:
@@ -154,21 +107,33 @@ def _make_key(name: str, asked: tuple[Any, ...], file: Path) -> None:
         raise SystemExit(f"boxport: {': '.join([*map(str, first['loc']), first['msg']])}") from None
     add_entry(file, entry)
     print(text)
-    _say(f"this key of {name} is shown only now; {file} keeps its hash")
+    say(f"this key of {name} is shown only now; {file} keeps its hash")
 
 
 def archive(arguments: argparse.Namespace) -> None:
+    """Write a model package as a file for BentoML's model store.
+
+    To import it and to serve from that store:
+
+      python -m service archive model_store/pets/1 pets.bentomodel
+      bentoml models import pets.bentomodel
+      BOXPORT_MODEL_STORE=bentoml bentoml serve service.app:Boxport
+    """
     from service.package import PackageError
     from service.repository.archive import write_archive
 
-    try:
+    with one_line_errors(PackageError, OSError):
         tag = write_archive(arguments.package, arguments.file)
-    except (PackageError, OSError) as error:
-        raise SystemExit(f"boxport: {error}") from error
-    _say(f"{arguments.file} holds {tag}; next: bentoml models import {arguments.file}")
+    say(f"{arguments.file} holds {tag}; next: bentoml models import {arguments.file}")
 
 
 def openapi(arguments: argparse.Namespace) -> None:
+    """Print the OpenAPI description of the service, which it serves at /docs.json.
+
+    Clients are generated from the copy in clients/. After a change of the API:
+
+      python -m service openapi > clients/openapi.json
+    """
     from service.http.openapi.document import dump_api
     from service.http.routes import ROUTES
 
@@ -176,6 +141,18 @@ def openapi(arguments: argparse.Namespace) -> None:
 
 
 def tune(arguments: argparse.Namespace) -> None:
+    """Find the settings with the highest throughput on this machine.
+
+    Each model is run here, without HTTP, in one layout after another: how many
+    batches run at once on how many threads, how large batches are, how many photos
+    are decoded at once. The fastest within the bound is written to the settings
+    file, which keeps its other settings. It takes about two minutes a model on an
+    idle machine. All layouts give the same answers.
+
+      python -m service tune --photos photos/ --slo-p99-ms 200
+      python -m service tune --photos photos/ --slo-p99-ms 200 --model efficientdet_lite0_voc
+      BOXPORT_SETTINGS_FILE=boxport.toml bentoml serve service.app:Boxport
+    """
     from service.tuning.command import tune
 
     tune(
@@ -189,23 +166,28 @@ def tune(arguments: argparse.Namespace) -> None:
 
 
 def healthcheck(arguments: argparse.Namespace) -> None:
-    try:
+    """Ask a service whether it is ready; exit with 0 if it is, and with 1 if not.
+
+    In a Dockerfile:  HEALTHCHECK CMD ["python", "-m", "service", "healthcheck"]
+
+      python -m service healthcheck
+      python -m service healthcheck --url http://localhost:8080/livez
+    """
+    with one_line_errors(Unhealthy):
         check_health(arguments.url or ready_url(os.environ), arguments.timeout)
-    except Unhealthy as error:
-        raise SystemExit(f"boxport: {error}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m service", description="What operates the service, beside `bentoml serve`."
+        prog="python -m service", description="The operator's commands, beside `bentoml serve`."
     )
     parser.add_argument("--version", action="version", version=f"boxport {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    command = _command(commands, "settings", settings, SETTINGS_HELP)
+    command = _command(commands, settings)
     command.add_argument("--json", action="store_true", help="for programs")
 
-    command = _command(commands, "key", key, KEY_HELP)
+    command = _command(commands, key)
     who = command.add_mutually_exclusive_group(required=True)
     who.add_argument("name", nargs="?", metavar="NAME", help="of the caller; stands in logs")
     who.add_argument("--revoke", metavar="NAME", help="take this key out of the file")
@@ -213,7 +195,7 @@ def _parser() -> argparse.ArgumentParser:
         "--scope",
         action="append",
         choices=get_args(Scope),
-        help="what the key is good for; may be repeated, neither includes the other",
+        help="what the key allows; may be repeated, neither includes the other",
     )
     command.add_argument("--rate", type=float, metavar="N", help="requests a second")
     command.add_argument("--burst", type=int, metavar="N", help="requests at once after a pause")
@@ -224,24 +206,28 @@ def _parser() -> argparse.ArgumentParser:
         "--file", type=Path, help="default: BOXPORT_KEYS_FILE, and without it keys.json"
     )
 
-    command = _command(commands, "archive", archive, ARCHIVE_HELP)
+    command = _command(commands, archive)
     command.add_argument(
         "package", type=Path, metavar="PACKAGE", help="its folder, <name>/<version>"
     )
     command.add_argument("file", type=Path, metavar="FILE", help="such as pets.bentomodel")
 
-    _command(commands, "openapi", openapi, OPENAPI_HELP)
+    _command(commands, openapi)
 
-    command = _command(commands, "tune", tune, TUNE_HELP)
+    command = _command(commands, tune)
     command.add_argument(
-        "--photos", type=Path, required=True, metavar="DIR", help="such as will be sent"
+        "--photos",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="photos like those that will be sent",
     )
     command.add_argument(
         "--slo-p99-ms",
-        type=_positive,
+        type=positive_number,
         required=True,
         metavar="N",
-        help="milliseconds that 99 of 100 photos may take at most",
+        help="bound of the latency of 99 of 100 photos, in milliseconds",
     )
     command.add_argument(
         "--model",
@@ -252,13 +238,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--seconds",
-        type=_positive,
+        type=positive_number,
         default=6.0,
         metavar="S",
         help="for each measurement; default: %(default)s",
     )
     command.add_argument(
-        "--all", action="store_true", help="measure every layout, not one thing after another"
+        "--all", action="store_true", help="measure every layout, not one setting after another"
     )
     command.add_argument(
         "--output",
@@ -267,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
         help="default: BOXPORT_SETTINGS_FILE, and without it boxport.toml",
     )
 
-    command = _command(commands, "healthcheck", healthcheck, HEALTHCHECK_HELP)
+    command = _command(commands, healthcheck)
     command.add_argument(
         "--url",
         help=f"default: /readyz here, on port {PORT_VARIABLE}, and without it {DEFAULT_PORT}",
@@ -278,23 +264,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return number
-
-
 def _command(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
     run: Callable[[argparse.Namespace], None],
-    help_text: str,
 ) -> argparse.ArgumentParser:
+    """The command that ``run`` carries out; its name and its docstring are the command's."""
+    text = inspect.getdoc(run) or ""
     command = commands.add_parser(
-        name,
-        help=help_text.splitlines()[0],
-        description=help_text,
+        run.__name__,
+        help=text.partition("\n")[0],
+        description=text,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(run=run)
@@ -302,7 +281,7 @@ def _command(
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    """A row a setting; values and descriptions are wrapped at spaces, to fit the terminal."""
+    """A row for each setting; values and descriptions are wrapped at spaces to fit the terminal."""
     values = TextWrapper(VALUE_WIDTH, break_long_words=False, break_on_hyphens=False)
     cells = [[[row["name"]], values.wrap(_text(row["value"])), [row["source"]]] for row in rows]
     columns = zip(*cells, strict=True)
@@ -317,22 +296,17 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _text(value: Any) -> str:
-    """As it would stand in the environment, or else as JSON."""
+    """As in the environment, or else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _point_out_misspellings(fields: list[str]) -> None:
-    """Only near misses: Kubernetes sets BOXPORT_PORT and the like for a Service named boxport."""
+def _warn_of_misspellings(fields: list[str]) -> None:
+    """Of near misses only: Kubernetes sets BOXPORT_PORT and others for a Service named boxport."""
     names = {f"BOXPORT_{field.upper()}" for field in fields} | {"BOXPORT_SETTINGS_FILE"}
     for variable in sorted(os.environ.keys() - names):
         close = get_close_matches(variable, names, n=1, cutoff=0.9)
         if close and variable.startswith("BOXPORT_"):
-            _say(f"{variable} is set, but is no setting; did you mean {close[0]}?")
-
-
-def _say(sentence: str) -> None:
-    """On standard error: what is on standard output is for a pipe or a variable."""
-    print(f"boxport: {sentence}", file=sys.stderr)
+            say(f"{variable} is set, but is no setting; did you mean {close[0]}?")
 
 
 if __name__ == "__main__":

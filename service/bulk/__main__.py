@@ -6,6 +6,8 @@ Nothing that needs Ray is imported before the arguments are read.
 import argparse
 import os
 
+from service.terminal import positive_integer
+
 HELP = """\
 Run a model of the store on many photos, without a server.
 
@@ -21,11 +23,11 @@ a photo a row. The output is a folder of Parquet files, a row a photo; or, if it
 name ends in .json, one COCO file, with such a folder beside it. A photo that
 cannot be answered is a row with its error.
 
-Interrupted, killed or out of disk: the same command goes on where it was. It does
-not redo what has been done, and refuses other photos, another model or other
-parameters than those that the output was begun with.
+Interrupted, killed or out of disk: the same command continues. It does not redo
+what has been done, and refuses other photos, another model or other parameters
+than those that the output was begun with.
 
-The BOXPORT_ settings hold as they do for the service: BOXPORT_MODEL_STORE,
+The BOXPORT_ settings are those of the service: BOXPORT_MODEL_STORE,
 BOXPORT_EXECUTION_PROVIDERS and the rest (python -m service settings).
 """
 
@@ -48,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_job(parser.add_argument_group("the job"))
-    _add_parameters(parser.add_argument_group("parameters, as of a request"))
+    _add_parameters(parser.add_argument_group("parameters, as in a request"))
     _add_machines(parser.add_argument_group("machines"))
     return parser
 
@@ -90,7 +92,7 @@ def _add_machines(group: "argparse._ArgumentGroup") -> None:
     )
     group.add_argument(
         "--actor-cpus",
-        type=_positive,
+        type=positive_integer,
         metavar="N",
         help="processors of an actor; default: the threads of a run, with a GPU its share",
     )
@@ -101,15 +103,8 @@ def _add_machines(group: "argparse._ArgumentGroup") -> None:
         help="GPUs of an actor, such as 0.5; default: 1 if the model runs on GPUs, else 0",
     )
     group.add_argument(
-        "--max-actors", type=_positive, metavar="N", help="default: as many as find room"
+        "--max-actors", type=positive_integer, metavar="N", help="default: as many as fit"
     )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return number
 
 
 if __name__ == "__main__":

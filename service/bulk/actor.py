@@ -1,4 +1,4 @@
-"""The actor: the service's own engine, which answers one shard of photos after the other."""
+"""The actor: answers shards of photos with the service's own engine."""
 
 import asyncio
 import math
@@ -15,7 +15,7 @@ from typing import Any
 from pyarrow import fs
 
 from service.bulk.attempts import Attempts
-from service.bulk.faults import BulkError, one_line
+from service.bulk.errors import BulkError
 from service.bulk.job import Job, read_job
 from service.bulk.parts import Count, Parts
 from service.bulk.photos import Photo, Shard
@@ -29,20 +29,22 @@ from service.problems import Problem
 from service.providers import ProviderError
 from service.settings import Settings
 from service.telemetry.metrics import Metrics, State
+from service.terminal import one_line
 
-READ_PAUSES = (1.0, 4.0)  # seconds before a photo is read again that an object store did not give
+READ_PAUSES = (1.0, 4.0)  # seconds before the reading of a photo is tried again
 FATAL_DETAIL = "The process that answers photos died of this one, each time it was tried."
 
 
 @dataclass(frozen=True)
-class Order:
-    """What an actor is to do, whole: the model's files travel with it.
+class WorkerTask:
+    """All that an actor needs, the model's files included.
 
-    settings: of its engine, but for the model store.
+    files: of the model's package, by name. settings: of the engine, except the model store. parts:
+    where the results go.
     """
 
     job: Job
-    task: Task
+    model_task: Task
     parameters: RequestParameters
     files: dict[str, bytes]
     settings: Settings
@@ -51,7 +53,8 @@ class Order:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a shard: what its part holds, the seconds that it took, or why the job cannot go on."""
+    """The result of a shard: what its part holds and the seconds that it took, or, as ``fault``,
+    why the job cannot go on."""
 
     photos: int
     failed: int
@@ -60,20 +63,20 @@ class Outcome:
 
 
 class Actor:
-    """Called by Ray Data with a row {"shard": a pickled `Shard`}; gives an `Outcome` as a row."""
+    """Called by Ray Data with rows {"shard": a pickled `Shard`}; returns an `Outcome` as a row."""
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
+    def __init__(self, task: WorkerTask) -> None:
+        self._task = task
         self._engine: Engine | None = None
         self._loop = asyncio.new_event_loop()
-        in_flight = int(order.settings.max_images_in_service * BULK_SHARE)
+        in_flight = int(task.settings.max_images_in_service * BULK_SHARE)
         self._readers = ThreadPoolExecutor(in_flight, "read")
         self._places = asyncio.Semaphore(in_flight)
         threading.Thread(target=self._loop.run_forever, name="loop", daemon=True).start()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """What ends the job is told, not raised: Ray would wrap it into its own, and a constructor
-        that fails it would call again."""
+        """An error that ends the job is returned, not raised: Ray would wrap it, and would repeat a
+        constructor that fails."""
         began = time.perf_counter()
         try:
             count = self._answer(pickle.loads(row["shard"]))
@@ -83,40 +86,40 @@ class Actor:
         return vars(Outcome(count.photos, count.failed, time.perf_counter() - began))
 
     def _answer(self, shard: Shard) -> Count:
-        """What the part of ``shard`` holds, once it is there."""
-        parts = self._order.parts
+        """Write the part of ``shard``, unless it is there; what it holds."""
+        parts = self._task.parts
         if parts.folder.kind(parts.name(shard.number)) is fs.FileType.File:
-            return parts.count_one(shard.number)  # by an actor that died before it could say so
+            return parts.count_one(shard.number)  # written by an actor that died before it returned
         if self._engine is None:
             self._engine = self._start()
         attempts = Attempts(parts.folder, shard.number)
         attempts.begin()
-        photos = shard.photos(self._order.settings.max_body_bytes)
+        photos = shard.photos(self._task.settings.max_body_bytes)
         answering = self._answer_all(self._engine, photos, attempts)
         results = asyncio.run_coroutine_threadsafe(answering, self._loop).result()
         rows = [
             {"number": shard.first + place, "photo": to_text(photo.name), **result}
             for place, (photo, result) in enumerate(zip(photos, results, strict=True))
         ]
-        count = parts.write(shard.number, self._order.task, rows)
+        count = parts.write(shard.number, self._task.model_task, rows)
         attempts.end()
         return count
 
     def _start(self) -> Engine:
         self._check_folder()
-        manifest = self._order.job.model
-        with tempfile.TemporaryDirectory() as store:  # the engine has read it once it is made
+        manifest = self._task.job.model
+        with tempfile.TemporaryDirectory() as store:  # needed only until the engine is made
             package = Path(store) / manifest.name / manifest.version
             package.mkdir(parents=True)
-            for name, content in self._order.files.items():
+            for name, content in self._task.files.items():
                 (package / name).write_bytes(content)
-            settings = self._order.settings.model_copy(update={"model_store": Path(store)})
+            settings = self._task.settings.model_copy(update={"model_store": Path(store)})
             return Engine(settings, Metrics(lambda: State([], 0, 0, 0)))
 
     def _check_folder(self) -> None:
-        folder = self._order.parts.folder
+        folder = self._task.parts.folder
         try:
-            same = read_job(folder) == self._order.job
+            same = read_job(folder) == self._task.job
         except FileNotFoundError:
             same = False
         if not same:
@@ -141,17 +144,17 @@ class Actor:
         return results
 
     async def _answer_one(self, engine: Engine, photo: Photo) -> dict[str, Any]:
-        """The fields of its row; raises Problem if no photo can be answered."""
+        """The fields of the photo's row; raises Problem if no photo can be answered."""
         async with self._places:
             try:
                 content = await self._read(photo)
             except Problem as problem:
                 return failure(problem.code, problem.detail)
-            except Exception as error:  # whatever it is, it is this photo's alone
+            except Exception as error:  # of whatever kind: it concerns only this photo
                 return failure("photo_unreadable", one_line(error))
             terms = RequestPolicy(Deadline.after(math.inf), Priority.BULK)
-            order = self._order
-            answer = await engine.answer(order.task, [content], order.parameters, terms)
+            task = self._task
+            answer = await engine.answer(task.model_task, [content], task.parameters, terms)
             (result,) = answer.results
             if isinstance(result, Problem):
                 return failure(result.code, result.detail)
@@ -169,10 +172,10 @@ class Actor:
 
 
 def failure(code: str, detail: str) -> dict[str, Any]:
-    """What stands in a row in place of an answer."""
+    """The fields of a row with an error."""
     return {"error": {"code": code, "detail": detail}}
 
 
 def to_text(name: str) -> str:
-    """A name that is no Unicode, told so that it can be."""
+    """A file's name with bytes that are no Unicode escaped."""
     return name.encode("utf-8", "backslashreplace").decode()

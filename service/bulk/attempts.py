@@ -1,8 +1,8 @@
-"""Photos that take the process down: found, and then left out, so that a job comes to its end.
+"""Finds photos that crash the process, and leaves them out, so that a job ends.
 
-Ray begins a shard again whenever its actor has died, however often. From the third time on the
-photos of a shard are answered one at a time, and the one at which the actor then dies twice gets an
-error in place of an answer. A node that is lost costs a shard speed at most.
+Ray restarts a shard whenever its actor has died, without limit. From the third attempt on, the
+photos of a shard are answered one at a time, and one at which the actor then dies twice gets an
+error instead of an answer. A lost node costs a shard only time.
 """
 
 import json
@@ -14,31 +14,35 @@ from service.bulk.folder import Folder
 
 SUFFIX = ".attempts"
 
-CAREFUL = 3  # from this attempt on, one photo at a time
-FATAL = 2  # deaths at one photo
+CAREFUL_FROM = 3  # the first attempt with one photo at a time
+FATAL_DEATHS = 2  # at one photo
 
 
 @dataclass
 class Attempts:
-    """At one shard, as a file beside its part tells them from process to process."""
+    """The attempts at one shard, kept in a file beside its part, from process to process.
+
+    at: the photo being answered, if one at a time. deaths: by photo. Photos are counted from the
+    shard's first.
+    """
 
     folder: Folder
     shard: int
     begun: int = 0
-    at: int | None = None  # the photo that is being answered, if it is one at a time
-    deaths: dict[int, int] = field(default_factory=dict)  # by photo
+    at: int | None = None
+    deaths: dict[int, int] = field(default_factory=dict)
 
     @property
     def careful(self) -> bool:
-        return self.begun >= CAREFUL
+        return self.begun >= CAREFUL_FROM
 
     @property
     def fatal(self) -> set[int]:
-        """The photos of the shard, counted from its first, at which actors have died."""
-        return {photo for photo, number in self.deaths.items() if number >= FATAL}
+        """The photos at which actors have died."""
+        return {photo for photo, number in self.deaths.items() if number >= FATAL_DEATHS}
 
     def begin(self) -> None:
-        """Count this attempt, and the death of the last; raises OSError."""
+        """Count this attempt, and the death of the last one; raises OSError."""
         if self.folder.kind(self._name) is fs.FileType.File:
             noted = json.loads(self.folder.read(self._name))
             self.begun, self.at = noted["begun"], noted["at"]
@@ -49,14 +53,14 @@ class Attempts:
         self.note(None)
 
     def note(self, at: int | None) -> None:
-        """Say which photo is answered next; raises OSError."""
+        """Record the photo that is answered next; raises OSError."""
         self.at = at
         with self.folder.write(self._name) as file:
             noted = {"begun": self.begun, "at": at, "deaths": self.deaths}
             file.write(json.dumps(noted).encode())
 
     def end(self) -> None:
-        """The shard has its part; raises OSError."""
+        """Remove the file: the shard has its part. Raises OSError."""
         self.folder.remove(self._name)
 
     @property

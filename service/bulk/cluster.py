@@ -1,4 +1,4 @@
-"""Ray: started here for one job, or a cluster that is there; and the actors on it."""
+"""Ray, started for one job or as a running cluster, and the actors on it."""
 
 import logging
 import os
@@ -15,30 +15,31 @@ import ray
 import ray.data
 
 import service
-from service.bulk.actor import Actor, Order, Outcome
-from service.bulk.faults import BulkError, one_line
-from service.bulk.layout import Needs, Node
+from service.bulk.actor import Actor, Outcome, WorkerTask
+from service.bulk.errors import BulkError
+from service.bulk.layout import Node, Resources
 from service.bulk.photos import Shard
 from service.cpus import available_cpus
+from service.terminal import one_line
 
-STORE_BYTES = 256 * 2**20  # of Ray's object store, beside twice the model: rows here are small
-TASKS_AHEAD = 2  # shards that an actor has been given: one to answer, one to go on with
+STORE_BYTES = 256 * 2**20  # of Ray's object store, beside twice the model: rows are small
+TASKS_AHEAD = 2  # shards assigned to an actor: one that it answers, and the next
 CONNECT_SECONDS = 10.0
-MOST_BLOCKS = 4096  # of Ray Data, each of which costs the driver some memory
-COMPILED = ["__pycache__"]  # is made anew where the code goes
+MAX_BLOCKS = 4096  # of Ray Data, each of which costs the driver memory
+EXCLUDED = ["__pycache__"]  # from the code that is sent to a cluster
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # of its C++ code, which would write to standard error
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns of a change that is none here
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # of the C++ code, which writes to standard error
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or Ray warns of a change that does not apply here
 }
 
 
 @contextmanager
 def connect(address: str | None, model_bytes: int) -> Iterator[None]:
-    """Ray for the length of the block; raises BulkError if there is none at ``address``.
+    """Ray during the block; raises BulkError if there is none at ``address``.
 
-    With None it is started here, with the processors of this process, and stopped at the end.
-    Whatever is at the address needs what the service does, but not this code: that travels.
+    With None, Ray is started here, with the processors of this process, and stopped at the end. A
+    cluster needs the service's packages, but not its code, which is sent.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -54,15 +55,15 @@ def connect(address: str | None, model_bytes: int) -> Iterator[None]:
             )
         else:
             _reach(address)
-            code = {"py_modules": [str(Path(service.__file__).parent)], "excludes": COMPILED}
+            code = {"py_modules": [str(Path(service.__file__).parent)], "excludes": EXCLUDED}
             ray.init(address=address, runtime_env=code, **quiet)
     except BulkError:
         raise
-    except Exception as error:  # what Ray raises has no common base, or none at all
+    except Exception as error:  # Ray's errors have no common base
         ray.shutdown()
         raise BulkError(f"{address or 'Ray'}: {one_line(error)}") from error
-    _hush()
-    signal.signal(signal.SIGTERM, _end)  # Ray has set its own
+    _silence()
+    signal.signal(signal.SIGTERM, _end)  # in place of Ray's handler
     try:
         yield
     finally:
@@ -70,46 +71,46 @@ def connect(address: str | None, model_bytes: int) -> Iterator[None]:
 
 
 def nodes() -> list[Node]:
-    """Those that are there now."""
+    """The nodes that are alive."""
     listed = ray.nodes()  # type: ignore[no-untyped-call]
     found = [node["Resources"] for node in listed if node["Alive"]]
     return [Node(int(has.get("CPU", 0)), has.get("GPU", 0.0)) for has in found]
 
 
-def room(needs: Needs) -> int:
-    """How many actors the nodes that are there have room for."""
+def room(resources: Resources) -> int:
+    """How many actors fit on the nodes that are alive."""
     return sum(
         min(
-            node.cpus // needs.cpus,
-            int(node.gpus / needs.gpus) if needs.gpus else sys.maxsize,
+            node.cpus // resources.cpus,
+            int(node.gpus / resources.gpus) if resources.gpus else sys.maxsize,
         )
         for node in nodes()
     )
 
 
 def answer(
-    shards: Sequence[Shard], order: Order, needs: Needs, most_actors: int | None
+    shards: Sequence[Shard], task: WorkerTask, resources: Resources, max_actors: int | None
 ) -> Iterator[Outcome]:
-    """The outcome of each shard as it comes, in any order; raises BulkError.
+    """The outcome of each shard, in order of completion; raises BulkError.
 
-    Actors are as many as there is room for, and more where the cluster grows, up to
-    ``most_actors``. A shard whose actor dies is given to another.
+    There are as many actors as fit, and more if the cluster grows, up to ``max_actors``. A shard
+    whose actor dies is given to another.
     """
-    most = min(len(shards), most_actors or len(shards))
+    size = min(len(shards), max_actors or len(shards))
     pool = ray.data.ActorPoolStrategy(
         min_size=1,
-        max_size=most,
-        initial_size=max(1, min(most, room(needs))),
+        max_size=size,
+        initial_size=max(1, min(size, room(resources))),
         max_tasks_in_flight_per_actor=TASKS_AHEAD,
     )
     rows = [{"shard": pickle.dumps(shard)} for shard in shards]
-    blocks = min(len(shards), MOST_BLOCKS)
+    blocks = min(len(shards), MAX_BLOCKS)
     results = ray.data.from_items(rows, override_num_blocks=blocks).map(
         Actor,  # type: ignore[arg-type]  # Ray makes its instances itself
-        fn_constructor_args=(order,),
+        fn_constructor_args=(task,),
         compute=pool,
-        num_cpus=needs.cpus,
-        num_gpus=needs.gpus,
+        num_cpus=resources.cpus,
+        num_gpus=resources.gpus,
     )
     try:
         for row in results.iter_rows():
@@ -122,9 +123,9 @@ def answer(
 
 
 def _reach(address: str) -> None:
-    """Raise BulkError if nothing answers at host:port: Ray would try for a minute."""
+    """Raise BulkError if nothing listens at host:port: Ray would try for a minute."""
     host, _, port = address.rpartition(":")
-    if "://" in address or not port.isdecimal():  # Ray's own words, such as auto
+    if "://" in address or not port.isdecimal():  # Ray's own forms, such as auto
         return
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
@@ -133,15 +134,15 @@ def _reach(address: str) -> None:
 
 
 def _root(error: BaseException) -> str:
-    """What was raised first, of the errors that Ray has wrapped around it."""
+    """The first error, without those that Ray has wrapped around it."""
     while (cause := error.__cause__ or getattr(error, "cause", None)) is not None:
         error = cause
     return f"{type(error).__name__}: {one_line(error)}"
 
 
-def _hush() -> None:
-    """The job has a progress bar of its own, and tells what ends it in one line. Ray's logs stay
-    in the folder of its session."""
+def _silence() -> None:
+    """Silence Ray Data: the job has its own progress bar and errors of one line. Ray's logs stay in
+    the folder of its session."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

@@ -5,19 +5,20 @@ from typing import IO, Any
 
 import orjson
 
-from service.bulk.faults import BulkError, one_line
+from service.bulk.errors import BulkError
 from service.bulk.folder import Folder
 from service.bulk.parts import Parts
 from service.manifest import ModelManifest
+from service.terminal import one_line
 
 DECIMALS = 3  # of a pixel, as the engine's boxes have
 
 
 def write_coco(parts: Parts, manifest: ModelManifest, folder: Folder, name: str) -> None:
-    """Write ``name`` in ``folder`` at once, reading the parts twice rather than keeping them.
+    """Write the file ``name`` in ``folder``; the parts are read twice, not held in memory.
 
-    The image with the number n, counted from 0, has the id n + 1. Photos that failed have no image,
-    for COCO has no word for them. Raises BulkError.
+    Photo n, counted from 0, is the image with the id n + 1. Photos that failed are left out: COCO
+    has no place for errors. Raises BulkError.
     """
     try:
         with folder.write(name) as file:

@@ -1,4 +1,4 @@
-"""Folders that are here or in an object store: photos are read from them, results written to."""
+"""Folders on this machine or in an object store, to read photos from and write results to."""
 
 import contextlib
 import os
@@ -14,9 +14,10 @@ from typing import IO
 import pyarrow as pa
 from pyarrow import fs
 
-from service.bulk.faults import BulkError, one_line
+from service.bulk.errors import BulkError
+from service.terminal import one_line
 
-PARTIAL = ".partial"  # ends the name of what is still being written
+PARTIAL = ".partial"  # suffix of a file that is being written
 PASSWORD = re.compile(r"(?<=://)[^/@]+(?=@)")  # s3://key:secret@bucket
 
 
@@ -30,10 +31,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Folder:
-    """uri: as it was given, less its password. path: as ``system`` knows it.
-
-    Goes from process to process.
-    """
+    """uri: as given, without its password. path: within ``system``. It can be pickled."""
 
     uri: str
     system: fs.FileSystem
@@ -44,11 +42,11 @@ class Folder:
         return isinstance(self.system, fs.LocalFileSystem)
 
     def kind(self, name: str = "") -> fs.FileType:
-        """Of what is there: a file, a folder or nothing. Raises OSError."""
+        """Whether ``name`` is a file, a folder or nothing; raises OSError."""
         return self.system.get_file_info(self._to(name)).type
 
     def size(self, name: str) -> int:
-        """Of a file, in bytes; raises OSError, also if it is not there."""
+        """The bytes of a file; raises OSError, also if it is not there."""
         info = self.system.get_file_info(self._to(name))
         if not info.is_file:
             raise FileNotFoundError(f"{name}: there is no such file")
@@ -56,10 +54,7 @@ class Folder:
         return size
 
     def find(self) -> list[Found]:
-        """All files in it and in the folders below, by name; hidden ones are passed over.
-
-        Raises OSError.
-        """
+        """All files in and below it, by name, except hidden ones; raises OSError."""
         selector = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
         start = len(self.path.rstrip("/")) + 1
         found = [
@@ -71,27 +66,24 @@ class Folder:
         return sorted(shown, key=lambda file: file.name)
 
     def names(self) -> set[str]:
-        """Of the files directly in it; none if it is not there. Raises OSError."""
+        """Names of the files directly in it; none if it is not there. Raises OSError."""
         selector = fs.FileSelector(self.path, allow_not_found=True)
         return {info.base_name for info in self.system.get_file_info(selector) if info.is_file}
 
     def read(self, name: str) -> bytes:
-        """A whole file; raises OSError."""
+        """The content of a file; raises OSError."""
         with self.system.open_input_file(self._to(name)) as file:
             content: bytes = file.read()
             return content
 
     def open(self, name: str) -> pa.NativeFile:
-        """A file to be read in parts; raises OSError."""
+        """A file, to read parts of it; raises OSError."""
         return self.system.open_input_file(self._to(name))
 
     @contextlib.contextmanager
     def write(self, name: str) -> Iterator[IO[bytes]]:
-        """A file whose content appears under ``name`` at once, when all of it has been written.
-
-        Raises OSError.
-        """
-        if not self.is_local:  # an object appears whole, but also if it is closed by an error
+        """A file that appears as ``name`` only once all of it is written; raises OSError."""
+        if not self.is_local:  # an object appears at once, but also when an error closes it
             with tempfile.TemporaryFile() as file:
                 yield file
                 file.seek(0)
@@ -110,11 +102,11 @@ class Folder:
             aside.unlink(missing_ok=True)
 
     def make(self) -> None:
-        """The folder, and those above it, if they are not there; raises OSError."""
+        """Make the folder and its parents, if they are not there; raises OSError."""
         self.system.create_dir(self.path, recursive=True)
 
     def remove(self, name: str) -> None:
-        """A file, if it is there; raises OSError."""
+        """Delete a file, if it is there; raises OSError."""
         with contextlib.suppress(FileNotFoundError):
             self.system.delete_file(self._to(name))
 
@@ -123,10 +115,10 @@ class Folder:
 
 
 def open_folder(uri: str) -> Folder:
-    """The folder or file at a path of this machine or a URI such as s3://bucket/photos.
+    """The folder or file at a path of this machine or at a URI such as s3://bucket/photos.
 
-    What an object store needs to know stands in the URI (?region=…&endpoint_override=…) or where
-    its own tools look. Raises BulkError if there is no such store.
+    Options of an object store are in the URI (?region=…&endpoint_override=…) or where its own tools
+    look for them. Raises BulkError if there is no such store.
     """
     if "://" not in uri:
         return Folder(uri, fs.LocalFileSystem(), str(Path(uri).absolute()))

@@ -1,47 +1,49 @@
-"""What a job is, kept beside its results: who goes on with it must mean the same."""
+"""The description of a job, kept beside its results: only the same job continues it."""
 
 import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from service.bulk.faults import BulkError, one_line
+from service.bulk.errors import BulkError
 from service.bulk.folder import Folder
 from service.bulk.parts import Parts
+from service.terminal import one_line
 
 JOB_FILE = "_job.json"
 
 
-class Input(BaseModel):
-    """uri: where the photos were when the job began; they may have been moved since.
-
-    sha256: of their names and sizes.
-    """
-
+class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Input(Record):
+    """uri: of the photos when the job began; they may have been moved since. sha256: of their names
+    and sizes."""
 
     uri: str
     photos: int
     sha256: str
 
+    def __str__(self) -> str:
+        return f"{self.photos} of {self.uri} (sha256 {self.sha256[:12]})"
 
-class Model(BaseModel):
+
+class Model(Record):
     """sha256: of the graph."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     version: str
     sha256: str
 
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version} (sha256 {self.sha256[:12]})"
 
-class Job(BaseModel):
-    """parameters: of every photo, the model's defaults filled in.
 
-    settings: those that an answer depends on. shard_size: photos of a part.
+class Job(Record):
+    """parameters: of every photo, with the model's defaults filled in. settings: those that an
+    answer depends on. shard_size: photos of a shard.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     boxport_bulk: Literal[1] = 1
     input: Input
@@ -51,11 +53,11 @@ class Job(BaseModel):
     shard_size: int
 
     def difference(self, other: "Job") -> str | None:
-        """The first thing that the answers depend on in which ``other`` is another job."""
+        """The first difference to ``other`` that answers depend on, in words; None without one."""
         if self.input.sha256 != other.input.sha256:
-            return f"photos: {_photos(self)}, now {_photos(other)}"
+            return f"photos: {self.input}, now {other.input}"
         if self.model.sha256 != other.model.sha256:
-            return f"model: {_model(self)}, now {_model(other)}"
+            return f"model: {self.model}, now {other.model}"
         for kind in ("parameters", "settings"):
             mine, others = getattr(self, kind), getattr(other, kind)
             for name in sorted(mine.keys() | others.keys()):
@@ -66,19 +68,18 @@ class Job(BaseModel):
 
 
 def enter(folder: Folder, job: Job) -> tuple[Parts, Job]:
-    """The parts of a job in ``folder``, which is made, or has parts of the same job already; and
-    the job as it was begun.
+    """Begin ``job`` in ``folder``, or continue it there: the parts, and the job as it was begun.
 
-    Raises BulkError if it has anything else.
+    The folder is made if needed. Raises BulkError if it has anything else.
     """
     try:
         folder.make()
         names = folder.names()
         if JOB_FILE in names:
-            job = _go_on(folder, job)
+            job = _continue(folder, job)
         elif shown := sorted(name for name in names if not name.startswith(".")):
             raise BulkError(
-                f"{folder.uri}: holds {shown[0]} and is of no bulk job; --output names a new folder"
+                f"{folder.uri}: holds {shown[0]} but no bulk job; --output names a new folder"
             )
         else:
             with folder.write(JOB_FILE) as file:
@@ -89,7 +90,7 @@ def enter(folder: Folder, job: Job) -> tuple[Parts, Job]:
 
 
 def read_job(folder: Folder) -> Job:
-    """Raises OSError, and BulkError if it is not a job's file."""
+    """The job in ``folder``; raises OSError, and BulkError for a file that is not valid."""
     try:
         return Job.model_validate_json(folder.read(JOB_FILE))
     except ValidationError as error:
@@ -98,18 +99,10 @@ def read_job(folder: Folder) -> Job:
         raise BulkError(f"{folder.uri}: {JOB_FILE}: {where}: {first['msg']}") from error
 
 
-def _go_on(folder: Folder, job: Job) -> Job:
+def _continue(folder: Folder, job: Job) -> Job:
     begun = read_job(folder)
     if difference := begun.difference(job):
         raise BulkError(
             f"{folder.uri}: was begun with other {difference}; --output names another folder"
         )
     return begun
-
-
-def _photos(job: Job) -> str:
-    return f"{job.input.photos} of {job.input.uri} (sha256 {job.input.sha256[:12]})"
-
-
-def _model(job: Job) -> str:
-    return f"{job.model.name}/{job.model.version} (sha256 {job.model.sha256[:12]})"

@@ -1,4 +1,4 @@
-"""Finding the photos that a job is about."""
+"""Finds the photos of a job."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,19 +6,20 @@ from dataclasses import replace
 from pyarrow import fs
 
 from service.bulk import tables
-from service.bulk.faults import BulkError, one_line
+from service.bulk.errors import BulkError
 from service.bulk.folder import Folder, Found, open_folder
 from service.bulk.photos import FolderListing, Listing
 from service.imaging.formats import select_photos
+from service.terminal import one_line
 
 Say = Callable[[str], None]
 
 
 def list_photos(uri: str, column: str | None, say: Say = lambda note: None) -> Listing:
-    """Of a folder of photos, of a Parquet file or of a folder of these, here or in a store.
+    """The photos in a folder, a Parquet file or a folder of these, here or in an object store.
 
-    column: of Parquet files, where it is none of the usual. say: hears of files that are neither.
-    Raises BulkError if there is none.
+    column: of the Parquet files; by default one of `tables.COLUMNS`. say: is called with a sentence
+    on the files that are neither. Raises BulkError if there are no photos.
     """
     folder = open_folder(uri)
     try:
@@ -59,5 +60,5 @@ def _list_folder(folder: Folder, found: list[Found], column: str | None, say: Sa
 
 
 def _is_table(name: str) -> bool:
-    """What begins with an underscore is no data, as all readers of Parquet folders have it."""
+    """Files that begin with an underscore are no data, by the convention of Parquet folders."""
     return name.endswith(tables.SUFFIX) and not name.rpartition("/")[2].startswith("_")

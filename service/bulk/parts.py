@@ -1,10 +1,10 @@
-"""The results: a folder of Parquet files, one a shard, each of them there as a whole or not.
+"""The results: a folder of Parquet files, one for each shard, each complete or absent.
 
-    part-00000.parquet, part-00001.parquet, …   a row a photo, in the order of the photos
-    _job.json                                   what the job is (`service.bulk.job`)
-    _SUCCESS                                    there once all parts are
+    part-00000.parquet, part-00001.parquet, …   a row for each photo, in the order of the photos
+    _job.json                                   the job (`service.bulk.job`)
+    _SUCCESS                                    written once all parts are there
 
-Files whose names begin with an underscore or a dot are no data to those who read the folder.
+Readers of Parquet folders skip files whose names begin with an underscore or a dot.
 """
 
 import contextlib
@@ -17,12 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from service.bulk.attempts import SUFFIX
-from service.bulk.faults import BulkError, one_line
+from service.bulk.errors import BulkError
 from service.bulk.folder import PARTIAL, Folder
 from service.manifest import Task
+from service.terminal import one_line
 
-READERS = 16  # of files' footers, at once
-FAILED = b"boxport.failed"  # of a part's metadata: how many of its photos have an error
+READERS = 16  # threads that read footers
+FAILED = b"boxport.failed"  # key of a part's metadata: how many of its photos have an error
 DONE_FILE = "_SUCCESS"
 
 DETECTION = pa.struct(
@@ -44,7 +45,7 @@ ROWS: dict[Task, pa.Field] = {
 
 @dataclass(frozen=True)
 class Count:
-    """photos: that have a row. failed: of these, how many have an error in place of an answer."""
+    """photos: with a row. failed: of these, how many have an error instead of an answer."""
 
     photos: int = 0
     failed: int = 0
@@ -54,7 +55,7 @@ class Count:
 
 
 def schema_of(task: Task) -> pa.Schema:
-    """Of a part. Where there is an ``error``, size and rows are null."""
+    """The schema of a part. In a row with an ``error``, size and results are null."""
     return pa.schema(
         [
             pa.field("number", pa.int64(), nullable=False),
@@ -69,7 +70,7 @@ def schema_of(task: Task) -> pa.Schema:
 
 @dataclass(frozen=True)
 class Parts:
-    """In ``folder``, of photos that are ``total`` in number, in shards of ``shard_size``."""
+    """The results in ``folder`` of ``total`` photos, in shards of ``shard_size``."""
 
     folder: Folder
     total: int
@@ -84,7 +85,7 @@ class Parts:
         return f"part-{shard:0{digits}}.parquet"
 
     def size(self, shard: int) -> int:
-        """How many photos a shard has: the last may have fewer."""
+        """Photos of a shard; the last may have fewer."""
         return min(self.shard_size, self.total - shard * self.shard_size)
 
     def missing(self) -> list[int]:
@@ -93,7 +94,7 @@ class Parts:
         return [shard for shard in range(self.shards) if self.name(shard) not in there]
 
     def write(self, shard: int, task: Task, rows: Sequence[dict[str, Any]]) -> Count:
-        """Raises OSError; a part that is there already is replaced by itself."""
+        """Write a part, in place of one that is there; what it holds. Raises OSError."""
         count = Count(len(rows), sum(row["error"] is not None for row in rows))
         schema = schema_of(task).with_metadata({FAILED: str(count.failed)})
         table = pa.Table.from_pylist(list(rows), schema=schema)
@@ -102,7 +103,7 @@ class Parts:
         return count
 
     def count(self, shards: Sequence[int]) -> Count:
-        """What the parts of ``shards`` hold; raises BulkError for one that is damaged."""
+        """What the parts of ``shards`` hold; raises BulkError for a damaged one."""
         with ThreadPoolExecutor(READERS) as pool:
             return sum(pool.map(self.count_one, shards), Count())
 
@@ -115,13 +116,13 @@ class Parts:
         return Count(photos, failed)
 
     def rows(self, columns: list[str]) -> Iterator[dict[str, Any]]:
-        """Those of all parts, in order; raises BulkError for a part that is damaged."""
+        """The rows of all parts, in order; raises BulkError for a damaged part."""
         for shard in range(self.shards):
             with self._open(shard) as file:
                 yield from file.read(columns=columns).to_pylist()
 
     def finish(self) -> None:
-        """Say that all parts are there, and clear away what dead actors left half-written."""
+        """Mark the results as complete, and remove what dead actors left half-written."""
         with self.folder.write(DONE_FILE):
             pass
         for name in self.folder.names():
@@ -138,6 +139,6 @@ class Parts:
 
     def _damaged(self, shard: int, reason: str) -> BulkError:
         return BulkError(
-            f"{self.folder.uri}: {self.name(shard)}: {reason}; delete this file and give the same"
-            " command again: its photos alone are answered anew"
+            f"{self.folder.uri}: {self.name(shard)}: {reason}; delete this file and run the same"
+            " command again: only its photos are answered again"
         )

@@ -1,81 +1,85 @@
-"""The photos of a job, in an order that is the same whenever the job is begun again.
+"""The photos of a job, in an order that is the same whenever the job is continued.
 
-They are numbered from 0 and cut into shards, each of which one actor answers at a time: the files
-of a folder here, the rows of Parquet files in `service.bulk.tables`.
+They are numbered from 0 and cut into shards, each of which one actor answers: the files of a folder
+here, the rows of Parquet files in `service.bulk.tables`.
 """
 
 import functools
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from pyarrow import fs
 
-from service.bulk.faults import BulkError
+from service.bulk.errors import BulkError
 from service.bulk.folder import Folder, Found
 from service.problems import Problem
 
-LEAST_SHARD, MOST_SHARD = 16, 256  # photos
-SHARDS = 64  # into which a job of middling size is cut, so that the last actors end together
+MIN_SHARD, MAX_SHARD = 16, 256  # photos
+SHARDS = 64  # of a job of middling size: enough for all actors to end at about the same time
 
 
 @dataclass(frozen=True)
 class Photo:
-    """name: that its row of the results has. read: gives the bytes of its file; may be called
-    from any thread. Raises OSError if they are not to be had, Problem if they are too many."""
+    """name: in its row of the results. read: gives the bytes of its file, on any thread; raises
+    OSError if they cannot be read, Problem if they are too many."""
 
     name: str
     read: Callable[[], bytes]
 
 
-class Shard(Protocol):
-    """Goes to the actor that answers it.
+@dataclass(frozen=True)
+class Shard(ABC):
+    """Consecutive photos, pickled for the actor that answers them.
 
     number: of the shard. first: number of its first photo. size: how many photos it has.
     """
 
-    @property
-    def number(self) -> int: ...
-    @property
-    def first(self) -> int: ...
-    @property
-    def size(self) -> int: ...
+    number: int
+    first: int
+    size: int
+    folder: Folder
 
+    @abstractmethod
     def photos(self, max_bytes: int) -> list[Photo]:
-        """In order; ``max_bytes`` is what a photo's file may have at most.
+        """In order; ``max_bytes`` bounds the file of a photo.
 
-        Raises BulkError or OSError if none of them can be had.
+        Raises BulkError or OSError if none of them can be read.
         """
 
 
-class Listing(Protocol):
-    """uri: as it was given. digest: SHA-256 of what tells these photos from others."""
+@dataclass(frozen=True)
+class Listing(ABC):
+    """All photos of a job, in or below ``folder``."""
+
+    folder: Folder
 
     @property
-    def uri(self) -> str: ...
+    def uri(self) -> str:
+        return self.folder.uri
+
     @property
-    def digest(self) -> str: ...
+    @abstractmethod
+    def digest(self) -> str:
+        """SHA-256, in hex, of what identifies these photos."""
+
+    @abstractmethod
     def __len__(self) -> int: ...
+
+    @abstractmethod
     def shard(self, number: int, size: int) -> Shard:
         """The shard with this number, of shards of ``size`` photos."""
 
 
 def shard_size(photos: int) -> int:
-    """Of a job: large shards cost less each, small ones spread better over actors."""
-    return min(MOST_SHARD, max(LEAST_SHARD, photos // SHARDS))
+    """Photos of a shard: large ones cost less each, small ones spread better over actors."""
+    return min(MAX_SHARD, max(MIN_SHARD, photos // SHARDS))
 
 
 @dataclass(frozen=True)
-class FolderShard:
-    number: int
-    first: int
-    folder: Folder
+class FolderShard(Shard):
     files: tuple[Found, ...]
-
-    @property
-    def size(self) -> int:
-        return len(self.files)
 
     def photos(self, max_bytes: int) -> list[Photo]:
         if self.folder.is_local and self.folder.kind() is not fs.FileType.Directory:
@@ -90,15 +94,10 @@ class FolderShard:
 
 
 @dataclass(frozen=True)
-class FolderListing:
+class FolderListing(Listing):
     """The photos among the files of a folder, by their path below it."""
 
-    folder: Folder
     files: tuple[Found, ...]
-
-    @property
-    def uri(self) -> str:
-        return self.folder.uri
 
     @property
     def digest(self) -> str:
@@ -109,7 +108,8 @@ class FolderListing:
 
     def shard(self, number: int, size: int) -> FolderShard:
         first = number * size
-        return FolderShard(number, first, self.folder, self.files[first : first + size])
+        files = self.files[first : first + size]
+        return FolderShard(number, first, len(files), self.folder, files)
 
 
 def read_file(folder: Folder, file: Found, max_bytes: int) -> bytes:
@@ -118,6 +118,7 @@ def read_file(folder: Folder, file: Found, max_bytes: int) -> bytes:
 
 
 def check_size(size: int, max_bytes: int) -> None:
+    """Raise Problem (body_too_large) for a file of more bytes."""
     if size > max_bytes:
         raise Problem(
             "body_too_large",
@@ -126,6 +127,7 @@ def check_size(size: int, max_bytes: int) -> None:
 
 
 def digest_of(lines: Iterable[str]) -> str:
+    """SHA-256 of ``lines``, in hex."""
     digest = hashlib.sha256()
     for line in lines:
         digest.update(f"{line}\n".encode("utf-8", "surrogateescape"))

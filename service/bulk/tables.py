@@ -1,4 +1,4 @@
-"""Photos in Parquet files: their bytes in a column, or their paths."""
+"""Photos in Parquet files: a column with their bytes or their paths."""
 
 import functools
 from bisect import bisect_right
@@ -11,31 +11,27 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from service.bulk.faults import BulkError, one_line
+from service.bulk.errors import BulkError
 from service.bulk.folder import Folder, Found, open_folder
-from service.bulk.photos import Photo, check_size, digest_of
+from service.bulk.photos import Listing, Photo, Shard, check_size, digest_of
+from service.terminal import one_line
 
 SUFFIX = ".parquet"
-COLUMNS = ("image", "bytes", "path")  # where none is named, the first that is there
-READERS = 16  # of files' footers, at once
+COLUMNS = ("image", "bytes", "path")  # by default, the first of these that the files have
+READERS = 16  # threads that read footers
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file, and how many rows it has."""
+    """What the footer of a file says."""
 
     file: Found
     rows: int
+    schema: pa.Schema
 
 
 @dataclass(frozen=True)
-class TableShard:
-    """The rows from ``first`` on, counted through all ``tables``."""
-
-    number: int
-    first: int
-    size: int
-    folder: Folder
+class TableShard(Shard):
     tables: tuple[tuple[str, int, int], ...]  # name, first row, rows
     column: str
 
@@ -50,16 +46,11 @@ class TableShard:
 
 
 @dataclass(frozen=True)
-class TableListing:
-    """The rows of Parquet files, one file after the other by their names."""
+class TableListing(Listing):
+    """The rows of Parquet files, in the order of the files' names."""
 
-    folder: Folder
     tables: tuple[Table, ...]
     column: str
-
-    @property
-    def uri(self) -> str:
-        return self.folder.uri
 
     @property
     def digest(self) -> str:
@@ -93,42 +84,34 @@ class TableListing:
 
 
 def list_tables(folder: Folder, files: Sequence[Found], column: str | None) -> TableListing:
-    """Raises BulkError for a file that is no Parquet, or has no column of photos."""
+    """The rows of ``files``; raises BulkError if one is not Parquet or has no column of photos."""
     with ThreadPoolExecutor(READERS) as pool:
-        footers = list(pool.map(functools.partial(_read_footer, folder), files))
-    chosen = column or _usual_column(folder, files[0].name, footers[0].schema)
-    for file, footer in zip(files, footers, strict=True):
-        _check_column(f"{folder.uri}: {file.name}", footer.schema, chosen)
-    tables = tuple(
-        Table(file, footer.rows) for file, footer in zip(files, footers, strict=True) if footer.rows
-    )
-    if not tables:
+        tables = list(pool.map(functools.partial(_read_footer, folder), files))
+    chosen = column or _usual_column(folder, tables[0])
+    for table in tables:
+        _check_column(f"{folder.uri}: {table.file.name}", table.schema, chosen)
+    filled = tuple(table for table in tables if table.rows)
+    if not filled:
         raise BulkError(f"{folder.uri}: its Parquet files have no row")
-    return TableListing(folder, tables, chosen)
+    return TableListing(folder, filled, chosen)
 
 
-@dataclass(frozen=True)
-class Footer:
-    rows: int
-    schema: pa.Schema
-
-
-def _read_footer(folder: Folder, file: Found) -> Footer:
+def _read_footer(folder: Folder, file: Found) -> Table:
     try:
         with folder.open(file.name) as opened:
             content = pq.ParquetFile(opened)
-            return Footer(content.metadata.num_rows, content.schema_arrow)
+            return Table(file, content.metadata.num_rows, content.schema_arrow)
     except (OSError, pa.ArrowException) as error:
         raise BulkError(f"{folder.uri}: {file.name}: {one_line(error)}") from error
 
 
-def _usual_column(folder: Folder, name: str, schema: pa.Schema) -> str:
+def _usual_column(folder: Folder, table: Table) -> str:
     for column in COLUMNS:
-        if column in schema.names:
+        if column in table.schema.names:
             return column
     raise BulkError(
-        f"{folder.uri}: {name}: has none of the columns {', '.join(COLUMNS)}; name the photos'"
-        f" with --column, of {', '.join(schema.names)}"
+        f"{folder.uri}: {table.file.name}: has none of the columns {', '.join(COLUMNS)}; --column"
+        f" names one of {', '.join(table.schema.names)}"
     )
 
 
@@ -151,8 +134,8 @@ def _check_column(where: str, schema: pa.Schema, column: str) -> None:
 
 
 def read_rows(folder: Folder, name: str, column: str, first: int, number: int) -> list[Any]:
-    """Values of ``number`` rows from ``first`` on, of which only the row groups that hold them are
-    read; raises OSError."""
+    """The values of ``number`` rows from ``first`` on; only the row groups that hold them are read.
+    Raises OSError."""
     with folder.open(name) as opened:
         file = pq.ParquetFile(opened)
         groups, before, seen = [], 0, 0
@@ -169,9 +152,9 @@ def read_rows(folder: Folder, name: str, column: str, first: int, number: int) -
 
 
 def to_photo(folder: Folder, place: str, value: Any, max_bytes: int) -> Photo:
-    """Of a cell: the file's bytes, its path, or a struct of bytes and path as data sets have it.
+    """The photo of a cell: its bytes, its path, or a struct of both as data sets have it.
 
-    place: of the row, which is the photo's name where it has no path.
+    place: of the row; the photo's name where it has no path.
     """
     if isinstance(value, dict):
         content, path = value["bytes"], value.get("path")
@@ -187,7 +170,7 @@ def _give(content: bytes, max_bytes: int) -> bytes:
 
 
 def _read_path(folder: Folder, path: str, max_bytes: int) -> bytes:
-    """A path that does not say where it begins is meant from the folder of the Parquet files."""
+    """A relative path starts at the folder of the Parquet files."""
     name = path.removeprefix("file://")
     if "://" in name:
         scheme, _, rest = name.partition("://")
@@ -202,5 +185,5 @@ def _read_path(folder: Folder, path: str, max_bytes: int) -> bytes:
 
 @functools.lru_cache(maxsize=1024)
 def _opened(uri: str) -> Folder:
-    """Kept, for a client of an object store takes longer to make than a photo to read."""
+    """Cached: to make a client of an object store takes longer than to read a photo."""
     return open_folder(uri)

@@ -1,10 +1,10 @@
-"""Where the results go: a folder of Parquet files, or one COCO file with such a folder beside."""
+"""Where the results go: a folder of Parquet files, or a COCO file with such a folder beside it."""
 
 from dataclasses import dataclass, replace
 
 from pyarrow import fs
 
-from service.bulk.faults import BulkError
+from service.bulk.errors import BulkError
 from service.bulk.folder import Folder, open_folder
 
 COCO_SUFFIX = ".json"
@@ -13,16 +13,16 @@ BESIDE_COCO = ".parts"
 
 @dataclass(frozen=True)
 class Target:
-    """parts: of the results. coco: the folder of the COCO file and its name, if it is asked for."""
+    """parts: folder of the results. coco: folder and name of the COCO file, if one is wanted."""
 
     parts: Folder
     coco: tuple[Folder, str] | None = None
 
 
 def open_target(output: str, source: str) -> Target:
-    """The target at the path or URI ``output`` of photos from ``source``.
+    """The target at the path or URI ``output`` for photos from ``source``.
 
-    Raises BulkError if it lies among these: it would be taken for photos when the job goes on.
+    Raises BulkError if it lies within ``source``: a continued job would take results for photos.
     """
     folder = open_folder(output)
     target = Target(folder)
@@ -38,8 +38,7 @@ def open_target(output: str, source: str) -> Target:
 
 
 def check_new(target: Target, output: str) -> None:
-    """Raise BulkError if a job would begin in the place of a file that is none of its own; raises
-    OSError."""
+    """Raise BulkError if a new job would replace an existing COCO file; raises OSError."""
     if target.coco is None or target.parts.kind() is not fs.FileType.NotFound:
         return
     folder, name = target.coco

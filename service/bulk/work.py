@@ -1,53 +1,53 @@
-"""A job that has been begun, with all that it takes to do the rest of it."""
+"""A job in progress: its photos, its request and its results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.bulk.actor import Order
+from service.bulk.actor import WorkerTask
 from service.bulk.folder import Folder
 from service.bulk.job import Input, Job, Model, enter
-from service.bulk.layout import Needs, settings_of
+from service.bulk.layout import Resources, settings_of
+from service.bulk.parameters import BulkRequest, answer_settings
 from service.bulk.parts import Parts
 from service.bulk.photos import Listing, Shard, shard_size
-from service.bulk.question import Question, settings_of_answers
 from service.settings import Settings
 
 
 @dataclass(frozen=True)
 class Work:
     listing: Listing
-    question: Question
+    request: BulkRequest
     settings: Settings
     job: Job
     parts: Parts
 
     @classmethod
     def begin(
-        cls, folder: Folder, listing: Listing, question: Question, settings: Settings
+        cls, folder: Folder, listing: Listing, request: BulkRequest, settings: Settings
     ) -> "Work":
-        """Or go on with, where ``folder`` has parts of the same job; raises BulkError if it has
-        anything else."""
-        manifest = question.manifest
+        """Begin the job in ``folder``, or continue it where it was begun; raises BulkError if the
+        folder has anything else."""
+        manifest = request.manifest
         job = Job(
             input=Input(uri=listing.uri, photos=len(listing), sha256=listing.digest),
             model=Model(name=manifest.name, version=manifest.version, sha256=manifest.sha256),
-            parameters=question.parameters,
-            settings=settings_of_answers(settings),
+            parameters=request.parameters,
+            settings=answer_settings(settings),
             shard_size=shard_size(len(listing)),
         )
         parts, begun = enter(folder, job)
-        return cls(listing, question, settings, begun, parts)
+        return cls(listing, request, settings, begun, parts)
 
     def shards(self, numbers: Sequence[int]) -> list[Shard]:
         return [self.listing.shard(number, self.job.shard_size) for number in numbers]
 
-    def order(self, needs: Needs) -> Order:
-        """For actors that take ``needs``; raises OSError if the model cannot be read."""
-        return Order(
+    def task(self, resources: Resources) -> WorkerTask:
+        """For actors that have ``resources``; raises OSError if the model cannot be read."""
+        return WorkerTask(
             self.job,
-            self.question.manifest.task,
-            self.question.given,
-            self.question.read_files(),
-            settings_of(self.settings, self.job.model.name, needs),
+            self.request.manifest.task,
+            self.request.given,
+            self.request.read_files(),
+            settings_of(self.settings, self.job.model.name, resources),
             self.parts,
         )

@@ -11,10 +11,10 @@ from typing import Any
 
 from service.bulk import cluster
 from service.bulk.folder import open_folder
-from service.bulk.layout import Needs
+from service.bulk.layout import Resources
 from service.bulk.listing import list_photos
+from service.bulk.parameters import read_request
 from service.bulk.photos import Photo
-from service.bulk.question import read_question
 from service.bulk.work import Work
 from service.settings import Settings
 from tests.packages import CLASSIFIER
@@ -53,10 +53,10 @@ def die() -> bytes:
 
 def main(album: str, output: str) -> None:
     settings = Settings()
-    question = read_question(settings, CLASSIFIER, {})
-    work = Work.begin(open_folder(output), list_photos(album, None), question, settings)
-    needs = Needs(1, 0.0)
+    request = read_request(settings, CLASSIFIER, {})
+    work = Work.begin(open_folder(output), list_photos(album, None), request, settings)
+    resources = Resources(1, 0.0)
     (whole,) = work.shards([0])
     with cluster.connect(os.environ["RAY_ADDRESS"], 0):
-        (outcome,) = cluster.answer([DeadlyShard(whole)], work.order(needs), needs, 1)
+        (outcome,) = cluster.answer([DeadlyShard(whole)], work.task(resources), resources, 1)
     print(outcome)

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from service.bulk.actor import Actor, Order
+from service.bulk.actor import Actor, WorkerTask
 from service.bulk.attempts import Attempts
 from service.bulk.folder import open_folder
-from service.bulk.layout import Needs
+from service.bulk.layout import Resources
 from service.bulk.listing import list_photos
+from service.bulk.parameters import read_request
 from service.bulk.photos import Photo
-from service.bulk.question import read_question
 from service.bulk.work import Work
 from service.settings import Settings
 from tests.packages import CLASSIFIER
@@ -28,9 +28,9 @@ from tests.service.bulk.jobs import rows_of
 
 @dataclass(frozen=True)
 class Bench:
-    """An order for photos, the actor that has it, and the folder of the results."""
+    """A task, the actor that has it, and the folder of the results."""
 
-    order: Order
+    task: WorkerTask
     actor: Actor
     folder: Path
     shard: Callable[[int], Any]
@@ -41,10 +41,10 @@ class Bench:
 
 def bench(photos: Path, folder: Path, store: Path, **settings: Any) -> Bench:
     own = Settings(model_store=store, **settings)
-    question = read_question(own, CLASSIFIER, {"top_k": 2})
-    work = Work.begin(open_folder(str(folder)), list_photos(str(photos), None), question, own)
-    order = pickle.loads(pickle.dumps(work.order(Needs(1, 0.0))))
-    return Bench(order, Actor(order), folder, lambda number: work.shards([number])[0])
+    request = read_request(own, CLASSIFIER, {"top_k": 2})
+    work = Work.begin(open_folder(str(folder)), list_photos(str(photos), None), request, own)
+    task = pickle.loads(pickle.dumps(work.task(Resources(1, 0.0))))
+    return Bench(task, Actor(task), folder, lambda number: work.shards([number])[0])
 
 
 def test_a_shard_becomes_a_part_and_a_bad_photo_a_row(
@@ -76,14 +76,20 @@ def test_a_shard_becomes_a_part_and_a_bad_photo_a_row(
         assert len(row["classifications"] or ()) == (0 if row["photo"] in errors else 2)
 
 
+def identity(file: Path) -> tuple[int, int, int]:
+    """What changes if a file is written again; reading it changes its access time only."""
+    found = file.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def test_a_part_that_is_there_is_not_made_again(album: Path, store: Path, tmp_path: Path) -> None:
     made = bench(album, tmp_path / "found", store)
     first = made.answer(made.shard(2))
     part = made.folder / "part-00002.parquet"
-    before = part.stat()
+    before = identity(part)
     again = made.answer(made.shard(2))
     assert (again["photos"], again["failed"]) == (first["photos"], first["failed"]) == (16, 2)
-    assert part.stat() == before
+    assert identity(part) == before
     assert sorted(path.name for path in made.folder.iterdir()) == ["_job.json", part.name]
 
 
@@ -136,7 +142,7 @@ def test_the_photo_that_killed_two_actors_is_left_out(
 ) -> None:
     made = bench(album, tmp_path / "found", store)
     for _ in range(4):
-        attempts = Attempts(made.order.parts.folder, 0)
+        attempts = Attempts(made.task.parts.folder, 0)
         attempts.begin()
         if attempts.careful:
             attempts.note(5)
@@ -149,12 +155,12 @@ def test_the_photo_that_killed_two_actors_is_left_out(
 def test_what_ends_the_job_is_told_with_the_node(album: Path, store: Path, tmp_path: Path) -> None:
     made = bench(album, tmp_path / "found", store)
     other = open_folder(str(tmp_path / "elsewhere"))
-    parts = dataclasses.replace(made.order.parts, folder=other)
-    lost = Actor(dataclasses.replace(made.order, parts=parts))
+    parts = dataclasses.replace(made.task.parts, folder=other)
+    lost = Actor(dataclasses.replace(made.task, parts=parts))
     fault = lost({"shard": pickle.dumps(made.shard(0))})["fault"]
     assert "elsewhere: is another folder for this node" in fault
     assert fault.endswith(f"(on {os.uname().nodename})")
-    unfit = dataclasses.replace(made.order, files={**made.order.files, "model.onnx": b"broken"})
+    unfit = dataclasses.replace(made.task, files={**made.task.files, "model.onnx": b"broken"})
     fault = Actor(unfit)({"shard": pickle.dumps(made.shard(0))})["fault"]
     assert "its sha256 is not the manifest's" in fault
     assert rows_of(made.folder) == []

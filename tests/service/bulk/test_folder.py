@@ -6,7 +6,7 @@ from typing import IO
 import pytest
 from pyarrow import fs
 
-from service.bulk.faults import BulkError
+from service.bulk.errors import BulkError
 from service.bulk.folder import Folder, open_folder
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pyarrow import fs
 
-from service.bulk.faults import BulkError
+from service.bulk.errors import BulkError
 from service.bulk.folder import Folder
 from service.bulk.job import JOB_FILE, Input, Job, Model, enter, read_job
-from service.bulk.question import settings_of_answers
+from service.bulk.parameters import answer_settings
 from service.settings import Settings
 
 
@@ -19,7 +19,7 @@ def job(**changes: Any) -> Job:
         "input": Input(uri="photos", photos=40, sha256="a" * 64),
         "model": Model(name="pets", version="2", sha256="b" * 64),
         "parameters": {"score_threshold": 0.3},
-        "settings": settings_of_answers(Settings()),
+        "settings": answer_settings(Settings()),
         "shard_size": 16,
     }
     return Job(**{**fields, **changes})
@@ -48,7 +48,7 @@ def test_a_new_job_is_noted_and_the_same_one_goes_on(here: Folder) -> None:
         ({"parameters": {"score_threshold": 0.5}}, "other score_threshold: 0.3, now 0.5;"),
         ({"parameters": {"score_threshold": 0.3, "labels": ["cat"]}}, "other labels: null, now"),
         (
-            {"settings": settings_of_answers(Settings(reduce_jpegs=False))},
+            {"settings": answer_settings(Settings(reduce_jpegs=False))},
             "other reduce_jpegs: true, now false; --output names another folder",
         ),
     ],
@@ -66,7 +66,7 @@ def test_another_job_is_refused_in_one_line(
 
 def test_a_folder_of_something_else_is_left_alone(here: Folder, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(BulkError, match=r"holds thesis.txt and is of no bulk job"):
+    with pytest.raises(BulkError, match=r"holds thesis.txt but no bulk job"):
         enter(here, job())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

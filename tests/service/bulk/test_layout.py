@@ -2,41 +2,41 @@
 
 import pytest
 
-from service.bulk.layout import Needs, Node, needs_of, settings_of
+from service.bulk.layout import Node, Resources, resources_of, settings_of
 from service.settings import ModelSettings, Settings
 
 SMALL, LARGE = Node(4, 0.0), Node(32, 4.0)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "nodes", "cpus", "gpus", "needs"),
+    ("wanted", "nodes", "cpus", "gpus", "resources"),
     [
-        ({}, [SMALL], None, None, Needs(1, 0.0)),
-        ({"threads": 3}, [SMALL], None, None, Needs(3, 0.0)),
-        ({}, [SMALL], 2, None, Needs(2, 0.0)),
-        ({"execution_providers": ["cuda"]}, [SMALL, LARGE], None, None, Needs(8, 1.0)),
-        ({"execution_providers": ["cuda"]}, [SMALL, LARGE], None, 0.5, Needs(4, 0.5)),
-        ({"execution_providers": ["tensorrt"]}, [SMALL], None, None, Needs(4, 1.0)),
-        ({"execution_providers": ["auto"]}, [SMALL], None, None, Needs(1, 0.0)),
-        ({"execution_providers": ["auto"]}, [LARGE], 2, None, Needs(2, 1.0)),
-        ({"execution_providers": ["openvino"]}, [LARGE], None, None, Needs(1, 0.0)),
+        ({}, [SMALL], None, None, Resources(1, 0.0)),
+        ({"threads": 3}, [SMALL], None, None, Resources(3, 0.0)),
+        ({}, [SMALL], 2, None, Resources(2, 0.0)),
+        ({"execution_providers": ["cuda"]}, [SMALL, LARGE], None, None, Resources(8, 1.0)),
+        ({"execution_providers": ["cuda"]}, [SMALL, LARGE], None, 0.5, Resources(4, 0.5)),
+        ({"execution_providers": ["tensorrt"]}, [SMALL], None, None, Resources(4, 1.0)),
+        ({"execution_providers": ["auto"]}, [SMALL], None, None, Resources(1, 0.0)),
+        ({"execution_providers": ["auto"]}, [LARGE], 2, None, Resources(2, 1.0)),
+        ({"execution_providers": ["openvino"]}, [LARGE], None, None, Resources(1, 0.0)),
     ],
 )
 def test_needs_follow_from_the_model_and_the_nodes(
-    wanted: dict, nodes: list[Node], cpus: int | None, gpus: float | None, needs: Needs
+    wanted: dict, nodes: list[Node], cpus: int | None, gpus: float | None, resources: Resources
 ) -> None:
-    assert needs_of(ModelSettings(**wanted), nodes, cpus, gpus) == needs
+    assert resources_of(ModelSettings(**wanted), nodes, cpus, gpus) == resources
 
 
 def test_an_engine_on_a_processor_runs_as_many_batches_as_it_has_room_for() -> None:
-    made = settings_of(Settings(threads=2, max_image_pixels=10), "pets", Needs(6, 0.0))
+    made = settings_of(Settings(threads=2, max_image_pixels=10), "pets", Resources(6, 0.0))
     assert (made.concurrent_runs, made.threads, made.latency_threads) == (3, 2, 2)
     assert (made.decode_threads, made.max_pixels_in_service) == (0, 30)
     assert made.max_images_in_service == 48
 
 
 def test_an_engine_on_a_gpu_decodes_on_all_its_processors() -> None:
-    made = settings_of(Settings(max_image_pixels=10), "pets", Needs(6, 1.0))
+    made = settings_of(Settings(max_image_pixels=10), "pets", Resources(6, 1.0))
     assert (made.concurrent_runs, made.decode_threads) == (1, 6)
     assert made.max_pixels_in_service == 60
 
@@ -48,7 +48,7 @@ def test_the_models_own_settings_hold_but_for_where_it_runs() -> None:
         max_session_bytes=10,
         reduce_jpegs=False,
     )
-    made = settings_of(settings, "pets", Needs(2, 0.0))
+    made = settings_of(settings, "pets", Resources(2, 0.0))
     assert (made.max_batch_size, made.concurrent_runs, made.models) == (5, 2, {})
     assert (made.watch_seconds, made.max_session_bytes, made.reduce_jpegs) == (0, None, False)
-    assert settings_of(settings, "other", Needs(2, 0.0)).max_batch_size == 3
+    assert settings_of(settings, "other", Resources(2, 0.0)).max_batch_size == 3

@@ -153,4 +153,4 @@ def test_a_photo_at_which_actors_die_is_a_row_with_its_error(
 def test_an_actor_larger_than_the_machine_is_told(album: Path, tmp_path: Path) -> None:
     done = run("--input", album, "--output", tmp_path / "found", "--actor-cpus", 1000)
     assert done.returncode == 1
-    assert "an actor takes 1000 processors and 0 GPUs, which this machine has not" in done.stderr
+    assert "an actor takes 1000 processors and 0 GPUs, more than this machine has" in done.stderr

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.bulk.attempts import Attempts
-from service.bulk.faults import BulkError
+from service.bulk.errors import BulkError
 from service.bulk.folder import Folder
 from service.bulk.parts import Count, Parts
 from tests.service.bulk.jobs import rows_of

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from service.bulk.faults import BulkError
+from service.bulk.errors import BulkError
 from service.bulk.folder import Folder, Found
 from service.bulk.listing import list_photos
 from service.bulk.photos import FolderListing, shard_size

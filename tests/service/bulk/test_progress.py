@@ -1,9 +1,9 @@
-"""What a job says while it runs."""
+"""The progress of a running job."""
 
 import pytest
 
 from service.bulk.actor import Outcome
-from service.bulk.progress import Pace, Told
+from service.bulk.progress import ProgressReporter
 
 
 @pytest.fixture
@@ -14,24 +14,24 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_time_begins_with_the_first_shard_and_not_with_ray(clock: list[float]) -> None:
-    pace = Pace()
-    assert (pace.per_second, pace.seconds) == (0.0, 0.0)
+    progress = ProgressReporter(total=100, done=0)
+    assert (progress.per_second, progress.seconds) == (0.0, 0.0)
     clock[0] = 150.0
-    pace.add(Outcome(20, 1, seconds=5.0))
+    progress.add(Outcome(20, 1, seconds=5.0))
     clock[0] = 155.0
-    pace.add(Outcome(30, 0, seconds=9.0))
-    assert (pace.seconds, pace.per_second) == (10.0, 5.0)
-    assert (pace.count.photos, pace.count.failed) == (50, 1)
+    progress.add(Outcome(30, 0, seconds=9.0))
+    assert (progress.seconds, progress.per_second) == (10.0, 5.0)
+    assert (progress.count.photos, progress.count.failed) == (50, 1)
 
 
 def test_a_log_gets_a_line_now_and_then(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = Told(total=500, done=100)
-    with told.shown():
+    progress = ProgressReporter(total=500, done=100)
+    with progress.shown():
         for second in range(0, 90, 10):
             clock[0] = 100.0 + second
-            told.add(Outcome(10, second == 0, seconds=10.0))
+            progress.add(Outcome(10, second == 0, seconds=10.0))
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -44,9 +44,9 @@ def test_people_get_a_bar(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    told = Told(total=500, done=100)
-    with told.shown():
-        told.add(Outcome(150, 2, seconds=3.0))
+    progress = ProgressReporter(total=500, done=100)
+    with progress.shown():
+        progress.add(Outcome(150, 2, seconds=3.0))
     shown = capsys.readouterr().err
     assert "250/500" in shown
     assert "2 failed" in shown

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.bulk.faults import BulkError
+from service.bulk.errors import BulkError
 from service.bulk.folder import Folder
 from service.bulk.listing import list_photos
 from service.bulk.photos import Photo
@@ -94,7 +94,7 @@ def column_of(kind: Any, values: list[Any]) -> pa.Table:
     [
         (column_of(pa.int64(), [1]), None, "its column image is int64; photos are binary"),
         (column_of(pa.binary(), [b""]), "photo", "has no column photo; there are image"),
-        (pa.table({"url": ["x"]}), None, "has none of the columns image, bytes, path; name"),
+        (pa.table({"url": ["x"]}), None, "has none of the columns image, bytes, path; --column"),
         (column_of(pa.binary(), []), None, "its Parquet files have no row"),
     ],
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.bulk.faults import BulkError
+from service.bulk.errors import BulkError
 from service.bulk.target import check_new, open_target
 
 

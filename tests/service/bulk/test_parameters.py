@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from service.bulk.faults import BulkError
-from service.bulk.question import find_package, read_question
+from service.bulk.errors import BulkError
+from service.bulk.parameters import find_package, read_request
 from service.package import PackageError
 from service.problems import Problem
 from service.settings import Settings
@@ -20,15 +20,15 @@ def settings(store: Path) -> Settings:
 
 
 def test_the_first_detector_is_asked_by_default(settings: Settings) -> None:
-    question = read_question(settings, None, {"score_threshold": 0.5, "labels": None})
-    assert question.reference == f"{DETECTOR}/1"
-    assert question.parameters == {
+    request = read_request(settings, None, {"score_threshold": 0.5, "labels": None})
+    assert request.reference == f"{DETECTOR}/1"
+    assert request.parameters == {
         "score_threshold": 0.5,
         "iou_threshold": 0.5,
         "max_detections": 100,
     }
-    assert question.given.model == question.reference
-    assert set(question.read_files()) == {"manifest.json", "model.onnx"}
+    assert request.given.model == request.reference
+    assert set(request.read_files()) == {"manifest.json", "model.onnx"}
 
 
 def test_a_name_means_its_highest_version(store: Path, tmp_path: Path) -> None:
@@ -42,15 +42,15 @@ def test_a_name_means_its_highest_version(store: Path, tmp_path: Path) -> None:
         find_package(settings, "pets/3")
     break_graph(tmp_path / "pets" / "10")
     with pytest.raises(PackageError, match=r"sha256"):
-        read_question(settings, "pets", {})
+        read_request(settings, "pets", {})
 
 
 def test_what_does_not_suit_the_model_is_told_before_anything_starts(settings: Settings) -> None:
     with pytest.raises(BulkError, match=r"--label dragon: .*; there are aeroplane"):
-        read_question(settings, DETECTOR, {"labels": ["cat", "dragon"]})
+        read_request(settings, DETECTOR, {"labels": ["cat", "dragon"]})
     with pytest.raises(BulkError, match=r"--top-k: .* has only 1000 classes"):
-        read_question(settings, CLASSIFIER, {"top_k": 1001})
+        read_request(settings, CLASSIFIER, {"top_k": 1001})
     with pytest.raises(Problem, match=r"no parameter 'top_k'"):
-        read_question(settings, DETECTOR, {"top_k": 3})
+        read_request(settings, DETECTOR, {"top_k": 3})
     with pytest.raises(Problem, match=r"score_threshold = 1.5"):
-        read_question(settings, DETECTOR, {"score_threshold": 1.5})
+        read_request(settings, DETECTOR, {"score_threshold": 1.5})

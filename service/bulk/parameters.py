@@ -1,11 +1,11 @@
-"""What is asked of every photo: which model, with which parameters."""
+"""The model and the parameters that a job applies to every photo."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.bulk.faults import BulkError
+from service.bulk.errors import BulkError
 from service.inference.model import PARAMETERS
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest, read_manifest
 from service.package import verify_package
@@ -13,19 +13,19 @@ from service.parameters import RequestParameters, read_parameters
 from service.repository.store import open_source
 from service.settings import Settings
 
-# Settings on which an answer depends, or whether there is one.
-OF_ANSWERS = (
+# The settings on which an answer depends, or whether there is one.
+ANSWER_SETTINGS = {
     "image_formats",
     "max_image_pixels",
     "max_frames",
     "max_body_bytes",
     "reduce_jpegs",
     "exact_resize",
-)
+}
 
 
 @dataclass(frozen=True)
-class Question:
+class BulkRequest:
     """folder: of the model's package. given: the parameters that were given."""
 
     folder: Path
@@ -34,47 +34,52 @@ class Question:
 
     @property
     def reference(self) -> str:
+        """name/version of the model."""
         return f"{self.manifest.name}/{self.manifest.version}"
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """All of them, the model's defaults where none was given."""
+        """All parameters, with the model's defaults for those not given."""
         given = self.given.model_dump(mode="json", exclude_none=True, exclude={"model"})
         return {**self.manifest.defaults.model_dump(mode="json"), **given}
 
     @property
     def model_bytes(self) -> int:
-        """Of the graph; raises OSError."""
+        """The size of the graph's file; raises OSError."""
         return (self.folder / GRAPH_FILE).stat().st_size
 
     def read_files(self) -> dict[str, bytes]:
-        """The package; raises OSError."""
+        """The files of the package, by name; raises OSError."""
         return {name: (self.folder / name).read_bytes() for name in (MANIFEST_FILE, GRAPH_FILE)}
 
 
-def read_question(
+def read_request(
     settings: Settings, reference: str | None, options: Mapping[str, Any]
-) -> Question:
-    """For the model that ``reference``, a name or name/version, means; by default the first
+) -> BulkRequest:
+    """The request to the model ``reference``, a name or name/version; by default the store's first
     detector.
 
-    options: parameters by name, None where not given. Raises BulkError, PackageError or Problem if
-    there is no such model, its package is unfit, or a parameter does not suit it.
+    options: among them the parameters of all tasks, by name, None where not given. Raises
+    BulkError, PackageError or Problem if there is no such model, its package is unfit, or a
+    parameter does not suit it.
     """
     folder = find_package(settings, reference)
     manifest = verify_package(folder, settings.public_keys)
-    typed = {name: value for name, value in options.items() if value is not None}
+    names = {name for kind in PARAMETERS.values() for name in kind.model_fields}
+    typed = {name: value for name, value in options.items() if name in names and value is not None}
     typed["model"] = f"{manifest.name}/{manifest.version}"
     given = read_parameters(PARAMETERS[manifest.task], {}, typed)
     _check(manifest, given)
-    return Question(folder, manifest, given)
+    return BulkRequest(folder, manifest, given)
 
 
-def settings_of_answers(settings: Settings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", include=set(OF_ANSWERS))
+def answer_settings(settings: Settings) -> dict[str, Any]:
+    """The values of `ANSWER_SETTINGS`, as JSON has them."""
+    return settings.model_dump(mode="json", include=ANSWER_SETTINGS)
 
 
 def find_package(settings: Settings, reference: str | None) -> Path:
+    """The folder of a package of the model store; see `read_request`. Raises BulkError."""
     found = {
         pair: candidate.folder
         for pair, candidate in open_source(settings.model_store).scan().items()
@@ -97,12 +102,12 @@ def _detects(folder: Path) -> bool:
 
 
 def _check(manifest: ModelManifest, given: RequestParameters) -> None:
-    """What only the model can say of parameters, before an actor is started for it."""
+    """Check, before an actor is started, what depends on the model; raises BulkError."""
     names = [label.name for label in manifest.labels]
     for label in getattr(given, "labels", None) or ():
         if label not in names:
             raise BulkError(
-                f"--label {label}: {manifest.name} knows none of this name; there are"
+                f"--label {label}: {manifest.name} has no such label; there are"
                 f" {', '.join(names[:20])}{', …' if len(names) > 20 else ''}"
             )
     if (getattr(given, "top_k", None) or 0) > len(names):
