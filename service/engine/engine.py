@@ -31,7 +31,8 @@ from service.repository.store import Candidate, open_source
 from service.repository.watcher import Watcher
 from service.settings import Settings
 from service.telemetry.logs import logger
-from service.telemetry.metrics import OK, Metrics, ModelState, State
+from service.telemetry.metrics import Metrics, ModelState, State
+from service.telemetry.record import OK
 
 
 class RemoteImage(Protocol):

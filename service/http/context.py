@@ -28,8 +28,7 @@ from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.manifest import Task
 from service.problems import Problem
 from service.settings import Settings
-from service.telemetry.recorder import RequestRecord
-from service.telemetry.spans import Stage
+from service.telemetry.record import RequestRecord, Stage
 from service.worker import Worker
 
 REQUEST_ID_HEADER = "X-Request-ID"

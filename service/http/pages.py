@@ -10,8 +10,6 @@ from service.http.context import RequestContext
 from service.http.replies import json_reply
 
 FOLDER = Path(__file__).parent.parent / "playground"
-PLAYGROUND = "index.html"
-API_PAGE, API_SCRIPT = "api.html", "api.js"
 PLAYGROUND_HEADERS = {
     # Nothing of the page stands in the page itself, and nothing of it comes from elsewhere.
     "Content-Security-Policy": (
@@ -48,7 +46,7 @@ async def show_start(context: RequestContext) -> Response:
 
 
 async def show_playground(context: RequestContext) -> Response:
-    reply = await _playground_file(context, PLAYGROUND)
+    reply = await _playground_file("index.html", context)
     reply.headers.update(PLAYGROUND_HEADERS)
     return reply
 
@@ -58,31 +56,25 @@ async def show_playground_file(context: RequestContext) -> Response:
     name = context.parameters["file"]
     if name.endswith(".html"):
         raise HTTPException(404)
-    return await _playground_file(context, name)
+    return await _playground_file(name, context)
 
 
 async def show_client_file(context: RequestContext) -> Response:
     """A module of the TypeScript client, by which the playground asks."""
-    return await _playground_file(context, f"client/{context.parameters['file']}")
+    return await _playground_file(f"client/{context.parameters['file']}", context)
 
 
-async def show_api_page(context: RequestContext) -> Response:
-    """The description of the API for people, by the Swagger UI that BentoML brings."""
-    return await _file(context, API_PAGE)
+async def show_file(path: str, context: RequestContext) -> Response:
+    """The file at ``path`` in the playground's folder, or 304 to a browser that has it.
 
-
-async def show_api_script(context: RequestContext) -> Response:
-    return await _file(context, API_SCRIPT)
-
-
-async def _playground_file(context: RequestContext, path: str) -> Response:
-    if not context.worker.settings.playground:
-        raise HTTPException(404)
-    return await _file(context, path)
-
-
-async def _file(context: RequestContext, path: str) -> Response:
-    """Raises HTTPException if there is none; replies 304 to a browser that has it."""
+    Raises HTTPException if there is none.
+    """
     reply = await _files.get_response(path, context.scope)
     reply.headers.update(FRESH)
     return reply
+
+
+async def _playground_file(path: str, context: RequestContext) -> Response:
+    if not context.worker.settings.playground:
+        raise HTTPException(404)
+    return await show_file(path, context)

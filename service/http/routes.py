@@ -6,6 +6,7 @@ one whose endpoint is called: a router of another reading of the path could be l
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
 from starlette.responses import Response
@@ -62,8 +63,8 @@ ROUTES = (
     Route("/playground", GET, None, pages.show_playground),
     Route("/playground/{file}", GET, None, pages.show_playground_file),
     Route("/playground/client/{file}", GET, None, pages.show_client_file),
-    Route("/docs", GET, None, pages.show_api_page),
-    Route("/docs.js", GET, None, pages.show_api_script),
+    Route("/docs", GET, None, partial(pages.show_file, "api.html")),
+    Route("/docs.js", GET, None, partial(pages.show_file, "api.js")),
     Route("/docs.json", GET, None, show_api),
     Route("/schema.json", GET, None, None),
     Route("/static_content/{file}", GET, None, None),

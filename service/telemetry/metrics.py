@@ -15,7 +15,6 @@ from prometheus_client.registry import Collector
 from service.telemetry.series import Counter, Histogram
 
 NO_MODEL = "none"  # the label of what no model of the store was asked for
-OK = "ok"  # the reason of what went well
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 

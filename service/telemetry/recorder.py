@@ -3,46 +3,17 @@
 import logging
 import time
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from service.settings import Settings
-from service.telemetry.metrics import OK, Metrics
-from service.telemetry.spans import Spans, Stage
+from service.telemetry.metrics import Metrics
+from service.telemetry.record import RequestRecord
+from service.telemetry.spans import Spans
 
 # No failure, and in overload there are hundreds a second: a line for each would cost more than the
 # refusal itself.
 OVERLOADED = 503
 
 access_logger = logging.getLogger("bentoml.boxport.access")
-
-
-@dataclass(eq=False, kw_only=True)
-class RequestRecord:
-    """What is to be told of a request, filled in as it is answered.
-
-    headers: by their names in lower case; of several of one name the first.
-    template: of the request's route, never its path or query.
-    caller: the name of its key, never the key.
-    model, images: as far as the request has been read.
-    stages: of its images, once they are answered.
-    reason: the code of the problem that was replied, or "ok".
-    started: by `time.perf_counter`.
-    """
-
-    request_id: str
-    method: str
-    template: str
-    headers: Mapping[str, str]
-    caller: str | None = None
-    model: str | None = None
-    images: int = 0
-    stages: Iterable[Stage] = ()
-    status: int = 500
-    reason: str = OK
-    request_bytes: int = 0
-    response_bytes: int = 0
-    started: float = field(default_factory=time.perf_counter)
 
 
 class RequestRecorder:
@@ -63,18 +34,7 @@ class RequestRecorder:
             request.template, request.model, request.status, request.reason, seconds
         )
         if self._spans is not None:
-            self._spans.request(
-                request.headers,
-                method=request.method,
-                route=request.template,
-                status=request.status,
-                reason=request.reason,
-                request_id=request.request_id,
-                started=request.started,
-                ended=ended,
-                stages=request.stages,
-                model=request.model,
-            )
+            self._spans.request(request, ended)
         self._access_log.write(request, seconds)
 
 

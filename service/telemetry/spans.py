@@ -12,10 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import entry_points, version
-from typing import Literal
 
 from opentelemetry.sdk.environment_variables import (
     OTEL_EXPORTER_OTLP_ENDPOINT,
@@ -37,6 +34,8 @@ from opentelemetry.semconv.attributes.service_attributes import SERVICE_NAME
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from service.telemetry.record import OK, RequestRecord
+
 _logger = logging.getLogger("bentoml.boxport.spans")
 _PARENT = TraceContextTextMapPropagator()
 # Packages of exporters by their protocol; each registers itself under the name that follows.
@@ -44,16 +43,6 @@ _EXPORTERS = {
     "http/protobuf": ("opentelemetry-exporter-otlp-proto-http", "otlp_proto_http"),
     "grpc": ("opentelemetry-exporter-otlp-proto-grpc", "otlp_proto_grpc"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """When an image was in a stage, by `time.perf_counter`, and which of its request's it was."""
-
-    name: Literal["decode", "queue", "infer"]
-    started: float
-    ended: float
-    image: int = 0
 
 
 class Spans:
@@ -71,51 +60,36 @@ class Spans:
         self._provider.add_span_processor(processor)
         self._tracer = self._provider.get_tracer("boxport")
 
-    def request(
-        self,
-        headers: Mapping[str, str],
-        *,
-        method: str,
-        route: str,
-        status: int,
-        reason: str,
-        request_id: str,
-        started: float,
-        ended: float,
-        stages: Iterable[Stage] = (),
-        model: str | None = None,
-    ) -> None:
-        """Make the span of a request, and one for each of ``stages`` below it.
+    def request(self, record: RequestRecord, ended: float) -> None:
+        """Make the span of a request that ended at ``ended``, by `time.perf_counter`, and one for
+        each of its stages below it.
 
-        headers: of the request, in lower case; traceparent and tracestate are read.
-        route: the route's template.
-        reason: the problem's code, or "ok".
-        started, ended: seconds of `time.perf_counter`.
+        The headers traceparent and tracestate are read.
         """
         epoch = time.time_ns() - time.perf_counter_ns()
         attributes: dict[str, str | int] = {
-            HTTP_REQUEST_METHOD: method,
-            HTTP_ROUTE: route,
-            HTTP_RESPONSE_STATUS_CODE: status,
-            "boxport.request_id": request_id,
+            HTTP_REQUEST_METHOD: record.method,
+            HTTP_ROUTE: record.template,
+            HTTP_RESPONSE_STATUS_CODE: record.status,
+            "boxport.request_id": record.request_id,
         }
-        if model is not None:
-            attributes["boxport.model"] = model
-        if reason != "ok":
-            attributes[ERROR_TYPE] = reason
+        if record.model is not None:
+            attributes["boxport.model"] = record.model
+        if record.reason != OK:
+            attributes[ERROR_TYPE] = record.reason
         span = self._tracer.start_span(
-            f"{method} {route}",
-            _PARENT.extract(headers),
+            f"{record.method} {record.template}",
+            _PARENT.extract(record.headers),
             SpanKind.SERVER,
             attributes,
-            start_time=epoch + _nanoseconds(started),
+            start_time=epoch + _nanoseconds(record.started),
         )
         if not span.is_recording():
             return
-        if status >= 500:
-            span.set_status(Status(StatusCode.ERROR, reason))
+        if record.status >= 500:
+            span.set_status(Status(StatusCode.ERROR, record.reason))
         within = set_span_in_context(span)
-        for stage in stages:
+        for stage in record.stages:
             child = self._tracer.start_span(
                 stage.name,
                 within,

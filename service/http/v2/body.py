@@ -1,10 +1,10 @@
 """Reading the body of a request for inference: JSON, and after it the tensors sent as bytes."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from service.http.v2.tensors import InputTensor
 from service.problems import Problem
@@ -21,17 +21,34 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+class InputParameters(Part):
+    binary_data_size: Annotated[int, Field(strict=True, ge=0)] | None = None
+    content_type: Literal["base64"] = "base64"
+
+
 class InputPart(Part):
     name: str
     datatype: str
     shape: list[Dimension] = Field(max_length=8)
-    parameters: Values = {}
+    parameters: InputParameters = InputParameters()
     data: Any = None
+
+
+class OutputParameters(Part):
+    binary_data: StrictBool | None = None
 
 
 class OutputPart(Part):
     name: str
-    parameters: Values = {}
+    parameters: OutputParameters = OutputParameters()
+
+
+class RequestParameters(Part):
+    """The rest are for the model."""
+
+    model_config = ConfigDict(extra="allow")
+
+    binary_data_output: StrictBool = False
 
 
 class RequestPart(Part):
@@ -40,7 +57,7 @@ class RequestPart(Part):
     id: str = Field("", max_length=1000)
     model_name: str = ""
     model_version: str = ""
-    parameters: Values = {}
+    parameters: RequestParameters = RequestParameters()
     inputs: list[InputPart] = Field(max_length=MAX_TENSORS)
     outputs: list[OutputPart] = Field([], max_length=MAX_TENSORS)
 
@@ -69,11 +86,10 @@ def read_infer_body(body: bytes, header_length: str | None) -> InferBody:
     length = _json_length(header_length, len(body))
     _check_number_of_values(body[:length])
     sent = read_json(RequestPart, body[:length])
-    parameters = dict(sent.parameters)
-    binary = _flag(parameters, "binary_data_output", "parameters")
+    binary = sent.parameters.binary_data_output
     return InferBody(
         sent.id,
-        parameters,
+        sent.parameters.model_extra or {},
         _read_inputs(sent.inputs, memoryview(body)[length:]),
         _read_outputs(sent.outputs, default=binary),
         binary,
@@ -120,14 +136,7 @@ def _read_inputs(parts: list[InputPart], binary: memoryview) -> dict[str, InputT
     for part in parts:
         if part.name in tensors:
             raise _malformed(f"{part.name} is given twice")
-        parameters = dict(part.parameters)
-        size = parameters.pop("binary_data_size", None)
-        if parameters.pop("content_type", "base64") != "base64" or parameters:
-            raise _malformed(
-                f"{part.name}: of its parameters, only binary_data_size is known, and content_type"
-                " as base64"
-            )
-        content = part.data
+        content, size = part.data, part.parameters.binary_data_size
         if size is not None:
             content = _cut(part, binary, start, size)
             start += size
@@ -139,11 +148,9 @@ def _read_inputs(parts: list[InputPart], binary: memoryview) -> dict[str, InputT
     return tensors
 
 
-def _cut(part: InputPart, binary: memoryview, start: int, size: Any) -> memoryview:
+def _cut(part: InputPart, binary: memoryview, start: int, size: int) -> memoryview:
     if part.data is not None:
         raise _malformed(f"{part.name}: has both data and binary_data_size")
-    if type(size) is not int or size < 0:
-        raise _malformed(f"{part.name}: binary_data_size must be a number of bytes")
     if size > len(binary) - start:
         raise _malformed(
             f"{part.name}: binary_data_size is {size}, and {len(binary) - start} bytes are left"
@@ -157,19 +164,9 @@ def _read_outputs(parts: list[OutputPart], *, default: bool) -> dict[str, bool]:
     for part in parts:
         if part.name in wanted:
             raise _malformed(f"The output {part.name} is asked for twice")
-        parameters = dict(part.parameters)
-        wanted[part.name] = _flag(parameters, "binary_data", part.name, default=default)
-        if parameters:
-            raise _malformed(f"{part.name}: of its parameters, only binary_data is known")
+        own = part.parameters.binary_data
+        wanted[part.name] = default if own is None else own
     return wanted
-
-
-def _flag(parameters: Values, name: str, where: str, *, default: bool = False) -> bool:
-    """Take the parameter ``name`` out."""
-    value = parameters.pop(name, default)
-    if not isinstance(value, bool):
-        raise _malformed(f"{where}: {name} must be true or false")
-    return value
 
 
 def _malformed(what: str) -> Problem:

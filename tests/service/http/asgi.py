@@ -10,7 +10,7 @@ from service.http.context import RequestContext
 from service.http.routes import find_route
 from service.lifecycle import Lifecycle
 from service.settings import Settings
-from service.telemetry.recorder import RequestRecord
+from service.telemetry.record import RequestRecord
 
 RawHeader = tuple[bytes, bytes]
 DISCONNECT = {"type": "http.disconnect"}

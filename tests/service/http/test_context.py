@@ -11,7 +11,7 @@ from service.http.context import ClientGone, RequestContext, read_headers, read_
 from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.problems import Problem
 from service.settings import Settings
-from service.telemetry.spans import Stage
+from service.telemetry.record import Stage
 from tests.service.http.asgi import DISCONNECT, begin
 
 SETTINGS = Settings(request_timeout_ms=2000, max_request_timeout_ms=60_000)

@@ -16,7 +16,7 @@ from service.http.context import SCOPE_KEY, ClientGone, RequestContext, Route
 from service.http.middleware import ServiceMiddleware
 from service.package import PackageError
 from service.problems import Problem
-from service.telemetry.recorder import RequestRecord
+from service.telemetry.record import RequestRecord
 from tests.service.http.asgi import RawHeader, make_scope, make_worker, receiver
 
 JSON = (b"content-type", b"application/json")

@@ -10,7 +10,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from service.telemetry.metrics import OK, Metrics, ModelState, State
+from service.telemetry.metrics import Metrics, ModelState, State
+from service.telemetry.record import OK
 from tests.paths import ROOT
 
 

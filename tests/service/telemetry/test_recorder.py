@@ -13,8 +13,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from service.settings import Settings
 from service.telemetry.metrics import Metrics, State
-from service.telemetry.recorder import AccessLog, RequestRecord, RequestRecorder
-from service.telemetry.spans import Spans, Stage
+from service.telemetry.record import RequestRecord, Stage
+from service.telemetry.recorder import AccessLog, RequestRecorder
+from service.telemetry.spans import Spans
 from tests.paths import ROOT
 
 LOGGER = "bentoml.boxport.access"
@@ -97,7 +98,8 @@ def test_sample_is_of_its_size(lines: list[logging.LogRecord], ids: str) -> None
 def test_every_process_writes_the_same_requests(lines: list[logging.LogRecord]) -> None:
     program = (
         "import logging\n"
-        "from service.telemetry.recorder import AccessLog, RequestRecord\n"
+        "from service.telemetry.record import RequestRecord\n"
+        "from service.telemetry.recorder import AccessLog\n"
         "logging.basicConfig(level='INFO', format='%(request_id)s')\n"
         "log = AccessLog(0.2, 1.0)\n"
         "for i in range(200):\n"

@@ -21,7 +21,8 @@ from opentelemetry.trace import (
     use_span,
 )
 
-from service.telemetry.spans import Spans, Stage, open_spans
+from service.telemetry.record import RequestRecord, Stage
+from service.telemetry.spans import Spans, open_spans
 from tests.service.telemetry.collector import running_collector
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -44,22 +45,21 @@ def exporter() -> InMemorySpanExporter:
 def ask(spans: Spans, headers: dict[str, str] | None = None, **changes: Any) -> float:
     """Record a request that ended now and took 100 ms; the end, by `time.perf_counter`."""
     end = time.perf_counter()
-    outcome: dict[str, Any] = {"status": 200, "reason": "ok", **changes}
-    spans.request(
-        headers or {},
-        method="POST",
-        route="/v1/detect",
+    request = RequestRecord(
         request_id="r-1",
+        method="POST",
+        template="/v1/detect",
+        headers=headers or {},
         model="detector",
         started=end - 0.1,
-        ended=end,
         stages=[
             Stage("decode", end - 0.09, end - 0.06),
             Stage("queue", end - 0.06, end - 0.05),
             Stage("infer", end - 0.05, end - 0.01, image=1),
         ],
-        **outcome,
+        **{"status": 200, **changes},
     )
+    spans.request(request, end)
     return end
 
 
