@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -109,6 +109,11 @@ class Folder:
         """Delete a file, if it is there; raises OSError."""
         with contextlib.suppress(FileNotFoundError):
             self.system.delete_file(self._to(name))
+
+    def split(self) -> tuple["Folder", str]:
+        """The folder above, and the name in it."""
+        above, _, name = self.path.rpartition("/")
+        return replace(self, uri=self.uri.rpartition("/")[0] or ".", path=above or "/"), name
 
     def _to(self, name: str) -> str:
         return f"{self.path.rstrip('/')}/{name.lstrip('/')}" if name else self.path

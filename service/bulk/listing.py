@@ -1,7 +1,6 @@
 """Finds the photos of a job."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from pyarrow import fs
 
@@ -25,8 +24,7 @@ def list_photos(uri: str, column: str | None, say: Say = lambda note: None) -> L
     try:
         kind = folder.kind()
         if kind is fs.FileType.File and folder.path.endswith(tables.SUFFIX):
-            above, _, name = folder.path.rpartition("/")
-            parent = replace(folder, uri=folder.uri.rpartition("/")[0] or ".", path=above or "/")
+            parent, name = folder.split()
             return tables.list_tables(parent, [Found(name, parent.size(name))], column)
         if kind is fs.FileType.File:
             raise BulkError(

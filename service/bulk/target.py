@@ -27,9 +27,8 @@ def open_target(output: str, source: str) -> Target:
     folder = open_folder(output)
     target = Target(folder)
     if folder.path.endswith(COCO_SUFFIX):
-        above, _, name = folder.path.rpartition("/")
         parts = replace(folder, uri=_append(folder.uri), path=folder.path + BESIDE_COCO)
-        target = Target(parts, (replace(folder, path=above or "/"), name))
+        target = Target(parts, folder.split())
     photos = open_folder(source)
     same_system = type(photos.system) is type(folder.system)
     if same_system and f"{folder.path}/".startswith(f"{photos.path.rstrip('/')}/"):

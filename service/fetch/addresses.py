@@ -1,7 +1,7 @@
-"""Which IP addresses strangers may have fetched from: the public ones.
+"""The IP addresses that images may be fetched from: the public ones.
 
-The standard library's ``is_global`` follows IANA's special-purpose registries (RFC 6890), but calls
-what is not in them global: multicast, site-local fec0::/10, most forms that carry an IPv4 address.
+The standard library's ``is_global`` follows IANA's special-purpose registries (RFC 6890), but takes
+all others for global: multicast, site-local fec0::/10, most forms that embed an IPv4 address.
 """
 
 from collections.abc import Iterable
@@ -10,27 +10,27 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# The one block of IPv6 that IANA gives to hosts. Outside of it are loopback, link-local, unique and
-# site-local, multicast; IPv4-compatible ::/96 and -mapped ::ffff:0:0/96; NAT64's 64:ff9b::/96 and
-# 64:ff9b:1::/48.
+# The block of IPv6 that IANA assigns to hosts. Outside of it are loopback, link-local, unique and
+# site-local and multicast addresses, IPv4-compatible ::/96 and IPv4-mapped ::ffff:0:0/96, NAT64's
+# 64:ff9b::/96 and 64:ff9b:1::/48.
 GLOBAL_UNICAST = IPv6Network("2000::/3")
 
 NOT_PUBLIC: tuple[Network, ...] = tuple(
     ip_network(network)
     for network in (
-        "168.63.129.16/32",  # Azure's own services, inside every virtual network there
-        "192.0.0.0/24",  # IETF protocols, and Oracle Cloud's metadata; partly global for Python
+        "168.63.129.16/32",  # Azure's platform services, in every virtual network
+        "192.0.0.0/24",  # IETF protocols and Oracle Cloud's metadata; Python takes some for global
         "192.88.99.0/24",  # 6to4 relays
         "224.0.0.0/4",  # multicast
-        "2001::/23",  # IETF protocols, Teredo among them; partly global for newer Python
-        "2002::/16",  # 6to4: carries an IPv4 address
+        "2001::/23",  # IETF protocols, such as Teredo; newer Python takes some for global
+        "2002::/16",  # 6to4: embeds an IPv4 address
         "3fff::/20",  # documentation (RFC 9637); newer than Python 3.11
     )
 )
 
 
 def is_public(address: Address) -> bool:
-    """Whether anybody on the internet could be meant; false if in doubt."""
+    """Whether ``address`` is on the public internet; False if in doubt."""
     if isinstance(address, IPv6Address) and (
         address not in GLOBAL_UNICAST or address.scope_id is not None
     ):

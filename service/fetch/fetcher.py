@@ -1,14 +1,14 @@
-"""An image's URL -> its bytes, safe against server-side request forgery (OWASP API7:2023).
+"""Fetches an image by its URL, safe against server-side request forgery (OWASP API7:2023).
 
-A request names a URL, and the service, which stands behind the firewall, fetches it: so it must not
-be led to anything that only the service can reach. Three gates: the URL is one of the policy's
-(`policy`), it has one reading (`urls`), and every connection is to an address that was checked
-(`network`). httpcore, beneath httpx, keeps no cookies, reads no proxy from the environment, follows
-no redirect and decompresses nothing.
+A request names a URL, and the service, which is behind the firewall, fetches it: it must not reach
+what only the service can reach. There are three checks: the policy allows the URL (`policy`), the
+URL can be read in one way only (`urls`), and every connection is to a checked address (`network`).
+httpcore, beneath httpx, keeps no cookies, uses no proxy of the environment, follows no redirect and
+decompresses nothing.
 
-Each request has a connection of its own: httpcore's pool loses a place for good if a request is
-cancelled while it waits for one (encode/httpcore#1093, in 1.0.9), and whoever names slow servers
-could bring that about at will.
+Each request has a connection of its own: httpcore's pool leaks a connection if a request is
+cancelled while it waits for one (encode/httpcore#1093, in 1.0.9), and callers who name slow servers
+could cause that at will.
 """
 
 import asyncio
@@ -24,11 +24,17 @@ from service.fetch.urls import ImageUrl
 from service.problems import Problem
 from service.telemetry.logs import logger
 
-MAX_CONNECTIONS = 16  # at once; who waits for one loses time of the policy's
+MAX_CONNECTIONS = 16  # at once; waiting for one counts towards the policy's timeout
+HEADERS = (
+    ("User-Agent", "Boxport"),
+    ("Accept", "image/*"),
+    ("Accept-Encoding", "identity"),
+    ("Connection", "close"),
+)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
-# One sentence for all of it: which address refused, was forbidden or kept silent would tell
-# strangers what the network behind the service looks like.
+# The same message for all faults: which address refused, was forbidden or did not answer would
+# reveal the network behind the service.
 UNREACHABLE = "No image came within {timeout:g} s: the host of the URL cannot be reached or fails."
 FAULTS = (
     httpcore.NetworkError,
@@ -54,10 +60,10 @@ class UrlFetcher:
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def fetch(self, url: str) -> bytes:
-        """The bytes behind ``url``, as they came; whether they are an image is for the decoder.
+        """The body behind ``url``, unchecked and undecoded.
 
-        Raises Problem: url_not_allowed if the policy forbids the URL or where it leads on to,
-        url_too_large, or url_unreachable if for any other reason nothing comes.
+        Raises Problem: url_not_allowed if the policy forbids the URL or where it redirects to,
+        url_too_large, or url_unreachable if it cannot be fetched for any other reason.
         """
         first = self._policy.read(url)
         try:
@@ -86,12 +92,13 @@ class UrlFetcher:
         connection = httpcore.AsyncHTTPConnection(
             target.origin, self._ssl_context, network_backend=self._network
         )
-        # a silent address must leave time for the next; the rest is bounded as a whole
+        # an address that does not answer must leave time for the next one
         timeouts = {"connect": self._policy.timeout / MAX_ADDRESSES}
+        headers = [("Host", url.authority), *HEADERS]
         async with (
             connection,
             connection.stream(
-                "GET", target, headers=_request_headers(url), extensions={"timeout": timeouts}
+                "GET", target, headers=headers, extensions={"timeout": timeouts}
             ) as response,
         ):
             yield response
@@ -100,7 +107,7 @@ class UrlFetcher:
         if response.status != 200:
             raise Problem("url_unreachable", f"The URL gives status {response.status}, not 200.")
         if _header(response, b"content-encoding").lower() not in ("", "identity"):
-            # a few compressed kilobytes may stand for gigabytes, and images are compressed already
+            # a few compressed kilobytes may expand to gigabytes, and images are compressed already
             raise Problem("url_unreachable", "The URL gives compressed content, unasked.")
         if int(_header(response, b"content-length") or 0) > self._policy.max_bytes:
             raise self._too_large()
@@ -115,17 +122,7 @@ class UrlFetcher:
         return Problem("url_too_large", f"The URL gives more than {self._policy.max_bytes} bytes.")
 
 
-def _request_headers(url: ImageUrl) -> list[tuple[str, str]]:
-    return [
-        ("Host", url.authority),
-        ("User-Agent", "Boxport"),
-        ("Accept", "image/*"),
-        ("Accept-Encoding", "identity"),
-        ("Connection", "close"),
-    ]
-
-
 def _header(response: httpcore.Response, name: bytes) -> str:
-    """The values of a header, which may stand several times, with commas between them."""
+    """The values of a header, joined by commas if it is repeated."""
     values = (value for key, value in response.headers if key.lower() == name)
     return b", ".join(values).decode("latin-1")

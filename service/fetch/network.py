@@ -1,7 +1,7 @@
 """Connections to checked addresses only.
 
-The check is where the connection is made, so that no redirect and no second look-up of the name,
-which may have another answer by then (DNS rebinding), passes it by.
+The check is made where the connection is, so that neither a redirect nor a second look-up of the
+name with another answer (DNS rebinding) can bypass it.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from httpcore import SOCKET_OPTION
 
 from service.fetch.addresses import Address, Network, is_allowed
 
-MAX_ADDRESSES = 3  # of one name that are tried
+MAX_ADDRESSES = 3  # tried of one name
 
-# Host and port -> addresses as text, the best first. Raises OSError.
+# From host and port to addresses as text, the best first; raises OSError.
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
@@ -27,7 +27,7 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 class PublicNetwork(httpcore.AsyncNetworkBackend):
-    """TCP to public addresses and to those in ``exempt``; what asks for a Unix socket fails."""
+    """TCP to public addresses and to those in ``exempt``; Unix sockets are not supported."""
 
     def __init__(self, resolver: Resolver, exempt: Sequence[Network] = ()) -> None:
         self._resolver, self._exempt = resolver, exempt
@@ -41,10 +41,10 @@ class PublicNetwork(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Resolve ``host`` once and connect to what was found; ``timeout`` is of each address.
+        """Resolve ``host`` once and connect to one of its addresses.
 
-        Raises httpcore.ConnectError, also if any of the addresses is refused: a name with public
-        and private ones is either an attack or a mistake.
+        timeout: seconds for each address. Raises httpcore.ConnectError, also if any one of the
+        addresses is not allowed: a name with public and private ones is an attack or a mistake.
         """
         addresses = await self._find(host, port)
         for address in addresses:

@@ -1,4 +1,4 @@
-"""What may be fetched."""
+"""The URLs that may be fetched."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from service.problems import Problem
 
 @dataclass(frozen=True)
 class FetchPolicy:
-    """Raises ValueError if one of ``allowed_hosts`` is none.
+    """Raises ValueError for an invalid pattern in ``allowed_hosts``.
 
     allowed_hosts: "images.example.org" is that host, "*.example.org" those below example.org, but
         not example.org itself, "*" any.
     max_bytes: of one file.
     timeout: seconds for one file, from the first look-up to the last byte, redirects included.
-    max_redirects: that are followed from one URL.
-    allowed_networks: whose addresses are fetched from although they are not public.
+    max_redirects: followed from one URL.
+    allowed_networks: networks that are not public, but allowed.
     """
 
     allowed_hosts: tuple[str, ...]
@@ -47,8 +47,8 @@ class FetchPolicy:
         return url
 
     def redirect(self, url: ImageUrl, location: str) -> ImageUrl:
-        """Where ``url`` leads on to; raises Problem (url_not_allowed), which tells nothing of the
-        place: whoever asked need not know it."""
+        """The target of a redirect from ``url``; raises Problem (url_not_allowed), which does not
+        reveal it to the caller."""
         try:
             target = url.join(location)
             self._check(target)
@@ -56,7 +56,7 @@ class FetchPolicy:
             target = None
         if target is None or (url.scheme, target.scheme) == ("https", "http"):
             raise Problem(
-                "url_not_allowed", "The URL leads on to one that this service does not fetch."
+                "url_not_allowed", "The URL redirects to one that this service does not fetch."
             )
         return target
 

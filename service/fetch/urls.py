@@ -1,8 +1,8 @@
-"""URLs in the one form that every parser reads alike.
+"""URLs in a form that all parsers read in the same way.
 
-URL parsers disagree on backslashes, user names, control characters, numbers as hosts and so on, and
-a check by one is void if another connects (Orange Tsai, "A New Era of SSRF", 2017). So a URL is
-parsed once, here, and whatever has a second reading is refused.
+URL parsers disagree on backslashes, user names, control characters, numbers as hosts and more, and
+a check with one parser is void if another one connects (Orange Tsai, "A New Era of SSRF", 2017). So
+a URL is parsed once, here, and ambiguous ones are refused.
 """
 
 import re
@@ -19,7 +19,7 @@ _URL = re.compile(
     r"""(?P<scheme> https? ) ://
         (?: (?P<name> [a-z0-9._-]{1,253} ) | \[ (?P<ipv6> [0-9a-f:.]+ ) \] )
         (?: : (?P<port> [0-9]{1,5} ) )?
-        (?P<target> (?: [/?] [!"$-\[\]-~]* )? )  # all that is visible but hash and backslash
+        (?P<target> (?: [/?] [!"$-\[\]-~]* )? )  # printable ASCII except hash and backslash
         (?: \# [!-\[\]-~]* )?""",
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
@@ -30,8 +30,8 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
 @dataclass(frozen=True)
 class ImageUrl:
-    """``host``: a name in lower case, or the text of ``address`` if the URL has a number there;
-    ``target``: path and query."""
+    """host: a name in lower case, or the text of ``address`` if the URL has one. target: path and
+    query."""
 
     scheme: str
     host: str
@@ -41,22 +41,22 @@ class ImageUrl:
 
     @property
     def authority(self) -> str:
-        """What the Host header says."""
+        """The value of the Host header."""
         host = f"[{self.host}]" if isinstance(self.address, IPv6Address) else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
     def join(self, location: str) -> "ImageUrl":
-        """The URL that ``location``, which may be relative, means here; raises ValueError."""
+        """The URL of ``location``, which may be relative to this one; raises ValueError."""
         if not re.fullmatch("[!-~]+", location):  # `urljoin` would drop tabs and line breaks
-            raise ValueError("a location has characters that no URL has")
+            raise ValueError("a location has characters that are not allowed in a URL")
         return parse_url(urljoin(f"{self.scheme}://{self.authority}{self.target}", location))
 
 
 def parse_url(text: str) -> ImageUrl:
-    """Read an absolute http or https URL without a user name; its fragment is dropped.
+    """Parse an absolute http or https URL without a user name; its fragment is dropped.
 
-    Raises ValueError for anything else, for a host that is neither a name in ASCII nor an address
-    in its usual form, and for what has more than `MAX_LENGTH` characters.
+    Raises ValueError for anything else, for a host that is neither an ASCII name nor an address in
+    its usual form, and for more than `MAX_LENGTH` characters.
     """
     match = _URL.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is None:
@@ -77,7 +77,7 @@ def parse_url(text: str) -> ImageUrl:
 
 
 def _is_name(host: str) -> bool:
-    """Whether ``host``, in lower case, is a domain name that cannot be taken for a number."""
+    """Whether ``host``, in lower case, is a domain name that cannot be read as a number."""
     labels = host.split(".")
     return all(map(_LABEL.fullmatch, labels)) and not _NUMBER.fullmatch(labels[-1])
 

@@ -100,7 +100,7 @@ def test_a_redirect_to_a_name_behind_the_firewall_is_not_followed(
 
 def test_the_refusal_of_a_redirect_does_not_tell_where_to(store: LocalServer, fetch: Fetch) -> None:
     store.answers["/"] = reply(302, Location="http://10.1.2.3/secret")
-    with pytest.raises(Problem, match=r"^The URL leads on to one that .* does not fetch\.$"):
+    with pytest.raises(Problem, match=r"^The URL redirects to one that .* does not fetch\.$"):
         fetch(store.url(), port=store.port)
 
 
