@@ -1,22 +1,98 @@
 """What the service counts and measures, as Prometheus reads it.
 
-Events are counted as they happen. States (queues, sessions, models) are asked for when Prometheus
-asks, so that they cost a request nothing.
+Events are counted as they happen, in plain memory, and prometheus-client only writes them out. Its
+own counters are kept in files wherever PROMETHEUS_MULTIPROC_DIR is set, as BentoML sets it in each
+of its processes: they would be slower, mixed with BentoML's, and one for all registries.
+
+States (queues, sessions, models) are asked for when Prometheus asks, so that they cost a request
+nothing.
 """
 
+import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from service.telemetry.series import Counter, Histogram
+Labels = tuple[str, ...]
 
 NO_MODEL = "none"  # the label of what no model of the store was asked for
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Counter:
+    """Events by their labels' values; may be counted by several threads at once."""
+
+    def __init__(self, name: str, documentation: str, labels: Sequence[str]) -> None:
+        self._name, self._documentation, self._labels = name, documentation, labels
+        self._counts: dict[Labels, int] = {}
+        self._lock = threading.Lock()
+
+    def count(self, labels: Labels) -> None:
+        with self._lock:
+            self._counts[labels] = self._counts.get(labels, 0) + 1
+
+    def family(self) -> CounterMetricFamily:
+        family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
+        with self._lock:
+            counts = list(self._counts.items())
+        for labels, count in counts:
+            family.add_metric(labels, count)
+        return family
+
+
+@dataclass
+class _Observed:
+    """counts: for each bucket, and last for what is above them all."""
+
+    counts: list[int]
+    sum: float = field(default=0.0)
+
+
+class Histogram:
+    """Sizes of events by their labels' values; may be observed by several threads at once.
+
+    bounds: each bucket's upper bound, which it includes, ascending.
+    """
+
+    def __init__(
+        self, name: str, documentation: str, labels: Sequence[str], bounds: Sequence[float]
+    ) -> None:
+        self._name, self._documentation, self._labels = name, documentation, labels
+        self._bounds = bounds
+        self._names = [*(str(float(bound)) for bound in bounds), "+Inf"]
+        self._observed: dict[Labels, _Observed] = {}
+        self._lock = threading.Lock()
+
+    def observe(self, labels: Labels, value: float) -> None:
+        bucket = bisect_left(self._bounds, value)
+        with self._lock:
+            observed = self._observed.get(labels)
+            if observed is None:
+                observed = self._observed[labels] = _Observed([0] * len(self._names))
+            observed.counts[bucket] += 1
+            observed.sum += value
+
+    def family(self) -> HistogramMetricFamily:
+        family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
+        with self._lock:
+            copies = [(labels, [*one.counts], one.sum) for labels, one in self._observed.items()]
+        for labels, counts, total in copies:
+            buckets = list(zip(self._names, accumulate(counts), strict=True))
+            family.add_metric(labels, buckets, total)
+        return family
 
 
 @dataclass(frozen=True)

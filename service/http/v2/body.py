@@ -1,4 +1,4 @@
-"""Reading the body of a request for inference: JSON, and after it the tensors sent as bytes."""
+"""Reading bodies: JSON, and of a request for inference the tensors sent as bytes after it."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
@@ -14,7 +14,6 @@ MAX_TENSORS = 16  # more than any model has
 MAX_JSON_VALUES = 2_000_000  # an image of 800 x 800; each takes some 60 times its one byte
 
 Dimension = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-Values = dict[str, Any]
 
 
 class Part(BaseModel):
@@ -62,6 +61,18 @@ class RequestPart(Part):
     outputs: list[OutputPart] = Field([], max_length=MAX_TENSORS)
 
 
+class IndexPart(Part):
+    """The JSON of a request for the models of the store."""
+
+    ready: bool = False
+
+
+class ChangePart(Part):
+    """The JSON of a request that loads or unloads a model."""
+
+    parameters: dict[str, Any] = {}
+
+
 @dataclass(frozen=True)
 class InferBody:
     """What was sent, by name; not yet whether the model has such tensors.
@@ -71,7 +82,7 @@ class InferBody:
     """
 
     id: str
-    parameters: Values
+    parameters: dict[str, Any]
     inputs: dict[str, InputTensor]
     outputs: dict[str, bool]
     binary: bool

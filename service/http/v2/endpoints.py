@@ -4,6 +4,7 @@ and the model repository.
 JSON and bytes ─ body ─► tensors ─ inference_request ─► engine ─► rows ─ outputs ─► tensors
 """
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 
@@ -12,16 +13,27 @@ from starlette.responses import Response
 from service.http.body import read_body
 from service.http.context import RequestContext
 from service.http.replies import json_reply
-from service.http.v2 import repository
-from service.http.v2.body import LENGTH_HEADER, JsonPart, read_infer_body, read_json
+from service.http.v2.body import (
+    LENGTH_HEADER,
+    ChangePart,
+    IndexPart,
+    JsonPart,
+    read_infer_body,
+    read_json,
+)
 from service.http.v2.inference_request import to_inference_request
 from service.http.v2.inflate import inflated
-from service.http.v2.metadata import SERVER, describe, served_versions
+from service.http.v2.metadata import SERVER, describe, is_served, served_versions
 from service.http.v2.outputs import Predictions, infer_reply
 from service.inference.deadline import Deadline, RequestPolicy
 from service.manifest import ModelManifest
 from service.problems import Problem
+from service.repository.version import ModelVersion, State
 
+REASONS = {
+    State.EVICTED: "evicted to free memory; loaded again when it is asked for",
+    State.UNLOADED: "unloaded",
+}
 MAX_COMMAND_BYTES = 64 * 1024  # of a request to the repository
 UNLOAD_PARAMETERS = frozenset({"unload_dependents"})  # our models have none
 
@@ -75,23 +87,54 @@ async def infer(context: RequestContext) -> Response:
 
 
 async def list_repository(context: RequestContext) -> Response:
-    asked = await _read_command(context, repository.IndexRequest)
-    models = repository.list_models(context.worker.engine.repository, ready=asked.ready)
-    return json_reply(models)
+    """Every version of every model; if asked, those that are served."""
+    asked = await _read_command(context, IndexPart)
+    versions = context.worker.engine.repository.versions
+    return json_reply([_state_of(one) for one in versions if is_served(one) or not asked.ready])
 
 
 async def load(context: RequestContext) -> Response:
-    asked = await _read_command(context, repository.LoadRequest)
-    repository.refuse_parameters(asked.parameters, frozenset())
-    await repository.load(context.worker.engine.repository, context.parameters["name"])
+    """Load every version of a model, the newest last, which is then the last to be evicted.
+
+    All are tried, though one cannot be loaded.
+    """
+    await _read_change(context, frozenset())
+    repository = context.worker.engine.repository
+    futures = [repository.load(one.reference) for one in reversed(_find_versions(context))]
+    # others may wait for the same loads: these go on if this caller leaves
+    waits = [asyncio.shield(asyncio.wrap_future(future)) for future in futures]
+    for outcome in await asyncio.gather(*waits, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
     return json_reply({})
 
 
 async def unload(context: RequestContext) -> Response:
-    asked = await _read_command(context, repository.LoadRequest)
-    repository.refuse_parameters(asked.parameters, UNLOAD_PARAMETERS)
-    repository.unload(context.worker.engine.repository, context.parameters["name"])
+    """Unload every version of a model, so that it undoes `load`."""
+    await _read_change(context, UNLOAD_PARAMETERS)
+    for version in _find_versions(context):
+        context.worker.engine.repository.unload(version.reference)
     return json_reply({})
+
+
+def _state_of(version: ModelVersion) -> dict[str, str]:
+    name, number = version.reference
+    return {
+        "name": name,
+        "version": number,
+        "state": "READY" if is_served(version) else "UNAVAILABLE",
+        "reason": version.reason or REASONS.get(version.state, ""),
+    }
+
+
+def _find_versions(context: RequestContext) -> list[ModelVersion]:
+    """Those of the model which the path names; raises Problem if there is none."""
+    name, known = context.parameters["name"], context.worker.engine.repository.versions
+    found = [one for one in known if one.reference[0] == name and one.manifest]
+    if not found:
+        names = ", ".join(sorted({one.reference[0] for one in known}))
+        raise Problem("model_not_found", f"There is no model {name!r}; there are {names}.")
+    return found
 
 
 def _find(context: RequestContext) -> ModelManifest:
@@ -108,6 +151,17 @@ def _with_timeout(policy: RequestPolicy, seconds: float | None) -> RequestPolicy
         policy = dataclasses.replace(policy, deadline=Deadline(came + seconds, seconds))
     policy.deadline.check("its images were read")
     return policy
+
+
+async def _read_change(context: RequestContext, known: frozenset[str]) -> None:
+    """Read a request that changes a model; raises Problem if it has other parameters than
+    ``known``: Triton's clients may send whole models, and ours come from the store alone."""
+    asked = await _read_command(context, ChangePart)
+    for parameter in asked.parameters.keys() - known:
+        raise Problem(
+            "unknown_parameter",
+            f"There is no parameter {parameter[:40]!r} here: models come from the store alone.",
+        )
 
 
 async def _read_command(context: RequestContext, kind: type[JsonPart]) -> JsonPart:
