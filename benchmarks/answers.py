@@ -13,7 +13,7 @@ from benchmarks.server import Server, ServerError
 from export.photos import read_photo
 from service.inference.classifier import Classifier
 from service.inference.detector import Detector
-from service.inference.task import Job, Row, Runner
+from service.inference.task import Predictor, Row
 from service.package import open_package
 from service.parameters import ClassifyParameters, DetectParameters
 
@@ -28,10 +28,10 @@ def reference(package: Path, photo: Path, *, exact: bool = True) -> list[Row]:
     it, or, unless ``exact``, as the service does."""
     opened = open_package(package)
     detects = opened.manifest.task == "detection"
-    runner: Runner[Any] = Detector(opened) if detects else Classifier(opened)
-    query = runner.to_query(DetectParameters() if detects else ClassifyParameters())
+    predictor: Predictor[Any] = Detector(opened) if detects else Classifier(opened)
+    query = predictor.to_query(DetectParameters() if detects else ClassifyParameters())
     image = read_photo(photo, opened.manifest.input, exact=exact)
-    return runner.run([Job(image, query)])[0]
+    return predictor.run([image], [query])[0]
 
 
 def check_answer(server: Server, request: Request, expected: list[Row]) -> None:

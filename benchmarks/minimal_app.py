@@ -16,29 +16,28 @@ from typing import Any
 
 import orjson
 
-from benchmarks.upper_bound import query_of, runner_of
+from benchmarks.upper_bound import predictor_of, query_of
 from export.photos import MAX_PIXELS
 from service.cpus import available_cpus
 from service.imaging.images import open_image
 from service.imaging.photo import prepare
-from service.inference.task import Job
 from service.package import open_package
 from service.providers import CPU
 from service.runtime.sessions import Device
 
 Message = MutableMapping[str, Any]
 
-_runner = runner_of(
+_predictor = predictor_of(
     open_package(Path(os.environ["PACKAGE"]), device=Device((CPU,), 1, available_cpus()))
 )
-_query = query_of(_runner)
+_query = query_of(_predictor)
 _thread = ThreadPoolExecutor(1)
 
 
 def answer(body: bytes) -> bytes:
     with open_image(body, MAX_PIXELS) as image:
-        job = Job(prepare(image, _runner.manifest.input), _query)
-    return orjson.dumps({_runner.rows_name: _runner.run([job], alone=True)[0]})
+        prepared = prepare(image, _predictor.manifest.input)
+    return orjson.dumps({_predictor.rows_name: _predictor.run([prepared], [_query], alone=True)[0]})
 
 
 async def app(

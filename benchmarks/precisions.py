@@ -18,34 +18,34 @@ from service.imaging.images import decode_image
 from service.imaging.resize import to_input
 from service.inference.classifier import Classifier
 from service.inference.detector import Detector
-from service.inference.task import Job, Runner
+from service.inference.task import Predictor
 from service.package import open_package
 from service.parameters import ClassifyParameters, DetectParameters
 
 MAX_PHOTOS = 64
 
 
-def open_runner(folder: Path) -> Runner:
+def open_predictor(folder: Path) -> Predictor:
     package = open_package(folder, threads=1)
     return Detector(package) if package.manifest.task == "detection" else Classifier(package)
 
 
-def answer(runner: Runner, content: bytes, whole: bool) -> float:
+def answer(predictor: Predictor, content: bytes, whole: bool) -> float:
     """Seconds of one photo: decoding, resizing and the run if ``whole``, else the run alone."""
-    parameters = DetectParameters if runner.rows_name == "detections" else ClassifyParameters
+    parameters = DetectParameters if predictor.rows_name == "detections" else ClassifyParameters
     started = time.perf_counter()
-    image = to_input(decode_image(content, MAX_PIXELS), runner.manifest.input)
+    image = to_input(decode_image(content, MAX_PIXELS), predictor.manifest.input)
     decoded = time.perf_counter()
-    runner.run([Job(image, runner.to_query(parameters()))])
+    predictor.run([image], [predictor.to_query(parameters())])
     return time.perf_counter() - (started if whole else decoded)
 
 
-def photos_a_second(runners: list[Runner], contents: list[bytes]) -> float:
-    """With a worker for each of ``runners``."""
+def photos_a_second(predictors: list[Predictor], contents: list[bytes]) -> float:
+    """With a worker for each of ``predictors``."""
     started = time.perf_counter()
-    shares = [contents[i :: len(runners)] for i in range(len(runners))]
-    with ThreadPoolExecutor(len(runners)) as pool:
-        list(pool.map(lambda r, share: [answer(r, c, True) for c in share], runners, shares))
+    shares = [contents[i :: len(predictors)] for i in range(len(predictors))]
+    with ThreadPoolExecutor(len(predictors)) as pool:
+        list(pool.map(lambda r, share: [answer(r, c, True) for c in share], predictors, shares))
     return len(contents) / (time.perf_counter() - started)
 
 
@@ -57,15 +57,15 @@ def main() -> None:
     options = parser.parse_args()
     workers = len(os.sched_getaffinity(0))
     contents = [path.read_bytes() for path in find_photos(options.photos)[:MAX_PHOTOS]]
-    packages = {path: [open_runner(path) for _ in range(workers)] for path in options.packages}
+    packages = {path: [open_predictor(path) for _ in range(workers)] for path in options.packages}
     speeds: dict[Path, list[float]] = {path: [] for path in packages}
     alone: dict[Path, list[float]] = {path: [] for path in packages}
-    for runners in packages.values():
-        photos_a_second(runners, contents)  # warm
+    for predictors in packages.values():
+        photos_a_second(predictors, contents)  # warm
     for _ in range(options.rounds):
-        for path, runners in packages.items():
-            speeds[path].append(photos_a_second(runners, contents))
-            times = [answer(runners[0], content, False) for content in contents]
+        for path, predictors in packages.items():
+            speeds[path].append(photos_a_second(predictors, contents))
+            times = [answer(predictors[0], content, False) for content in contents]
             alone[path].append(statistics.median(times))
     first = options.packages[0]
     print(f"{len(contents)} photos, {workers} workers of one thread, {options.rounds} rounds\n")

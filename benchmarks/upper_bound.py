@@ -26,7 +26,7 @@ from benchmarks.results import quantile
 from export.photos import find_photos, read_photo
 from service.inference.classifier import Classifier
 from service.inference.detector import Detector
-from service.inference.task import Job, Runner
+from service.inference.task import Predictor
 from service.manifest import GRAPH_FILE
 from service.package import ModelPackage, open_package
 from service.parameters import ClassifyParameters, DetectParameters
@@ -95,7 +95,7 @@ class Bench:
     def __init__(self, folder: Path, photos: Path) -> None:
         self._folder = folder
         self._paths = find_photos(photos)
-        self._runners: dict[Layout, list[Runner[Any]]] = {}
+        self._predictors: dict[Layout, list[Predictor[Any]]] = {}
 
     def run(self, layout: Layout, seconds: float, rate: float | None = None) -> Speed:
         """The speed over ``seconds``; each worker answers at least one photo.
@@ -103,21 +103,21 @@ class Bench:
         rate: photos that are due in a second, evenly spaced, whether or not a worker is free; None
             if one is due as soon as a worker is free.
         """
-        runners = self._runners.get(layout) or self._open(layout)
+        predictors = self._predictors.get(layout) or self._open(layout)
         turns: Iterator[Path] = itertools.cycle(self._paths)
         numbers = itertools.count()
         latencies: list[list[float]] = [[] for _ in range(layout.workers)]
 
         def work(number: int) -> None:
-            runner = runners[number % len(runners)]
-            query = query_of(runner)
+            predictor = predictors[number % len(predictors)]
+            query = query_of(predictor)
             while True:
                 due = time.perf_counter() if rate is None else began + next(numbers) / rate
                 if latencies[number] and due >= end:  # photos that were due before are all answered
                     break
                 if rate is not None:
                     time.sleep(max(0.0, due - time.perf_counter()))
-                _answer(runner, next(turns), query)
+                _answer(predictor, next(turns), query)
                 latencies[number].append(time.perf_counter() - due)
 
         began, used = time.perf_counter(), time.process_time()
@@ -131,13 +131,13 @@ class Bench:
         every = [latency * 1e3 for one in latencies for latency in one]
         return Speed(len(every), taken, used, statistics.median(every), quantile(every, 0.99))
 
-    def _open(self, layout: Layout) -> list[Runner[Any]]:
+    def _open(self, layout: Layout) -> list[Predictor[Any]]:
         packages = (_package(self._folder, layout.threads) for _ in range(layout.sessions))
-        self._runners[layout] = [runner_of(package) for package in packages]
-        for runner in self._runners[layout]:
+        self._predictors[layout] = [predictor_of(package) for package in packages]
+        for predictor in self._predictors[layout]:
             for path in itertools.islice(itertools.cycle(self._paths), WARM_UP):
-                _answer(runner, path, query_of(runner))
-        return self._runners[layout]
+                _answer(predictor, path, query_of(predictor))
+        return self._predictors[layout]
 
 
 def _package(folder: Path, threads: int) -> ModelPackage:
@@ -149,17 +149,17 @@ def _package(folder: Path, threads: int) -> ModelPackage:
     return replace(open_package(folder, threads=1), session=session)
 
 
-def runner_of(package: ModelPackage) -> Runner[Any]:
+def predictor_of(package: ModelPackage) -> Predictor[Any]:
     return Detector(package) if package.manifest.task == "detection" else Classifier(package)
 
 
-def query_of(runner: Runner[Any]) -> Any:
-    detects = runner.manifest.task == "detection"
-    return runner.to_query(DetectParameters() if detects else ClassifyParameters())
+def query_of(predictor: Predictor[Any]) -> Any:
+    detects = predictor.manifest.task == "detection"
+    return predictor.to_query(DetectParameters() if detects else ClassifyParameters())
 
 
-def _answer(runner: Runner[Any], path: Path, query: Any) -> None:
-    runner.run([Job(read_photo(path, runner.manifest.input), query)])
+def _answer(predictor: Predictor[Any], path: Path, query: Any) -> None:
+    predictor.run([read_photo(path, predictor.manifest.input)], [query])
 
 
 def to_command(layout: Layout, seconds: float, rate: float | None = None) -> str:

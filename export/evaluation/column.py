@@ -3,15 +3,16 @@
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from export.photos import read_photo
+from service.imaging.resize import ModelInput
 from service.inference.classifier import ClassificationQuery
 from service.inference.detector import DetectionQuery
-from service.inference.model import open_runner
-from service.inference.task import Job, Row
+from service.inference.model import open_predictor
+from service.inference.task import Row
 from service.manifest import ModelManifest
 from service.package import ModelPackage
 
@@ -53,7 +54,7 @@ class PackageColumn:
         self.title = f"ONNX {self.manifest.precision}"
         self.source = f"{self.manifest.name}/{self.manifest.version}"
         self.sha256 = self.manifest.sha256
-        self._runner = open_runner(package)
+        self._predictor = open_predictor(package)
         self._query: DetectionQuery | ClassificationQuery = QUERY
         if self.manifest.task == "classification":
             self._query = ClassificationQuery(top_k(self.manifest))
@@ -64,19 +65,20 @@ class PackageColumn:
         for start in range(0, len(photos), BATCH_SIZE):
             batch = photos[start : start + BATCH_SIZE]
             spec = self.manifest.input
-            answers += self._run([Job(read_photo(photo, spec), self._query) for photo in batch])
+            answers += self._run([read_photo(photo, spec) for photo in batch])
             on_progress(len(answers), len(photos))
         return answers
 
-    def _run(self, jobs: Sequence[Job[Any]]) -> list[list[Row]]:
-        """Rows of each job, of which only those of one input size run together."""
+    def _run(self, images: Sequence[ModelInput]) -> list[list[Row]]:
+        """Rows of each image, of which only those of one size run together."""
         groups: dict[Hashable, list[int]] = defaultdict(list)
-        for i, job in enumerate(jobs):
-            groups[self._runner.group(job)].append(i)
+        for i, image in enumerate(images):
+            groups[self._predictor.group(image, self._query)].append(i)
         rows: dict[int, list[Row]] = {}
         for group in groups.values():
-            rows.update(zip(group, self._runner.run([jobs[i] for i in group]), strict=True))
-        return [rows[i] for i in range(len(jobs))]
+            found = self._predictor.run([images[i] for i in group], [self._query] * len(group))
+            rows.update(zip(group, found, strict=True))
+        return [rows[i] for i in range(len(images))]
 
 
 def top_k(manifest: ModelManifest) -> int:

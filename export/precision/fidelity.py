@@ -10,7 +10,6 @@ import onnxruntime as ort
 from models.evaluation import BoxRow, average_precision
 from service.imaging.resize import ModelInput
 from service.inference.detector import DetectionQuery, Detector
-from service.inference.task import Job
 from service.manifest import DetectionManifest
 from service.package import ModelPackage
 
@@ -56,7 +55,7 @@ def _detect(
     query = DetectionQuery(np.float32(score_threshold), np.float32(0.5), 100, None)
     rows = []
     for image_id, photo in enumerate(photos):
-        for found in detector.run([Job(photo, query)])[0]:
+        for found in detector.run([photo], [query])[0]:
             left, top, right, bottom = found["box"]
             bbox = (left, top, right - left, bottom - top)
             rows.append(BoxRow(image_id, found["label_id"], bbox, found["score"]))

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from export.photos import read_image
 from models.boxes import box_iou
 from service.imaging.resize import to_input
-from service.inference.model import PARAMETERS, open_runner
-from service.inference.task import Job, Row
+from service.inference.model import PARAMETERS, open_predictor
+from service.inference.task import Row
 from service.package import ModelPackage
 
 EXAMPLES = 6
@@ -58,13 +58,13 @@ class Answerer:
     """A package as the service would ask it, with its own default thresholds."""
 
     def __init__(self, package: ModelPackage) -> None:
-        self._runner = open_runner(package)
-        self._query = self._runner.to_query(PARAMETERS[package.manifest.task]())
+        self._predictor = open_predictor(package)
+        self._query = self._predictor.to_query(PARAMETERS[package.manifest.task]())
 
     def answer(self, photo: Image.Image) -> list[Row]:
         """Rows as contract 2 shows them, the best first."""
-        image = to_input(photo, self._runner.manifest.input)
-        return self._runner.run([Job(image, self._query)])[0]
+        image = to_input(photo, self._predictor.manifest.input)
+        return self._predictor.run([image], [self._query])[0]
 
 
 def make_examples(

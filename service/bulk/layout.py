@@ -1,8 +1,9 @@
 """The resources of an actor, and the settings of its engine."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from service.engine.admission import BULK_SHARE
+from service.inference.layout import Layout
 from service.providers import AUTO, CPU, PROVIDERS
 from service.settings import ModelSettings, Settings
 
@@ -10,7 +11,6 @@ GPU_MEMORY = "cuda"
 CPUS_BESIDE_GPU = 4  # to decode on, while no node with a GPU is known
 BATCHES_AHEAD = 4  # batches read, decoded or run at once, for each concurrent run
 MIN_AHEAD = 16  # photos in flight, to hide the latency of object stores
-DEVICE_BATCH = 8  # where no setting says how many images run together
 
 
 @dataclass(frozen=True)
@@ -47,27 +47,23 @@ def settings_of(settings: Settings, name: str, resources: Resources) -> Settings
     """The engine's settings in an actor that has ``resources`` and serves the model ``name``."""
     wanted = settings.for_model(name)
     threads = wanted.threads or 1
-    if resources.gpus:
-        runs, decoding = wanted.concurrent_runs or 1, wanted.decode_threads or resources.cpus
-    else:
-        runs, decoding = max(1, resources.cpus // threads), wanted.decode_threads or 0
-    batch = wanted.max_batch_size or (DEVICE_BATCH if resources.gpus else CPU.max_batch_size)
-    ahead = max(MIN_AHEAD, BATCHES_AHEAD * runs * batch)
+    # a run never has the machine to itself for long
+    fixed: dict[str, int] = {"latency_threads": threads}
+    if not resources.gpus:
+        fixed["concurrent_runs"] = max(1, resources.cpus // threads)
+    provider = PROVIDERS["cuda"] if resources.gpus else CPU
+    layout = Layout.resolve(wanted.model_copy(update=fixed), provider, resources.cpus)
+    ahead = max(MIN_AHEAD, BATCHES_AHEAD * layout.concurrent_runs * layout.max_batch_size)
+    decoding = max(layout.concurrent_runs, layout.decode_threads)
     own = {field: getattr(wanted, field) for field in ModelSettings.model_fields}
-    layout = {
-        "concurrent_runs": runs,
-        "threads": threads,
-        "latency_threads": threads,  # a run never has the machine to itself for long
-        "decode_threads": decoding,
-    }
     bounds = {
         "max_images_in_service": int(ahead / BULK_SHARE),
-        "max_pixels_in_service": max(runs, decoding) * settings.max_image_pixels,
+        "max_pixels_in_service": decoding * settings.max_image_pixels,
         "max_session_bytes": None,
     }
     # the store and its keys were used where the job began
     elsewhere = {"models": {}, "public_keys": (), "watch_seconds": 0.0}
-    return settings.model_copy(update={**own, **layout, **bounds, **elsewhere})
+    return settings.model_copy(update={**own, **asdict(layout), **bounds, **elsewhere})
 
 
 def _runs_on_gpu(wanted: ModelSettings, nodes: list[Node]) -> bool:

@@ -1,11 +1,8 @@
 """The engine: from the bytes of images to answers, with no word of HTTP.
 
-bytes ─► queue ─► batch ─► decode and resize ─► ONNX Runtime ─► rows     (the runs' threads)
-
-For a GPU other threads decode, before the queue.
+admission ─► the model of the repository ─► each image through it (`service.inference.model`)
 """
 
-import functools
 import time
 from asyncio import gather
 from collections.abc import Sequence
@@ -14,20 +11,17 @@ from typing import Any, Protocol
 
 from service.cpus import own_processors
 from service.engine.admission import Admission
-from service.imaging.formats import enable_formats
-from service.imaging.images import open_image
-from service.imaging.photo import prepare
 from service.imaging.resize import ModelInput
 from service.inference.affinity import CorePool
-from service.inference.deadline import Deadline, RequestPolicy
-from service.inference.model import STAGES, AnyJob, ServedModel
-from service.inference.task import Job, Undecoded
-from service.manifest import InputSpec, ModelManifest, Task
+from service.inference.deadline import RequestPolicy
+from service.inference.model import STAGES, LoadedModel, Shared
+from service.inference.task import Job, Result
+from service.manifest import ModelManifest, Task
 from service.parameters import RequestParameters
 from service.problems import Problem
-from service.repository.loader import serve
+from service.repository.loader import load_model
 from service.repository.repository import ModelRepository
-from service.repository.store import Candidate, open_source
+from service.repository.store import open_source
 from service.repository.watcher import Watcher
 from service.settings import Settings
 from service.telemetry.logs import logger
@@ -58,13 +52,13 @@ class Times:
 class Answer:
     """What a model says of the images of one request, in their order.
 
-    results: for each image its size and rows as contract 2 shows them, or its Problem.
+    results: of each image as the HTTP API shows it (docs/protocols.md), or its Problem.
     times: of each image.
-    total: seconds from the question to the answer.
+    total: seconds from the request to the answer.
     """
 
     manifest: ModelManifest
-    results: list[dict[str, Any] | Problem]
+    results: list[Result | Problem]
     times: list[Times]
     total: float
 
@@ -78,20 +72,26 @@ class Answer:
 
 
 class Engine:
-    """Holds the models of the store, warm, and answers questions to them."""
+    """Holds the models of the store, warm, and answers requests to them."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         """Open, and run once, every package; raises PackageError if a model has no fit one."""
-        self._settings, self._metrics = settings, metrics
-        self._formats = enable_formats(settings.image_formats)
+        self._metrics = metrics
         self.admission = Admission(
             settings.max_images_in_service,
             settings.max_bytes_in_service,
             settings.max_pixels_in_service,
         )
-        self._seats = CorePool(own_processors())
+        shared = Shared(
+            CorePool(own_processors()),
+            lambda: self.admission.images,
+            self.admission.hold_pixels,
+            metrics.batch,
+        )
         self.repository = ModelRepository(
-            self._load, settings.max_session_bytes, metrics.load_failure
+            lambda candidate: load_model(candidate.folder, settings, shared),
+            settings.max_session_bytes,
+            metrics.load_failure,
         )
         source = open_source(settings.model_store)
         self._watcher = Watcher(source, self.repository, settings.watch_seconds)
@@ -108,8 +108,8 @@ class Engine:
         """
         self.admission.check(policy.priority)
         models = self.repository.candidates(task, reference, certain=certain)
-        if models and all(model.is_late(policy.deadline) for model in models):
-            models[0].check_wait(policy.deadline)
+        if models and all(model.pace.is_late(policy.deadline) for model in models):
+            models[0].pace.check(policy.deadline)
 
     async def answer(
         self,
@@ -126,9 +126,9 @@ class Engine:
         started = time.perf_counter()
         with self.admission.hold_images(len(contents), policy.priority):
             async with self.repository.take(parameters.model, task) as model:
-                query = model.runner.to_query(parameters)
-                model.check_wait(policy.deadline, len(contents))
-                with model.hold(len(contents)):
+                query = model.predictor.to_query(parameters)
+                model.pace.check(policy.deadline, len(contents))
+                with model.pace.hold(len(contents)):
                     works = [self._answer_one(model, one, query, policy) for one in contents]
                     # most requests have one image, which needs no task of its own
                     outcomes = [await works[0]] if len(works) == 1 else await gather(*works)
@@ -149,7 +149,7 @@ class Engine:
                     manifest.version,
                     manifest.sha256,
                     manifest.precision,
-                    model.layout.provider if model else None,
+                    model.provider if model else None,
                     1 if model else 0,
                     model.waiting if model else 0,
                 )
@@ -167,31 +167,17 @@ class Engine:
         self._watcher.stop()
         self.repository.close()
 
-    def _load(self, candidate: Candidate) -> ServedModel:
-        return serve(
-            candidate.folder,
-            self._settings,
-            self._metrics.batch,
-            lambda: self.admission.images,
-            self._seats,
-        )
-
     async def _answer_one(
-        self, model: ServedModel, content: Content, query: Any, policy: RequestPolicy
-    ) -> tuple[dict[str, Any] | Problem, Times]:
+        self, model: LoadedModel, content: Content, query: Any, policy: RequestPolicy
+    ) -> tuple[Result | Problem, Times]:
         """One image's result, and where its time went."""
         times = Times(time.perf_counter())
-        result: dict[str, Any] | Problem
+        result: Result | Problem
         try:
-            job = await self._to_job(model, content, query, policy.deadline)
+            job = Job(await _fetch(content), query, policy)
             times.started = time.perf_counter()
-            done = await model.submit(job, policy.deadline, policy.priority)
-            times.stages = done.stages
-            result = {
-                "width": done.placement.width,
-                "height": done.placement.height,
-                model.runner.rows_name: done.rows,
-            }
+            result = await model.submit(job)
+            times.stages = job.stages
         except Problem as problem:
             result = problem.alone()
         except Exception:
@@ -204,27 +190,9 @@ class Engine:
         )
         return result, times
 
-    async def _to_job(
-        self, model: ServedModel, content: Content, query: Any, deadline: Deadline
-    ) -> AnyJob:
-        """An image, once it is here, for the model to decode when it has time."""
-        if isinstance(content, Problem):
-            raise content
-        if isinstance(content, ModelInput):
-            return Job(content, query)
-        if not isinstance(content, bytes):
-            content = await content.read()
-        deadline.check("decoding")
-        spec = model.manifest.input
-        return Undecoded(functools.partial(self._prepare, content, spec, deadline), query)
 
-    def _prepare(self, content: bytes, spec: InputSpec, deadline: Deadline) -> ModelInput:
-        deadline.check("decoding")
-        settings = self._settings
-        with (
-            open_image(
-                content, settings.max_image_pixels, settings.max_frames, self._formats
-            ) as image,
-            self.admission.hold_pixels(image.width * image.height),
-        ):
-            return prepare(image, spec, reduce=settings.reduce_jpegs, exact=settings.exact_resize)
+async def _fetch(content: Content) -> bytes | ModelInput:
+    """An image, once it is here; raises the Problem that it is or has."""
+    if isinstance(content, Problem):
+        raise content
+    return content if isinstance(content, bytes | ModelInput) else await content.read()

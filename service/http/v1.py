@@ -93,13 +93,13 @@ def describe(version: ModelVersion) -> dict[str, Any]:
     if (model := version.model) is not None:
         layout = model.layout
         status.update(
-            provider=layout.provider,
-            precision=layout.precision,
+            provider=model.provider,
+            precision=model.manifest.precision,
             threads=layout.threads,
             latency_threads=layout.latency_threads,
             lone_threads=layout.latency_threads,  # its former name
             concurrent_runs=layout.concurrent_runs,
             max_batch_size=layout.max_batch_size,
-            session_bytes=layout.session_bytes,
+            session_bytes=model.session_bytes,
         )
     return {**manifest, "status": status}

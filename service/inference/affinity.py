@@ -1,65 +1,73 @@
-"""A processor for each of the runs that go side by side.
-
-A thread that wakes is put where the scheduler sees room at that moment, and threads that run Python
-wait for each other and wake at every turn of the interpreter's lock. So two runs come to share a
-processor while another has nothing to do, for milliseconds at a time. Runs that keep their own do
-not (docs/operations.md).
-"""
+"""On which processors the threads of a model run, and with what priority."""
 
 import contextlib
 import os
 import threading
 from collections.abc import Collection, Iterator
 
+# Linux gives a thread of this niceness a third of the weight of one of 0.
+NICENESS = 5
+
+
+def lower_priority() -> None:
+    """Lower the priority of the calling thread below the event loop's, on Linux.
+
+    On busy processors each runnable thread gets the same share. The runs and decoders together
+    would leave the event loop, which answers everybody, less than it needs: under overload a
+    refusal would wait behind the very work that it is to keep away (docs/soak.md).
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
 
 class CorePool:
     """Processors, each held by one thread at most.
 
-    A thread stays bound to its last one when its run is over, since it mostly has it again.
+    The scheduler puts a thread that wakes where it sees room at that moment, and threads that run
+    Python wake at every turn of the interpreter's lock. So two runs come to share a processor while
+    another is idle, for milliseconds at a time. Pinned runs do not (docs/operations.md).
+
+    A thread stays bound to its last processor when its run is over, since it mostly gets it again.
     """
 
     def __init__(self, processors: Collection[int]) -> None:
         self._processors = frozenset(processors)
         self._free = set(processors)
         self._lock = threading.Lock()
-        self._here = threading.local()
+        self._thread = threading.local()
 
     def __len__(self) -> int:
         return len(self._processors)
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep the calling thread on a processor of its own; if there is none left, it goes where
-        it likes."""
-        seat = self._take()
-        self._bind(seat)
+    def hold(self, *, pin: bool = True) -> Iterator[None]:
+        """Pin the calling thread to a processor of its own; without ``pin``, or if none is left,
+        let it run on any."""
+        core = self._take() if pin else None
+        self._bind(core)
         try:
             yield
         finally:
-            if seat is not None:
+            if core is not None:
                 with self._lock:
-                    self._free.add(seat)
-
-    def leave(self) -> None:
-        """Let the calling thread go where it likes."""
-        self._bind(None)
+                    self._free.add(core)
 
     def _take(self) -> int | None:
         with self._lock:
             if not self._free:
                 return None
-            seat = self._bound if self._bound in self._free else min(self._free)
-            self._free.remove(seat)
-            return seat
+            core = self._bound if self._bound in self._free else min(self._free)
+            self._free.remove(core)
+            return core
 
     @property
     def _bound(self) -> int | None:
         """The processor that the calling thread is bound to."""
-        return getattr(self._here, "bound", None)
+        return getattr(self._thread, "bound", None)
 
-    def _bind(self, seat: int | None) -> None:
-        if seat == self._bound:
+    def _bind(self, core: int | None) -> None:
+        if core == self._bound:
             return
         with contextlib.suppress(OSError):  # what a container forbids is left to the scheduler
-            os.sched_setaffinity(0, self._processors if seat is None else {seat})
-            self._here.bound = seat
+            os.sched_setaffinity(0, self._processors if core is None else {core})
+            self._thread.bound = core

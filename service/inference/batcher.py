@@ -7,63 +7,49 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
-from service.inference.deadline import Deadline, Priority
-from service.inference.niceness import lower_priority
+from service.inference.affinity import lower_priority
+from service.inference.deadline import Priority
+from service.inference.task import Job, Result
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-# Of the batches that begin while both classes wait, every so many begins with a bulk item: bulk
-# work gives way, but does not starve.
+# Of the batches that begin while both classes wait, every so many begins with a bulk job: bulk work
+# yields, but does not starve.
 BULK_TURN = 8
 
 
 @dataclass(frozen=True)
-class Timed(Generic[Result]):
-    """A result, and the seconds that it waited and that its batch ran."""
+class _Entry:
+    """A job in the queue since ``submitted``, by `time.perf_counter`."""
 
-    value: Result
-    queued: float
-    ran: float
-
-
-@dataclass
-class _Job(Generic[Item, Result]):
-    item: Item
-    group: Hashable
-    deadline: Deadline
-    future: "asyncio.Future[Timed[Result]]"
+    job: Job
+    future: "asyncio.Future[Result]"
     submitted: float
 
 
-class Batcher(Generic[Item, Result]):
-    """Runs items of concurrent callers together, on ``runners`` threads.
+class Batcher:
+    """Runs jobs of concurrent callers together, on ``runners`` threads.
 
-    run: turns a batch into as many results, in order, or the exceptions that items failed with;
-        called from several threads at once.
-    group: items run together only if this is equal for them.
-    max_batch_size: most items of one batch.
+    run: turns a batch, whose jobs are of one group, into as many results, in order, or the
+        exceptions that jobs failed with; called from several threads at once.
+    max_batch_size: most jobs of one batch.
 
-    If a batch fails, its items are run one by one, so that only the one at fault fails. What has
+    If a batch fails, its jobs are run one by one, so that only the one at fault fails. What has
     passed its deadline, or whose caller has gone, is dropped when its turn comes.
     """
 
     def __init__(
         self,
-        run: Callable[[Sequence[Item]], Sequence[Result | Exception]],
-        group: Callable[[Item], Hashable],
+        run: Callable[[Sequence[Job]], Sequence[Result | Exception]],
         *,
         max_batch_size: int,
         runners: int,
         name: str,
     ) -> None:
-        self._run, self._group = run, group
+        self._run = run
         self._max_batch_size = max_batch_size
-        self._queues: dict[Priority, deque[_Job[Item, Result]]] = {p: deque() for p in Priority}
+        self._queues: dict[Priority, deque[_Entry]] = {p: deque() for p in Priority}
         self._changed = threading.Condition()
         self._begun = 0
         self._closed = False
@@ -76,23 +62,23 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def waiting(self) -> int:
-        """Items that no runner has taken yet."""
+        """Jobs that no runner has taken yet."""
         return sum(map(len, self._queues.values()))
 
-    async def submit(
-        self, item: Item, deadline: Deadline, priority: Priority = Priority.INTERACTIVE
-    ) -> Timed[Result]:
-        """The result of ``item``; raises what ``run`` raised for it, or the deadline's Problem."""
-        deadline.check("batching")
-        future = asyncio.get_running_loop().create_future()
-        job = _Job[Item, Result](item, self._group(item), deadline, future, time.perf_counter())
+    async def submit(self, job: Job) -> Result:
+        """The result of ``job``, whose stages then have the seconds in the "queue".
+
+        Raises what ``run`` raised for it, or the deadline's Problem.
+        """
+        job.policy.deadline.check("batching")
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        entry = _Entry(job, future, time.perf_counter())
         with self._changed:
-            if self._closed:  # nobody would ever take it
+            if self._closed:  # no runner would ever take it
                 raise RuntimeError("the batcher is closed")
-            self._queues[priority].append(job)
+            self._queues[job.policy.priority].append(entry)
             self._changed.notify()
-        result: Timed[Result] = await future
-        return result
+        return await future
 
     def close(self) -> None:
         """Finish what is queued, then stop the runners."""
@@ -108,13 +94,14 @@ class Batcher(Generic[Item, Result]):
     def _work(self) -> None:
         lower_priority()
         while (batch := self._take()) is not None:
-            started = time.perf_counter()
-            outcomes = self._outcomes([job.item for job in batch])
-            ran = time.perf_counter() - started
+            began = time.perf_counter()
+            for entry in batch:
+                entry.job.stages["queue"] = began - entry.submitted
+            outcomes = self._outcomes([entry.job for entry in batch])
             loop = batch[0].future.get_loop()
-            loop.call_soon_threadsafe(_deliver, batch, outcomes, started, ran)
+            loop.call_soon_threadsafe(_deliver, batch, outcomes)
 
-    def _take(self) -> list[_Job[Item, Result]] | None:
+    def _take(self) -> list[_Entry] | None:
         """Wait for work; the next batch, or None once closed and empty.
 
         What waits is shared among the runners, those too that are busy and soon free: two batches
@@ -129,10 +116,10 @@ class Batcher(Generic[Item, Result]):
                 if batch := self._next_batch(min(share, self._max_batch_size)):
                     return batch
 
-    def _next_batch(self, limit: int) -> list[_Job[Item, Result]]:
+    def _next_batch(self, limit: int) -> list[_Entry]:
         """Up to ``limit`` waiting jobs of one group: the oldest one's of the class whose turn it
         is, and then, if there is room, the other class's."""
-        batch: list[_Job[Item, Result]] = []
+        batch: list[_Entry] = []
         self._begun += 1
         classes = list(Priority)
         if self._begun % BULK_TURN == 0:
@@ -141,47 +128,42 @@ class Batcher(Generic[Item, Result]):
             _move(self._queues[priority], batch, limit)
         return batch
 
-    def _outcomes(self, items: list[Item]) -> list[Result | BaseException]:
+    def _outcomes(self, jobs: list[Job]) -> list[Result | Exception]:
         try:
-            return list(self._run(items))
+            return list(self._run(jobs))
         except Exception as error:
-            if len(items) == 1:
+            if len(jobs) == 1:
                 return [error]
-            return [outcome for item in items for outcome in self._outcomes([item])]
+            return [outcome for job in jobs for outcome in self._outcomes([job])]
 
 
-def _move(queue: deque[_Job[Item, Result]], batch: list[_Job[Item, Result]], limit: int) -> None:
+def _move(queue: deque[_Entry], batch: list[_Entry], limit: int) -> None:
     """Move jobs of the batch's group from ``queue``; drop those that are given up or too late."""
-    passed_over: list[_Job[Item, Result]] = []
+    passed_over: list[_Entry] = []
     while queue and len(batch) < limit:
-        job = queue.popleft()
-        if job.future.cancelled():
+        entry = queue.popleft()
+        if entry.future.cancelled():
             continue
-        if job.deadline.passed:
-            job.future.get_loop().call_soon_threadsafe(_expire, job)
-        elif batch and job.group != batch[0].group:
-            passed_over.append(job)
+        if entry.job.policy.deadline.passed:
+            entry.future.get_loop().call_soon_threadsafe(_expire, entry)
+        elif batch and entry.job.group != batch[0].job.group:
+            passed_over.append(entry)
         else:
-            batch.append(job)
+            batch.append(entry)
     queue.extendleft(reversed(passed_over))
 
 
-def _expire(job: _Job[Item, Result]) -> None:
-    if not job.future.done():
-        job.future.set_exception(job.deadline.problem("its turn came"))
+def _expire(entry: _Entry) -> None:
+    if not entry.future.done():
+        entry.future.set_exception(entry.job.policy.deadline.problem("its turn came"))
 
 
-def _deliver(
-    batch: list[_Job[Item, Result]],
-    outcomes: list[Result | BaseException],
-    started: float,
-    ran: float,
-) -> None:
+def _deliver(batch: list[_Entry], outcomes: list[Result | Exception]) -> None:
     """Answer each caller of a batch; runs on the event loop that they wait on."""
-    for job, outcome in zip(batch, outcomes, strict=True):
-        if job.future.done():  # its caller has gone
+    for entry, outcome in zip(batch, outcomes, strict=True):
+        if entry.future.done():  # its caller has gone
             continue
         if isinstance(outcome, BaseException):
-            job.future.set_exception(outcome)
+            entry.future.set_exception(outcome)
         else:
-            job.future.set_result(Timed(outcome, started - job.submitted, ran))
+            entry.future.set_result(outcome)

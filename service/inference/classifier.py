@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from service.inference.task import Job, Row
+from service.imaging.resize import ModelInput
+from service.inference.task import Row
 from service.manifest import ClassificationManifest
 from service.package import ModelPackage
 from service.parameters import ClassifyParameters
@@ -23,7 +24,7 @@ class ClassificationQuery:
 
 
 class Classifier:
-    """Runs a classifier's graph; any jobs go together."""
+    """Runs a classifier's graph; any images go together."""
 
     rows_name = "classifications"
 
@@ -43,17 +44,21 @@ class Classifier:
             )
         return ClassificationQuery(top_k)
 
-    def group(self, job: Job[ClassificationQuery]) -> Hashable:
-        return job.image.pixels.shape  # another one is of a package that was just replaced
+    def group(self, image: ModelInput, query: ClassificationQuery) -> Hashable:
+        return image.pixels.shape  # another one is of a package that was just replaced
 
     def run(
-        self, jobs: Sequence[Job[ClassificationQuery]], *, alone: bool = False
+        self,
+        images: Sequence[ModelInput],
+        queries: Sequence[ClassificationQuery],
+        *,
+        alone: bool = False,
     ) -> list[list[Row]]:
-        images = np.stack([job.image.pixels for job in jobs])
-        probabilities = self._package.run({"images": images}, alone=alone)["probabilities"]
+        pixels = np.stack([image.pixels for image in images])
+        probabilities = self._package.run({"images": pixels}, alone=alone)["probabilities"]
         return [
-            self._to_rows(row, job.query.top_k)
-            for job, row in zip(jobs, probabilities, strict=True)
+            self._to_rows(row, query.top_k)
+            for query, row in zip(queries, probabilities, strict=True)
         ]
 
     def _to_rows(self, probabilities: npt.NDArray[np.float32], top_k: int) -> list[Row]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from service.imaging.resize import Placement
-from service.inference.task import Job, Row
+from service.imaging.resize import ModelInput, Placement
+from service.inference.task import Row
 from service.manifest import DetectionDefaults, DetectionManifest
 from service.package import ModelPackage
 from service.parameters import DetectParameters
@@ -56,8 +56,8 @@ class Detections:
 
 
 class Detector:
-    """Runs a detector's graph on jobs of any thresholds; what decides which box suppresses which
-    divides them, and the input's size where it varies."""
+    """Runs a detector's graph on images of any thresholds; what decides which box suppresses which
+    divides them into groups, and the input's size where it varies."""
 
     rows_name = "detections"
 
@@ -84,18 +84,23 @@ class Detector:
             bool(parameters.class_agnostic),
         )
 
-    def group(self, job: Job[DetectionQuery]) -> Hashable:
-        return job.query.iou_threshold, job.query.class_agnostic, job.image.pixels.shape
+    def group(self, image: ModelInput, query: DetectionQuery) -> Hashable:
+        return query.iou_threshold, query.class_agnostic, image.pixels.shape
 
-    def run(self, jobs: Sequence[Job[DetectionQuery]], *, alone: bool = False) -> list[list[Row]]:
-        queries = [job.query for job in jobs]
+    def run(
+        self,
+        images: Sequence[ModelInput],
+        queries: Sequence[DetectionQuery],
+        *,
+        alone: bool = False,
+    ) -> list[list[Row]]:
         # What the strictest needs is in what the loosest gets. A label filter needs all rows,
         # since other labels may fill the first ones.
         everything = any(query.kept is not None for query in queries)
         limit = ALL_DETECTIONS if everything else max(q.max_detections for q in queries)
         outputs = self._package.run(
             {
-                "images": np.stack([job.image.pixels for job in jobs]),
+                "images": np.stack([image.pixels for image in images]),
                 "score_threshold": np.array(min(q.score_threshold for q in queries)),
                 "iou_threshold": np.array(queries[0].iou_threshold),
                 "max_detections": np.array(limit, dtype=np.int64),
@@ -103,17 +108,15 @@ class Detector:
             },
             alone=alone,
         )
-        return [
-            self._to_rows(
-                Detections(
-                    outputs["boxes"][i, :number],
-                    outputs["scores"][i, :number],
-                    outputs["labels"][i, :number],
-                ).select(job.query),
-                job.image.placement,
+        rows = []
+        for i, (image, query) in enumerate(zip(images, queries, strict=True)):
+            number = outputs["num_detections"][i]
+            boxes, scores, labels = (
+                outputs[name][i, :number] for name in ("boxes", "scores", "labels")
             )
-            for i, (job, number) in enumerate(zip(jobs, outputs["num_detections"], strict=True))
-        ]
+            selected = Detections(boxes, scores, labels).select(query)
+            rows.append(self._to_rows(selected, image.placement))
+        return rows
 
     def _to_rows(self, detections: Detections, placement: Placement) -> list[Row]:
         boxes = placement.undo(detections.boxes).astype(np.float64).round(BOX_DECIMALS)

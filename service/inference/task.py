@@ -1,34 +1,38 @@
-"""What the engine asks of every kind of model."""
+"""What a model does with its images: the jobs that it gets, and what each task makes of them."""
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 from service.imaging.resize import ModelInput
+from service.inference.deadline import RequestPolicy
 from service.manifest import ModelManifest
 
 Query = TypeVar("Query")
-Row = dict[str, Any]
+Row = dict[str, Any]  # a detection or a classification
+Result = dict[str, Any]  # of an image: its width and height, and its rows
 
 
-@dataclass(frozen=True)
-class Job(Generic[Query]):
-    """One image, and what its request asks of it."""
+@dataclass(eq=False)
+class Job:
+    """One image on its way through a model.
 
-    image: ModelInput
-    query: Query
+    content: the bytes of its file, or what the model reads, once it has been decoded.
+    query: what its request asks of the model, as `Predictor.to_query` gave it.
+    stages: seconds that it spent in each stage that it has come through, in that order: "decode",
+        "queue", "inference".
+    group: jobs are run together if this is equal; None as long as it is not decoded.
+    """
+
+    content: bytes | ModelInput
+    query: Any
+    policy: RequestPolicy
+    stages: dict[str, float] = field(default_factory=dict)
+    group: Hashable = None
 
 
-@dataclass(frozen=True)
-class Undecoded(Generic[Query]):
-    """A job whose image is still to be made: by ``decode``, on the thread that will run it."""
-
-    decode: Callable[[], ModelInput]
-    query: Query
-
-
-class Runner(Protocol[Query]):
-    """Turns images into answers, many at a time: `inference.detector`, `inference.classifier`.
+class Predictor(Protocol[Query]):
+    """Answers batches of images: `inference.detector`, `inference.classifier`.
 
     rows_name: the field of an image's result that holds its rows.
     """
@@ -44,11 +48,14 @@ class Runner(Protocol[Query]):
         Raises Problem if a value does not suit this model.
         """
 
-    def group(self, job: Job[Query]) -> Hashable:
-        """Jobs can run in one batch if this is equal for them."""
+    def group(self, image: ModelInput, query: Query) -> Hashable:
+        """Images can run in one batch if this is equal for them."""
 
-    def run(self, jobs: Sequence[Job[Query]], *, alone: bool = False) -> list[list[Row]]:
-        """Each job's rows, in order: detections or classifications as contract 2 shows them.
+    def run(
+        self, images: Sequence[ModelInput], queries: Sequence[Query], *, alone: bool = False
+    ) -> list[list[Row]]:
+        """Each image's rows, in order: detections or classifications as the HTTP API shows them
+        (docs/protocols.md). The images are of one group.
 
         alone: whether no other run wants the processors.
         """

@@ -1,6 +1,7 @@
 """From a package on disk to a model that is served: opened, warm, laid out on its device."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import psutil
 from PIL import Image
 
 from service.imaging.resize import to_input
-from service.inference.affinity import CorePool
-from service.inference.model import PARAMETERS, Layout, OnBatch, ServedModel, open_runner
-from service.inference.task import Job, Runner
+from service.inference.decoder import Decoder
+from service.inference.layout import Layout
+from service.inference.model import PARAMETERS, LoadedModel, Shared, open_predictor
+from service.inference.task import Predictor
 from service.manifest import GRAPH_FILE
 from service.package import PackageError, open_package
 from service.providers import ExecutionProvider, choose_providers
@@ -22,15 +24,9 @@ from service.settings import Settings
 WARM_UP_SIZE = (640, 480)  # of the photo that a model runs on first
 
 
-def serve(
-    folder: Path,
-    settings: Settings,
-    on_batch: OnBatch,
-    images_in_service: Callable[[], int],
-    seats: CorePool,
-) -> ServedModel:
+def load_model(folder: Path, settings: Settings, shared: Shared) -> LoadedModel:
     """Open the package in ``folder`` and run it once at each batch size, so that no caller pays
-    for first-time allocations, compilations or searches. For the rest see `ServedModel`.
+    for first-time allocations, compilations or searches.
 
     Raises PackageError if it is unfit, ProviderError if what should run it is not there.
     """
@@ -38,40 +34,35 @@ def serve(
     wanted = settings.for_model(folder.parent.name)
     providers = choose_providers(wanted.execution_providers, allow_fallback=wanted.allow_fallback)
     first = providers[0]
-    max_batch_size = wanted.max_batch_size or first.max_batch_size
-    runs = wanted.concurrent_runs or (settings.cpus if first.runs_per_cpu else 1)
-    threads = wanted.threads or 1
-    decoders = wanted.decode_threads
-    latency_threads = wanted.latency_threads or max(threads, settings.cpus)
+    layout = Layout.resolve(wanted, first, settings.cpus)
     device = Device(
         tuple(providers),
-        threads,
-        latency_threads,
+        layout.threads,
+        layout.latency_threads,
         {**device_of(first, settings.gpus), **wanted.provider_options},
         wanted.allow_fallback,
         wanted.cuda_graphs,
     )
-    sizes = batch_sizes(max_batch_size) if first.fixed_batches else ()
+    sizes = batch_sizes(layout.max_batch_size) if first.fixed_batches else ()
     package = open_package(folder, public_keys=settings.public_keys, device=device, batches=sizes)
-    runner = open_runner(package)
+    if package.latency_session is None:
+        layout = replace(layout, latency_threads=layout.threads)
+    predictor = open_predictor(package)
     try:
-        warm_up(runner, sizes or (1, max_batch_size))
+        warm_up(predictor, sizes or (1, layout.max_batch_size))
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
         reason = " ".join(str(error).split())  # theirs is of several lines
         raise PackageError(f"{folder}: cannot be run: {reason}") from error
     trim_memory()
     grown = psutil.Process().memory_info().rss - before
-    layout = Layout(
+    return LoadedModel(
+        predictor,
+        Decoder(package.manifest.input, settings, shared.hold_pixels, layout.decode_threads),
+        layout,
+        shared,
         package.provider,
-        package.manifest.precision,
-        device.threads,
-        runs,
-        max_batch_size,
-        max(grown, (folder / GRAPH_FILE).stat().st_size),
-        device.threads if package.latency_session is None else latency_threads,
-        (0 if first.runs_per_cpu else settings.cpus) if decoders is None else decoders,
+        session_bytes=max(grown, (folder / GRAPH_FILE).stat().st_size),
     )
-    return ServedModel(runner, layout, on_batch, images_in_service, seats)
 
 
 def device_of(provider: ExecutionProvider, devices: int) -> dict[str, str]:
@@ -88,10 +79,10 @@ def batch_sizes(largest: int) -> tuple[int, ...]:
     return (*powers, largest)
 
 
-def warm_up(runner: Runner[Any], sizes: Sequence[int]) -> None:
+def warm_up(predictor: Predictor[Any], sizes: Sequence[int]) -> None:
     """Run a batch of each of ``sizes``."""
-    image = to_input(Image.new("RGB", WARM_UP_SIZE), runner.manifest.input)
-    query = runner.to_query(PARAMETERS[runner.manifest.task]())
+    image = to_input(Image.new("RGB", WARM_UP_SIZE), predictor.manifest.input)
+    query = predictor.to_query(PARAMETERS[predictor.manifest.task]())
     for size in sizes:
-        runner.run([Job(image, query)] * size)
-    runner.run([Job(image, query)], alone=True)
+        predictor.run([image] * size, [query] * size)
+    predictor.run([image], [query], alone=True)

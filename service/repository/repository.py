@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
-from service.inference.model import ServedModel
+from service.inference.model import LoadedModel
 from service.manifest import ModelManifest, Task
 from service.package import PackageError
 from service.problems import Problem
@@ -21,7 +21,7 @@ from service.repository.version import ModelVersion, State
 from service.runtime.memory import trim_memory
 from service.telemetry.logs import logger
 
-Load = Callable[[Candidate], ServedModel]
+Load = Callable[[Candidate], LoadedModel]
 
 
 class ModelRepository:
@@ -46,14 +46,14 @@ class ModelRepository:
             return list(self._versions.values())
 
     @property
-    def models(self) -> list[ServedModel]:
+    def models(self) -> list[LoadedModel]:
         """Those that are loaded."""
         return [model for entry in self.versions if (model := entry.model) is not None]
 
     @property
     def loaded_bytes(self) -> int:
         """What the sessions of all loaded models take."""
-        return sum(model.layout.session_bytes for model in self.models)
+        return sum(model.session_bytes for model in self.models)
 
     # -- requests
 
@@ -80,7 +80,7 @@ class ModelRepository:
 
     def candidates(
         self, task: Task | None, reference: str | None, *, certain: bool
-    ) -> list[ServedModel]:
+    ) -> list[LoadedModel]:
         """The loaded models that a request may be for; none if it is for one that is not loaded, or
         cannot be asked.
 
@@ -107,7 +107,7 @@ class ModelRepository:
             raise
 
     @asynccontextmanager
-    async def take(self, reference: str | None, task: Task | None) -> AsyncIterator[ServedModel]:
+    async def take(self, reference: str | None, task: Task | None) -> AsyncIterator[LoadedModel]:
         """The model that ``reference`` means, loaded; it stays so until it is given back."""
         with self._lock:
             entry = self.find(reference, task)
@@ -120,7 +120,7 @@ class ModelRepository:
                 entry.users -= 1
                 self._close_if_unused(entry)
 
-    async def _reload_for_request(self, entry: ModelVersion) -> ServedModel:
+    async def _reload_for_request(self, entry: ModelVersion) -> LoadedModel:
         try:
             return await asyncio.shield(asyncio.wrap_future(self._start_loading(entry)))
         except (PackageError, ProviderError) as error:
@@ -214,7 +214,7 @@ class ModelRepository:
             entry.state, entry.pinned = State.UNLOADED, False
             self._close_if_unused(entry)
 
-    def load(self, reference: Reference) -> "Future[ServedModel]":
+    def load(self, reference: Reference) -> "Future[LoadedModel]":
         """Load a model that has been unloaded or evicted; raises Problem if there is none."""
         with self._lock:
             entry = self._get(reference)
@@ -245,18 +245,18 @@ class ModelRepository:
 
     # -- loading and closing
 
-    def _start_loading(self, entry: ModelVersion) -> "Future[ServedModel]":
+    def _start_loading(self, entry: ModelVersion) -> "Future[LoadedModel]":
         """A future that all who wait for ``entry`` share."""
         with self._lock:
             if entry.model is not None:
-                loaded: Future[ServedModel] = Future()
+                loaded: Future[LoadedModel] = Future()
                 loaded.set_result(entry.model)
                 return loaded
             if entry.loading is None:
                 entry.loading = self._loader.submit(self._reload, entry)
             return entry.loading
 
-    def _reload(self, entry: ModelVersion) -> ServedModel:
+    def _reload(self, entry: ModelVersion) -> LoadedModel:
         try:
             model = self._load(entry.candidate)
             with self._lock:
@@ -303,7 +303,7 @@ class ModelRepository:
         threading.Thread(target=_close, args=(last,), name=name, daemon=True).start()
 
 
-def _close(last: list[ServedModel]) -> None:
+def _close(last: list[LoadedModel]) -> None:
     """Close the model in ``last``, where its last reference is, and give back what it took."""
     last.pop().close()
     trim_memory()

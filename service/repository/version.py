@@ -4,7 +4,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum
 
-from service.inference.model import ServedModel
+from service.inference.model import LoadedModel
 from service.manifest import ModelManifest
 from service.repository.store import Candidate, Reference
 
@@ -38,13 +38,13 @@ class ModelVersion:
     candidate: Candidate
     state: State
     manifest: ModelManifest | None = None
-    model: ServedModel | None = None
+    model: LoadedModel | None = None
     reason: str | None = None
     pinned: bool = False
     users: int = 0
     used_at: float = 0.0
     retired: bool = False
-    loading: "Future[ServedModel] | None" = field(default=None, repr=False)
+    loading: "Future[LoadedModel] | None" = field(default=None, repr=False)
 
     @property
     def number(self) -> int:

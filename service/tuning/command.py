@@ -16,7 +16,7 @@ from service.imaging.images import open_image
 from service.package import PackageError, find_packages
 from service.problems import Problem
 from service.settings import FILE_VARIABLE, Settings, SettingsError, read_settings
-from service.tuning.layout import default_layout, grid
+from service.tuning.layout import default_layout, grid, settings_of
 from service.tuning.search import Finding, Search
 
 DEFAULT_FILE = Path("boxport.toml")
@@ -165,7 +165,7 @@ def enter(document: tomlkit.TOMLDocument, name: str, best: Finding) -> None:
     """Put a layout into the tables of the settings file."""
     models = document.setdefault("models", tomlkit.table(is_super_table=True))
     table = models.setdefault(name, tomlkit.table())
-    table.update(best.layout.of_model)
+    table.update(settings_of(best.layout))
 
 
 def write_document(path: Path, document: tomlkit.TOMLDocument) -> None:

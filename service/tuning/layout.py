@@ -1,40 +1,25 @@
-"""How a model may be laid out on the processors of a machine."""
+"""The layouts that are tried: how a model may be served on the processors of a machine."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from typing import Any
 
+from service.inference.layout import Layout
+from service.providers import CPU
+from service.settings import ModelSettings
+
 BATCHES = (1, 2, 4, 8)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The settings that decide how fast one model is served on a CPU.
-
-    decode_threads: with 0 each run decodes its own photos.
-    """
-
-    concurrent_runs: int
-    threads: int
-    max_batch_size: int
-    decode_threads: int
-
-    @property
-    def of_model(self) -> dict[str, Any]:
-        """What stands in the model's own table of the settings file."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        apart = f", {self.decode_threads} decoding" if self.decode_threads else ""
-        return (
-            f"{self.concurrent_runs} x {self.threads} threads, batches of {self.max_batch_size}"
-            f"{apart}"
-        )
+TUNED = ("concurrent_runs", "threads", "max_batch_size", "decode_threads")
 
 
 def default_layout(cpus: int) -> Layout:
     """What is used where no setting says otherwise."""
-    return Layout(concurrent_runs=cpus, threads=1, max_batch_size=2, decode_threads=0)
+    return Layout.resolve(ModelSettings(), CPU, cpus)
+
+
+def settings_of(layout: Layout) -> dict[str, Any]:
+    """What is written to the model's own table of the settings file."""
+    return {name: getattr(layout, name) for name in TUNED}
 
 
 def divisions(cpus: int) -> list[tuple[int, int]]:
@@ -53,4 +38,10 @@ def grid(cpus: int) -> Iterator[Layout]:
     for runs, threads in divisions(cpus):
         for batch in BATCHES:
             for decoding in decode_counts(cpus):
-                yield Layout(runs, threads, batch, decoding)
+                yield replace(
+                    default_layout(cpus),
+                    concurrent_runs=runs,
+                    threads=threads,
+                    max_batch_size=batch,
+                    decode_threads=decoding,
+                )

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
-from service.tuning.layout import BATCHES, Layout, decode_counts, default_layout, divisions
+from service.inference.layout import Layout
+from service.tuning.layout import BATCHES, decode_counts, default_layout, divisions
 from service.tuning.trial import CALLERS, Speed, Trial, trial_of
 
 NEAR = 0.9  # of the best: what is slower is not measured again

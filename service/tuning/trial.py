@@ -13,12 +13,13 @@ import numpy as np
 
 from service.engine.engine import Engine
 from service.inference.deadline import Deadline, Priority, RequestPolicy
+from service.inference.layout import Layout
 from service.inference.model import PARAMETERS
 from service.manifest import Task
 from service.problems import Problem
 from service.settings import Settings
 from service.telemetry.metrics import Metrics, State
-from service.tuning.layout import Layout
+from service.tuning.layout import settings_of
 
 CALLERS = (1, 4, 16)  # who ask one photo after the other
 DEADLINE_SECONDS = 60.0
@@ -82,7 +83,7 @@ def trial_of(package: Path, layout: Layout, photos: Sequence[bytes]) -> Iterator
             model_store=store,
             watch_seconds=0,
             models={},
-            **layout.of_model,
+            **settings_of(layout),
         )
         engine = Engine(settings, Metrics(lambda: State([], 0, 0, 0)))
         try:

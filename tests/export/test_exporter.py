@@ -33,7 +33,6 @@ from export.verify import verify
 from models.variants import VARIANTS, Variant
 from models.weights import CheckpointError, load_checkpoint, load_into
 from service.inference.detector import Detector
-from service.inference.task import Job
 from service.manifest import ModelManifest, read_manifest
 from service.package import ModelPackage, open_package
 from tests.paths import ROOT
@@ -323,7 +322,7 @@ def own_detections_as_truth(package: ModelPackage, photos: Path, path: Path) -> 
     detector = Detector(package)
     spec = detector.manifest.input
     names = ["cat.jpg", "astronaut.jpg"]
-    rows = detector.run([Job(read_photo(photos / name, spec), QUERY) for name in names])
+    rows = detector.run([read_photo(photos / name, spec) for name in names], [QUERY] * len(names))
     annotations = []
     for image_id, detections in enumerate(rows):
         for row in detections:

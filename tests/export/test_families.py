@@ -74,7 +74,7 @@ def gate(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Exported:
     package: Path
     detector: Detector
-    jobs: dict[str, Job]  # by the photo's name
+    images: dict[str, ModelInput]  # by the photo's name
 
     @property
     def manifest(self) -> ModelManifest:
@@ -105,8 +105,7 @@ def exported(
     detector = Detector(open_package(package))
     inputs = read_photos(photos, detector.manifest.input)
     names = sorted(path.stem for path in photos.glob("*.jpg"))
-    jobs = {name: Job(image, QUERY) for name, image in zip(names, inputs, strict=True)}
-    yield Exported(package, detector, jobs)
+    yield Exported(package, detector, dict(zip(names, inputs, strict=True)))
     shutil.rmtree(store)
 
 
@@ -130,11 +129,11 @@ def test_package_says_that_its_input_varies(exported: Exported) -> None:
     assert (spec.resize, spec.shorter_side, spec.longer_side) == ("shorter_side", 128, 213)
     assert (spec.height, spec.width, spec.divisor) == (224, 224, 32)
     assert spec.fill == (124, 116, 104)
-    assert manifest.activation is None
+    assert manifest.task == "detection"
 
 
 def test_parity_was_measured_on_inputs_of_several_sizes(exported: Exported) -> None:
-    shapes = {exported.jobs[name].image.pixels.shape for name in GATE_PHOTOS}
+    shapes = {exported.images[name].pixels.shape for name in GATE_PHOTOS}
     assert len(shapes) > 1
     assert exported.manifest.parity.images == len(GATE_PHOTOS)
     assert exported.manifest.parity.detections_compared > 300
@@ -148,15 +147,15 @@ def test_graph_of_varying_size_needs_only_standard_operators(exported: Exported)
 
 
 def test_every_photo_has_many_detections_inside_it(exported: Exported) -> None:
-    for job in exported.jobs.values():
-        (rows,) = exported.detector.run([job])
+    for image in exported.images.values():
+        (rows,) = exported.detector.run([image], [QUERY])
         assert len(rows) > 20
         assert len({row["label"] for row in rows}) > 1
         scores = [row["score"] for row in rows]
         assert scores == sorted(scores, reverse=True)
         assert scores[-1] > 0.05
         boxes = np.array([row["box"] for row in rows])
-        width, height = job.image.placement.width, job.image.placement.height
+        width, height = image.placement.width, image.placement.height
         assert (boxes[:, :2] >= 0).all()
         assert (boxes[:, 2:] <= (width, height)).all()
         assert (boxes[:, 2:] >= boxes[:, :2]).all()
@@ -166,7 +165,7 @@ def test_every_photo_has_many_detections_inside_it(exported: Exported) -> None:
 
 def test_only_inputs_of_one_size_are_grouped(exported: Exported) -> None:
     group = exported.detector.group
-    groups = {name: group(job) for name, job in exported.jobs.items()}
+    groups = {name: group(image, QUERY) for name, image in exported.images.items()}
     for alike in ALIKE:
         assert len({groups[name] for name in alike}) == 1
     assert len(set(groups.values())) == len(ALIKE)
@@ -174,9 +173,10 @@ def test_only_inputs_of_one_size_are_grouped(exported: Exported) -> None:
 
 def test_photo_is_answered_alone_as_among_its_like(exported: Exported) -> None:
     for names in ALIKE:
-        jobs = [exported.jobs[name] for name in names]
-        for job, rows in zip(jobs, exported.detector.run(jobs), strict=True):
-            assert_same(rows, exported.detector.run([job])[0])
+        images = [exported.images[name] for name in names]
+        together = exported.detector.run(images, [QUERY] * len(images))
+        for image, rows in zip(images, together, strict=True):
+            assert_same(rows, exported.detector.run([image], [QUERY])[0])
 
 
 class Recorder:
@@ -186,34 +186,35 @@ class Recorder:
         self.detector, self.gate = detector, threading.Event()
         self.batches: list[list[tuple[int, ...]]] = []
 
-    def __call__(self, jobs: Sequence[Job[DetectionQuery]]) -> list[list[Row]]:
+    def __call__(self, jobs: Sequence[Job]) -> list[list[Row]]:
         self.gate.wait(10)
-        self.batches.append([job.image.pixels.shape for job in jobs])
-        return self.detector.run(jobs)
+        images, queries = [job.content for job in jobs], [job.query for job in jobs]
+        self.batches.append([image.pixels.shape for image in images])
+        return self.detector.run(images, queries)
 
 
 def test_photos_of_all_shapes_in_one_queue(exported: Exported) -> None:
     """The batcher takes what fits together, and each photo gets its own answer."""
     recorder = Recorder(exported.detector)
-    batcher = Batcher(
-        recorder, exported.detector.group, max_batch_size=4, runners=1, name="detector"
-    )
+    batcher = Batcher(recorder, max_batch_size=4, runners=1, name="detector")
+    policy = RequestPolicy(Deadline.after(60))
 
     async def ask() -> list[list[Row]]:
-        tasks = [
-            asyncio.create_task(batcher.submit(job, Deadline.after(60)))
-            for job in exported.jobs.values()
+        jobs = [
+            Job(image, QUERY, policy, group=exported.detector.group(image, QUERY))
+            for image in exported.images.values()
         ]
+        tasks = [asyncio.create_task(batcher.submit(job)) for job in jobs]
         await asyncio.sleep(0)
         recorder.gate.set()
-        return [answer.value for answer in await asyncio.gather(*tasks)]
+        return await asyncio.gather(*tasks)
 
     answers = asyncio.run(ask())
     batcher.close()
     assert all(len(set(batch)) == 1 for batch in recorder.batches)
-    assert len(recorder.batches) < len(exported.jobs)
-    for job, rows in zip(exported.jobs.values(), answers, strict=True):
-        assert_same(rows, exported.detector.run([job])[0])
+    assert len(recorder.batches) < len(exported.images)
+    for image, rows in zip(exported.images.values(), answers, strict=True):
+        assert_same(rows, exported.detector.run([image], [QUERY])[0])
 
 
 def test_engine_serves_photos_of_all_shapes(exported: Exported, photos: Path) -> None:
@@ -221,16 +222,16 @@ def test_engine_serves_photos_of_all_shapes(exported: Exported, photos: Path) ->
         Settings(model_store=exported.package.parent.parent, max_batch_size=2, concurrent_runs=1),
         Metrics(lambda: State([], 0, 0, 0)),
     )
-    contents = [(photos / f"{name}.jpg").read_bytes() for name in exported.jobs]
+    contents = [(photos / f"{name}.jpg").read_bytes() for name in exported.images]
     parameters = DetectParameters(score_threshold=0.05)
     answer = asyncio.run(
         engine.answer("detection", contents, parameters, RequestPolicy(Deadline.after(60)))
     )
     engine.close()
-    for result, job in zip(answer.results, exported.jobs.values(), strict=True):
-        placement = job.image.placement
+    for result, image in zip(answer.results, exported.images.values(), strict=True):
+        placement = image.placement
         assert (result["width"], result["height"]) == (placement.width, placement.height)
-        assert_same(result["detections"], exported.detector.run([job])[0])
+        assert_same(result["detections"], exported.detector.run([image], [QUERY])[0])
 
 
 def make_classifier(name: str, photos: Path) -> tuple[Variant, torch.nn.Module]:
@@ -252,7 +253,7 @@ def classify(package: Path, images: list[ModelInput]) -> tuple[np.ndarray, list[
     opened = open_package(package)
     batch = stack([image.pixels for image in images])
     query = ClassificationQuery(len(LABELS))
-    rows = Classifier(opened).run([Job(image, query) for image in images])
+    rows = Classifier(opened).run(images, [query] * len(images))
     return opened.run({"images": batch})["probabilities"], rows
 
 

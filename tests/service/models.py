@@ -2,14 +2,27 @@
 
 import threading
 from collections.abc import Hashable, Sequence
+from contextlib import nullcontext
 
+from service.imaging.resize import ModelInput
 from service.inference.affinity import CorePool
-from service.inference.model import Layout, ServedModel
-from service.inference.task import Job, Row
+from service.inference.decoder import Decoder
+from service.inference.layout import Layout
+from service.inference.model import LoadedModel, Shared
+from service.inference.task import Row
 from service.manifest import ModelManifest
 from service.package import PackageError
 from service.parameters import RequestParameters
 from service.repository.store import Candidate, Reference
+from service.settings import Settings
+
+LAYOUT = Layout(concurrent_runs=1, threads=1, max_batch_size=4, decode_threads=0, latency_threads=1)
+SHARED = Shared(
+    cores=CorePool(()),
+    images_in_service=lambda: 1,
+    hold_pixels=lambda number: nullcontext(),
+    on_batch=lambda model, size: None,
+)
 
 
 class Blocking:
@@ -24,17 +37,19 @@ class Blocking:
     def to_query(self, parameters: RequestParameters) -> None:
         return None
 
-    def group(self, job: Job[None]) -> Hashable:
+    def group(self, image: ModelInput, query: None) -> Hashable:
         return None
 
-    def run(self, jobs: Sequence[Job[None]], *, alone: bool = False) -> list[list[Row]]:
+    def run(
+        self, images: Sequence[ModelInput], queries: Sequence[None], *, alone: bool = False
+    ) -> list[list[Row]]:
         assert self.gate.wait(10)
-        self.images += len(jobs)
-        return [[{"version": self.manifest.version}] for _ in jobs]
+        self.images += len(images)
+        return [[{"version": self.manifest.version}] for _ in images]
 
 
 class Loader:
-    """Makes a `ServedModel` of any candidate; notes what it has loaded.
+    """Makes a `LoadedModel` of any candidate; notes what it has loaded.
 
     bytes: that the next model takes. broken: references that cannot be loaded.
     """
@@ -48,25 +63,20 @@ class Loader:
         self.bytes = 100
         self.broken: set[Reference] = set()
         self.loaded: list[Reference] = []
-        self.models: list[ServedModel] = []
+        self.models: list[LoadedModel] = []
 
-    def __call__(self, candidate: Candidate) -> ServedModel:
+    def __call__(self, candidate: Candidate) -> LoadedModel:
         assert self.permit.wait(10)
         reference = (candidate.folder.parent.name, candidate.folder.name)
         if reference in self.broken:
             raise PackageError(f"{candidate.folder}: is broken")
         self.loaded.append(reference)
-        layout = Layout("cpu", "fp32", 1, 1, 4, self.bytes)
-        model = ServedModel(
-            Blocking(self.manifest(reference), self.gate), layout, _ignore, lambda: 1, CorePool(())
-        )
+        predictor = Blocking(self.manifest(reference), self.gate)
+        decoder = Decoder(predictor.manifest.input, Settings(), SHARED.hold_pixels, threads=0)
+        model = LoadedModel(predictor, decoder, LAYOUT, SHARED, "cpu", self.bytes)
         self.models.append(model)
         return model
 
     def manifest(self, reference: Reference) -> ModelManifest:
         name, version = reference
         return self._manifest.model_copy(update={"name": name, "version": version})
-
-
-def _ignore(model: str, size: int) -> None:
-    pass

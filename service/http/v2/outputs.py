@@ -13,7 +13,7 @@ from service.engine.engine import Answer
 from service.http.replies import JSON_TYPE, TIMING_HEADER, server_timing, timing_ms
 from service.http.v2.body import LENGTH_HEADER
 from service.http.v2.tensors import BYTES, Array, OutputTensor
-from service.inference.model import RUNNERS
+from service.inference.model import PREDICTORS
 from service.inference.task import Row
 from service.manifest import ModelManifest, Task
 from service.problems import Problem
@@ -44,7 +44,7 @@ class Predictions:
                 where = f"image[{i}]: " if len(answer.results) > 1 else ""
                 raise Problem(result.code, where + result.detail, result.retry_after)
             results.append(result)
-        rows_name = RUNNERS[answer.manifest.task].rows_name
+        rows_name = PREDICTORS[answer.manifest.task].rows_name
         return cls(
             answer.manifest,
             [(result["width"], result["height"]) for result in results],

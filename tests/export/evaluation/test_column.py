@@ -7,6 +7,7 @@ import pytest
 
 from export.evaluation.column import PackageColumn
 from export.photos import PhotoError
+from service.imaging.resize import ModelInput
 
 from .columns import ignore
 
@@ -18,14 +19,17 @@ def test_inputs_of_several_sizes_keep_their_order(
     paths = [photos / f"{name}.jpg" for name in ("cat", "coffee", "astronaut", "rocket", "cat")]
     expected = detector.answer(paths, ignore)
     sizes: list[int] = []
-    run = detector._runner.run
+    run = detector._predictor.run
 
-    def counted(jobs: Sequence) -> list:
-        sizes.append(len(jobs))
-        return run(jobs)
+    def counted(images: Sequence, queries: Sequence) -> list:
+        sizes.append(len(images))
+        return run(images, queries)
 
-    monkeypatch.setattr(detector._runner, "run", counted)
-    monkeypatch.setattr(detector._runner, "group", lambda job: job.image.placement.width)
+    def by_width(image: ModelInput, query: object) -> int:
+        return image.placement.width
+
+    monkeypatch.setattr(detector._predictor, "run", counted)
+    monkeypatch.setattr(detector._predictor, "group", by_width)
     for own, other in zip(detector.answer(paths, ignore), expected, strict=True):
         assert [row["label"] for row in own] == [row["label"] for row in other]
     assert sorted(sizes) == [1, 1, 1, 2]

@@ -105,15 +105,15 @@ def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
     engine: Engine, photos: Path
 ) -> None:
     model = engine.repository.find(None, "detection").model
-    begun, gate, ran, run = threading.Event(), threading.Event(), [], model.runner.run
+    begun, gate, ran, run = threading.Event(), threading.Event(), [], model.predictor.run
 
-    def slowly(jobs: list, **how: bool) -> list:
+    def slowly(images: list, queries: list, **how: bool) -> list:
         begun.set()
         assert gate.wait(10)
-        ran.append(len(jobs))
-        return run(jobs, **how)
+        ran.append(len(images))
+        return run(images, queries, **how)
 
-    model.runner.run = slowly
+    model.predictor.run = slowly
     contents = photos_of(photos, 8)
 
     async def scenario() -> None:
@@ -124,11 +124,11 @@ def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
         while model.waiting < 4 or not begun.is_set():
             assert time.monotonic() < ends
             await asyncio.sleep(0.01)
-        assert (engine.admission.images, model.pending) == (8, 8)
+        assert (engine.admission.images, model.pace.pending) == (8, 8)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert (engine.admission.images, model.pending) == (0, 0)
+        assert (engine.admission.images, model.pace.pending) == (0, 0)
         assert engine.repository.find(None, "detection").users == 0
         gate.set()
         last = await engine.answer("detection", contents[:1], DetectParameters(), policy())
@@ -137,7 +137,7 @@ def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
     try:
         asyncio.run(scenario())
     finally:
-        del model.runner.run
+        del model.predictor.run
     assert len(ran) == 2, "what was running, and the last request"
     assert sum(ran) <= 5
     assert engine.admission.pixels == 0
@@ -146,8 +146,8 @@ def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
 def test_what_cannot_be_run_in_time_is_refused_at_once(engine: Engine, photos: Path) -> None:
     model = engine.repository.find(None, "classification").model
     for _ in range(100):
-        model.note(5.0, 1)
-    model.pending = 3
+        model.pace.note(5.0, 1)
+    model.pace.pending = 3
 
     async def ask(seconds: float) -> Answer:
         contents = photos_of(photos, 1)
@@ -161,7 +161,7 @@ def test_what_cannot_be_run_in_time_is_refused_at_once(engine: Engine, photos: P
         assert 4 < caught.value.retry_after < 6
         assert asyncio.run(ask(60)).results[0]["classifications"]
     finally:
-        model.pending = 0
+        model.pace.pending = 0
 
 
 def test_too_many_images_are_refused_whole(engine: Engine, photos: Path) -> None:

@@ -22,8 +22,13 @@ def here() -> frozenset[int]:
     return frozenset(os.sched_getaffinity(0))
 
 
-def seated(seats: CorePool) -> frozenset[int]:
-    with seats.held():
+def pinned(cores: CorePool) -> frozenset[int]:
+    with cores.hold():
+        return here()
+
+
+def unpinned(cores: CorePool) -> frozenset[int]:
+    with cores.hold(pin=False):
         return here()
 
 
@@ -35,11 +40,11 @@ def a_thread() -> Iterator[Callable]:
 
 
 def test_threads_that_run_at_once_have_a_processor_each() -> None:
-    seats = CorePool(MINE)
+    cores = CorePool(MINE)
     together = threading.Barrier(len(MINE))
 
     def run() -> frozenset[int]:
-        with seats.held():
+        with cores.hold():
             together.wait(10)
             return here()
 
@@ -50,57 +55,56 @@ def test_threads_that_run_at_once_have_a_processor_each() -> None:
 
 
 def test_who_finds_none_left_goes_where_it_likes() -> None:
-    seats = CorePool({min(MINE)})
+    cores = CorePool({min(MINE)})
     with a_thread() as first, a_thread() as second, ExitStack() as held:
-        first(held.enter_context, seats.held())
-        assert second(seated, seats) == MINE
+        first(held.enter_context, cores.hold())
+        assert second(pinned, cores) == MINE
         first(held.close)
-        assert second(seated, seats) == {min(MINE)}
+        assert second(pinned, cores) == {min(MINE)}
 
 
 def test_a_thread_has_its_last_one_again() -> None:
     """It is bound to it still, and its caches are warm there."""
-    seats = CorePool(MINE)
+    cores = CorePool(MINE)
     with a_thread() as first, a_thread() as second:
         with ExitStack() as held:
-            first(held.enter_context, seats.held())
-            last = second(seated, seats)
+            first(held.enter_context, cores.hold())
+            last = second(pinned, cores)
             first(held.close)
         assert second(here) == last
-        assert second(seated, seats) == last
+        assert second(pinned, cores) == last
 
 
-def test_who_leaves_goes_where_it_likes() -> None:
-    seats = CorePool(MINE)
+def test_without_a_pin_a_thread_goes_where_it_likes() -> None:
+    cores = CorePool(MINE)
     with a_thread() as thread:
-        thread(seated, seats)
-        thread(seats.leave)
+        thread(pinned, cores)
+        assert thread(unpinned, cores) == MINE
         assert thread(here) == MINE
 
 
 def test_a_run_that_fails_gives_its_processor_back() -> None:
-    seats = CorePool({min(MINE)})
+    cores = CorePool({min(MINE)})
 
     def fail() -> None:
-        with seats.held():
+        with cores.hold():
             raise ValueError("of the run")
 
     with a_thread() as first, a_thread() as second:
         with pytest.raises(ValueError, match="of the run"):
             first(fail)
-        assert second(seated, seats) == {min(MINE)}
+        assert second(pinned, cores) == {min(MINE)}
 
 
 @pytest.mark.parametrize("processors", [(), (NOWHERE,)], ids=["none", "one that is not there"])
 def test_without_a_processor_to_bind_to_nothing_changes(processors: tuple[int, ...]) -> None:
-    seats = CorePool(processors)
+    cores = CorePool(processors)
     with a_thread() as thread:
-        assert thread(seated, seats) == MINE
-        thread(seats.leave)
-        assert thread(here) == MINE
+        assert thread(pinned, cores) == MINE
+        assert thread(unpinned, cores) == MINE
 
 
 def test_other_threads_stay_as_they_are() -> None:
     with a_thread() as thread:
-        thread(seated, CorePool({min(MINE)}))
+        thread(pinned, CorePool({min(MINE)}))
         assert here() == MINE

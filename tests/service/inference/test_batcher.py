@@ -7,13 +7,21 @@ import pytest
 
 from service.inference.deadline import Deadline, Priority
 from service.problems import Problem
-from tests.service.inference.doubler import PLENTY, Doubler, make, outcomes, submit_all, wait_for
+from tests.service.inference.doubler import (
+    PLENTY,
+    Doubler,
+    job,
+    make,
+    outcomes,
+    submit_all,
+    wait_for,
+)
 
 
 def test_a_lone_item_is_run_at_once(doubler: Doubler) -> None:
     doubler.gate.set()
     batcher = make(doubler)
-    assert asyncio.run(batcher.submit(21, Deadline.after(PLENTY))).value == 42
+    assert asyncio.run(batcher.submit(job(21, Deadline.after(PLENTY)))) == 42
     batcher.close()
 
 
@@ -141,21 +149,20 @@ def test_what_comes_after_the_end_is_refused_and_does_not_wait_for_ever(doubler:
     batcher = make(doubler)
     batcher.close()
     with pytest.raises(RuntimeError, match="closed"):
-        asyncio.run(batcher.submit(2, Deadline.after(PLENTY)))
+        asyncio.run(batcher.submit(job(2, Deadline.after(PLENTY))))
 
 
-def test_times_tell_waiting_from_running(doubler: Doubler) -> None:
+def test_the_time_in_the_queue_is_noted(doubler: Doubler) -> None:
     async def scenario() -> None:
         batcher = make(doubler)
-        first = await submit_all(batcher, [2])
-        await wait_for(lambda: batcher.waiting == 0)
-        second = await submit_all(batcher, [4])
+        early, late = (job(item, Deadline.after(PLENTY)) for item in (2, 4))
+        first = asyncio.create_task(batcher.submit(early))
+        await wait_for(lambda: "queue" in early.stages)
+        second = asyncio.create_task(batcher.submit(late))
         await asyncio.sleep(0.1)
         doubler.gate.set()
-        early, late = [await task for task in first + second]
-        assert early.ran >= 0.1
-        assert late.queued >= 0.1
-        assert late.ran < early.ran
+        assert [await first, await second] == [4, 8]
+        assert early.stages["queue"] < 0.1 <= late.stages["queue"]
         batcher.close()
 
     asyncio.run(scenario())

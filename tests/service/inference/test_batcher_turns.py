@@ -8,14 +8,14 @@ import pytest
 from service.inference.batcher import BULK_TURN
 from service.inference.deadline import Deadline, Priority
 from service.problems import Problem
-from tests.service.inference.doubler import Doubler, make, outcomes, submit_all, wait_for
+from tests.service.inference.doubler import Doubler, job, make, outcomes, submit_all, wait_for
 
 
 def test_what_is_late_when_it_comes_is_never_queued(doubler: Doubler) -> None:
     async def scenario() -> None:
         batcher = make(doubler)
         with pytest.raises(Problem, match="over before batching") as caught:
-            await batcher.submit(2, Deadline(time.monotonic() - 0.001, 0.05))
+            await batcher.submit(job(2, Deadline(time.monotonic() - 0.001, 0.05)))
         assert caught.value.code == "deadline_exceeded"
         doubler.gate.set()
         await asyncio.to_thread(batcher.close)

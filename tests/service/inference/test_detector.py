@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from export.photos import read_photo
-from service.inference.detector import Detector
-from service.inference.task import Job
+from service.imaging.resize import ModelInput
+from service.inference.detector import DetectionQuery, Detector
 from service.package import PackageError, open_package, verify_package
 from service.parameters import DetectParameters
 
@@ -20,26 +20,31 @@ def detector(store: Path) -> Detector:
     return Detector(open_package(store / "efficientdet_lite0_voc" / "1"))
 
 
-def job(detector: Detector, photos: Path, **parameters: object) -> Job:
-    image = read_photo(photos / "cat.jpg", detector.manifest.input)
-    return Job(image, detector.to_query(DetectParameters(**parameters)))
+@pytest.fixture(scope="module")
+def image(detector: Detector, photos: Path) -> ModelInput:
+    return read_photo(photos / "cat.jpg", detector.manifest.input)
 
 
-def test_what_decides_suppression_divides_jobs(detector: Detector, photos: Path) -> None:
-    plain = detector.group(job(detector, photos))
+def query(detector: Detector, **parameters: object) -> DetectionQuery:
+    return detector.to_query(DetectParameters(**parameters))
+
+
+def test_what_decides_suppression_divides_images(detector: Detector, image: ModelInput) -> None:
+    plain = detector.group(image, query(detector))
     for same in ({"score_threshold": 0.9}, {"max_detections": 1}, {"class_agnostic": False}):
-        assert detector.group(job(detector, photos, **same)) == plain
+        assert detector.group(image, query(detector, **same)) == plain
     for other in ({"iou_threshold": 0.4}, {"class_agnostic": True}):
-        assert detector.group(job(detector, photos, **other)) != plain
+        assert detector.group(image, query(detector, **other)) != plain
 
 
-def test_class_agnostic_run_gives_each_box_once(detector: Detector, photos: Path) -> None:
-    (by_label,) = detector.run([job(detector, photos, **LOW)])
+def test_class_agnostic_run_gives_each_box_once(detector: Detector, image: ModelInput) -> None:
+    (by_label,) = detector.run([image], [query(detector, **LOW)])
     first, second = detector.run(
+        [image, image],
         [
-            job(detector, photos, **LOW, class_agnostic=True),
-            job(detector, photos, **LOW, class_agnostic=True, max_detections=2),
-        ]
+            query(detector, **LOW, class_agnostic=True),
+            query(detector, **LOW, class_agnostic=True, max_detections=2),
+        ],
     )
     assert len({tuple(row["box"]) for row in by_label}) < len(by_label)
     assert len({tuple(row["box"]) for row in first}) == len(first) < len(by_label)

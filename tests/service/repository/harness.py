@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from service.imaging.resize import ModelInput
-from service.inference.deadline import Deadline, Priority
-from service.inference.model import ServedModel
+from service.inference.deadline import Deadline, RequestPolicy
+from service.inference.model import LoadedModel
 from service.inference.task import Job
 from service.problems import Problem
 from service.repository.repository import ModelRepository
@@ -44,8 +44,8 @@ class Harness:
 async def ask(harness: Harness, reference: str | None, image: ModelInput) -> str:
     """The version that answers a request to ``reference``."""
     async with harness.repository.take(reference, "classification") as model:
-        done = await model.submit(Job(image, None), Deadline.after(20), Priority.INTERACTIVE)
-    return done.rows[0]["version"]
+        result = await model.submit(Job(image, None, RequestPolicy(Deadline.after(20))))
+    return result["classifications"][0]["version"]
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -55,5 +55,5 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def is_closed(model: ServedModel) -> bool:
+def is_closed(model: LoadedModel) -> bool:
     return not any(thread.is_alive() for thread in model._batcher._threads)

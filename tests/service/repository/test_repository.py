@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.imaging.resize import ModelInput
-from service.inference.deadline import Deadline, Priority
+from service.inference.deadline import Deadline, RequestPolicy
 from service.inference.task import Job
 from service.problems import Problem
 from service.repository.version import State
@@ -155,8 +155,7 @@ def test_who_took_a_model_may_use_it_whatever_happens_to_it(
                 case "unloaded":
                     harness.repository.unload(A1)
             await asyncio.sleep(0.05)
-            job = Job(image, None)
-            await model.submit(job, Deadline.after(20), Priority.INTERACTIVE)
+            await model.submit(Job(image, None, RequestPolicy(Deadline.after(20))))
         await asyncio.to_thread(eventually, lambda: is_closed(model))
 
     asyncio.run(scenario())

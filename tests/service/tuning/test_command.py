@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from service.inference.layout import Layout
 from service.tuning.command import beside_defaults
-from service.tuning.layout import Layout, default_layout
+from service.tuning.layout import default_layout
 from service.tuning.search import Finding, Search
 from service.tuning.trial import Speed
 from tests.packages import CLASSIFIER
@@ -94,8 +95,8 @@ def test_a_bound_that_nothing_meets_leaves_the_file_alone(photos: Path, tmp_path
 @pytest.mark.parametrize(
     ("default", "layout", "words"),
     [
-        (Speed(4, 80, p99=0.1), Layout(3, 1, 4, 0), "1.25 times what the defaults give"),
-        (Speed(4, 80, p99=0.3), Layout(3, 1, 4, 0), "the defaults answer too slowly"),
+        (Speed(4, 80, p99=0.1), Layout(3, 1, 4, 0, 2), "1.25 times what the defaults give"),
+        (Speed(4, 80, p99=0.3), Layout(3, 1, 4, 0, 2), "the defaults answer too slowly"),
         (Speed(4, 80, p99=0.1), default_layout(2), "nothing is worth changing the defaults for"),
     ],
 )

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from service.inference.layout import Layout
 from service.tuning import search as module
-from service.tuning.layout import Layout, default_layout, grid
+from service.tuning.layout import default_layout, grid
 from service.tuning.search import Finding, Search
 from service.tuning.trial import CALLERS, Speed
 
@@ -51,7 +52,7 @@ def search(slo: float) -> Search:
 def test_it_finds_what_the_whole_grid_has(measured: list[Layout]) -> None:
     found = search(slo=10).run()
     tried = len(set(measured))
-    assert found.layout == Layout(2, 1, 4, 1)
+    assert found.layout == Layout(2, 1, 4, 1, 2)
     assert found.layout == search(slo=10).measure_all(grid(2)).layout
     assert tried < len(list(grid(2))) / 2
 
@@ -64,7 +65,7 @@ def test_what_is_too_slow_does_not_count(measured: list[Layout]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gain", "layout"), [(0.01, default_layout(2)), (0.05, Layout(3, 1, 2, 0))]
+    ("gain", "layout"), [(0.01, default_layout(2)), (0.05, Layout(3, 1, 2, 0, 2))]
 )
 @pytest.mark.parametrize("whole_grid", [False, True])
 def test_the_defaults_stay_unless_another_is_faster_by_more_than_chance(
@@ -74,7 +75,7 @@ def test_the_defaults_stay_unless_another_is_faster_by_more_than_chance(
     layout: Layout,
     whole_grid: bool,
 ) -> None:
-    speeds = {default_layout(2): 1.0, Layout(3, 1, 2, 0): 1 + gain}
+    speeds = {default_layout(2): 1.0, Layout(3, 1, 2, 0, 2): 1 + gain}
     monkeypatch.setattr(
         KnownTrial,
         "speed",

@@ -1,0 +1,72 @@
+"""From the bytes of image files to what a model reads."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+
+from service.imaging.formats import enable_formats
+from service.imaging.images import open_image
+from service.imaging.photo import prepare
+from service.imaging.resize import ModelInput
+from service.inference.affinity import lower_priority
+from service.inference.task import Job
+from service.manifest import InputSpec
+from service.settings import Settings
+
+HoldPixels = Callable[[int], AbstractContextManager[None]]
+
+
+class Decoder:
+    """Decodes and resizes a model's images; may be used from any thread.
+
+    hold_pixels: admits a photo of so many pixels for as long as it is decoded, or raises Problem.
+    threads: that decode ahead of the queue, so that a GPU finds a batch; with 0 each run decodes
+        its own images, as is faster on a CPU.
+    """
+
+    def __init__(
+        self, spec: InputSpec, settings: Settings, hold_pixels: HoldPixels, threads: int
+    ) -> None:
+        """Raises ValueError if a format of the settings cannot be read."""
+        self._spec, self._settings, self._hold_pixels = spec, settings, hold_pixels
+        self._formats = enable_formats(settings.image_formats)
+        self._pool = ThreadPoolExecutor(threads, "decode", lower_priority) if threads else None
+
+    def decode(self, job: Job) -> ModelInput:
+        """What the model reads of ``job``, decoded here and now unless that has been done.
+
+        Raises Problem if it is too late, or the image is damaged or too large.
+        """
+        if isinstance(job.content, ModelInput):
+            return job.content
+        job.policy.deadline.check("decoding")
+        began = time.perf_counter()
+        settings = self._settings
+        with (
+            open_image(
+                job.content, settings.max_image_pixels, settings.max_frames, self._formats
+            ) as image,
+            self._hold_pixels(image.width * image.height),
+        ):
+            prepared = prepare(
+                image, self._spec, reduce=settings.reduce_jpegs, exact=settings.exact_resize
+            )
+        job.stages["decode"] = time.perf_counter() - began
+        return prepared
+
+    async def decode_ahead(self, job: Job) -> None:
+        """Decode ``job`` in place on a decode thread, if there are any; raises as `decode` does."""
+        if isinstance(job.content, ModelInput):
+            return
+        job.policy.deadline.check("decoding")
+        if self._pool is not None:
+            began = time.perf_counter()
+            loop = asyncio.get_running_loop()
+            job.content = await loop.run_in_executor(self._pool, self.decode, job)
+            job.stages["decode"] = time.perf_counter() - began  # with the wait for a thread
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()

@@ -1,0 +1,98 @@
+"""Loading a package: warmed and laid out as the settings say, or refused."""
+
+import hashlib
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from service.package import PackageError
+from service.providers import ProviderError
+from service.repository.loader import batch_sizes, load_model
+from service.settings import Settings
+from tests.packages import CLASSIFIER, copy_package
+from tests.service.models import SHARED
+
+
+@pytest.mark.parametrize(
+    ("largest", "sizes"),
+    [(1, (1,)), (2, (1, 2)), (3, (1, 2, 3)), (8, (1, 2, 4, 8)), (12, (1, 2, 4, 8, 12))],
+)
+def test_batch_sizes_are_powers_of_two_and_the_largest(largest: int, sizes: tuple) -> None:
+    assert batch_sizes(largest) == sizes
+
+
+def test_a_shipped_package_is_served_warm(store: Path) -> None:
+    sizes: list[int] = []
+    settings = Settings(max_batch_size=3, concurrent_runs=2, threads=1)
+    shared = replace(SHARED, on_batch=lambda name, size: sizes.append(size))
+    model = load_model(store / CLASSIFIER / "1", settings, shared)
+    layout = model.layout
+    assert (model.provider, layout.threads, layout.concurrent_runs) == ("cpu", 1, 2)
+    assert layout.max_batch_size == 3
+    assert model.session_bytes >= (store / CLASSIFIER / "1" / "model.onnx").stat().st_size
+    assert sizes == [], "warming up is no batch of a request"
+    names = {thread.name for thread in threading.enumerate()}
+    assert {f"{CLASSIFIER}-0", f"{CLASSIFIER}-1"} <= names
+    model.close()
+    assert f"{CLASSIFIER}-0" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_second_session_can_be_spared(store: Path) -> None:
+    settings = Settings(threads=1, latency_threads=1)
+    model = load_model(store / CLASSIFIER / "1", settings, SHARED)
+    model.close()
+    assert model.predictor._package.latency_session is None
+
+
+def test_settings_of_one_model_are_its_own(store: Path) -> None:
+    settings = Settings(max_batch_size=3, models={CLASSIFIER: {"max_batch_size": 5}})
+    model = load_model(store / CLASSIFIER / "1", settings, SHARED)
+    model.close()
+    assert model.layout.max_batch_size == 5
+
+
+def test_a_provider_that_is_not_there_is_refused_or_passed_over(store: Path) -> None:
+    folder = store / CLASSIFIER / "1"
+    wish = {"execution_providers": ("tensorrt", "cuda"), "concurrent_runs": 1}
+    with pytest.raises(ProviderError, match=r"tensorrt: this ONNX Runtime .* has no Tensorrt"):
+        load_model(folder, Settings(**wish), SHARED)
+    model = load_model(folder, Settings(**wish, allow_fallback=True), SHARED)
+    model.close()
+    assert model.provider == "cpu"
+
+
+def test_a_graph_that_loads_and_cannot_run_is_refused(store: Path, tmp_path: Path) -> None:
+    folder = copy_package(store / CLASSIFIER / "1", tmp_path, "pets", 1)
+    write_graph_that_fails(folder)
+    with pytest.raises(PackageError, match=r"pets/1: cannot be run: ") as caught:
+        load_model(folder, Settings(concurrent_runs=1), SHARED)
+    assert "\n" not in str(caught.value)
+
+
+def write_graph_that_fails(folder: Path) -> None:
+    """A classifier of the right shape, which takes pixels for classes."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Shape", ["images"], ["number"], start=0, end=1),
+            helper.make_node("Concat", ["number", "classes"], ["shape"], axis=0),
+            helper.make_node("Reshape", ["floats", "shape"], ["probabilities"]),
+        ],
+        "fails",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", 224, 224, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 1000])],
+        [helper.make_tensor("classes", TensorProto.INT64, [1], [1000])],
+    )
+    opset = json.loads((folder / "manifest.json").read_text())["opset"]
+    path = folder / "model.onnx"
+    path.unlink()
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    onnx.save(model, path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
