@@ -52,7 +52,7 @@ class Times:
 class Answer:
     """What a model says of the images of one request, in their order.
 
-    results: of each image as the HTTP API shows it (docs/protocols.md), or its Problem.
+    results: of each image as the HTTP API shows it (docs/api.md), or its Problem.
     times: of each image.
     total: seconds from the request to the answer.
     """

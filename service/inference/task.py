@@ -55,7 +55,7 @@ class Predictor(Protocol[Query]):
         self, images: Sequence[ModelInput], queries: Sequence[Query], *, alone: bool = False
     ) -> list[list[Row]]:
         """Each image's rows, in order: detections or classifications as the HTTP API shows them
-        (docs/protocols.md). The images are of one group.
+        (docs/api.md). The images are of one group.
 
         alone: whether no other run wants the processors.
         """
