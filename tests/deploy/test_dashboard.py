@@ -71,43 +71,14 @@ def test_panels_do_not_overlap(dashboard: dict[str, Any]) -> None:
     [
         ("boxport_nothing", "no metric boxport_nothing"),
         ("sum by (colour) (boxport_sessions)", "boxport_sessions{} has no label colour"),
-        ('boxport_sessions{colour="red"}', "boxport_sessions has no label colour"),
-        ("sum without (colour) (boxport_sessions)", "has no label colour"),
         ("rate(boxport_sessions[5m])", "boxport_sessions is no counter"),
-        ("boxport_requests_total", "boxport_requests_total is a counter"),
-        ("sum(boxport_stage_seconds_bucket)", "boxport_stage_seconds_bucket is a counter"),
-        ("sum(rate(boxport_requests_total))", "expected type matrix"),
-        (
-            "histogram_quantile(0.5, sum by (stage) (rate(boxport_stage_seconds_bucket[5m])))",
-            "has no label le",
-        ),
         ('boxport_sessions{model=~"$modle"}', "no variable modle"),
-        ("1 - boxport_nothing / 2", "no metric boxport_nothing"),
-        ("sum(boxport_sessions", "unclosed left parenthesis"),
     ],
 )
-def test_fault_in_a_query_is_found(
+def test_a_wrong_query_would_be_found(
     dashboard: dict[str, Any], metrics: str, expression: str, fault: str
 ) -> None:
     target = next(panel for panel in dashboard["panels"] if "targets" in panel)["targets"][0]
     target |= {"expr": expression, "legendFormat": ""}
     (found,) = faults(dashboard, metrics)
     assert fault in found
-
-
-def test_legend_of_a_label_that_is_summed_away_is_found(
-    dashboard: dict[str, Any], metrics: str
-) -> None:
-    target = next(panel for panel in dashboard["panels"] if "targets" in panel)["targets"][0]
-    target |= {"expr": "sum by (model) (boxport_sessions)", "legendFormat": "{{version}}"}
-    assert faults(dashboard, metrics) == [
-        "Requests by outcome: the result has no label version",
-    ]
-
-
-def test_label_of_a_variable_that_there_is_not_is_found(
-    dashboard: dict[str, Any], metrics: str
-) -> None:
-    variable = dashboard["templating"]["list"][1]
-    variable["query"]["query"] = "label_values(boxport_sessions, colour)"
-    assert faults(dashboard, metrics) == ["variable job: the result has no label colour"]

@@ -1,4 +1,4 @@
-"""The server that gives golden replies: it gives them to whoever asks right, and to nobody else."""
+"""The server of golden replies answers only the requests that the contract states."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.clients.contract import replay
-from tests.clients.contract.replay import PHOTOS, Replay, is_body, read_cases, same_values
+from tests.clients.contract.replay import PHOTOS, Replay, read_cases
 
 GOLDEN = read_cases()
 CAT = (PHOTOS / "cat.jpg").read_bytes()
@@ -31,25 +31,6 @@ def server() -> Iterator[Replay]:
 def ask(server: Replay, path: str = "/detect/v1/detect", **given: Any) -> httpx.Response:
     asked: Any = {"content": CAT, "headers": BYTES, **given}
     return httpx.post(server.url + path, **asked)
-
-
-@pytest.mark.parametrize("name", GOLDEN)
-def test_reply_is_the_golden_one(name: str, server: Replay) -> None:
-    request, response = GOLDEN[name]["request"], GOLDEN[name]["response"]
-    body = request["body"] or {}
-    sent: Any = {"json": body["json"]} if "json" in body else {}
-    if "photo" in body:
-        sent = {"content": (PHOTOS / body["photo"]).read_bytes()}
-    headers = {key: value for key, value in request["headers"].items() if value is not None}
-    query = httpx.QueryParams(request["query"])
-    url = f"{server.url}/{name}{request['path']}"
-    reply = httpx.request(request["method"], url, params=query, headers=headers, **sent)
-    assert reply.status_code == response["status"]
-    assert response["headers"].items() <= dict(reply.headers).items()
-    body = response["body"]
-    assert reply.text == body if isinstance(body, str) else reply.json() == body
-    (seen,) = httpx.get(f"{server.url}/_seen").json()
-    assert (seen["case"], seen["differences"]) == (name, [])
 
 
 @pytest.mark.parametrize(
@@ -75,19 +56,6 @@ def test_another_request_is_told_how_it_differs(
     *before, last = server.seen
     assert last["differences"] == []
     assert all(seen["differences"] for seen in before)
-
-
-def test_numbers_may_be_written_in_any_way() -> None:
-    assert same_values(["1"], ["1.0"])
-    assert not same_values(["1"], ["1.1"])
-    assert not same_values(["1", "1"], ["1"])
-    assert not same_values(["cat"], ["dog"])
-
-
-def test_json_bodies_are_compared_by_value() -> None:
-    assert is_body(b'{"b": 1, "a": [2]}', {"json": {"a": [2], "b": 1}})
-    assert not is_body(b'{"b": 1}', {"json": {"a": [2], "b": 1}})
-    assert not is_body(b"{", {"json": {}})
 
 
 def test_command_prints_where_it_listens() -> None:

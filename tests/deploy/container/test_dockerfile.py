@@ -22,20 +22,9 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Build(DOCKERFILE, ROOT, into, dry=True, VARIANT=request.param).run()
 
 
-def lint(dockerfile: Path) -> str:
-    done = subprocess.run([HADOLINT, "--no-color", dockerfile], capture_output=True, text=True)
-    assert bool(done.stdout) == bool(done.returncode), done.stderr
-    return done.stdout
-
-
 def test_hadolint_finds_nothing() -> None:
-    assert lint(DOCKERFILE) == ""
-
-
-def test_hadolint_finds_what_is_wrong(tmp_path: Path) -> None:
-    changed = tmp_path / "Dockerfile"
-    changed.write_text(DOCKERFILE.read_text().replace(":3.11-slim-bookworm", ""))
-    assert "DL3006" in lint(changed)
+    done = subprocess.run([HADOLINT, "--no-color", DOCKERFILE], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def test_it_is_built_by_engines_without_buildkit() -> None:
