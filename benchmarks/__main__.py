@@ -20,8 +20,8 @@ from benchmarks.results import Results
 from benchmarks.run import KINDS, PARTS, SAMPLES, RunJob, measure
 from benchmarks.server import ServerError
 from benchmarks.targets import verdicts
-from export.photos import PhotoError
 from service.cpus import available_cpus
+from service.imaging.files import PhotoError
 
 RESULTS = "results.json"
 PAGE = ROOT / "docs" / "performance.md"

@@ -10,7 +10,7 @@ import httpx
 
 from benchmarks.load import Request
 from benchmarks.server import Server, ServerError
-from export.photos import read_photo
+from service.imaging.files import read_photo
 from service.inference.classifier import Classifier
 from service.inference.detector import Detector
 from service.inference.task import Predictor, Row

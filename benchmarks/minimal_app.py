@@ -17,8 +17,8 @@ from typing import Any
 import orjson
 
 from benchmarks.upper_bound import predictor_of, query_of
-from export.photos import MAX_PIXELS
 from service.cpus import available_cpus
+from service.imaging.files import MAX_PIXELS
 from service.imaging.images import open_image
 from service.imaging.photo import prepare
 from service.package import open_package

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from export.photos import find_photos, read_image
+from export.photos import find_photos
+from service.imaging.files import read_image
 
 SMALL_SIZE = (500, 375)
 SMALL_BYTES = 60_000  # approximate size of a small photo's file

@@ -23,7 +23,8 @@ from typing import Any
 import onnxruntime as ort
 
 from benchmarks.results import quantile
-from export.photos import find_photos, read_photo
+from export.photos import find_photos
+from service.imaging.files import read_photo
 from service.inference.classifier import Classifier
 from service.inference.detector import Detector
 from service.inference.task import Predictor

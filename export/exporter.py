@@ -22,7 +22,7 @@ from export.package_writer import written_aside
 from export.parity import check_classifier, check_detector
 from export.parity.bisection import located
 from export.parity.layers import torch_layers
-from export.photos import find_photos, read_photo
+from export.photos import find_photos
 from export.report import write_report
 from models.variants import VARIANTS, Variant, at_size, find_variant
 from models.weights import (
@@ -34,6 +34,7 @@ from models.weights import (
     load_checkpoint,
     load_into,
 )
+from service.imaging.files import read_photo
 from service.manifest import (
     GRAPH_FILE,
     MANIFEST_FILE,

@@ -11,8 +11,9 @@ from export.onnx.checks import GraphError, check_graph
 from export.onnx.trace import describe
 from export.parity.answers import ContractError, check_answer, check_batch, check_settings
 from export.parity.model import Image
-from export.photos import PhotoError, read_photos
+from export.photos import read_photos
 from export.report import REPORT_FILE, manifest_mark
+from service.imaging.files import PhotoError
 from service.manifest import (
     GRAPH_FILE,
     MANIFEST_FILE,

@@ -78,7 +78,7 @@ class _Input(Part):
         return self.resize == "shorter_side"
 
 
-class FilledInput(_Input):
+class _FilledInput(_Input):
     """An input of which the photo leaves a part empty: it lies in the top left corner."""
 
     antialias: bool = Field(True, description="Whether a photo that is made smaller is smoothed.")
@@ -93,13 +93,13 @@ class FilledInput(_Input):
         return self
 
 
-class Letterbox(FilledInput):
+class Letterbox(_FilledInput):
     """The whole photo, scaled to fit into the input."""
 
     resize: Literal["letterbox"] = "letterbox"
 
 
-class ShorterSide(FilledInput):
+class ShorterSide(_FilledInput):
     """The whole photo, one side scaled and both filled up to a multiple of ``divisor``."""
 
     resize: Literal["shorter_side"] = "shorter_side"
@@ -128,6 +128,7 @@ class CentreCrop(_Input):
         return content
 
 
+FilledInput = Letterbox | ShorterSide
 InputSpec = TypeAliasType(
     "InputSpec",
     Annotated[

@@ -18,9 +18,9 @@ from export.onnx.checks import GraphError
 from export.package_writer import OutputError
 from export.parity import ParityError
 from export.parity.bisection import Bisection, Layer, LocatedParityError
-from export.photos import PhotoError
 from export.precision.conversion import ConversionError
 from models.weights import CheckpointError
+from service.imaging.files import PhotoError
 from service.package import PackageError
 from service.signature import SignatureError
 

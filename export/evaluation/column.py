@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from export.photos import read_photo
+from service.imaging.files import read_photo
 from service.imaging.resize import ModelInput
 from service.inference.classifier import ClassificationQuery
 from service.inference.detector import DetectionQuery

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from export.photos import PhotoError, Say, find_photos, ignore
+from export.photos import Say, find_photos, ignore
 from models.training.annotations import DataError, Fault, Kind, read_coco
 from models.training.annotations.files import visible_files
+from service.imaging.files import PhotoError
 from service.imaging.formats import SUFFIXES, select_photos
 from service.manifest import Label, ModelManifest
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from export.evaluation.column import QUERY, OnProgress, top_k
-from export.photos import PhotoError
+from service.imaging.files import PhotoError
 from service.inference.task import Row
 from service.manifest import ModelManifest
 

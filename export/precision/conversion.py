@@ -19,7 +19,7 @@ from export.package_writer import check_output, written_aside
 from export.parity import TOLERANCES, compare_classifiers, compare_detectors, onnx_model
 from export.parity.bisection import located
 from export.parity.layers import onnx_layers
-from export.photos import find_photos, read_photo
+from export.photos import find_photos
 from export.precision.bias_correction import Shifts, rounding_shifts
 from export.precision.calibration import METHODS, Calibration, calibrate, feeds_of
 from export.precision.fidelity import Fidelity, classifier_fidelity, detector_fidelity
@@ -28,6 +28,7 @@ from export.precision.preparation import prepare
 from export.precision.quantisation import OPERATORS, Quantiser, layers
 from export.precision.sensitivity import search
 from export.report import write_report
+from service.imaging.files import read_photo
 from service.imaging.resize import ModelInput
 from service.manifest import (
     GRAPH_FILE,

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from export.photos import read_photo
 from export.report import tables
 from export.report.charts import accuracy_chart, class_chart, latency_chart
 from export.report.examples import PACKAGE_COLOUR, REFERENCE_COLOUR, Example, make_examples
 from export.report.latency import machine_name, measure_latency
+from service.imaging.files import read_photo
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, read_manifest
 from service.package import ModelPackage, open_package
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from export.photos import read_image
 from models.boxes import box_iou
+from service.imaging.files import read_image
 from service.imaging.resize import to_input
 from service.inference.model import PARAMETERS, open_predictor
 from service.inference.task import Row

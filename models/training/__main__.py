@@ -16,12 +16,12 @@ from models.training.augment import Augment
 from models.training.classification_task import ClassificationTask
 from models.training.console import console, progress_bar, say
 from models.training.data import Content, describe, read_data, unseen_classes
+from models.training.dataset import training_side
 from models.training.detection_task import SIZE_STEP, DetectionTask
 from models.training.devices import Place, find_place
 from models.training.errors import TrainingError
 from models.training.features import FeatureCache
 from models.training.freezing import frozen_layers
-from models.training.inputs import training_side
 from models.training.loop import Trainer
 from models.training.options import CLASSIFIERS_ONLY, DETECTORS_ONLY, VARYING_SIZE
 from models.training.recipe import RECIPES, Recipe
@@ -29,6 +29,7 @@ from models.training.run_report import report_run
 from models.training.settings import RunSettings, check_settings, save_settings
 from models.variants import VARIANTS, Variant, at_size, find_variant
 from models.weights import CheckpointError, load_backbone, load_checkpoint, load_start
+from service.imaging.files import PhotoError
 
 app = typer.Typer(add_completion=False)
 
@@ -134,7 +135,7 @@ def main(
         if place.leads:
             report_run(trainer, time.monotonic() - started)
             _conclude(trainer, variant)
-    except (CheckpointError, DataError, TrainingError) as error:
+    except (CheckpointError, DataError, PhotoError, TrainingError) as error:
         console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:

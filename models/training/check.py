@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.training.annotations import Annotations, ClassFolders, Fault
-from models.training.dataset import PhotoError, read_photo
+from service.imaging.files import MAX_PIXELS
+from service.imaging.images import decode_image
+from service.imaging.resize import Size
+from service.problems import Problem
 
 OnProgress = Callable[[int, int], None]  # of how many photos are done, and how many there are
-Size = tuple[int, int]  # width, height
 
 
 def check_photos(
@@ -51,9 +53,11 @@ def _check(jobs: list[tuple[Path, Size | None]], on_progress: OnProgress) -> lis
 
 def _fault_of(path: Path, size: Size | None) -> Fault | None:
     try:
-        image = read_photo(path)
-    except PhotoError as error:
-        return error.fault
+        image = decode_image(path.read_bytes(), MAX_PIXELS)
+    except OSError as error:
+        return Fault(str(path), "missing photo", str(error.strerror))
+    except Problem as problem:
+        return Fault(str(path), "unreadable photo", problem.detail)
     if size is None or image.size == size:
         return None
     actual, stated = (f"{width} x {height}" for width, height in (image.size, size))

@@ -8,16 +8,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from models.evaluation import evaluate_classifications
 from models.training.annotations import ClassFolders
-from models.training.dataset import ClassificationDataset, collate_classes, normalise
+from models.training.dataset import ClassificationDataset, collate_classes, normalise, stack
 from models.training.devices import Place
 from models.training.recipe import Recipe
-from service.manifest import InputSpec
+from service.imaging.files import read_photo
+from service.manifest import CentreCrop
 
 OnProgress = Callable[[int], None]
+
+BATCH_SIZE = 32  # of an evaluation
 
 
 class ClassificationTask:
@@ -29,7 +31,7 @@ class ClassificationTask:
 
     def __init__(
         self,
-        spec: InputSpec,
+        spec: CentreCrop,
         recipe: Recipe,
         place: Place,
         training: ClassFolders,
@@ -37,7 +39,7 @@ class ClassificationTask:
     ) -> None:
         self.spec, self.recipe, self.place = spec, recipe, place
         self.validation, self.categories = validation, training.categories
-        self.photos = ClassificationDataset(training.photos, spec, augment=True, seed=recipe.seed)
+        self.photos = ClassificationDataset(training.photos, spec, recipe.seed)
 
     def losses(
         self, network: nn.Module, batch: tuple[Tensor, Tensor], rng: random.Random
@@ -57,10 +59,11 @@ class ClassificationTask:
 
     def predict(self, network: nn.Module, on_progress: OnProgress) -> NDArray[np.floating]:
         """Probabilities [photos, classes] of the validation photos."""
-        rows = []
-        dataset = ClassificationDataset(self.validation.photos, self.spec, augment=False)
+        rows, photos = [], self.validation.photos
         with torch.no_grad():
-            for images, _ in DataLoader(dataset, batch_size=32, collate_fn=collate_classes):
+            for start in range(0, len(photos), BATCH_SIZE):
+                batch = photos[start : start + BATCH_SIZE]
+                images = stack([read_photo(photo.path, self.spec) for photo in batch])
                 logits = network(self._normalise(images.to(self.place.device)))
                 rows.append(logits.softmax(dim=1).cpu())
                 on_progress(len(images))

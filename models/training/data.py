@@ -31,6 +31,8 @@ def read_data(
         reading = layout.read(split, categories)
         good, found = _checked(check, reading.annotations, f"checking {split}", place)
         faults += [*reading.faults, *found]
+        if reading.note is not None:
+            say(place, f"{data}, {split}: {reading.note}")
         sound.append(good)
         categories = reading.annotations.categories
     for fault in faults:

@@ -1,101 +1,35 @@
-"""Photos as a network's inputs, for a loader.
+"""Photos as training samples, for a loader.
 
 What a sample looks like is decided by the seed, the epoch and its index alone, so that a run can be
 repeated with any number of loading processes.
 """
 
-import contextlib
-import io
 import math
 import random
-from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from models.training.annotations import (
-    DataError,
-    Fault,
-    LabelledPhoto,
-    Photo,
-)
-from models.training.augment import Loaded
+from models.training.annotations import LabelledPhoto, Photo
+from models.training.augment import Augment, Loaded
 from models.training.augment.colour import random_colour, recolour
-from models.training.inputs import to_input, training_side
-from service.manifest import InputSpec
+from service.imaging.files import read_image
+from service.imaging.resampling import Box, resample
+from service.imaging.resize import RESAMPLING, ModelInput
+from service.manifest import CentreCrop, FilledInput, InputSpec, ShorterSide
 
 Sample = tuple[Tensor, Tensor, Tensor]
 ClassSample = tuple[Tensor, int]
 AnySample = TypeVar("AnySample")
-Region = tuple[float, float, float, float]  # left, top, right, bottom in pixels
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # that the service reads
-BEHIND_TRANSPARENCY = (255, 255, 255)
-RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 # torchvision's RandomResizedCrop, but for the least area: its .08 is for hundreds of epochs.
 CROP_AREA, CROP_RATIO, CROP_ATTEMPTS = (0.35, 1.0), (3 / 4, 4 / 3), 10
 COLOUR, HUE = 0.3, 0.02  # as a detector's `Augment` has them
-
-
-class PhotoError(DataError):
-    """A photo that cannot be used, for its one argument, a `Fault`."""
-
-    @property
-    def fault(self) -> Fault:
-        fault: Fault = self.args[0]
-        return fault
-
-
-def read_photo(path: Path) -> Image.Image:
-    """A photo as the service sees it: 8-bit RGB, turned as its EXIF says, white where transparent.
-
-    Raises PhotoError.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise PhotoError(Fault(str(path), "missing photo", reason)) from error
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            image.load()
-            with contextlib.suppress(Exception):  # damaged EXIF data says nothing of the pixels
-                ImageOps.exif_transpose(image, in_place=True)
-            return _to_rgb(image)
-    except UnidentifiedImageError as error:
-        reason = f"is not in a known format ({', '.join(FORMATS)})"
-        raise PhotoError(Fault(str(path), "no image", reason)) from error
-    except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead them to
-        reason = f"is damaged or cut short: {error}"
-        raise PhotoError(Fault(str(path), "damaged photo", reason)) from error
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise ValueError("floating-point images have no known range of brightness")
-    if image.mode.startswith("I"):  # 16 bits, of which Pillow's own conversion would cut the upper
-        values = np.asarray(image).astype(np.int32).clip(0, 65535)
-        return Image.fromarray((values // 257).astype(np.uint8)).convert("RGB")
-    if image.mode != "RGB" and image.has_transparency_data:
-        layer = image.convert("RGBA")
-        canvas = Image.new("RGBA", layer.size, BEHIND_TRANSPARENCY)
-        return Image.alpha_composite(canvas, layer).convert("RGB")
-    return image.convert("RGB")
-
-
-class Augmentation(Protocol):
-    """Makes training views, see `models.training.augment.Augment`."""
-
-    def view(
-        self, load: Callable[[int], Loaded], index: int, count: int, size: int, rng: random.Random
-    ) -> Loaded:
-        """A ``size`` x ``size`` view of photo ``index`` of ``count``; others may be mixed in."""
 
 
 class EpochDataset(Dataset[AnySample]):
@@ -127,33 +61,23 @@ class EpochDataset(Dataset[AnySample]):
 
 
 class DetectionDataset(EpochDataset[Sample]):
-    """Photos as network inputs: uint8 [3, H, W], boxes [G, 4] in its pixels, labels [G].
-
-    With ``augment`` a sample is a square view of the photo; without, the whole of it, exactly as
-    the service makes it an input of ``spec``.
-    """
+    """Square views of photos: uint8 [3, H, W], boxes float32 [G, 4] xyxy in its pixels, labels
+    int64 [G]."""
 
     def __init__(
-        self,
-        photos: tuple[Photo, ...],
-        spec: InputSpec,
-        augment: Augmentation | None,
-        seed: int = 0,
+        self, photos: tuple[Photo, ...], spec: FilledInput, augment: Augment, seed: int = 0
     ) -> None:
         super().__init__(seed)
-        self.photos, self.spec, self.augment = photos, spec, augment
+        self.photos, self.augment = photos, augment
+        self.side = training_side(spec)
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, index: int) -> Sample:
-        if self.augment is None:
-            image, boxes, labels = to_input(self.load(index), self.spec)
-        else:
-            side = training_side(self.spec)
-            image, boxes, labels = self.augment.view(
-                self.load, index, len(self), side, self.rng(index)
-            )
+        image, boxes, labels = self.augment.view(
+            self.load, index, len(self), self.side, self.rng(index)
+        )
         return to_tensor(image), boxes, labels
 
     def load(self, index: int) -> Loaded:
@@ -161,47 +85,45 @@ class DetectionDataset(EpochDataset[Sample]):
         photo = self.photos[index]
         # Copies: a tensor that a loading process sends away is moved into shared memory, where it
         # holds a file descriptor while it lives, which for the photo's own is the whole run.
-        return read_photo(photo.path), photo.boxes.clone(), photo.labels.clone()
+        return read_image(photo.path), photo.boxes.clone(), photo.labels.clone()
 
 
 class ClassificationDataset(EpochDataset[ClassSample]):
-    """Photos as network inputs: uint8 [3, H, W] and their class.
+    """Random parts of photos, flipped and recoloured: uint8 [3, H, W]; and their class, int."""
 
-    With ``augment`` a sample is a random part of the photo, flipped and recoloured at random;
-    without, the middle of it, exactly as the service cuts it. Raises ValueError if ``spec`` is not
-    a classifier's, with a "centre_crop".
-    """
-
-    def __init__(
-        self, photos: tuple[LabelledPhoto, ...], spec: InputSpec, augment: bool, seed: int = 0
-    ) -> None:
+    def __init__(self, photos: tuple[LabelledPhoto, ...], spec: CentreCrop, seed: int = 0) -> None:
         super().__init__(seed)
-        if spec.resize != "centre_crop":
-            raise ValueError(f"a classifier's input is a centre crop, not {spec.resize}")
-        self.photos, self.spec, self.augment = photos, spec, augment
+        self.photos, self.spec = photos, spec
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, index: int) -> ClassSample:
         photo = self.photos[index]
-        image = read_photo(photo.path)
-        if self.augment:
-            image = random_crop(image, self.spec, self.rng(index))
-        else:
-            image = centre_crop(image, self.spec)
+        image = random_crop(read_image(photo.path), self.spec, self.rng(index))
         return to_tensor(image), photo.label
 
 
-def random_crop(image: Image.Image, spec: InputSpec, rng: random.Random) -> Image.Image:
+def training_side(spec: InputSpec) -> int:
+    """Side of the square views that a network is trained on, in pixels.
+
+    Where inputs vary in size it is that of their shorter side: a view is a part of the photo at the
+    scale that the service gives it, since what varies makes no batch.
+    """
+    return spec.shorter_side if isinstance(spec, ShorterSide) else spec.height
+
+
+def random_crop(image: Image.Image, spec: CentreCrop, rng: random.Random) -> Image.Image:
     """A random part of ``image`` as an input of ``spec``, flipped and recoloured at random."""
-    image = _resize(image, random_region(*image.size, rng), spec)
+    region = random_region(*image.size, rng)
+    method = RESAMPLING[spec.interpolation]
+    image = resample(image, (spec.width, spec.height), method, region, exact=True)
     if rng.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return recolour(image, random_colour(image, COLOUR, HUE, 0.0, rng))
 
 
-def random_region(width: int, height: int, rng: random.Random) -> Region:
+def random_region(width: int, height: int, rng: random.Random) -> Box:
     """Part of a photo, of random area and aspect ratio; the middle if its shape allows for none."""
     for _ in range(CROP_ATTEMPTS):
         area = rng.uniform(*CROP_AREA) * width * height
@@ -216,24 +138,15 @@ def random_region(width: int, height: int, rng: random.Random) -> Region:
     return x - half_width, y - half_height, x + half_width, y + half_height
 
 
-def centre_crop(image: Image.Image, spec: InputSpec) -> Image.Image:
-    """The shorter side scaled to ``spec.shorter_side`` and the middle cut out, as the service."""
-    assert spec.shorter_side is not None  # every centre crop has one
-    width, height = (int(spec.shorter_side * side / min(image.size)) for side in image.size)
-    left, top = round((width - spec.width) / 2), round((height - spec.height) / 2)
-    x, y = width / image.width, height / image.height
-    region = (left / x, top / y, (left + spec.width) / x, (top + spec.height) / y)
-    return _resize(image, region, spec)
-
-
-def _resize(image: Image.Image, region: Region, spec: InputSpec) -> Image.Image:
-    return image.resize((spec.width, spec.height), RESAMPLING[spec.interpolation], box=region)
-
-
 def to_tensor(image: Image.Image) -> Tensor:
     """An RGB image as uint8 [3, H, W]."""
     pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return pixels.reshape(image.height, image.width, 3).permute(2, 0, 1)
+
+
+def stack(inputs: Sequence[ModelInput]) -> Tensor:
+    """Inputs of one size as uint8 [N, 3, H, W]."""
+    return torch.from_numpy(np.stack([x.pixels for x in inputs])).permute(0, 3, 1, 2)
 
 
 def collate(samples: list[Sample]) -> tuple[Tensor, list[Tensor], list[Tensor]]:

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from models.detector import OneStageDetector
 from models.evaluation import BoxRow, average_precision
@@ -15,17 +14,26 @@ from models.losses import DetectionLoss
 from models.postprocess import DetectionDecoder, select_detections
 from models.training.annotations import Annotations
 from models.training.augment import Augment
-from models.training.dataset import DetectionDataset, EpochDataset, collate, normalise
+from models.training.dataset import (
+    DetectionDataset,
+    EpochDataset,
+    collate,
+    normalise,
+    stack,
+    training_side,
+)
 from models.training.devices import Place
 from models.training.features import FeatureCache, collate_features
-from models.training.inputs import Size, input_size, photo_pixels, training_side
 from models.training.recipe import Recipe
-from service.manifest import InputSpec
+from service.imaging.files import read_photo
+from service.imaging.resize import Placement, Size, input_size
+from service.manifest import FilledInput
 
 Batch = tuple[Tensor | list[Tensor], list[Tensor], list[Tensor]]
 OnProgress = Callable[[int], None]  # is told how many photos more are done
 
 SCORE_THRESHOLD = 0.01  # of detections that AP is measured on
+BATCH_SIZE = 16  # of an evaluation
 SIZE_STEP = 64  # pixels, between the sizes of multi-scale training
 
 
@@ -38,7 +46,7 @@ class DetectionTask:
     def __init__(
         self,
         network: OneStageDetector,
-        spec: InputSpec,
+        spec: FilledInput,
         recipe: Recipe,
         place: Place,
         training: Annotations,
@@ -98,17 +106,18 @@ class DetectionTask:
         """What ``network`` finds in the validation photos."""
         rows: list[BoxRow] = []
         photos = self.validation.photos
-        dataset = DetectionDataset(photos, self.spec, augment=None)
         sizes = [input_size((photo.width, photo.height), self.spec) for photo in photos]
-        batches = batches_of_one_size(sizes, 16)
-        loader = DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
+        thresholds = torch.tensor(SCORE_THRESHOLD), torch.tensor(0.5), torch.tensor(100)
         with torch.no_grad():
-            for indices, (images, _, _) in zip(batches, loader, strict=True):
+            for indices in batches_of_one_size(sizes, BATCH_SIZE):
+                inputs = [read_photo(photos[i].path, self.spec) for i in indices]
+                images = stack(inputs)
                 outputs = network(self._normalise(images.to(self.place.device)))
                 scores, boxes = self._decoder(*images.shape[-2:])(*outputs)
-                thresholds = torch.tensor(SCORE_THRESHOLD), torch.tensor(0.5), torch.tensor(100)
                 found = select_detections(scores.cpu(), boxes.cpu(), *thresholds)
-                rows += self._rows(indices, *found)
+                for i, x, number, *detections in zip(indices, inputs, *found, strict=True):
+                    shown = (values[:number] for values in detections)
+                    rows += self._rows(photos[i].image_id, x.placement, *shown)
                 on_progress(len(images))
         return rows
 
@@ -140,23 +149,21 @@ class DetectionTask:
         return self._decoders[size]
 
     def _rows(
-        self, indices: list[int], numbers: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor
+        self, image_id: int, placement: Placement, boxes: Tensor, scores: Tensor, labels: Tensor
     ) -> list[BoxRow]:
-        """Detections of a batch of the photos ``indices``, in COCO's terms."""
-        rows = []
-        for offset, number in enumerate(numbers.tolist()):
-            photo = self.validation.photos[indices[offset]]
-            scale = photo_pixels((photo.width, photo.height), self.spec)
-            for box, score, label in zip(
-                (boxes[offset, :number] * scale).tolist(),
-                scores[offset, :number].tolist(),
-                labels[offset, :number].tolist(),
-                strict=True,
-            ):
-                left, top, right, bottom = box
-                bbox = (left, top, right - left, bottom - top)
-                rows.append(BoxRow(photo.image_id, self.categories[label][0], bbox, score))
-        return rows
+        """Detections on one photo's input, in COCO's terms."""
+        corners = placement.undo(boxes.numpy()).tolist()
+        return [
+            BoxRow(
+                image_id,
+                self.categories[label][0],
+                (left, top, right - left, bottom - top),
+                score,
+            )
+            for (left, top, right, bottom), score, label in zip(
+                corners, scores.tolist(), labels.tolist(), strict=True
+            )
+        ]
 
 
 def batches_of_one_size(sizes: list[Size], most: int) -> list[list[int]]:

@@ -18,6 +18,7 @@ RESAMPLING = {
 
 SPARE = 2  # how many times the size that the model reads a photo is decoded to at least
 ROUNDING = 1e-6  # pixels; what binary fractions may lose of a whole one
+Size = tuple[int, int]  # width, height
 Resized = tuple[Image.Image, float, float]  # the input, and the photo's scale along x and y
 
 
@@ -64,10 +65,10 @@ class Photo:
     exact: bool = False
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         return self.width, self.height
 
-    def resize(self, sides: tuple[int, int], method: Image.Resampling, box: Box) -> Image.Image:
+    def resize(self, sides: Size, method: Image.Resampling, box: Box) -> Image.Image:
         """Of the photo's pixels left, top, right, bottom of ``box``, scaled to ``sides``."""
         left, top, right, bottom = (side / self.shrink for side in box)
         inner = (
@@ -84,18 +85,15 @@ def to_input(photo: Photo | Image.Image, spec: InputSpec, *, exact: bool = False
     if isinstance(photo, Image.Image):
         photo = Photo(photo, *photo.size)
     photo = replace(photo, exact=exact)
-    match spec:
-        case Letterbox():
-            image, scale_x, scale_y = _letterbox(photo, spec)
-        case ShorterSide():
-            image, scale_x, scale_y = _shorter_side(photo, spec)
-        case CentreCrop():
-            image, scale_x, scale_y = _centre_crop(photo, spec)
+    if isinstance(spec, CentreCrop):
+        image, scale_x, scale_y = _centre_crop(photo, spec)
+    else:
+        image, scale_x, scale_y = _place(photo, spec)
     placement = Placement(photo.width, photo.height, scale_x, scale_y)
     return ModelInput(np.asarray(image, dtype=np.uint8), placement)
 
 
-def least_size(size: tuple[int, int], spec: InputSpec) -> tuple[int, int]:
+def least_size(size: Size, spec: InputSpec) -> Size:
     """What a photo of ``size`` may be decoded to with the model none the wiser.
 
     That is `SPARE` times what the model reads of it, so that the resize has pixels to average; a
@@ -107,7 +105,22 @@ def least_size(size: tuple[int, int], spec: InputSpec) -> tuple[int, int]:
     return min(size[0], math.ceil(scale * size[0])), min(size[1], math.ceil(scale * size[1]))
 
 
-def _nominal_scale(size: tuple[int, int], spec: InputSpec) -> float:
+def input_size(size: Size, spec: InputSpec) -> Size:
+    """Width and height of the input that is made of a photo of ``size``."""
+    if not isinstance(spec, ShorterSide):
+        return spec.width, spec.height
+    width, height = (-(-side // spec.divisor) * spec.divisor for side in _scaled_size(size, spec))
+    return width, height
+
+
+def _scaled_size(size: Size, spec: FilledInput) -> Size:
+    """Of the photo on its input, cut to whole pixels as in the published networks' training."""
+    scale = _nominal_scale(size, spec)
+    width, height = (max(1, int(side * scale + ROUNDING)) for side in size)
+    return width, height
+
+
+def _nominal_scale(size: Size, spec: InputSpec) -> float:
     match spec:
         case Letterbox():
             return min(spec.width / size[0], spec.height / size[1])
@@ -117,31 +130,18 @@ def _nominal_scale(size: tuple[int, int], spec: InputSpec) -> float:
             return spec.shorter_side / min(size)
 
 
-def _letterbox(photo: Photo, spec: Letterbox) -> Resized:
-    """Fit the photo into the top left corner and fill the rest."""
-    scale = _nominal_scale(photo.size, spec)
-    return _place(photo, scale, spec.width, spec.height, spec)
-
-
-def _shorter_side(photo: Photo, spec: ShorterSide) -> Resized:
-    """Scale one side to its length and fill both up to a multiple of the divisor."""
-    scale = _nominal_scale(photo.size, spec)
-    width, height = (-(-_scaled(side, scale) // spec.divisor) * spec.divisor for side in photo.size)
-    return _place(photo, scale, width, height, spec)
-
-
-def _place(photo: Photo, scale: float, width: int, height: int, spec: FilledInput) -> Resized:
-    """The photo in the top left corner of ``width`` x ``height``.
+def _place(photo: Photo, spec: FilledInput) -> Resized:
+    """The photo in the top left corner of its input, the rest of it filled.
 
     The scale to undo is that of the whole pixels: the nominal one would shift boxes by up to one.
     """
-    sides = (_scaled(photo.width, scale), _scaled(photo.height, scale))
-    canvas = Image.new("RGB", (width, height), spec.fill)
+    sides = _scaled_size(photo.size, spec)
+    canvas = Image.new("RGB", input_size(photo.size, spec), spec.fill)
     canvas.paste(_resize(photo, sides, spec))
     return canvas, sides[0] / photo.width, sides[1] / photo.height
 
 
-def _resize(photo: Photo, sides: tuple[int, int], spec: FilledInput) -> Image.Image:
+def _resize(photo: Photo, sides: Size, spec: FilledInput) -> Image.Image:
     if spec.antialias:
         return photo.resize(sides, RESAMPLING[spec.interpolation], (0, 0, *photo.size))
     return Image.fromarray(_interpolate(np.asarray(photo.image), *sides))
@@ -178,11 +178,6 @@ def _neighbours(
     first = np.floor(centre).astype(np.intp)
     share = (centre - first).astype(np.float32)
     return first, np.minimum(first + 1, side - 1), share
-
-
-def _scaled(side: int, scale: float) -> int:
-    """A side after scaling, cut to whole pixels as the published networks were trained with."""
-    return max(1, int(side * scale + ROUNDING))
 
 
 def _centre_crop(photo: Photo, spec: CentreCrop) -> Resized:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.photos import read_photo
+from service.imaging.files import read_photo
 from service.manifest import DETECTION_INPUTS, DETECTION_OUTPUTS, read_manifest
 from service.package import open_package
 from tests.docs.pages import DOCS, blocks

@@ -28,10 +28,11 @@ from export.onnx.graph import build_graph
 from export.onnx.trace import to_onnx
 from export.package_writer import OutputError
 from export.parity import ParityError, check_classifier, check_detector
-from export.photos import read_photo, read_photos
+from export.photos import read_photos
 from export.verify import verify
 from models.variants import VARIANTS, Variant
 from models.weights import CheckpointError, load_checkpoint, load_into
+from service.imaging.files import read_photo
 from service.inference.detector import Detector
 from service.manifest import ModelManifest, read_manifest
 from service.package import ModelPackage, open_package

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from export.photos import PhotoError, find_photos
+from export.photos import find_photos
+from service.imaging.files import PhotoError
 
 
 def test_a_folders_photos_are_found_and_other_files_counted(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 from export.__main__ import app
 from export.parity.answers import ContractError, check_answer, check_batch, check_settings
-from export.photos import find_photos, read_photo, read_photos
+from export.photos import find_photos, read_photos
 from export.report import write_report
 from export.signing import make_keys, sign
 from export.verify import verify
+from service.imaging.files import read_photo
 from service.package import ModelPackage, open_package
 
 CLASSIFIER, DETECTOR = "efficientnet_lite0_imagenet", "efficientdet_lite0_voc"

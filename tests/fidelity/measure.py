@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from export.onnx.graph import Normalise
-from export.photos import read_photo
 from models.anchors import AnchorGenerator
 from models.variants import VARIANTS, at_size
 from models.weights import load_into
+from service.imaging.files import read_photo
 from tests.fidelity.oracles import (
     Anchors,
     ImageList,

@@ -17,11 +17,9 @@ from models.training.annotations.content import (
     Photo,
     Reading,
 )
-from models.training.annotations.files import PHOTO_SUFFIXES
 from models.training.annotations.voc import read_voc
 
 __all__ = [
-    "PHOTO_SUFFIXES",
     "Annotations",
     "Categories",
     "ClassFolders",

@@ -11,12 +11,8 @@ from models.training.annotations.content import (
     Reading,
     first_names,
 )
-from models.training.annotations.files import (
-    is_photo,
-    require_folder,
-    suffixes,
-    visible_files,
-)
+from models.training.annotations.files import require_folder, visible_files
+from service.imaging.formats import select_photos
 
 
 def read_class_folders(folder: Path, categories: Categories | None = None) -> Reading[ClassFolders]:
@@ -24,7 +20,8 @@ def read_class_folders(folder: Path, categories: Categories | None = None) -> Re
 
     Categories are the sub-folders' names, sorted, with ids from 0; or ``categories``, beside which
     there are no others: the training photos', where these are the validation's. What is hidden
-    (its name starts with a dot) is passed over. Raises DataError.
+    (its name starts with a dot) is passed over, as are files without a suffix of a photo, which the
+    note counts. Raises DataError.
     """
     require_folder(folder)
     classes = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
@@ -38,15 +35,16 @@ def read_class_folders(folder: Path, categories: Categories | None = None) -> Re
         for name in classes
         if name not in known
     ]
-    photos: list[LabelledPhoto] = []
-    for label, name in enumerate(known):
-        paths = list(visible_files(folder / name))
-        photos += [LabelledPhoto(path, label) for path in paths if is_photo(path)]
-        faults += [
-            Fault(str(path), "no image", f"has no suffix of a photo ({suffixes()})")
-            for path in paths
-            if not is_photo(path)
-        ]
-        if not any(is_photo(path) for path in paths):
-            faults.append(Fault(str(folder / name), "empty class", "holds no photo"))
-    return Reading(ClassFolders(tuple(photos), categories), tuple(faults))
+    files = [
+        LabelledPhoto(path, label)
+        for label, name in enumerate(known)
+        for path in visible_files(folder / name)
+    ]
+    photos, note = select_photos(files, lambda file: file.path)
+    shown = {photo.label for photo in photos}
+    faults += [
+        Fault(str(folder / name), "empty class", "holds no photo")
+        for label, name in enumerate(known)
+        if label not in shown
+    ]
+    return Reading(ClassFolders(tuple(photos), categories), tuple(faults), note)

@@ -20,8 +20,7 @@ Kind = Literal[
     "box outside",
     "empty class",
     "missing photo",
-    "no image",
-    "damaged photo",
+    "unreadable photo",
     "wrong size",
 ]
 
@@ -47,10 +46,14 @@ class Fault:
 
 @dataclass(frozen=True)
 class Reading(Generic[Content]):
-    """What a reader found: the rows that are good, and what is wrong with the others."""
+    """What a reader found: the rows that are good, and what is wrong with the others.
+
+    note: what files of a folder were passed over, None if there are no such.
+    """
 
     annotations: Content
     faults: tuple[Fault, ...]
+    note: str | None = None
 
 
 @dataclass(frozen=True, eq=False)  # tensors have no equality that is true or false

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from models.training.annotations.content import DataError
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-
 
 def read_text(path: Path) -> str:
     try:
@@ -20,14 +18,6 @@ def read_text(path: Path) -> str:
 def require_folder(path: Path) -> None:
     if not path.is_dir():
         raise DataError(f"{path}: no such folder")
-
-
-def is_photo(path: Path) -> bool:
-    return path.suffix.lower() in PHOTO_SUFFIXES
-
-
-def suffixes() -> str:
-    return ", ".join(sorted(PHOTO_SUFFIXES))
 
 
 def visible_files(folder: Path) -> Iterator[Path]:

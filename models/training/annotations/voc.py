@@ -14,8 +14,9 @@ from models.training.annotations.content import (
     Fault,
     Reading,
 )
-from models.training.annotations.files import is_photo, read_text, require_folder, visible_files
+from models.training.annotations.files import read_text, require_folder, visible_files
 from models.training.annotations.rows import BadRow, Row, is_number, make_photo, shown
+from service.imaging.formats import select_photos
 
 
 def read_voc(
@@ -35,7 +36,8 @@ def read_voc(
     names = _names_of_all(folder) if split is None else _names_of(folder, split)
     require_folder(folder / "Annotations")
     require_folder(folder / "JPEGImages")
-    files = {p.stem: p for p in sorted((folder / "JPEGImages").iterdir()) if is_photo(p)}
+    found, _ = select_photos(sorted((folder / "JPEGImages").iterdir()), str)
+    files = {path.stem: path for path in found}
     faults = [
         Fault(f"{split}.txt: {name}", "duplicate image", f"is listed {number} times")
         for name, number in Counter(names).items()

@@ -18,12 +18,11 @@ from models.training.augment.geometry import (
     SMALLEST_SIDE,
     Colour,
     Loaded,
-    Placement,
-    letterbox,
+    Warp,
     visible,
 )
 from models.training.augment.mixing import assemble, blend, random_share, random_tiles
-from service.manifest import InputSpec, ShorterSide
+from service.manifest import FilledInput, ShorterSide
 
 __all__ = [
     "FILL",
@@ -31,8 +30,7 @@ __all__ = [
     "SMALLEST_SIDE",
     "Augment",
     "Loaded",
-    "Placement",
-    "letterbox",
+    "Warp",
     "visible",
 ]
 
@@ -47,7 +45,7 @@ class Augment:
     aspect: the photo is stretched by up to this share in one direction, at the expense of the
         other; .25 makes width : height 1/1.25 to 1.25 times what it was.
     rotation: the photo is turned by up to this many degrees, either way. A box becomes the hull of
-        the turned ellipse inscribed in it, see ``Placement.move``.
+        the turned ellipse inscribed in it, see ``Warp.move``.
     flip: probability that left and right are mirrored.
     colour: brightness, contrast and saturation each vary by this share, up and down.
     hue: colours are turned by up to this share of the colour circle, either way; .5 is everything.
@@ -77,7 +75,7 @@ class Augment:
     fill: Colour = FILL
     antialias: bool = True
 
-    def for_input(self, spec: InputSpec) -> "Augment":
+    def for_input(self, spec: FilledInput) -> "Augment":
         """The same for views that become inputs of ``spec``: at scale 1 a photo is as large in them
         as the service makes it, with the same colour around it."""
         longest = spec.longer_side / spec.shorter_side if isinstance(spec, ShorterSide) else 1.0
@@ -105,15 +103,13 @@ class Augment:
         """
         return self._cover(image, boxes, labels, (size, size), rng)
 
-    def place(
-        self, photo: tuple[int, int], canvas: tuple[int, int], rng: random.Random
-    ) -> Placement:
+    def place(self, photo: tuple[int, int], canvas: tuple[int, int], rng: random.Random) -> Warp:
         """A random place for a photo behind, or within, a canvas; both are width and height."""
         fitted = max(max(photo) / self.longest, min(photo))  # on the canvas at scale 1
         fit = rng.uniform(*self.scale) * max(canvas) / fitted
         stretch = (1 + self.aspect) ** rng.uniform(-0.5, 0.5)
         scaled = (max(1, round(photo[0] * fit * stretch)), max(1, round(photo[1] * fit / stretch)))
-        return Placement(
+        return Warp(
             photo,
             canvas,
             scaled,

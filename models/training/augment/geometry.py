@@ -18,18 +18,6 @@ SMALLEST_SIDE = 4.0  # pixels of the network's input; a smaller object is no lon
 LEAST_VISIBLE = 0.3  # share of a box's area that a crop must leave for the box to stay
 
 
-def letterbox(
-    image: Image.Image, boxes: Tensor, size: int, fill: Colour = FILL
-) -> tuple[Image.Image, Tensor]:
-    """Fit ``image`` into the top left corner of a ``size`` x ``size`` square, ``boxes`` with it."""
-    longest = max(image.size)
-    width, height = (max(1, side * size // longest) for side in image.size)
-    canvas = Image.new("RGB", (size, size), fill)
-    canvas.paste(image.resize((width, height), Image.Resampling.BILINEAR))
-    stretch = torch.tensor([width / image.width, height / image.height]).repeat(2)
-    return canvas, boxes * stretch
-
-
 def visible(boxes: Tensor, labels: Tensor, canvas: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """What a canvas shows of ``boxes`` [G, 4], and the labels of those of which it shows enough."""
     shown = boxes.clamp(min=torch.zeros(4), max=torch.tensor(canvas * 2, dtype=boxes.dtype))
@@ -41,7 +29,7 @@ def visible(boxes: Tensor, labels: Tensor, canvas: tuple[int, int]) -> tuple[Ten
 
 
 @dataclass(frozen=True)
-class Placement:
+class Warp:
     """How a photo gets onto a canvas: resized, mirrored, shifted and turned, in this order.
 
     photo, canvas: width and height of both, in their own pixels.

@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from models.evaluation import (
     MATCH_IOU,
     NOTHING,
     PhotoMatch,
 )
+from service.imaging.files import PhotoError, read_image
 
 PHOTO_SIDE, JPEG_QUALITY = 480, 80  # of the photos in the page
 MISTAKES, MISSES, BEST = 9, 6, 3  # photos of each gallery
@@ -238,25 +238,13 @@ def classification_galleries(
 def embed(example: Example) -> str | None:
     """The photo as a small JPEG in a data: URI; None if it cannot be read."""
     try:
-        with Image.open(example.path) as file:
-            file.draft("RGB", (PHOTO_SIDE, PHOTO_SIDE))  # decodes large JPEGs at a fraction
-            upright = _upright(file, example)
-            upright.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
-            encoded = io.BytesIO()
-            upright.convert("RGB").save(encoded, "JPEG", quality=JPEG_QUALITY)
-    except OSError:  # a report with a gap is worth more than none, after hours of training
+        photo = read_image(example.path)
+    except PhotoError:  # a report with a gap is worth more than none, after hours of training
         return None
+    photo.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
+    encoded = io.BytesIO()
+    photo.save(encoded, "JPEG", quality=JPEG_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode()}"
-
-
-def _upright(image: Image.Image, example: Example) -> Image.Image:
-    """``image`` turned as EXIF says, unless its boxes are those of the image as it is stored."""
-    upright = ImageOps.exif_transpose(image)
-    landscape = example.width > example.height
-    stored_as_told = landscape == (image.width > image.height)
-    if upright.size != image.size and example.width != example.height and stored_as_told:
-        return image
-    return upright
 
 
 @dataclass(frozen=True)

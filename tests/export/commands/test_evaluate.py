@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from export.__main__ import app
 from export.evaluation.column import PackageColumn
 from export.evaluation.server import open_server
-from export.photos import PhotoError
+from service.imaging.files import PhotoError
 from service.package import open_package
 from tests.e2e.server import Server, free_port, running_server
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from export.evaluation.column import PackageColumn
-from export.photos import PhotoError
+from service.imaging.files import PhotoError
 from service.imaging.resize import ModelInput
 
 from .columns import ignore

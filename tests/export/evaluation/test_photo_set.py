@@ -11,7 +11,7 @@ from export.evaluation.photo_set import (
     read_class_folders,
     read_photo_set,
 )
-from export.photos import PhotoError
+from service.imaging.files import PhotoError
 from service.manifest import Label
 
 from .instances import CAT, DOG, INSTANCES, write_instances

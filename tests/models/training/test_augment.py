@@ -15,14 +15,16 @@ from models.training.augment import (
     SMALLEST_SIDE,
     Augment,
     Loaded,
-    Placement,
-    letterbox,
+    Warp,
     visible,
 )
+from models.variants import VARIANTS, at_size
+from service.imaging.resize import to_input
 
 # One for each label. Halfway to the grey around them, none is near another.
 COLOURS = tuple(itertools.product((0, 255), repeat=3))
 GREY = (128, 128, 128)
+VARYING = at_size(VARIANTS["retinanet_resnet18_fpn"], 256).input
 EVERYTHING = Augment(
     aspect=0.3, rotation=20.0, lighting=0.1, noise=5.0, mosaic=0.5, mixup=0.5, hue=0.1
 )
@@ -103,13 +105,6 @@ def same(first: Loaded, second: Loaded) -> bool:
     )
 
 
-def test_letterbox_keeps_boxes_on_their_objects() -> None:
-    image, boxes, labels = gallery("rectangle", 0)(0)
-    image, boxes = letterbox(image, boxes, 320)
-    assert image.size == (320, 320)
-    assert_on_objects((image, boxes, labels), "rectangle")
-
-
 @pytest.mark.parametrize("size", [96, 255, 320])
 @pytest.mark.parametrize("colours", [{"colour": 0.0, "hue": 0.0}, {"colour": 0.1, "noise": 5.0}])
 @pytest.mark.parametrize("aspect", [0.0, 0.5])
@@ -164,7 +159,7 @@ def test_a_turned_box_is_no_larger_than_the_hull_of_its_corners(
     angle: float, mirrored: bool
 ) -> None:
     image, boxes, _ = painting([(60, 40, 220, 90)], [4], (300, 200), "rectangle")
-    placement = Placement((300, 200), (400, 400), (270, 220), (70, 90), mirrored, angle)
+    placement = Warp((300, 200), (400, 400), (270, 220), (70, 90), mirrored, angle)
     hull = extents(placement.paste(placement.cut(image)))[4]
     box = placement.move(boxes)[0]
     torch.testing.assert_close(box[:2] + box[2:], hull[:2] + hull[2:], atol=2.5, rtol=0)
@@ -343,7 +338,7 @@ def test_the_fill_around_a_photo_keeps_its_colour(rotation: float) -> None:
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_what_is_resized_in_part_is_as_if_resized_whole(mirrored: bool) -> None:
     image = Image.effect_noise((501, 377), 60).convert("RGB")
-    placement = Placement(image.size, (100, 90), (333, 251), (-41, -77), mirrored)
+    placement = Warp(image.size, (100, 90), (333, 251), (-41, -77), mirrored)
     whole = image.resize((333, 251), Image.Resampling.BILINEAR)
     if mirrored:
         whole = whole.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -354,7 +349,7 @@ def test_what_is_resized_in_part_is_as_if_resized_whole(mirrored: bool) -> None:
 
 def test_a_mirrored_photo_mirrored_again_is_itself() -> None:
     image, boxes, _ = gallery("rectangle", 0)(0)
-    placement = Placement(image.size, image.size, image.size, (0, 0), mirrored=True)
+    placement = Warp(image.size, image.size, image.size, (0, 0), mirrored=True)
     mirrored = placement.paste(placement.cut(image))
     assert placement.paste(placement.cut(mirrored)).tobytes() == image.tobytes()
     torch.testing.assert_close(placement.move(placement.move(boxes)), boxes)
@@ -374,3 +369,38 @@ def test_photos_of_any_shape_are_seen_with_and_without_boxes(
             assert found.shape == (len(labels), 4)
             assert len(labels) <= 8 * boxes
             assert (np.asarray(view) != FILL).any()
+
+
+@pytest.mark.parametrize("size", [(500, 375), (375, 500), (640, 200)])
+def test_views_have_the_scale_and_fill_of_the_service(size: tuple[int, int]) -> None:
+    """Where inputs vary in size: a view is a square part of what the service makes."""
+    augment = Augment(scale=(1.0, 1.0), flip=0.0, colour=0.0, hue=0.0).for_input(VARYING)
+    x, y = size[0] // 2, size[1] // 2
+    photo = painting([(x - 20, y - 20, x + 20, y + 20)], [1], size, "rectangle")
+    placement = to_input(photo[0], VARYING).placement
+    scale = torch.tensor([placement.scale_x, placement.scale_y])
+    shown = 0
+    for seed in range(10):
+        view = augment(*photo, 256, random.Random(seed))
+        assert view[0].size == (256, 256)
+        assert_on_objects(view, "rectangle")
+        for left, top, right, bottom in view[1].tolist():
+            shown += 1
+            if min(left, top) > 1 and max(right, bottom) < 255:
+                sides = torch.tensor([right - left, bottom - top])
+                torch.testing.assert_close(sides, 40 * scale, atol=0.5, rtol=0)
+    assert shown >= 3
+    if size == (640, 200):  # which leaves part of the square empty
+        assert (np.asarray(view[0]) == VARYING.fill).all(-1).mean() > 0.4
+
+
+def test_views_are_as_sharp_as_what_the_service_makes() -> None:
+    """torchvision's detectors were trained without smoothing: stripes of a pixel stay as strong."""
+    stripes = Image.fromarray(np.tile(np.array([[0, 255]], dtype=np.uint8), (900, 450)))
+    photo = stripes.convert("RGB"), torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
+    augment = Augment(scale=(1.0, 1.0), flip=0.0, colour=0.0, hue=0.0)
+    smooth = augment(*photo, 256, random.Random(0))[0]
+    sharp = augment.for_input(VARYING)(*photo, 256, random.Random(0))[0]
+    expected = to_input(photo[0], VARYING).pixels.std()
+    assert np.asarray(smooth).std() < 0.5 * expected
+    assert np.asarray(sharp).std() == pytest.approx(expected, rel=0.1)

@@ -72,10 +72,10 @@ def test_each_photo_that_is_of_no_use_is_listed_and_left_out(tmp_path: Path, cat
     assert [photo.path.name for photo in checked.photos] == ["good.jpg"]
     assert checked.categories == annotations.categories
     assert {(Path(fault.where).name, fault.kind) for fault in faults} == {
-        ("cut.jpg", "damaged photo"),
-        ("header.jpg", "damaged photo"),
-        ("empty.jpg", "no image"),
-        ("page.jpg", "no image"),
+        ("cut.jpg", "unreadable photo"),
+        ("header.jpg", "unreadable photo"),
+        ("empty.jpg", "unreadable photo"),
+        ("page.jpg", "unreadable photo"),
         ("folder.jpg", "missing photo"),
         ("link.jpg", "missing photo"),
         ("gone.jpg", "missing photo"),
@@ -84,7 +84,7 @@ def test_each_photo_that_is_of_no_use_is_listed_and_left_out(tmp_path: Path, cat
     messages = {Path(fault.where).name: fault.message for fault in faults}
     assert messages["larger.jpg"] == "has 451 x 300 pixels, upright; the annotations say 902 x 600"
     assert messages["gone.jpg"] == "No such file or directory"
-    assert messages["cut.jpg"].startswith("is damaged or cut short: ")
+    assert messages["cut.jpg"].startswith("The image is damaged or cut short: ")
     assert not any("\n" in message for message in messages.values())
 
 
@@ -139,8 +139,8 @@ def test_class_photos_are_checked_and_a_class_without_any_left_is_listed(
     assert checked.photos == (LabelledPhoto(tmp_path / "cat" / "1.jpg", 0),)
     assert checked.categories == ((0, "cat"), (1, "dog"))
     assert [(fault.where, fault.kind) for fault in faults[:2]] == [
-        (str(tmp_path / "cat" / "2.jpg"), "damaged photo"),
-        (str(tmp_path / "dog" / "1.jpg"), "no image"),
+        (str(tmp_path / "cat" / "2.jpg"), "unreadable photo"),
+        (str(tmp_path / "dog" / "1.jpg"), "unreadable photo"),
     ]
     assert faults[2:] == [Fault("class dog", "empty class", "none of its photos can be read")]
 

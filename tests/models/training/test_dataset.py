@@ -12,27 +12,24 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from models.training.annotations import DataError, LabelledPhoto, Photo, read_coco
+from models.training.annotations import LabelledPhoto, Photo, read_coco
 from models.training.augment import Augment, Loaded
 from models.training.dataset import (
     ClassificationDataset,
     DetectionDataset,
-    PhotoError,
-    centre_crop,
     collate,
     collate_classes,
     normalise,
     random_crop,
     random_region,
-    read_photo,
+    stack,
+    training_side,
 )
 from models.variants import VARIANTS, at_size
-from service.imaging.images import decode_image
-from service.imaging.resize import to_input
+from service.imaging.files import PhotoError, read_photo
 from service.manifest import InputSpec
 
 CROP = VARIANTS["resnet18"].input
-ORIENTATION = 0x0112  # EXIF's tag
 COLOURS = ((250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250))
 
 
@@ -63,63 +60,8 @@ def labelled(pictures: tuple[Photo, ...]) -> tuple[LabelledPhoto, ...]:
     return tuple(LabelledPhoto(photo.path, index) for index, photo in enumerate(pictures))
 
 
-def quarter_turn() -> Image.Exif:
-    exif = Image.Exif()
-    exif[ORIENTATION] = 6
-    return exif
-
-
-@pytest.mark.parametrize(
-    ("image", "name", "options"),
-    [
-        (noise(40, 30), "a.jpg", {}),
-        (noise(40, 30), "turned.jpg", {"exif": quarter_turn()}),
-        (noise(40, 30).convert("CMYK"), "cmyk.jpg", {}),
-        (noise(40, 30, 1), "grey.png", {}),
-        (noise(40, 30, 4), "transparent.png", {}),
-        (noise(40, 30).convert("1"), "bits.png", {}),
-        (noise(40, 30).convert("P"), "palette.gif", {}),
-        (noise(40, 30, 4).convert("P"), "transparent.gif", {"transparency": 0}),
-        (Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40) * 54), "16.png", {}),
-        (noise(40, 30), "a.webp", {}),
-        (noise(40, 30), "a.tiff", {}),
-        (noise(40, 30), "a.bmp", {}),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_photo_is_read_as_the_service_reads_it(
-    tmp_path: Path, image: Image.Image, name: str, options: dict
-) -> None:
-    path = tmp_path / name
-    image.save(path, **options)
-    ours, theirs = read_photo(path), decode_image(path.read_bytes(), 10**6)
-    assert ours.mode == theirs.mode == "RGB"
-    np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
-
-
-def test_a_format_that_the_service_does_not_read_is_refused(tmp_path: Path) -> None:
-    noise(8, 8).save(tmp_path / "a.jp2")
-    with pytest.raises(PhotoError, match="is not in a known format") as caught:
-        read_photo(tmp_path / "a.jp2")
-    assert caught.value.fault.kind == "no image"
-    Image.new("F", (8, 8)).save(tmp_path / "f.tiff")
-    with pytest.raises(PhotoError, match="floating-point images") as caught:
-        read_photo(tmp_path / "f.tiff")
-    assert caught.value.fault.kind == "damaged photo"
-
-
-def test_without_augmentation_a_photo_is_letterboxed(pictures: tuple[Photo, ...]) -> None:
-    image, boxes, labels = DetectionDataset(pictures, square(160), augment=None)[2]
-    assert image.shape == (3, 160, 160)
-    assert image.dtype == torch.uint8
-    assert image[:, 60, 80].tolist() == [0, 0, 250]
-    assert image[:, 150, 80].tolist() == [128, 128, 128]
-    assert boxes.tolist() == [[20.0, 20.0, 120.0, 100.0]] * 2
-    assert labels.tolist() == [2, 2]
-
-
 def test_what_is_loaded_may_be_changed(pictures: tuple[Photo, ...]) -> None:
-    dataset = DetectionDataset(pictures, square(160), augment=None)
+    dataset = DetectionDataset(pictures, square(160), Augment())
     _, boxes, labels = dataset.load(1)
     boxes += 1
     labels += 1
@@ -206,7 +148,7 @@ def test_samples_are_the_same_however_many_processes_load_them(
         if task == "detection":
             dataset, join = detections(pictures, 3), collate
         else:
-            dataset, join = ClassificationDataset(labelled, CROP, True, 3), collate_classes
+            dataset, join = ClassificationDataset(labelled, CROP, 3), collate_classes
         keep = persistent and workers > 0
         return DataLoader(dataset, 2, collate_fn=join, num_workers=workers, persistent_workers=keep)
 
@@ -224,21 +166,22 @@ def test_a_damaged_photo_is_named(
     path = tmp_path / "cut.png"
     path.write_bytes(pictures[0].path.read_bytes()[:60])
     photo = Photo(1, path, 80, 60, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
-    dataset = DetectionDataset((photo,), square(64), augment=None)
-    with pytest.raises(DataError, match=r"cut\.png: is damaged or cut short"):
+    dataset = DetectionDataset((photo,), square(64), Augment())
+    with pytest.raises(PhotoError, match=r"cut\.png: The image is damaged or cut short"):
         list(DataLoader(dataset, collate_fn=collate, num_workers=workers))
 
 
 def test_coco_becomes_batches(tmp_path: Path) -> None:
     content = {
-        "images": [{"id": i, "file_name": "a.png", "width": 40, "height": 30} for i in (1, 2)],
+        "images": [{"id": i, "file_name": "a.png", "width": 40, "height": 40} for i in (1, 2)],
         "annotations": [{"id": 1, "image_id": 2, "category_id": 5, "bbox": [4, 6, 8, 10]}],
         "categories": [{"id": 5, "name": "cat"}],
     }
     (tmp_path / "train.json").write_text(json.dumps(content))
-    noise(40, 30).save(tmp_path / "a.png")
+    noise(40, 40).save(tmp_path / "a.png")
     photos = read_coco(tmp_path / "train.json", tmp_path).annotations.photos
-    loader = DataLoader(DetectionDataset(photos, square(80), augment=None), 2, collate_fn=collate)
+    whole = Augment(scale=(1.0, 1.0), flip=0.0)
+    loader = DataLoader(DetectionDataset(photos, square(80), whole), 2, collate_fn=collate)
     ((images, boxes, labels),) = loader
     assert images.shape == (2, 3, 80, 80)
     assert [b.tolist() for b in boxes] == [[], [[8.0, 12.0, 24.0, 32.0]]]
@@ -248,32 +191,31 @@ def test_coco_becomes_batches(tmp_path: Path) -> None:
     torch.testing.assert_close(scaled[:, 0], images[:, 0] / 127.5 - 1)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "efficientnet_b1", "tf_efficientnet_b3", "vgg16"])
-@pytest.mark.parametrize("size", [(451, 300), (333, 500), (224, 224), (50, 30), (900, 31)])
-def test_the_middle_of_a_photo_is_what_the_service_cuts_out(
-    name: str, size: tuple[int, int]
-) -> None:
-    spec = VARIANTS[name].input
-    image = noise(*size)
-    expected = to_input(image, spec, exact=True).pixels
-    np.testing.assert_array_equal(np.asarray(centre_crop(image, spec)), expected)
-
-
 def test_classes_become_batches(labelled: tuple[LabelledPhoto, ...]) -> None:
-    dataset = ClassificationDataset(labelled, CROP, augment=False)
+    dataset = ClassificationDataset(labelled, CROP)
     assert len(dataset) == 5
     images, labels = collate_classes([dataset[i] for i in range(5)])
     assert images.shape == (5, 3, 224, 224)
     assert images.dtype == torch.uint8
-    assert images[:, :, 112, 112].tolist() == [list(colour) for colour in COLOURS]
     assert labels.dtype == torch.int64
     assert labels.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_a_detectors_input_is_refused_for_classes(labelled: tuple[LabelledPhoto, ...]) -> None:
-    spec = VARIANTS["efficientdet_lite0"].input
-    with pytest.raises(ValueError, match="a centre crop, not letterbox"):
-        ClassificationDataset(labelled, spec, augment=False)
+def test_whole_photos_become_batches(labelled: tuple[LabelledPhoto, ...]) -> None:
+    images = stack([read_photo(photo.path, CROP) for photo in labelled])
+    assert images.shape == (5, 3, 224, 224)
+    assert images.dtype == torch.uint8
+    assert images[:, :, 112, 112].tolist() == [list(colour) for colour in COLOURS]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "side"),
+    [("retinanet_resnet50_fpn_v2", 512, 512), ("efficientdet_d1", 640, 640), ("resnet18", 64, 64)],
+)
+def test_the_side_that_is_trained_on_is_the_size_that_is_asked_for(
+    name: str, size: int, side: int
+) -> None:
+    assert training_side(at_size(VARIANTS[name], size).input) == side
 
 
 @pytest.mark.parametrize("size", [(640, 480), (100, 300), (7, 5), (1, 1)])

@@ -15,7 +15,7 @@ from export.exporter import EvaluationSet, ExportJob, export
 from models.training.annotations import Annotations, Photo
 from models.training.augment import Augment
 from models.training.dataset import collate
-from models.training.detection_task import DetectionTask
+from models.training.detection_task import DetectionTask, batches_of_one_size
 from models.training.devices import Place
 from models.training.features import FeatureCache
 from models.training.loop import Trainer
@@ -186,3 +186,9 @@ def test_the_package_is_as_good_as_training_said(
     assert (manifest.input.resize, manifest.input.shorter_side) == ("shorter_side", 128)
     assert manifest.accuracy is not None
     assert manifest.accuracy.metrics["ap"] == pytest.approx(trainer.best, abs=0.01)
+
+
+def test_batches_are_of_one_size_and_have_every_photo_once() -> None:
+    sizes = [(1, 1), (2, 2), (1, 1), (1, 1), (2, 2)]
+    assert batches_of_one_size(sizes, 2) == [[0, 2], [3], [1, 4]]
+    assert batches_of_one_size([(1, 1)] * 5, 3) == [[0, 1, 2], [3, 4]]

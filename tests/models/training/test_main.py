@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from models.training.__main__ import app, find_trainable
-from models.training.inputs import training_side
+from models.training.dataset import training_side
 from models.variants import VARIANTS, at_size
 from models.weights import load_checkpoint, load_into
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from export.photos import read_photo
+from service.imaging.files import read_photo
 from service.imaging.resize import ModelInput
 from service.inference.detector import DetectionQuery, Detector
 from service.package import PackageError, open_package, verify_package

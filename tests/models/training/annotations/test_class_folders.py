@@ -35,12 +35,11 @@ def test_each_folder_is_a_class(tmp_path: Path) -> None:
     ]
 
 
-def test_an_empty_class_and_what_is_no_photo_are_listed(tmp_path: Path) -> None:
-    make_class_folders(tmp_path, "cat/1.jpg", "dog/notes.txt")
+def test_an_empty_class_is_listed_and_what_is_no_photo_counted(tmp_path: Path) -> None:
+    make_class_folders(tmp_path, "cat/1.jfif", "cat/2.heic", "dog/notes.txt", "dog/more.txt")
     reading = read_class_folders(tmp_path)
-    first, second = reading.faults
-    assert (first.where, first.kind) == (str(tmp_path / "dog" / "notes.txt"), "no image")
-    assert second == Fault(str(tmp_path / "dog"), "empty class", "holds no photo")
+    assert reading.faults == (Fault(str(tmp_path / "dog"), "empty class", "holds no photo"),)
+    assert reading.note == "passed over 3 files: 2 .txt, 1 .heic"
     assert reading.annotations.categories == ((0, "cat"), (1, "dog"))
 
 

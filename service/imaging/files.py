@@ -1,0 +1,45 @@
+"""Photos on disk, decoded and resized as those of a request: for training, export and reports."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from service.imaging.images import open_image, to_rgb
+from service.imaging.photo import prepare
+from service.imaging.resize import ModelInput
+from service.manifest import InputSpec
+from service.problems import Problem
+
+MAX_PIXELS = 200_000_000
+
+
+class PhotoError(Exception):
+    """A photo, or a folder of them, that is of no use; the message says which and why."""
+
+
+def read_image(path: Path) -> Image.Image:
+    """One photo, upright, in RGB; raises PhotoError."""
+    with _opened(path) as image:
+        return to_rgb(image)
+
+
+def read_photo(path: Path, spec: InputSpec, *, exact: bool = False) -> ModelInput:
+    """One photo as a model reads it when it is served; raises PhotoError.
+
+    exact: whether Pillow is to resize it, as it does where nothing of the service is at hand.
+    """
+    with _opened(path) as image:
+        return prepare(image, spec, exact=exact)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with open_image(path.read_bytes(), MAX_PIXELS) as image:
+            yield image
+    except OSError as error:
+        raise PhotoError(f"{path}: {error.strerror}") from error
+    except Problem as problem:
+        raise PhotoError(f"{path}: {problem.detail}") from problem
