@@ -59,7 +59,7 @@ def settings(arguments: argparse.Namespace) -> None:
             "name": name,
             "value": values[name],
             "source": source[name],
-            "description": field.description or "",
+            "description": " ".join((field.description or "").split()),
         }
         for name, field in Settings.model_fields.items()
     ]

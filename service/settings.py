@@ -13,6 +13,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    NonNegativeInt,
+    PositiveInt,
     ValidationError,
     field_validator,
 )
@@ -43,6 +45,7 @@ def _split_names(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class SettingsError(Exception):
@@ -52,54 +55,38 @@ class SettingsError(Exception):
 class ModelSettings(BaseModel):
     """How one model is run. What is not set follows from its execution provider."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), use_attribute_docstrings=True
+    )
 
-    execution_providers: Names = Field(
-        ("cpu",),
-        min_length=1,
-        description="What to run graphs on, with a comma between them: tensorrt, cuda, openvino,"
-        " coreml, directml, cpu; or auto for the first of these that is there. What is asked for"
-        " and not there refuses the start.",
+    execution_providers: Names = Field(("cpu",), min_length=1)
+    """What graphs run on, separated by commas: tensorrt, cuda, openvino, coreml, directml, cpu; or
+    auto for the first of these that is there. The service does not start without one that is asked
+    for."""
+    provider_options: dict[str, str] = {}
+    """ONNX Runtime's options of the first provider."""
+    allow_fallback: bool = False
+    """Whether a model may run on less than was asked for, down to the CPU."""
+    max_batch_size: PositiveInt | None = None
+    """Images that a model runs together. Default: 2 on CPU, where larger batches take as long for
+    each image, and the memory of all at once; 8 elsewhere."""
+    concurrent_runs: PositiveInt | None = None
+    """Batches of a model that run at once. Default: one per processor on CPU, which gives more
+    images a second than several threads on one batch; 1 elsewhere."""
+    threads: PositiveInt | None = None
+    """Of each run on CPU. Default: 1."""
+    latency_threads: PositiveInt | None = Field(
+        None, validation_alias=AliasChoices("latency_threads", "lone_threads")
     )
-    provider_options: dict[str, str] = Field(
-        default_factory=dict, description="ONNX Runtime's options of the first provider."
-    )
-    allow_fallback: bool = Field(
-        False, description="Whether a model may run on less than was asked for, down to the CPU."
-    )
-    max_batch_size: int | None = Field(
-        None,
-        gt=0,
-        description="Images that a model runs together. Default: 2 on CPU, where more take the"
-        " same time each, and the memory of all at once; 8 elsewhere.",
-    )
-    concurrent_runs: int | None = Field(
-        None,
-        gt=0,
-        description="Batches of a model that run at once. Default: one a processor on CPU, which"
-        " gives more images a second than several threads on one batch; 1 elsewhere.",
-    )
-    threads: int | None = Field(None, gt=0, description="Of each run on CPU. Default: 1.")
-    latency_threads: int | None = Field(
-        None,
-        gt=0,
-        validation_alias=AliasChoices("latency_threads", "lone_threads"),  # its former name
-        description="Of a run on CPU while no other image is in service. Default: one a processor;"
-        " the same as threads spares the memory of a second session.",
-    )
-    decode_threads: int | None = Field(
-        None,
-        ge=0,
-        description="Photos that are decoded at once, before they are batched. With 0 each run"
-        " decodes its own, which is the default on CPU: a processor goes from one to the other"
-        " without a word to anybody. Elsewhere: one a processor, so that the device has a batch.",
-    )
-    cuda_graphs: bool = Field(
-        False,
-        description="Whether runs on cuda and tensorrt are recorded once for each batch size and"
-        " replayed, which spares the starting of each layer. For classifiers: a detector's outputs"
-        " vary in size.",
-    )
+    """Of a run on CPU while no other image is in service. Default: one per processor; the same as
+    threads saves the memory of a second session. Its former name, lone_threads, is still read."""
+    decode_threads: NonNegativeInt | None = None
+    """Photos that are decoded at once, before they are batched. With 0 each run decodes its own,
+    without a change of threads: the default on CPU. Elsewhere: one per processor, so that the
+    device gets full batches."""
+    cuda_graphs: bool = False
+    """Whether runs on cuda and tensorrt are recorded once for each batch size and replayed, which
+    saves launching each layer. For classifiers: a detector's outputs vary in size."""
 
 
 class Settings(ModelSettings, BaseSettings):
@@ -107,130 +94,85 @@ class Settings(ModelSettings, BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BOXPORT_", env_prefix_target="all", frozen=True)
 
-    model_store: Path = Field(Path("model_store"), description="Folder of <name>/<version>/.")
-    public_keys: Annotated[tuple[Path, ...], NoDecode] = Field(
-        (),
-        description="PEM files of ed25519 keys, with a colon between them. If any is named, only"
-        " packages that one of them has signed are served (`python -m export sign`).",
-    )
-    max_body_bytes: int = Field(64 * 2**20, gt=0, description="Of a whole request.")
-    max_images: int = Field(32, gt=0, description="Of one request.")
-    max_image_pixels: int = Field(
-        64_000_000, gt=0, description="Width times height, read before anything is decoded."
-    )
-    max_images_in_service: int = Field(
-        256, gt=0, description="Accepted and not yet answered, of all requests; more get a 503."
-    )
-    max_bytes_in_service: int = Field(
-        512 * 2**20, gt=0, description="Of the bodies of all requests not yet answered."
-    )
-    max_pixels_in_service: int = Field(
-        256_000_000,
-        gt=0,
-        description="Of photos that are being decoded at once; more get a 503. A pixel takes three"
-        " bytes, and up to fifteen while transparency is laid over white.",
-    )
-    image_formats: Names = Field(
-        FORMATS,
-        min_length=1,
-        description="Of images that are read, with a comma between them. HEIF as well, where the"
-        " package pillow-heif is installed.",
-    )
-    reduce_jpegs: bool = Field(
-        True,
-        description="Whether large JPEGs are decoded at a half, a quarter or an eighth of their"
-        " size, as long as twice the pixels are left that the model reads: several times as fast"
-        " for photos of phones, at the price of some thousandths of AP.",
-    )
-    exact_resize: bool = Field(
-        False,
-        description="Whether photos are resized by Pillow, in five times the time, for values that"
-        " are rounded as the public implementations of the models round them.",
-    )
-    max_frames: int = Field(
-        1000,
-        gt=0,
-        description="Of an animation, where its header states them. Only the first is decoded.",
-    )
-    request_timeout_ms: int = Field(
-        30_000,
-        gt=0,
-        description="How long a request may take that does not say so itself"
-        " (X-Request-Timeout-Ms). What is late is dropped before it runs.",
-    )
-    max_request_timeout_ms: int = Field(60_000, gt=0, description="The most a request gets.")
-    models: dict[str, ModelSettings] = Field(
-        default_factory=dict,
-        description="Settings of single models, by name, in place of those for all:"
-        ' {"name": {"max_batch_size": 8}}, or a table [models.name] in the file.',
-    )
-    max_session_bytes: int | None = Field(
-        None,
-        gt=0,
-        description="Memory that the sessions of loaded models may take together. The least"
-        " recently used is evicted, and loaded again when it is asked for. Default: no limit.",
-    )
-    keys_file: Path | None = Field(
-        None,
-        description="Of API keys (`python -m service key`). Default: nobody needs one, and models"
-        " cannot be unloaded or pinned.",
-    )
-    rate_limit: float | None = Field(
-        None,
-        gt=0,
-        allow_inf_nan=False,
-        description="Requests a second of each key that has no rate of its own, and of each"
-        " address without a key; counted by each worker. Default: no limit.",
-    )
-    cors_origins: Names = Field(
-        (), description="Origins whose pages may call the service, with a comma between; * for all."
-    )
-    playground: bool = Field(
-        True, description="Whether people get a page at /playground, where they can try a photo."
-    )
-    image_hosts: Names = Field(
-        (),
-        description="Hosts that images may be fetched from by URL, such as img.example.org or"
-        " *.example.org. Default: none.",
-    )
-    image_networks: Names = Field(
-        (),
-        description="Private networks, such as 10.1.0.0/16, that such hosts may lie in. Default:"
-        " none.",
-    )
-    max_linked_image_bytes: int = Field(20 * 2**20, gt=0, description="Of one image by URL.")
-    image_timeout_ms: int = Field(10_000, gt=0, description="For one image by URL, in all.")
-    log_format: Literal["auto", "json", "text"] = Field(
-        "auto", description="auto: text on a terminal, JSON elsewhere."
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Of what is logged."
-    )
-    access_log_sample: float = Field(
-        0.1, ge=0, le=1, description="Share of requests that are logged; failed and slow ones are."
-    )
-    slow_request_ms: int = Field(1000, gt=0, description="From here on a request is slow.")
-    watch_seconds: float = Field(
-        2.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="Seconds between two looks at the model store for packages that came, changed"
-        " or went. 0: never.",
-    )
-    drain_seconds: float = Field(
-        0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="How long the service goes on after SIGTERM, not ready but answering, so that"
-        " load balancers notice. Requests in service are finished in any case.",
-    )
-    workers: int = Field(
-        1,
-        gt=0,
-        description="Processes, each with models of its own. On CPU one uses every processor; on"
-        " several GPUs take one worker for each.",
-    )
-    gpus: int = Field(1, gt=0, description="GPUs; worker i has number i modulo so many.")
+    model_store: Path = Path("model_store")
+    """Folder of <name>/<version>/."""
+    public_keys: Annotated[tuple[Path, ...], NoDecode] = ()
+    """PEM files of ed25519 keys, separated by colons. If there are any, only packages that one of
+    them has signed are served (`python -m export sign`)."""
+    max_body_bytes: PositiveInt = 64 * 2**20
+    """Of a whole request."""
+    max_images: PositiveInt = 32
+    """Of one request."""
+    max_image_pixels: PositiveInt = 64_000_000
+    """Width times height, read before anything is decoded."""
+    max_images_in_service: PositiveInt = 256
+    """Accepted and not yet answered, of all requests; more get a 503."""
+    max_bytes_in_service: PositiveInt = 512 * 2**20
+    """Of the bodies of all requests not yet answered."""
+    max_pixels_in_service: PositiveInt = 256_000_000
+    """Of photos that are being decoded at once; more get a 503. A pixel takes three bytes, and up
+    to fifteen while transparency is laid over white."""
+    image_formats: Names = Field(FORMATS, min_length=1)
+    """Of images that are read, separated by commas. HEIF as well, where the package pillow-heif is
+    installed."""
+    reduce_jpegs: bool = True
+    """Whether large JPEGs are decoded at a half, a quarter or an eighth of their size, as long as
+    twice the pixels are left that the model reads: several times as fast for photos of phones, at
+    the price of some thousandths of AP."""
+    exact_resize: bool = False
+    """Whether photos are resized by Pillow, in five times the time, for values that are rounded as
+    the public implementations of the models round them."""
+    max_frames: PositiveInt = 1000
+    """Of an animation, where its header states them. Only the first is decoded."""
+    request_timeout_ms: PositiveInt = 30_000
+    """How long a request may take that does not say so itself (X-Request-Timeout-Ms). What is late
+    is dropped before it runs."""
+    max_request_timeout_ms: PositiveInt = 60_000
+    """The most a request gets."""
+    models: dict[str, ModelSettings] = {}
+    """Settings of single models, by name, in place of those for all: {"name": {"max_batch_size":
+    8}}, or a table [models.name] in the file."""
+    max_session_bytes: PositiveInt | None = None
+    """Memory that the sessions of loaded models may take together. The least recently used is
+    evicted, and loaded again when it is asked for. Default: no limit."""
+    keys_file: Path | None = None
+    """Of API keys (`python -m service key`). Default: no key is needed, and models cannot be
+    unloaded or pinned."""
+    rate_limit: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Requests a second of each key that has no rate of its own, and of each address without a key;
+    counted by each worker. Default: no limit."""
+    cors_origins: Names = ()
+    """Origins whose pages may call the service, separated by commas; * for all."""
+    playground: bool = True
+    """Whether there is a page at /playground, where people can try a photo."""
+    image_hosts: Names = ()
+    """Hosts that images may be fetched from by URL, such as img.example.org or *.example.org.
+    Default: none."""
+    image_networks: Names = ()
+    """Private networks, such as 10.1.0.0/16, that such hosts may lie in. Default: none."""
+    max_linked_image_bytes: PositiveInt = 20 * 2**20
+    """Of one image by URL."""
+    image_timeout_ms: PositiveInt = 10_000
+    """For one image by URL, in all."""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """auto: text on a terminal, JSON elsewhere."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Of what is logged."""
+    access_log_sample: float = Field(0.1, ge=0, le=1)
+    """Share of requests that are logged; failed and slow ones all are."""
+    slow_request_ms: PositiveInt = 1000
+    """From here on a request is slow."""
+    watch_seconds: Seconds = 2.0
+    """Seconds between two looks at the model store for packages that came, changed or went. 0:
+    never."""
+    drain_seconds: Seconds = 0.0
+    """How long the service goes on after SIGTERM, not ready but answering, so that load balancers
+    notice. Requests in service are finished in any case."""
+    workers: PositiveInt = 1
+    """Processes, each with models of its own. On CPU one uses every processor; on several GPUs take
+    one worker for each."""
+    gpus: PositiveInt = 1
+    """GPUs; worker i has number i modulo so many."""
 
     @property
     def cpus(self) -> int:

@@ -2,8 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import tomlkit
@@ -16,11 +14,13 @@ from service.imaging.images import open_image
 from service.package import PackageError, find_packages
 from service.problems import Problem
 from service.settings import FILE_VARIABLE, Settings, SettingsError, read_settings
-from service.tuning.layout import default_layout, grid, settings_of
+from service.terminal import one_line_errors, say
 from service.tuning.search import Finding, Search
+from service.tuning.trial import settings_of
 
 DEFAULT_FILE = Path("boxport.toml")
-MOST_PHOTOS = 64  # that are asked about in turn
+MAX_PHOTOS = 64  # sent in turn
+INTERRUPTED = 130
 
 
 class TuningError(Exception):
@@ -36,34 +36,30 @@ def tune(
     *,
     all_: bool,
 ) -> None:
-    """Tune the models called ``names``, or all, and write what is found to the settings file."""
+    """Tune the models called ``names``, or all, and write what is found to the settings file.
+
+    Raises SystemExit with one line for whatever is wrong.
+    """
     console = Console(stderr=True)
-    with told():
-        settings = read_settings()
-        photos = read_photos(folder, settings)
-        packages = choose(settings.model_store, names)
-        target = output or Path(os.environ.get(FILE_VARIABLE) or DEFAULT_FILE)
-        document = read_document(target)  # before minutes are spent
-        for package in packages:
-            best = search_of(package, photos, settings.cpus, slo_ms, seconds, console, all_)
-            enter(document, package.parent.name, best)
-            write_document(target, document)
-            show(console, package.parent.name, best, slo_ms)
+    try:
+        with one_line_errors(TuningError, PackageError, SettingsError, OSError, Problem):
+            settings = read_settings()
+            photos = read_photos(folder, settings)
+            packages = choose(settings.model_store, names)
+            target = output or Path(os.environ.get(FILE_VARIABLE) or DEFAULT_FILE)
+            document = read_document(target)  # before minutes are spent
+            for package in packages:
+                search = Search(package, photos, settings.cpus, slo_ms / 1000, seconds)
+                best = find_best(search, console, whole_grid=all_)
+                models = document.setdefault("models", tomlkit.table(is_super_table=True))
+                table = models.setdefault(search.model, tomlkit.table())
+                table.update(settings_of(best.layout))
+                write_document(target, document)
+                show(console, best, search)
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
     print(target)
     console.print(f"Start the service with {FILE_VARIABLE}={target}")
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """What goes wrong ends the command in one line."""
-    try:
-        yield
-    except (TuningError, PackageError, SettingsError, OSError) as error:
-        raise SystemExit(f"boxport: {error}") from error
-    except Problem as problem:
-        raise SystemExit(f"boxport: {problem.detail}") from problem
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
 
 
 def read_photos(folder: Path, settings: Settings) -> list[bytes]:
@@ -71,11 +67,11 @@ def read_photos(folder: Path, settings: Settings) -> list[bytes]:
     files = sorted(path for path in folder.rglob("[!.]*") if not path.is_dir())
     paths, note = select_photos(files, str)
     if note is not None:
-        print(f"boxport: {folder}: {note}", file=sys.stderr)
+        say(f"{folder}: {note}")
     if not paths:
         raise TuningError(f"{folder}: holds no photo; --photos names a folder of yours")
     photos = []
-    for path in paths[:MOST_PHOTOS]:
+    for path in paths[:MAX_PHOTOS]:
         content = path.read_bytes()
         try:
             with open_image(content, settings.max_image_pixels) as image:
@@ -96,41 +92,33 @@ def choose(store: Path, names: list[str]) -> list[Path]:
     return [newest[name] for name in names or newest]
 
 
-def search_of(
-    package: Path,
-    photos: list[bytes],
-    cpus: int,
-    slo_ms: float,
-    seconds: float,
-    console: Console,
-    all_: bool,
-) -> Finding:
+def find_best(search: Search, console: Console, *, whole_grid: bool) -> Finding:
     """Raises TuningError if no layout is within the bound."""
-    name = package.parent.name
-    with console.status(f"{name}: measuring") as status:
+    with console.status(f"{search.model}: measuring") as status:
 
-        def tell(finding: Finding) -> None:
-            value = finding.value(slo_ms / 1000)
+        def report(finding: Finding) -> None:
+            line = f"{search.model}: {finding.layout}: {finding.value(search.slo):.1f} photos/s"
             if not sys.stderr.isatty():
-                console.print(f"{name}: {finding.layout}: {value:.1f} photos/s", soft_wrap=True)
-            status.update(f"{name}: {finding.layout}: {value:.1f} photos/s")
+                console.print(line, soft_wrap=True)
+            status.update(line)
 
-        search = Search(package, photos, cpus, slo_ms / 1000, seconds, tell)
-        best = search.measure_all(grid(cpus)) if all_ else search.run()
-    console.print(f"{name}: {len(search.findings)} layouts were measured")
-    if best.value(slo_ms / 1000) == 0:
+        search.on_finding = report
+        best = search.measure_grid() if whole_grid else search.run()
+    console.print(f"{search.model}: {len(search.findings)} layouts were measured")
+    if not best.value(search.slo):
         fastest = min(speed.p99 for found in search.findings.values() for speed in found.speeds)
         raise TuningError(
-            f"{name}: no layout answers 99 of 100 photos within {slo_ms:g} ms; the best takes"
-            f" {fastest * 1000:.0f} ms. Allow more, or take a smaller model or its int8 package."
+            f"{search.model}: no layout answers 99 of 100 photos within {search.slo * 1000:g} ms;"
+            f" the best takes {fastest * 1000:.0f} ms. Allow more, or take a smaller model or its"
+            " int8 package."
         )
-    console.print(f"{name}: {beside_defaults(best, search)}")
+    console.print(f"{search.model}: {beside_defaults(best, search)}")
     return best
 
 
 def beside_defaults(best: Finding, search: Search) -> str:
     """What is gained by ``best``, in words."""
-    default = search.findings[default_layout(search.cpus)]
+    default = search.findings[search.default]
     if best.layout == default.layout:
         return "nothing is worth changing the defaults for"
     if not default.value(search.slo):
@@ -138,13 +126,13 @@ def beside_defaults(best: Finding, search: Search) -> str:
     return f"{best.value(search.slo) / default.value(search.slo):.2f} times what the defaults give"
 
 
-def show(console: Console, name: str, best: Finding, slo_ms: float) -> None:
-    console.print(f"{name}: best is {best.layout}", soft_wrap=True)
+def show(console: Console, best: Finding, search: Search) -> None:
+    console.print(f"{search.model}: best is {best.layout}", soft_wrap=True)
     table = Table()
-    for heading in ("callers", "photos/s", "p99 ms", f"within {slo_ms:g} ms"):
+    for heading in ("callers", "photos/s", "p99 ms", f"within {search.slo * 1000:g} ms"):
         table.add_column(heading, justify="right")
     for speed in best.speeds:
-        within = "yes" if speed.p99 * 1000 <= slo_ms else "no"
+        within = "yes" if speed.p99 <= search.slo else "no"
         table.add_row(
             str(speed.callers), f"{speed.per_second:.1f}", f"{speed.p99 * 1000:.1f}", within
         )
@@ -161,15 +149,8 @@ def read_document(path: Path) -> tomlkit.TOMLDocument:
         raise TuningError(f"{path}: is no TOML: {error}") from error
 
 
-def enter(document: tomlkit.TOMLDocument, name: str, best: Finding) -> None:
-    """Put a layout into the tables of the settings file."""
-    models = document.setdefault("models", tomlkit.table(is_super_table=True))
-    table = models.setdefault(name, tomlkit.table())
-    table.update(settings_of(best.layout))
-
-
 def write_document(path: Path, document: tomlkit.TOMLDocument) -> None:
-    """Replace the file at once, so that it is whole whenever somebody looks."""
+    """Replace the file atomically: a reader sees the old content or the new."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(tomlkit.dumps(document))
     partial.replace(path)

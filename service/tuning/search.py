@@ -9,16 +9,19 @@ defaults, which stay unless it is faster by more than chance.
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 
 from service.inference.layout import Layout
-from service.tuning.layout import BATCHES, decode_counts, default_layout, divisions
+from service.providers import CPU
+from service.settings import ModelSettings
 from service.tuning.trial import CALLERS, Speed, Trial, trial_of
 
+BATCHES = (1, 2, 4, 8)
 NEAR = 0.9  # of the best: what is slower is not measured again
 FINALISTS = 3
-WORTH = 1.02  # times what the defaults give: a setting for less would be one for nothing
+MIN_GAIN = 1.02  # times what the defaults give, to change them
 ROUNDS = 3  # in which finalists are measured, one after the other
 
 
@@ -37,7 +40,7 @@ class Finding:
 
 @dataclass
 class Search:
-    """Of one package's best layout.
+    """Of the best layout on CPU of one package, <name>/<version>.
 
     slo: seconds that 99 of 100 photos may take at most. seconds: of each measurement.
     on_finding: hears of each layout once it has been measured.
@@ -51,30 +54,35 @@ class Search:
     on_finding: Callable[[Finding], None] = lambda finding: None
     findings: dict[Layout, Finding] = field(default_factory=dict)
 
+    @property
+    def model(self) -> str:
+        return self.package.parent.name
+
+    @cached_property
+    def default(self) -> Layout:
+        """What is used where no setting says otherwise."""
+        return Layout.resolve(ModelSettings(), CPU, self.cpus)
+
     def run(self) -> Finding:
         """The best that is found by varying one thing at a time."""
-        best = self._best([default_layout(self.cpus)])
-        best = self._best(
-            replace(best, concurrent_runs=runs, threads=threads)
-            for runs, threads in divisions(self.cpus)
-        )
+        best = self._best([self.default])
+        best = self._best(divided(best, self.cpus))
         if not self._value(best):
             return self.findings[best]  # the rest changes less than this
         best = self._best(replace(best, max_batch_size=size) for size in BATCHES)
         best = self._best(replace(best, decode_threads=n) for n in decode_counts(self.cpus))
         return self._worth_it(best)
 
-    def measure_all(self, layouts: Iterable[Layout]) -> Finding:
-        """The best of ``layouts``, all of which are measured; the defaults are one of them."""
-        return self._worth_it(self._best(layouts))
+    def measure_grid(self) -> Finding:
+        """The best of all layouts, each of which is measured."""
+        return self._worth_it(self._best(grid(self.default, self.cpus)))
 
     def _worth_it(self, best: Layout) -> Finding:
         """``best``, if it is faster than the defaults when both are measured in turn."""
-        default = default_layout(self.cpus)
-        if best != default:
-            self._measure_again([default, best])
-            if self._value(best) <= WORTH * self._value(default):
-                best = default
+        if best != self.default:
+            self._measure_again([self.default, best])
+            if self._value(best) <= MIN_GAIN * self._value(self.default):
+                best = self.default
         return self.findings[best]
 
     def _best(self, layouts: Iterable[Layout]) -> Layout:
@@ -118,3 +126,27 @@ class Search:
 
     def _value(self, layout: Layout) -> float:
         return self.findings[layout].value(self.slo)
+
+
+def divided(layout: Layout, cpus: int) -> list[Layout]:
+    """``layout`` with runs and threads that fill the processors, and with one run more."""
+    divisions = [(runs, cpus // runs) for runs in range(1, cpus + 1) if cpus % runs == 0]
+    return [
+        replace(layout, concurrent_runs=runs, threads=threads)
+        for runs, threads in [*divisions, (cpus + 1, 1)]
+    ]
+
+
+def decode_counts(cpus: int) -> list[int]:
+    """0, the runs themselves; or so many beside them: powers of two up to the processors."""
+    return sorted({0, *(2**i for i in range(cpus.bit_length()) if 2**i <= cpus), cpus})
+
+
+def grid(default: Layout, cpus: int) -> list[Layout]:
+    """Every layout that is considered."""
+    return [
+        replace(layout, max_batch_size=size, decode_threads=decoding)
+        for layout in divided(default, cpus)
+        for size in BATCHES
+        for decoding in decode_counts(cpus)
+    ]

@@ -8,20 +8,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from service.engine.engine import Engine
-from service.inference.deadline import Deadline, Priority, RequestPolicy
+from service.inference.deadline import Deadline, RequestPolicy
 from service.inference.layout import Layout
 from service.inference.model import PARAMETERS
-from service.manifest import Task
 from service.problems import Problem
 from service.settings import Settings
 from service.telemetry.metrics import Metrics, State
-from service.tuning.layout import settings_of
 
-CALLERS = (1, 4, 16)  # who ask one photo after the other
+CALLERS = (1, 4, 16)  # each sends one photo after the other
 DEADLINE_SECONDS = 60.0
 WARM_UP_SHARE = 0.2  # of a measurement's time, before it begins
 
@@ -36,15 +35,14 @@ class Speed:
 
 
 class Trial:
-    """A model served with ``layout``, in this process, on the event loop of ``runner``.
+    """A model served in this process, on the event loop of ``runner``.
 
     The loop must outlive the engine, whose threads may still be waking it.
     """
 
-    def __init__(
-        self, runner: asyncio.Runner, engine: Engine, task: Task, photos: Sequence[bytes]
-    ) -> None:
-        self._runner, self._engine, self._task = runner, engine, task
+    def __init__(self, runner: asyncio.Runner, engine: Engine, photos: Sequence[bytes]) -> None:
+        self._runner, self._engine = runner, engine
+        self._task = engine.repository.models[0].manifest.task
         self._photos = itertools.cycle(photos)
 
     def speed(self, callers: int, seconds: float) -> Speed:
@@ -55,14 +53,14 @@ class Trial:
 
     async def _drive(self, callers: int, seconds: float) -> tuple[list[float], float]:
         latencies: list[float] = []
+        parameters = PARAMETERS[self._task]()
         begin = time.perf_counter()
 
         async def ask() -> None:
             while (started := time.perf_counter()) - begin < seconds:
-                terms = RequestPolicy(Deadline.after(DEADLINE_SECONDS), Priority.INTERACTIVE)
-                answer = await self._engine.answer(
-                    self._task, [next(self._photos)], PARAMETERS[self._task](), terms
-                )
+                policy = RequestPolicy(Deadline.after(DEADLINE_SECONDS))
+                photo = next(self._photos)
+                answer = await self._engine.answer(self._task, [photo], parameters, policy)
                 (result,) = answer.results
                 if isinstance(result, Problem):
                     raise result
@@ -79,15 +77,15 @@ def trial_of(package: Path, layout: Layout, photos: Sequence[bytes]) -> Iterator
         store = Path(folder)
         (store / package.parent.name).mkdir()
         (store / package.parent.name / package.name).symlink_to(package.resolve())
-        settings = Settings(
-            model_store=store,
-            watch_seconds=0,
-            models={},
-            **settings_of(layout),
-        )
+        settings = Settings(model_store=store, watch_seconds=0, models={}, **settings_of(layout))
         engine = Engine(settings, Metrics(lambda: State([], 0, 0, 0)))
         try:
-            task = engine.repository.models[0].manifest.task
-            yield Trial(runner, engine, task, photos)
+            yield Trial(runner, engine, photos)
         finally:
             engine.close()
+
+
+def settings_of(layout: Layout) -> dict[str, Any]:
+    """What is tuned, as the model's own table of the settings file has it."""
+    tuned = ("concurrent_runs", "threads", "max_batch_size", "decode_threads")
+    return {name: getattr(layout, name) for name in tuned}

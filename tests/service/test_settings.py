@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import SettingsError, read_settings, sources
+from service.settings import Settings, SettingsError, read_settings, sources
 
 
 def test_environment_overrides_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,3 +122,8 @@ def test_a_variable_without_the_prefix_is_no_setting(
 ) -> None:
     monkeypatch.setenv(name.upper(), "7")
     assert read_settings().latency_threads is None
+
+
+def test_every_setting_is_described() -> None:
+    """By the docstring below it, which is lost where the source is not beside the module."""
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []

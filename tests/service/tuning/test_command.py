@@ -10,12 +10,12 @@ import pytest
 
 from service.inference.layout import Layout
 from service.tuning.command import beside_defaults
-from service.tuning.layout import default_layout
 from service.tuning.search import Finding, Search
 from service.tuning.trial import Speed
 from tests.packages import CLASSIFIER
 from tests.paths import ROOT
 
+DEFAULT = Layout(2, 1, 2, 0, 2)
 MINE = """\
 # of the night shift
 max_images = 8  # few
@@ -97,11 +97,11 @@ def test_a_bound_that_nothing_meets_leaves_the_file_alone(photos: Path, tmp_path
     [
         (Speed(4, 80, p99=0.1), Layout(3, 1, 4, 0, 2), "1.25 times what the defaults give"),
         (Speed(4, 80, p99=0.3), Layout(3, 1, 4, 0, 2), "the defaults answer too slowly"),
-        (Speed(4, 80, p99=0.1), default_layout(2), "nothing is worth changing the defaults for"),
+        (Speed(4, 80, p99=0.1), DEFAULT, "nothing is worth changing the defaults for"),
     ],
 )
 def test_what_is_gained_is_said(default: Speed, layout: Layout, words: str) -> None:
     search = Search(Path("a/1"), [], cpus=2, slo=0.2, seconds=1)
-    search.findings[default_layout(2)] = Finding(default_layout(2), (default,))
+    search.findings[DEFAULT] = Finding(DEFAULT, (default,))
     best = search.findings.setdefault(layout, Finding(layout, (Speed(4, 100, p99=0.1),)))
     assert beside_defaults(best, search) == words

@@ -8,9 +8,35 @@ import pytest
 
 from service.inference.layout import Layout
 from service.tuning import search as module
-from service.tuning.layout import default_layout, grid
-from service.tuning.search import Finding, Search
+from service.tuning.search import BATCHES, Finding, Search, decode_counts, divided, grid
 from service.tuning.trial import CALLERS, Speed
+
+DEFAULT = Layout(2, 1, 2, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "expected"),
+    [
+        (1, [(1, 1), (2, 1)]),
+        (2, [(1, 2), (2, 1), (3, 1)]),
+        (6, [(1, 6), (2, 3), (3, 2), (6, 1), (7, 1)]),
+    ],
+)
+def test_runs_fill_the_processors(cpus: int, expected: list) -> None:
+    layouts = divided(DEFAULT, cpus)
+    assert [(layout.concurrent_runs, layout.threads) for layout in layouts] == expected
+
+
+@pytest.mark.parametrize(("cpus", "expected"), [(1, [0, 1]), (2, [0, 1, 2]), (6, [0, 1, 2, 4, 6])])
+def test_what_decodes(cpus: int, expected: list) -> None:
+    assert decode_counts(cpus) == expected
+
+
+def test_the_grid_has_every_combination_once_and_the_defaults() -> None:
+    layouts = grid(DEFAULT, 2)
+    assert len(layouts) == len(set(layouts)) == 3 * len(BATCHES) * 3
+    assert DEFAULT in layouts
+    assert search(slo=1).default == DEFAULT
 
 
 def photos_per_second(layout: Layout) -> float:
@@ -53,8 +79,8 @@ def test_it_finds_what_the_whole_grid_has(measured: list[Layout]) -> None:
     found = search(slo=10).run()
     tried = len(set(measured))
     assert found.layout == Layout(2, 1, 4, 1, 2)
-    assert found.layout == search(slo=10).measure_all(grid(2)).layout
-    assert tried < len(list(grid(2))) / 2
+    assert found.layout == search(slo=10).measure_grid().layout
+    assert tried < len(grid(DEFAULT, 2)) / 2
 
 
 def test_what_is_too_slow_does_not_count(measured: list[Layout]) -> None:
@@ -64,9 +90,7 @@ def test_what_is_too_slow_does_not_count(measured: list[Layout]) -> None:
     assert max(speed.per_second for speed in found.speeds if speed.p99 <= 0.1) == found.value(0.1)
 
 
-@pytest.mark.parametrize(
-    ("gain", "layout"), [(0.01, default_layout(2)), (0.05, Layout(3, 1, 2, 0, 2))]
-)
+@pytest.mark.parametrize(("gain", "layout"), [(0.01, DEFAULT), (0.05, Layout(3, 1, 2, 0, 2))])
 @pytest.mark.parametrize("whole_grid", [False, True])
 def test_the_defaults_stay_unless_another_is_faster_by_more_than_chance(
     measured: list[Layout],
@@ -75,14 +99,14 @@ def test_the_defaults_stay_unless_another_is_faster_by_more_than_chance(
     layout: Layout,
     whole_grid: bool,
 ) -> None:
-    speeds = {default_layout(2): 1.0, Layout(3, 1, 2, 0, 2): 1 + gain}
+    speeds = {DEFAULT: 1.0, Layout(3, 1, 2, 0, 2): 1 + gain}
     monkeypatch.setattr(
         KnownTrial,
         "speed",
         lambda self, callers, seconds: Speed(callers, speeds.get(self.layout, 0.5), p99=0.1),
     )
     looking = search(slo=10)
-    found = looking.measure_all(grid(2)) if whole_grid else looking.run()
+    found = looking.measure_grid() if whole_grid else looking.run()
     assert found.layout == layout
     assert set(measured[-2:]) == set(speeds), "both are measured again, in turn"
 
@@ -94,10 +118,10 @@ def test_what_the_defaults_do_too_slowly_is_no_rival(
         KnownTrial,
         "speed",
         lambda self, callers, seconds: Speed(
-            callers, 10, p99=0.1 if self.layout == default_layout(2) else 0.05
+            callers, 10, p99=0.1 if self.layout == DEFAULT else 0.05
         ),
     )
-    assert search(slo=0.07).run().layout != default_layout(2)
+    assert search(slo=0.07).run().layout != DEFAULT
 
 
 def test_where_nothing_is_fast_enough_it_ends_soon(measured: list[Layout]) -> None:
@@ -110,5 +134,5 @@ def test_the_defaults_are_measured_first_to_compare_with(measured: list[Layout])
     looking = search(slo=10)
     looking.on_finding = heard.append
     looking.run()
-    assert heard[0].layout == measured[0] == default_layout(2)
+    assert heard[0].layout == measured[0] == DEFAULT
     assert [speed.callers for speed in heard[0].speeds] == list(CALLERS)
