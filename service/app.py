@@ -24,7 +24,7 @@ from service.telemetry.logs import configure
 
 # What BentoML would do for each request, and the middleware does with less, or better.
 TURNED_OFF = {
-    "metrics": {"enabled": False},  # its labels are whatever paths strangers ask for
+    "metrics": {"enabled": False},  # its labels are the paths of requests, unbounded
     "logging": {"access": {"enabled": False}},
 }
 # What BentoML puts around every request, and no setting turns off. The timeout leaves a timer for

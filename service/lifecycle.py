@@ -12,7 +12,7 @@ POLL_SECONDS = 0.02
 class Lifecycle:
     """Which requests are in flight, and whether the worker is about to stop.
 
-    in_flight: requests begun and not yet answered; whoever handles one adds and discards it.
+    in_flight: requests begun and not yet answered; the middleware adds and discards them.
     draining: from SIGTERM on. The worker goes on answering, but is not ready.
     """
 

@@ -1,4 +1,4 @@
-"""What is looked at before anything is served: whether it could be."""
+"""Checks before the service starts: whether it can be served with these settings and this store."""
 
 from service.access.control import AccessControl
 from service.access.key_file import KeysError

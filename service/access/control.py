@@ -1,4 +1,4 @@
-"""Access control: whose request it is, whether the key allows it, and whether it comes too soon."""
+"""Access control: whose request it is, what its key allows, and how often it may come."""
 
 import time
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class AccessControl:
         self._refreshed = time.monotonic()
 
     def identify(self, headers: Mapping[str, str]) -> Caller | None:
-        """Whose key is in ``headers``, their names in lower case; None if it is nobody's, or the
+        """Whose key is in ``headers``, their names in lower case; None if it is unknown, or the
         service has no keys."""
         if self._ring is None:
             return None

@@ -12,11 +12,11 @@
     ]
 
 `python -m service key` writes it, any editor can, and it may be mounted as a Kubernetes secret.
-A key is held as its SHA-256. Slow hashes (bcrypt, argon2) are for passwords that somebody can
-guess: a key has 256 random bits, at which nobody guesses, and is hashed again with every request.
+A key is held as its SHA-256. Slow hashes (bcrypt, argon2) are for passwords that can be
+guessed: a key has 256 random bits, which cannot, and is hashed again with every request.
 
-Who can read the file gains nothing by it, so that a secret's mode 0644 will do. Who can write it
-can add a key of his own, so that a file that everybody may write is refused.
+Reading the file gains nothing, so that a secret's mode 0644 is enough. Whoever can write it can add
+a key, so that a world-writable file is refused.
 """
 
 import fcntl
@@ -113,7 +113,7 @@ def add_entry(path: Path, entry: KeyEntry) -> None:
         if any(entry.name == other.name for other in entries):
             raise KeysError(
                 f"{path}: there is a key {entry.name!r} already; revoke it first, or add the new"
-                " one by another name and revoke this when nobody uses it any more"
+                " one by another name and revoke this once it is unused"
             )
         _write(path, (*entries, entry))
 

@@ -1,4 +1,4 @@
-"""API keys: who asks, and what may they ask for."""
+"""API keys: whose request it is, and what the key allows."""
 
 import hashlib
 import secrets
@@ -14,7 +14,7 @@ from service.access.rates import Rate
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody whose key was found. ``rate`` is None where the key has no limit of its own."""
+    """The owner of a key. ``rate`` is None where the key has no limit of its own."""
 
     name: str
     scopes: frozenset[Scope]
@@ -55,11 +55,11 @@ class KeyRing:
         return True
 
     def find(self, authorization: str | None, x_api_key: str | None = None) -> Caller | None:
-        """Whose key is in a request's headers; None if it is nobody's, or has expired.
+        """Whose key is in a request's headers; None if it is unknown, or has expired.
 
-        ``authorization`` counts if it is "Bearer <key>", and only where ``x_api_key`` is empty:
-        a gateway may have a use of its own for the first. One key is tried, against all that there
-        are and by their hashes, so that the time it takes tells nothing of any of them.
+        ``authorization`` counts if it is "Bearer <key>", and only where ``x_api_key`` is empty: a
+        gateway may use the first for itself. The key is compared with all keys, by their hashes,
+        so that the time it takes reveals nothing about any of them.
         """
         text = (x_api_key or "").strip() or _bearer(authorization or "")
         if not text or not text.isascii():

@@ -1,4 +1,4 @@
-"""How often each caller may ask: a token bucket a caller."""
+"""Rate limits: a token bucket for each caller."""
 
 import math
 import threading
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-ALMOST_ONE = 1 - 1e-9  # whoever waits as long as told must not fail by a rounding
+ALMOST_ONE = 1 - 1e-9  # a caller that waits as long as told must not fail by rounding
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,21 @@ class Bucket:
 class Rates:
     """The buckets of the last ``max_callers`` callers; safe to use from several threads.
 
-    The number is bounded, for callers without a key are known by their address, and there is no
-    end of addresses. A caller that was forgotten starts with a full bucket. Keep callers with keys
-    in a `Rates` of their own: then no flood of addresses makes it forget them.
+    The number is bounded: callers without a key are known by their address, and addresses are
+    endless. A caller that was forgotten starts with a full bucket. Keep callers with keys in a
+    `Rates` of their own, so that a flood of addresses does not displace them.
     """
 
     def __init__(
         self, *, max_callers: int = 10_000, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._max_callers, self._clock = max_callers, clock
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()  # the longest unseen first
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()  # least recently seen first
         self._lock = threading.Lock()
 
     def take(self, name: str, rate: Rate) -> float:
-        """Seconds until ``name`` may ask again; 0.0 if it may ask now, and then this request is
-        counted. A request that is refused costs nothing.
+        """Seconds until ``name`` may send a request; 0.0 if it may now, and then this one is
+        counted. A request that is refused is not.
 
         ``rate`` is given each time, so that a changed limit holds from the next request on.
         """

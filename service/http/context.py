@@ -40,7 +40,7 @@ REQUEST_ID_KEY, TIMEOUT_KEY, PRIORITY_KEY = map(
 MAX_TIMEOUT_DIGITS = 12
 ACCEPTED_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 SCOPE_KEY = "boxport.context"
-# For so long nobody looks whether the caller is still there: most answers are sooner.
+# From then on the connection is watched; most requests are answered before.
 WATCH_AFTER_SECONDS = 0.1
 # What traces call the engine's stages.
 SPAN_NAMES: dict[str, Literal["decode", "queue", "infer"]] = {
@@ -59,7 +59,7 @@ class Route:
 
     template: of the path; a {parameter} is one part of it.
     methods: without HEAD, which goes wherever GET goes.
-    scope: what a key must allow; None where nobody needs a key.
+    scope: what a key must allow; None where no key is needed.
     endpoint: what answers; None where BentoML does.
     dialect: how errors are shaped.
     brings_images: whether there must be room for images before the body is read.
@@ -76,7 +76,7 @@ class Route:
 
 
 class ClientGone(Exception):
-    """The caller has closed the connection: nobody reads what would be replied."""
+    """The caller has closed the connection, and reads no reply."""
 
 
 @dataclass(eq=False, kw_only=True)

@@ -120,7 +120,7 @@ class ServiceMiddleware:
 
 
 def admit(context: RequestContext) -> None:
-    """Raise Problem if the request may not come in; its body has not been read yet."""
+    """Raise Problem if the request is not admitted; its body has not been read yet."""
     route, worker = context.route, context.worker
     check_method(route, context.method, context.path)
     if route.scope is not None:

@@ -1,6 +1,6 @@
-"""Log lines: JSON for machines, text for a terminal, and one of each kind a line.
+"""Log lines: JSON for machines, text for a terminal, one record a line.
 
-Whatever a message holds, newlines, escape sequences or a forged record, it stays inside its line.
+Whatever a message holds (newlines, escape sequences, a forged record), it stays inside its line.
 """
 
 import logging
@@ -18,7 +18,7 @@ Format = Literal["auto", "json", "text"]
 
 logger = logging.getLogger("bentoml.boxport")  # below BentoML's own, as its handlers are ours
 
-# Of the request that this context answers; the threads of a pool do not see it.
+# Of the request that is answered in this context; threads of a pool do not see it.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 # BentoML gives these loggers handlers of their own in each worker.

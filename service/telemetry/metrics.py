@@ -119,8 +119,8 @@ class State:
 
     models: all of the store, loaded or not.
     images: accepted and not yet answered.
-    requests: begun and not yet answered, of whatever route.
-    session_bytes: memory that the loaded models are reckoned to take.
+    requests: in flight, on all routes.
+    session_bytes: estimated memory of the loaded models.
     """
 
     models: Sequence[ModelState]
@@ -238,7 +238,7 @@ def _states(state: State) -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "boxport_session_bytes",
-        "Memory that the loaded models are reckoned to take.",
+        "Estimated memory of the loaded models.",
         state.session_bytes,
     )
     yield _by_name(

@@ -1,8 +1,8 @@
 """The OpenAPI description of /v1, for people and for generators of clients.
 
-BentoML writes one too, at the same path: it knows one form of a request only, and faults that are
+BentoML writes one too, at the same path: it knows one form of a request only, and errors that are
 not ours. Paths, methods, keys and what is met on the way to an endpoint are those of the table of
-routes; the shapes are those of `schemas`, the faults those of `problems`.
+routes; the shapes are those of `schemas`, the errors those of `problems`.
 """
 
 import json
@@ -64,7 +64,7 @@ ABOUT = """\
 Image classifiers and detectors as a service.
 
 A request brings one or more images in any of three forms: a form (`multipart/form-data`), one image
-as the body, or JSON. Every fault is a problem of RFC 9457 with a `code` that programs may rely on.
+as the body, or JSON. Every error is a problem of RFC 9457 with a `code` that programs may rely on.
 `retryable` says whether the same request may succeed later; then the header Retry-After says when.
 
 The models also speak the Open Inference Protocol, under `/v2`."""
@@ -101,11 +101,11 @@ def describe_api(routes: tuple[Route, ...]) -> Description:
         "servers": [{"url": "/"}],
         "security": [{}, *NEEDS_A_KEY],
         "tags": [
-            {"name": "questions", "description": "What is in an image."},
+            {"name": "inference", "description": "What is in an image."},
             {"name": "models", "description": "What is served."},
             {"name": "operation", "description": "For probes and for Prometheus."},
         ],
-        "paths": _paths(routes, {**_questions(parameters), **_models(), **_probes()}),
+        "paths": _paths(routes, {**_inference(parameters), **_models(), **_probes()}),
         "components": {
             "schemas": _schemas(parameters),
             "examples": problem_examples(),
@@ -177,14 +177,14 @@ def _codes(route: Route) -> tuple[str, ...]:
     )
 
 
-def _questions(parameters: Description) -> dict[str, Operation]:
+def _inference(parameters: Description) -> dict[str, Operation]:
     """The routes that take images."""
 
     def operation(name: str, summary: str, answer: Description, examples: Description) -> Operation:
         fields = parameters[f"{name.title()}Parameters"]["properties"]
         body = reference(f"{name.title()}Request")
         more = image_request(f"/v1/{name}", fields, examples, body)
-        return Operation(name, "questions", summary, answer, more=more)
+        return Operation(name, "inference", summary, answer, more=more)
 
     detected = json_reply("The objects of each image", DetectAnswer, DETECT_ANSWERS, TIMING_HEADER)
     classified = json_reply(

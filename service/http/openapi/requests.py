@@ -124,20 +124,20 @@ def _body(images: Description, fields: Description) -> Description:
 
 
 def _headers() -> list[Description]:
-    """Headers that say how a request is to be served."""
-    limits = "Default: {request_timeout_ms}; more than {max_request_timeout_ms} count as that"
+    """Headers that say how a request is scheduled, and its id."""
+    limits = "Default: {request_timeout_ms}; at most {max_request_timeout_ms}"
     return [
         {
             "name": TIMEOUT_HEADER,
             "in": "header",
-            "description": "Milliseconds for the request, after which nothing more is done for it."
+            "description": "Milliseconds until the deadline, after which no more work is done."
             f" {limits.format_map(_settings())}; unless the operator says otherwise.",
             "schema": {"type": "integer", "minimum": 1},
         },
         {
             "name": PRIORITY_HEADER,
             "in": "header",
-            "description": "bulk: for jobs that nobody waits for; they yield to the others.",
+            "description": "bulk: for background jobs, which yield to interactive requests.",
             "schema": {
                 "type": "string",
                 "enum": [priority.value for priority in Priority],
@@ -147,8 +147,8 @@ def _headers() -> list[Description]:
         {
             "name": REQUEST_ID_HEADER,
             "in": "header",
-            "description": "Of the request, as logs and replies name it. One that is not of the"
-            " pattern `[A-Za-z0-9_.:-]{1,128}` is replaced. Default: a new one.",
+            "description": "The request's id in logs and replies. One that does not match"
+            " `[A-Za-z0-9_.:-]{1,128}` is replaced. Default: a new one.",
             "schema": {"type": "string"},
         },
     ]

@@ -21,7 +21,7 @@ ErrorCode = TypeAliasType(
     Annotated[
         str,
         Field(
-            description="What went wrong, by a name that stays. Later versions may add others.",
+            description="What went wrong, by a stable name. Later versions may add others.",
             json_schema_extra={"enum": [*KINDS]},
         ),
     ],
@@ -32,7 +32,7 @@ class RawRequest(IODescriptor):
     """A BentoML input that hands the request itself to the API.
 
     BentoML's own inputs know one form of a request only, parse it on the event loop without a
-    limit, and answer a fault in their own words. The fields of a subclass describe the form.
+    limit, and reply errors in their own shape. The fields of a subclass describe the form.
     """
 
     __root_input__: ClassVar[bool] = True  # the API takes the whole input as its one argument
@@ -68,8 +68,8 @@ class InlineImage(BaseModel):
 
 
 class ImageUrl(BaseModel):
-    """An image that the service fetches, from the hosts that its operator allows; by default from
-    none, which the answer url_not_allowed says."""
+    """An image that the service fetches from the hosts that its operator allows: by default none,
+    and the answer is url_not_allowed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -77,11 +77,11 @@ class ImageUrl(BaseModel):
 
 
 class ProblemDetails(BaseModel):
-    """A fault, as RFC 9457 has it. Programs may rely on `code`; titles and details may change."""
+    """An error, as RFC 9457 has it. Programs may rely on `code`; titles and details may change."""
 
     type: str = Field(description="Always about:blank: the code says more.")
     title: str = Field(description="What all problems of this code share.")
-    status: int = Field(ge=400, le=599, description="Of HTTP.")
+    status: int = Field(ge=400, le=599, description="The HTTP status.")
     code: ErrorCode
     detail: str = Field(description="One sentence on this case: what was wrong, and what to do.")
     retryable: bool = Field(description="Whether the same request may succeed later.")
@@ -102,7 +102,9 @@ class Timing(BaseModel):
     decode: float = Field(ge=0, description="From the file's bytes to the model's input.")
     queue: float = Field(ge=0, description="Waiting for a free runner.")
     inference: float = Field(ge=0, description="Of the batch that the image was in.")
-    total: float = Field(ge=0, description="From the question, once it is read, to the answer.")
+    total: float = Field(
+        ge=0, description="From the request, once its body is read, to the answer."
+    )
 
 
 class Detection(BaseModel):

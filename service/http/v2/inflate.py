@@ -1,4 +1,4 @@
-"""Bodies that were compressed for the way."""
+"""Decompressing bodies."""
 
 import asyncio
 import zlib
@@ -13,8 +13,8 @@ PIECE_BYTES = 256 * 1024
 async def inflated(
     chunks: AsyncIterator[bytes], encoding: str | None, limit: int
 ) -> AsyncIterator[bytes]:
-    """What ``chunks`` hold, in pieces of `PIECE_BYTES` at most, so that whoever counts them can
-    stop before a small body has become a large one.
+    """What ``chunks`` hold, in pieces of at most `PIECE_BYTES`, so that the caller can count them
+    and stop before a small body has become a large one.
 
     encoding: the header Content-Encoding. ``limit``: bytes of the compressed body. Raises Problem
     if the encoding is not known, or the body not in it or too large.
