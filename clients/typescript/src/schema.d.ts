@@ -422,7 +422,7 @@ export interface components {
             status: components["schemas"]["ModelStatus"];
         };
         /**
-         * @description What went wrong, by a name that stays. Later versions may add others.
+         * @description What went wrong, by a stable name. Later versions may add others.
          * @enum {string}
          */
         ErrorCode: "empty_body" | "malformed_body" | "unauthenticated" | "forbidden" | "url_not_allowed" | "model_not_found" | "not_found" | "method_not_allowed" | "model_unloaded" | "model_unfit" | "body_too_large" | "image_too_large" | "too_many_images" | "url_too_large" | "unsupported_media_type" | "invalid_parameter" | "unknown_parameter" | "wrong_task" | "empty_image" | "invalid_image" | "url_unreachable" | "rate_limited" | "internal_error" | "overloaded" | "not_ready" | "deadline_exceeded";
@@ -439,8 +439,8 @@ export interface components {
             retryable: boolean;
         };
         /**
-         * @description An image that the service fetches, from the hosts that its operator allows; by default from
-         *     none, which the answer url_not_allowed says.
+         * @description An image that the service fetches from the hosts that its operator allows: by default none,
+         *     and the answer is url_not_allowed.
          */
         ImageUrl: {
             /**
@@ -568,13 +568,13 @@ export interface components {
             /** @description Pairs that were compared. */
             detections?: number;
         };
-        /** @description A fault, as RFC 9457 has it. Programs may rely on `code`; titles and details may change. */
+        /** @description An error, as RFC 9457 has it. Programs may rely on `code`; titles and details may change. */
         ProblemDetails: {
             /** @description Always about:blank: the code says more. */
             type: string;
             /** @description What all problems of this code share. */
             title: string;
-            /** @description Of HTTP. */
+            /** @description The HTTP status. */
             status: number;
             code: components["schemas"]["ErrorCode"];
             /** @description One sentence on this case: what was wrong, and what to do. */
@@ -647,7 +647,7 @@ export interface components {
             queue: number;
             /** @description Of the batch that the image was in. */
             inference: number;
-            /** @description From the question, once it is read, to the answer. */
+            /** @description From the request, once its body is read, to the answer. */
             total: number;
         };
         /** @description Up to which difference two answers count as the same. */
@@ -701,11 +701,11 @@ export interface operations {
                 labels?: string[];
             };
             header?: {
-                /** @description Milliseconds for the request, after which nothing more is done for it. Default: 30000; more than 60000 count as that; unless the operator says otherwise. */
+                /** @description Milliseconds until the deadline, after which no more work is done. Default: 30000; at most 60000; unless the operator says otherwise. */
                 "X-Request-Timeout-Ms"?: number;
-                /** @description bulk: for jobs that nobody waits for; they yield to the others. */
+                /** @description bulk: for background jobs, which yield to interactive requests. */
                 "X-Request-Priority"?: "interactive" | "bulk";
-                /** @description Of the request, as logs and replies name it. One that is not of the pattern `[A-Za-z0-9_.:-]{1,128}` is replaced. Default: a new one. */
+                /** @description The request's id in logs and replies. One that does not match `[A-Za-z0-9_.:-]{1,128}` is replaced. Default: a new one. */
                 "X-Request-ID"?: string;
             };
             path?: never;
@@ -907,11 +907,11 @@ export interface operations {
                 top_k?: number;
             };
             header?: {
-                /** @description Milliseconds for the request, after which nothing more is done for it. Default: 30000; more than 60000 count as that; unless the operator says otherwise. */
+                /** @description Milliseconds until the deadline, after which no more work is done. Default: 30000; at most 60000; unless the operator says otherwise. */
                 "X-Request-Timeout-Ms"?: number;
-                /** @description bulk: for jobs that nobody waits for; they yield to the others. */
+                /** @description bulk: for background jobs, which yield to interactive requests. */
                 "X-Request-Priority"?: "interactive" | "bulk";
-                /** @description Of the request, as logs and replies name it. One that is not of the pattern `[A-Za-z0-9_.:-]{1,128}` is replaced. Default: a new one. */
+                /** @description The request's id in logs and replies. One that does not match `[A-Za-z0-9_.:-]{1,128}` is replaced. Default: a new one. */
                 "X-Request-ID"?: string;
             };
             path?: never;
