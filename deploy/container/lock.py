@@ -1,12 +1,12 @@
-"""Write down what images and bentos install: `python -m deploy.container.lock`, or `make lock`.
+"""Pins what images and bentos install: `python -m deploy.container.lock`, or `make lock`.
 
 For each variant, in a folder beside this file:
 
     requirements.txt  every package, its version and the hashes of its files, for Python 3.11
-    sbom.cdx.json     CycloneDX 1.6: the packages as they are installed, and the models
-    licences.md       of the same packages; one that is missing or not `ALLOWED` ends it all
+    sbom.cdx.json     CycloneDX 1.6: the installed packages, and the models
+    licences.md       of the same packages; a missing one or one not `ALLOWED` is an error
 
-Nothing is replaced unless all of it could be made.
+No file is replaced unless all of them could be made.
 """
 
 import argparse
@@ -34,8 +34,8 @@ BIN = Path(sys.executable).parent
 PYTHON_VERSION = "3.11"  # of the base image
 FILES = ("requirements.txt", "sbom.cdx.json", "licences.md")
 
-# As packages state them, or as parts of SPDX expressions. All let an image be passed on. What is
-# not here is refused, and so is a package that states nothing.
+# As packages state them, or as parts of SPDX expressions. All allow an image to be distributed.
+# Others are refused, and so is a package that states none.
 ALLOWED = frozenset(
     {
         "0BSD",
@@ -66,7 +66,7 @@ class Variant:
     """A row of `VARIANTS`.
 
     runtime: the distribution of ONNX Runtime, in place of the plain one.
-    platform: for what uv resolves.
+    platform: uv's options for the platform to resolve for.
     allowed: the licences that it may have.
     """
 
@@ -82,7 +82,7 @@ _ROWS = (
         "cuda",
         "onnxruntime-gpu[cuda,cudnn]",
         ("--python-platform", "x86_64-manylinux_2_28"),  # there is no build for Linux on ARM
-        # of CUDA and cuDNN; it lets programs that need their libraries bring them along
+        # of CUDA and cuDNN; it allows programs to be distributed with their libraries
         ALLOWED | {"LicenseRef-NVIDIA-Proprietary"},
     ),
 )
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def lock(variant: Variant, folder: Path) -> None:
-    """Write `FILES` of ``variant`` into ``folder``; raises SystemExit, in one line, where one
+    """Write the `FILES` of ``variant`` into ``folder``; raises SystemExit with one line if one
     cannot be made, and then changes none."""
     with tempfile.TemporaryDirectory() as name:
         aside = Path(name)
@@ -124,7 +124,8 @@ def serve_group(variant: Variant) -> list[str]:
 
 
 def compile_requirements(variant: Variant, output: Path) -> None:
-    """Pin ``variant``'s packages and all that they need. Each has a wheel: images compile none."""
+    """Pin the packages of ``variant`` and their dependencies; all have wheels: images compile
+    none."""
     (output.parent / "serve.in").write_text("\n".join(serve_group(variant)) + "\n")
     _run(
         *("uv", "pip", "compile", "serve.in", "--quiet", "--no-config", "--no-build"),
@@ -135,7 +136,7 @@ def compile_requirements(variant: Variant, output: Path) -> None:
 
 
 def install(requirements: Path, environment: Path) -> Path:
-    """A fresh environment with nothing but ``requirements``; its Python."""
+    """Make an environment with ``requirements`` alone; its Python."""
     python = environment / "bin" / "python"
     _run("uv", "venv", "--quiet", "--no-config", "--python", sys.executable, environment)
     _run(
@@ -146,7 +147,7 @@ def install(requirements: Path, environment: Path) -> Path:
 
 
 def write_sbom(python: Path, output: Path) -> None:
-    """What ``python`` has installed, and the models of the store."""
+    """Write the SBOM of the packages that ``python`` has, and of the models of the store."""
     _run(
         *("cyclonedx-py", "environment", "--spec-version", "1.6", "--output-reproducible"),
         *("--output-file", output, python),
@@ -160,7 +161,7 @@ def write_sbom(python: Path, output: Path) -> None:
         "licenses": [{"license": {"id": "Apache-2.0"}}],
     }
     for component in bom["components"] + bom["metadata"]["tools"]["components"]:
-        component.pop("externalReferences", None)  # home pages; the purl says which package it is
+        component.pop("externalReferences", None)  # home pages; the purl identifies the package
     try:
         manifests = map(verify_package, find_packages(ROOT / "model_store"))
         bom["components"] += map(_model_component, manifests)
@@ -187,7 +188,8 @@ def _model_component(manifest: ModelManifest) -> dict[str, Any]:
 
 
 def list_licences(python: Path, output: Path, allowed: Set[str] = ALLOWED) -> None:
-    """What ``python`` has installed, a line each; raises SystemExit for what is not permitted."""
+    """Write a line for each package that ``python`` has; raises SystemExit for a licence that is
+    not ``allowed``."""
     _run(
         *("pip-licenses", "--python", python, "--order", "name", "--with-urls"),
         *("--format", "json", "--output-file", output),
@@ -206,8 +208,8 @@ def list_licences(python: Path, output: Path, allowed: Set[str] = ALLOWED) -> No
 
 
 def is_permitted(licence: str, allowed: Set[str] = ALLOWED) -> bool:
-    """Whether ``licence`` is one of ``allowed``, or an SPDX expression that they fulfil, such as
-    "MIT OR GPL-3.0-only". Of several with a semicolon between them each must be."""
+    """Whether ``licence`` is one of ``allowed``, or an SPDX expression that they satisfy, such as
+    "MIT OR GPL-3.0-only". If it is a list separated by semicolons, each one must be."""
     licensing = Licensing()
 
     def holds(expression: Any) -> bool:
@@ -220,7 +222,7 @@ def is_permitted(licence: str, allowed: Set[str] = ALLOWED) -> bool:
     def is_fulfilled(text: str) -> bool:
         try:
             return text in allowed or holds(licensing.parse(text))
-        except ExpressionError:  # a name in plain words that is not among them
+        except ExpressionError:  # a name that is no expression and not among them
             return False
 
     return all(map(is_fulfilled, licence.split("; ")))
@@ -234,7 +236,7 @@ def _run(command: str, *arguments: str | Path, folder: Path = ROOT) -> None:
     except FileNotFoundError:
         raise SystemExit(f"lock: {command} is missing; `make lock` installs it") from None
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["it says nothing"]
+        said = (done.stderr or done.stdout).strip().splitlines() or ["it printed nothing"]
         raise SystemExit(f"lock: {command}: {said[-1]}")
 
 

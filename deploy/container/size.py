@@ -1,8 +1,8 @@
-"""How large the image is: `python -m deploy.container.size`.
+"""Computes the size of the image: `python -m deploy.container.size`.
 
-It takes no container engine. The packages are installed aside as the Dockerfile installs them, the
-project's files are copied and compiled as there, and each file is counted with its bytes. On a disk
-the layers take a little more, because files are stored in blocks; a registry holds them compressed.
+No container engine is needed. The packages are installed and the project's files are copied and
+compiled as in the Dockerfile, and the bytes of each file are added up. On a disk the layers take a
+little more, because files are stored in blocks; a registry holds them compressed.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
-# python:3.11.16-slim-bookworm for linux/amd64, all layers on a disk, as docker-library/repo-info
-# states it for 2026-08-13 (repos/python/local/3.11-slim-bookworm.md)
+# python:3.11.16-slim-bookworm for linux/amd64, all layers on a disk, from docker-library/repo-info
+# of 2026-08-13 (repos/python/local/3.11-slim-bookworm.md)
 BASE_IMAGE = 130_010_000
 LIMITS = {"cpu": 600_000_000}  # bytes
-SHOWN = 12  # packages that have a line of their own
+SHOWN = 12  # packages with a line of their own
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def main() -> None:
 
 
 def measure(variant: str, folder: Path) -> list[Part]:
-    """The parts of the image, after everything was made in the empty ``folder``: the base, each
-    package, the rest of the environment, the models, the service."""
+    """The parts of the image, made in the empty ``folder``: the base, each package, the rest of the
+    environment, the models, the service."""
     environment = install(HERE / variant / "requirements.txt", folder / "environment")
     packages = list(package_sizes(environment))
     rest = size_of(environment) - sum(part.size for part in packages)
@@ -68,7 +68,7 @@ def measure(variant: str, folder: Path) -> list[Part]:
 
 
 def install(requirements: Path, environment: Path) -> Path:
-    """The Dockerfile's environment. Raises SystemExit with what pip said last."""
+    """Make the Dockerfile's environment. Raises SystemExit with pip's last line."""
     if not requirements.is_file():
         raise SystemExit(f"size: {requirements}: there is no such file")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
@@ -88,7 +88,7 @@ def install(requirements: Path, environment: Path) -> Path:
 
 
 def package_sizes(environment: Path) -> Iterator[Part]:
-    """Each package with all its files, bytecode and scripts included."""
+    """Each package with all its files, including bytecode and scripts."""
     (site,) = environment.glob("lib/python*/site-packages")
     for distribution in distributions(path=[str(site)]):
         files = (Path(str(distribution.locate_file(file))) for file in distribution.files or ())
@@ -97,7 +97,7 @@ def package_sizes(environment: Path) -> Iterator[Part]:
 
 
 def copy_project(folder: Path) -> tuple[Path, Path]:
-    """The models and the service as the Dockerfile has them."""
+    """Copy the models and the service as the Dockerfile does; their folders."""
     skipped = shutil.ignore_patterns("__pycache__", ".*", "report.html")
     models = shutil.copytree(ROOT / "model_store", folder / "model_store", ignore=skipped)
     service = shutil.copytree(ROOT / "service", folder / "service", ignore=skipped)
@@ -107,7 +107,7 @@ def copy_project(folder: Path) -> tuple[Path, Path]:
 
 
 def size_of(folder: Path) -> int:
-    """The bytes of all files below; a link counts for itself."""
+    """The bytes of all files below; links are not followed."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
 
 

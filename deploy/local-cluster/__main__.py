@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(1, str(Path(__file__).resolve().parents[2]))  # the root, for the service's settings
+# `python deploy/local-cluster` imports from this folder; the service is imported from the root
+sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
 from cluster import Cluster, ClusterError
 from conditions import list_conditions
@@ -21,16 +22,17 @@ Several replicas of the service on one machine, behind HAProxy.
   python deploy/local-cluster status
   python deploy/local-cluster roll
 
-Callers ask the port, 3000 if it is not said. Replica i listens on 127.0.0.1 at
-the port + i, where its /metrics is, and the balancer's page, with /metrics of
-its own, at the port + 100. BOXPORT_… settings are those of all replicas.
+Requests go to the port, by default 3000. Replica i listens on 127.0.0.1 at the
+port + i, where its /metrics is; the balancer's page and its /metrics are at the
+port + 100. BOXPORT_… settings apply to all replicas.
 """
 
 START_HELP = """\
-Start a cluster, and tell what becomes of its replicas, until Ctrl-C or SIGTERM.
+Start a cluster and report changes of its replicas, until Ctrl-C or SIGTERM.
 
-A replica that dies is started again; kill -TERM of one lets it finish first.
-At the end all replicas finish what they have; told twice, it ends at once.
+A replica that dies is started again; kill -TERM lets one finish its requests
+first. At the end all replicas finish their requests; a second signal ends them
+at once.
 
   python deploy/local-cluster start
   python deploy/local-cluster start --replicas 4 --port 8080 --host 127.0.0.1
@@ -38,17 +40,17 @@ At the end all replicas finish what they have; told twice, it ends at once.
 """
 
 STATUS_HELP = """\
-Tell how each replica of a running cluster is; exit with 1 unless all are up.
+Show the state of each replica of a running cluster; exit with 1 unless all are up.
 
   python deploy/local-cluster status
 """
 
 ROLL_HELP = """\
-Start all replicas anew, one after the other, while the others answer: after a
-change of the code, of packages or of the settings file.
+Restart all replicas, one after the other, while the others answer: after a change
+of the code, of packages or of the settings file.
 
-It stops at the first one that does not come back. Variables of the environment
-stay what they were at the start.
+It stops at the first one that does not come back. Environment variables stay as
+they were at the start.
 
   python deploy/local-cluster roll
 """

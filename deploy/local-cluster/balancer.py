@@ -1,4 +1,4 @@
-"""What the balancer knows of the replicas, by its own page."""
+"""Reads the balancer's page: its view of the replicas."""
 
 import csv
 from dataclasses import dataclass
@@ -12,9 +12,8 @@ TIMEOUT_SECONDS = 5.0
 class Seen:
     """A replica, as HAProxy sees it.
 
-    status: UP; NOLB, about to stop; DOWN; with how many checks the other way there were, such as
-        "UP 2/3".
-    inside: requests that it has not answered yet. answered: since the balancer's start.
+    status: UP, NOLB (about to stop) or DOWN, with the number of contrary checks, such as "UP 2/3".
+    inside: requests in flight. answered: requests since the balancer's start.
     """
 
     address: str
@@ -24,11 +23,9 @@ class Seen:
 
 
 def list_replicas(page: str) -> dict[str, Seen]:
-    """The replicas by their names; raises OSError if the balancer does not answer.
-
-    page: its URL.
-    """
-    # not by way of a proxy: it is on this machine
+    """The replicas by name, from the page at the URL ``page``; raises OSError if the balancer does
+    not answer."""
+    # without a proxy: it is on this machine
     with build_opener(ProxyHandler({})).open(f"{page}/;csv", timeout=TIMEOUT_SECONDS) as reply:
         lines = reply.read().decode().removeprefix("# ").splitlines()
     return {

@@ -1,4 +1,4 @@
-"""Where the parts of a local cluster are, and what they are told."""
+"""The ports, files and environment of a local cluster."""
 
 import fcntl
 import os
@@ -16,23 +16,23 @@ from service.settings import read_settings, sources
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-PAGE_OFFSET = 100  # from the callers' port to that of the balancer's page
-DRAIN_SECONDS = 3.0  # several of the balancer's looks at a replica; see haproxy.cfg
+PAGE_OFFSET = 100  # from the port of the requests to that of the balancer's page
+DRAIN_SECONDS = 3.0  # several of the balancer's health checks; see haproxy.cfg
 SPARE_SECONDS = 15  # on top of the longest request
-MARK = "CLUSTER_FOLDER"  # stands in the environment of all processes of a cluster
+MARK = "CLUSTER_FOLDER"  # environment variable of all processes of a cluster
 
 
 class ClusterError(Exception):
-    """A cluster that cannot be started or rolled; the message says why."""
+    """A cluster cannot be started or rolled; the message says why."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Several replicas of the service on one machine, and a balancer before them.
+    """Several replicas of the service on one machine, behind a load balancer.
 
-    port: where callers ask. Replica i listens on 127.0.0.1 at port + i, and the balancer's page is
-        at port + 100.
-    folder: of logs, sockets, and a BENTOML_HOME for each replica.
+    port: of the requests. Replica i listens on 127.0.0.1 at port + i, and the balancer's page is at
+        port + 100.
+    folder: of logs, sockets and a BENTOML_HOME for each replica.
     """
 
     port: int
@@ -40,7 +40,7 @@ class Cluster:
 
     @classmethod
     def at(cls, port: int, folder: Path | None) -> "Cluster":
-        """The one at ``port``, in its usual folder if none is given."""
+        """The cluster at ``port``, by default in its usual folder."""
         return cls(port, (folder or ROOT / ".bentoml" / f"cluster-{port}").resolve())
 
     @property
@@ -50,17 +50,17 @@ class Cluster:
 
     @property
     def socket(self) -> Path:
-        """Where supervisord listens."""
+        """The Unix socket of supervisord."""
         return self.folder / "supervisor.sock"
 
     def url(self, replica: str) -> str:
-        """Of a replica itself, by its name."""
+        """The URL of a replica, by its name."""
         return f"http://127.0.0.1:{self.port + int(replica)}"
 
     def check_ports(self, host: str, replicas: int) -> None:
-        """Raise ClusterError if somebody else listens where the cluster is to.
+        """Raise ClusterError if a port of the cluster is taken.
 
-        HAProxy would not notice: it shares its port with any other that does the same.
+        HAProxy would not notice: it shares its port with other processes that allow that.
         """
         own = [self.port + i for i in range(1, replicas + 1)] + [self.port + PAGE_OFFSET]
         for address in [(host, self.port), *(("127.0.0.1", port) for port in own)]:
@@ -70,19 +70,19 @@ class Cluster:
                     probe.bind(address)
                 except (OSError, OverflowError) as error:
                     raise ClusterError(
-                        f"port {address[1]} cannot be had: {error}; {replicas} replicas on port"
+                        f"port {address[1]} is not available: {error}; {replicas} replicas on port"
                         f" {self.port} need {own[0]} to {own[-2]} and {own[-1]} as well"
                     ) from error
 
     def write_replicas(self, replicas: int) -> None:
-        """Write the part of the balancer's configuration that is not in haproxy.cfg."""
+        """Write the list of replicas, which the balancer reads beside haproxy.cfg."""
         servers = [f"    server {i} 127.0.0.1:{self.port + i}\n" for i in range(1, replicas + 1)]
         (self.folder / "replicas.cfg").write_text(f"backend {BACKEND}\n{''.join(servers)}")
 
     def environment(self, host: str, replicas: int) -> dict[str, str]:
-        """What the configurations of HAProxy and supervisord read, and the service's settings.
+        """The variables that HAProxy's and supervisord's configurations and the service read.
 
-        Raises SettingsError for a setting that is wrong, and ClusterError if there is no HAProxy.
+        Raises SettingsError for a wrong setting, and ClusterError if HAProxy is not installed.
         """
         haproxy = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if haproxy is None:
@@ -110,7 +110,7 @@ class Cluster:
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """Have the folder alone; raises ClusterError if a cluster runs from it."""
+        """Lock the folder; raises ClusterError if a cluster uses it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as lock:
             try:

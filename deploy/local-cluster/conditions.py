@@ -1,4 +1,4 @@
-"""How the replicas of a running cluster are."""
+"""The state of the replicas of a running cluster."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from processes import Process, Processes
 
 @dataclass(frozen=True)
 class Condition:
-    """Of one replica, by its process and by what the balancer sees of it.
+    """The state of one replica: its process and the balancer's view of it.
 
     seen: None while the balancer does not answer.
     """
@@ -35,10 +35,10 @@ class Condition:
 
 
 def list_conditions(cluster: Cluster) -> dict[str, Condition]:
-    """The replicas by their names; raises NotRunning if the cluster does not run."""
+    """The replicas by name; raises NotRunning if the cluster does not run."""
     processes = Processes(cluster.socket).list()
     try:
         seen: Mapping[str, Seen] = list_replicas(cluster.page)
-    except OSError:  # it is just starting
+    except OSError:  # it is still starting
         seen = {}
     return {name: Condition(process, seen.get(name)) for name, process in processes.items()}

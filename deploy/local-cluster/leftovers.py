@@ -1,4 +1,4 @@
-"""Processes whose parent was killed, found by what stands in their environment."""
+"""Ends processes whose parent was killed; they are found by their environment."""
 
 import os
 from contextlib import suppress
@@ -7,9 +7,9 @@ import psutil
 
 
 def end_leftovers(variable: str, value: str, seconds: float) -> int:
-    """End every other process whose environment has ``variable`` as ``value``; how many there were.
+    """End all other processes whose environment has ``variable`` as ``value``; their number.
 
-    They are asked to (SIGTERM), and killed once ``seconds`` are over.
+    They get SIGTERM, and SIGKILL after ``seconds``.
     """
     found = [
         process

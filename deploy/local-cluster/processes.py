@@ -1,4 +1,4 @@
-"""The processes of a cluster, by supervisord's XML-RPC."""
+"""The processes of a cluster, through supervisord's XML-RPC."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +12,7 @@ from cluster import ClusterError
 from supervisor.xmlrpc import SupervisorTransport
 
 REPLICAS, BALANCER = "replica", "balancer"  # as supervisord.conf names them
-REFUSED = 1  # exit status of what cannot start
+REFUSED = 1  # exit status of a service that cannot start
 
 
 class NotRunning(ClusterError):
@@ -21,7 +21,7 @@ class NotRunning(ClusterError):
 
 @dataclass(frozen=True)
 class Process:
-    """``state`` is in supervisord's words: STARTING, RUNNING, BACKOFF, FATAL …"""
+    """A process of supervisord. state: STARTING, RUNNING, BACKOFF, FATAL …"""
 
     state: str
     exit_status: int
@@ -30,29 +30,29 @@ class Process:
 
     @property
     def given_up(self) -> bool:
-        """Whether it refused to start, and is not started again."""
+        """Whether it could not start, and is not started again."""
         return self.state == "FATAL" or (self.state == "EXITED" and self.exit_status == REFUSED)
 
     def last_line(self) -> str:
-        """Of its log."""
+        """The last line of its log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return next((line for line in reversed(text.split("\n")) if line), "its log is empty")
 
 
 class Processes:
-    """Those that the supervisord looks after which listens on ``socket``.
+    """The processes of the supervisord that listens on ``socket``.
 
-    Every method raises NotRunning if there is none, or one that is about to end.
+    Every method raises NotRunning if it does not run, or is about to end.
     """
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
         transport = SupervisorTransport(serverurl=f"unix://{socket}")
-        # the transport knows the address; this one only has to look like one
+        # a placeholder: the transport has the address
         self._supervisord = ServerProxy("http://127.0.0.1", transport).supervisor
 
     def list(self, group: str = REPLICAS) -> dict[str, Process]:
-        """Those of a group by their names."""
+        """The processes of a group, by name."""
         with self._running():
             processes: Any = self._supervisord.getAllProcessInfo()
         return {
@@ -64,8 +64,8 @@ class Processes:
         }
 
     def restart(self, name: str, process: Process) -> None:
-        """Have a replica end in good order, after which it is started again; or start it."""
-        with self._running(), suppress(Fault):  # it has just ended or started of itself
+        """Let a replica finish its requests and restart; start it if it is given up."""
+        with self._running(), suppress(Fault):  # it has just ended or started by itself
             if process.given_up:
                 self._supervisord.startProcess(f"{REPLICAS}:{name}", False)
             else:

@@ -1,4 +1,4 @@
-"""One replica, as supervisord starts it: `replica.py NUMBER`, with a BENTOML_HOME of its own."""
+"""Runs one replica, started by supervisord: `replica.py NUMBER`, with its own BENTOML_HOME."""
 
 import os
 import sys
@@ -6,16 +6,16 @@ from pathlib import Path
 
 from leftovers import end_leftovers
 
-# Of an idle connection. It is the balancer that closes them, after some seconds: one that the
-# replica closes may just have been given a request.
+# Of an idle connection. The balancer closes them first, after some seconds: a replica might close
+# one to which a request has just been sent.
 KEEP_ALIVE_SECONDS = 3600
 
 
 def main() -> None:
-    """Become the service.
+    """Replace this process by the service.
 
-    `bentoml serve` has a worker, which outlives it when it is killed, keeps the port and goes on
-    answering. It is let finish first.
+    When `bentoml serve` is killed, its worker survives, keeps the port and goes on answering. Such
+    a worker is ended first, once it has finished its requests.
     """
     port = int(os.environ["CLUSTER_PORT"]) + int(sys.argv[1])
     home = Path(os.environ["BENTOML_HOME"])

@@ -1,4 +1,4 @@
-"""All replicas started anew, one after the other, while the others answer."""
+"""Restarts all replicas, one after the other, while the others answer."""
 
 import time
 from urllib.request import ProxyHandler, build_opener
@@ -6,41 +6,40 @@ from urllib.request import ProxyHandler, build_opener
 from cluster import Cluster, ClusterError
 from conditions import Condition, list_conditions
 from processes import Processes
-from running import say
 
-LOOK_SECONDS = 0.2
+from service.terminal import say
+
+POLL_SECONDS = 0.2
 READY_TIMEOUT_SECONDS = 2.0
 
 
 def roll(cluster: Cluster, seconds: float) -> None:
-    """Restart every replica; those that are not up first, for then it may be their rescue.
+    """Restart every replica; those that are not up first, as a restart may mend them.
 
-    seconds: that each may take to end, to start and to be seen by the balancer.
-
-    Raises ClusterError, before it touches a replica, if no other is up, and if one does not come
-    back: the others go on serving then.
+    seconds: for each to end, to start and to be seen by the balancer. Raises ClusterError if no
+    other replica is up before a restart, or if one does not come back; the others keep serving.
     """
     processes = Processes(cluster.socket)
     before = list_conditions(cluster)
     for name in sorted(before, key=lambda name: before[name].up):
         conditions = list_conditions(cluster)
         if not any(condition.up for other, condition in conditions.items() if other != name):
-            raise ClusterError(f"no replica but {name} is up: nobody would answer meanwhile")
+            raise ClusterError(f"no replica but {name} is up: none would answer meanwhile")
         began = time.monotonic()
         old = conditions[name].process
         processes.restart(name, old)
         while not _is_back(cluster, name, condition := list_conditions(cluster)[name], old.pid):
             if condition.process.given_up or time.monotonic() - began > seconds:
                 raise ClusterError(
-                    f"replica {name} does not come back, the others serve on: {condition}"
+                    f"replica {name} does not come back, the others keep serving: {condition}"
                 )
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         say(f"replica {name} is back after {time.monotonic() - began:.1f} s")
 
 
 def _is_back(cluster: Cluster, name: str, condition: Condition, old_pid: int) -> bool:
-    """Whether its new process is ready and the balancer knows. It is asked as well, because the
-    balancer may not have seen yet that the old one is gone."""
+    """Whether its new process is ready and the balancer knows. The replica is asked too: the
+    balancer may not have noticed yet that the old process is gone."""
     return condition.process.pid not in (0, old_pid) and condition.up and _is_ready(cluster, name)
 
 

@@ -1,4 +1,4 @@
-"""A cluster from its start to its end, in the foreground."""
+"""Runs a cluster in the foreground, from its start to its end."""
 
 import signal
 import subprocess
@@ -12,16 +12,18 @@ from conditions import Condition, list_conditions
 from leftovers import end_leftovers
 from processes import BALANCER, NotRunning, Process, Processes
 
-LOOK_SECONDS = 0.5
+from service.terminal import say
+
+POLL_SECONDS = 0.5
 LEFTOVER_SECONDS = 10.0
 
 
 def run(cluster: Cluster, host: str, replicas: int) -> None:
-    """Start a cluster, tell on standard error what becomes of its replicas, and end it on SIGINT or
-    SIGTERM: in good order, and at once when told twice.
+    """Start a cluster, report changes of its replicas on standard error, and end it on SIGINT or
+    SIGTERM: once requests are finished, or at once on a second signal.
 
-    Raises ClusterError if it cannot be started or no replica can, SettingsError for a setting that
-    is wrong, and OSError if the folder cannot be written.
+    Raises ClusterError if it or all of its replicas cannot start, SettingsError for a wrong
+    setting, and OSError if the folder cannot be written.
     """
     environment = cluster.environment(host, replicas)
     with cluster.claimed():
@@ -30,12 +32,12 @@ def run(cluster: Cluster, host: str, replicas: int) -> None:
         cluster.write_replicas(replicas)
         command = [sys.executable, "-m", "supervisor.supervisord"]
         command += ["-c", str(HERE / "supervisord.conf")]
-        # in a session of its own, so that Ctrl-C comes here only
+        # in a session of its own, so that Ctrl-C reaches only this process
         supervisord = subprocess.Popen(command, env=environment, start_new_session=True)
         try:
-            told = _end_on_signals(cluster, supervisord)
+            signalled = _end_on_signals(cluster, supervisord)
             _watch(cluster, supervisord)
-            if supervisord.returncode and not told.is_set():
+            if supervisord.returncode and not signalled.is_set():
                 log = cluster.folder / "supervisord.log"
                 raise ClusterError(f"supervisord ended with {supervisord.returncode}; see {log}")
         finally:
@@ -44,43 +46,38 @@ def run(cluster: Cluster, host: str, replicas: int) -> None:
             end_leftovers(MARK, str(cluster.folder), LEFTOVER_SECONDS)
 
 
-def say(sentence: str) -> None:
-    """On standard error."""
-    print(f"boxport: {sentence}", file=sys.stderr, flush=True)
-
-
 def _end_on_signals(cluster: Cluster, supervisord: "subprocess.Popen[bytes]") -> threading.Event:
-    """Whether a signal came, from now on."""
-    told = threading.Event()
+    """Install the handlers; the event is set by the first signal."""
+    signalled = threading.Event()
 
     def end(number: int, frame: object) -> None:
-        if told.is_set():
+        if signalled.is_set():
             end_leftovers(MARK, str(cluster.folder), 0)
         else:
-            told.set()
-            say("the replicas finish what they have; once more ends them at once")
+            signalled.set()
+            say("the replicas finish their requests; a second signal ends them at once")
             supervisord.terminate()
 
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
-    return told
+    return signalled
 
 
 def _watch(cluster: Cluster, supervisord: "subprocess.Popen[bytes]") -> None:
-    """Tell what changes, until supervisord ends. Raises ClusterError once the balancer, or every
+    """Report changes until supervisord ends. Raises ClusterError once the balancer, or every
     replica, is given up."""
-    told: dict[str, str] = {}
+    reported: dict[str, str] = {}
     while supervisord.poll() is None:
         try:
             now = list_conditions(cluster)
             _check(now, Processes(cluster.socket).list(BALANCER)[BALANCER])
-        except NotRunning:  # not yet, or not any more
+        except NotRunning:  # not yet, or no longer
             now = {}
         for name, condition in now.items():
-            if told.get(name) != str(condition):
+            if reported.get(name) != str(condition):
                 say(f"replica {name} at {cluster.url(name)} is {condition}")
-                told[name] = str(condition)
-        time.sleep(LOOK_SECONDS)
+                reported[name] = str(condition)
+        time.sleep(POLL_SECONDS)
 
 
 def _check(conditions: Mapping[str, Condition], balancer: Process) -> None:

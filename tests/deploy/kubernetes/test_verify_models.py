@@ -63,7 +63,7 @@ def run(store: Path, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_sound_package_passes(store: Path) -> None:
     done = run(store)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"boxport: {CLASSIFIER}/1 is what its manifest says\n"
+    assert done.stdout == f"boxport: {CLASSIFIER}/1 matches its manifest\n"
 
 
 def test_tampered_graph_keeps_the_pod_from_starting(store: Path) -> None:

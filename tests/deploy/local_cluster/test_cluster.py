@@ -113,7 +113,7 @@ def test_last_replica_is_not_rolled(cluster: LocalCluster) -> None:
     before = cluster.processes("1")[0].pid
     done = cluster.run("roll")
     assert done.returncode == 1
-    assert done.stderr == "boxport: no replica but 1 is up: nobody would answer meanwhile\n"
+    assert done.stderr == "boxport: no replica but 1 is up: none would answer meanwhile\n"
     assert cluster.processes("1")[0].pid == before
 
 
@@ -184,7 +184,7 @@ def test_port_that_is_taken_refuses_the_start_in_one_line(
     port = free_port(1)
     with socket.create_server(("127.0.0.1", port + 1)):
         (line,) = refusal(tmp_path, port, small_store)
-    assert line.startswith(f"boxport: port {port + 1} cannot be had: ")
+    assert line.startswith(f"boxport: port {port + 1} is not available: ")
 
 
 def test_wrong_setting_refuses_the_start_in_one_line(tmp_path: Path, small_store: Path) -> None:
