@@ -56,7 +56,9 @@ class ModelPackage(Generic[Manifest]):
         number = len(feeds["images"])
         size = next((size for size in self.batches if size >= number), number)
         if size > number:
-            feeds = {**feeds, "images": _fill_up(feeds["images"], size)}
+            filled = np.zeros((size, *feeds["images"].shape[1:]), feeds["images"].dtype)
+            filled[:number] = feeds["images"]
+            feeds = {**feeds, "images": filled}
         if self.bound is not None:
             outputs = self.bound.run(feeds)
         else:
@@ -68,7 +70,7 @@ class ModelPackage(Generic[Manifest]):
 def find_packages(store: Path) -> list[Path]:
     """The folders of all packages in a model store, by name; raises PackageError if it has none.
 
-    Hidden ones are passed over: so are packages named that somebody is still writing.
+    Hidden ones are skipped: packages are written under a hidden name.
     """
     if not store.is_dir():
         raise PackageError(f"{store}: there is no such folder; set BOXPORT_MODEL_STORE")
@@ -87,7 +89,7 @@ def verify_package(folder: Path, public_keys: Sequence[Path] = ()) -> ModelManif
     """
     graph = folder / GRAPH_FILE
     try:
-        if public_keys:  # first: what nobody answers for is not even parsed
+        if public_keys:  # first: what is not signed is not even parsed
             check_signature(folder, (folder / MANIFEST_FILE).read_bytes(), public_keys)
         manifest = read_manifest(folder / MANIFEST_FILE)
         if (folder.parent.name, folder.name) != (manifest.name, manifest.version):
@@ -170,12 +172,6 @@ def _provider_of(session: ort.InferenceSession, device: Device, folder: Path) ->
         f"{folder}: {first.name} was asked for, and ONNX Runtime could not start it: the session"
         f" has {', '.join(has)}. Are its driver and libraries there?"
     )
-
-
-def _fill_up(images: Array, size: int) -> Array:
-    filled = np.zeros((size, *images.shape[1:]), images.dtype)
-    filled[: len(images)] = images
-    return filled
 
 
 def _check_interface(folder: Path, manifest: ModelManifest, session: ort.InferenceSession) -> None:

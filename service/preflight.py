@@ -5,7 +5,7 @@ from service.access.key_file import KeysError
 from service.imaging.formats import enable_formats
 from service.package import PackageError
 from service.providers import ProviderError, choose_providers
-from service.repository.store import open_source, verify_packages
+from service.repository.store import scan_store, verify_packages
 from service.settings import SettingsError, read_settings
 from service.telemetry.logs import configure
 from service.worker import make_fetcher
@@ -16,7 +16,7 @@ def preflight() -> None:
     try:
         settings = read_settings()
         configure(settings.log_format, settings.log_level)
-        found = dict(open_source(settings.model_store).scan())
+        found = scan_store(settings.model_store)
         for name in sorted({name for name, _ in found}):
             wanted = settings.for_model(name)
             choose_providers(wanted.execution_providers, allow_fallback=wanted.allow_fallback)

@@ -1,7 +1,6 @@
 """ONNX Runtime's execution providers: what a graph may run on, one row each.
 
-Which of them are there is decided by the build of ONNX Runtime that is installed: the plain one has
-the CPU's alone.
+The installed build of ONNX Runtime decides which are available: the plain one has only the CPU's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,6 +43,10 @@ class ExecutionProvider:
     device_option: str | None = None
     memory: str | None = None
     capture_option: str | None = None
+
+    @property
+    def is_available(self) -> bool:
+        return self.ort_name in ort.get_available_providers()
 
 
 _Row = ExecutionProvider
@@ -114,24 +117,17 @@ def choose_providers(
     there are passed over, down to the CPU. Raises ProviderError for an unknown or missing one.
     """
     if list(asked) == [AUTO]:
-        return [next(row for row in PROVIDERS.values() if _is_there(row))]
-    rows = [_row(name) for name in asked]
-    there = [row for row in rows if _is_there(row)]
-    missing = [row for row in rows if not _is_there(row)]
+        return [next(row for row in PROVIDERS.values() if row.is_available)]
+    for name in asked:
+        if name not in PROVIDERS:
+            known = ", ".join(PROVIDERS)
+            raise ProviderError(f"{name}: is no execution provider; there are {known}")
+    rows = [PROVIDERS[name] for name in asked]
+    missing = [row for row in rows if not row.is_available]
     if missing and not allow_fallback:
         row = missing[0]
         raise ProviderError(
             f"{row.name}: this ONNX Runtime {ort.__version__} has no {row.ort_name}; install"
             f" {row.install} in its place, or allow the fall to another (allow_fallback)"
         )
-    return there or [CPU]
-
-
-def _row(name: str) -> ExecutionProvider:
-    if name not in PROVIDERS:
-        raise ProviderError(f"{name}: is no execution provider; there are {', '.join(PROVIDERS)}")
-    return PROVIDERS[name]
-
-
-def _is_there(row: ExecutionProvider) -> bool:
-    return row.ort_name in ort.get_available_providers()
+    return [row for row in rows if row.is_available] or [CPU]

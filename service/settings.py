@@ -189,7 +189,7 @@ class Settings(ModelSettings, BaseSettings):
     @field_validator("public_keys", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        """An empty value is refused: whoever set the variable wants signatures checked."""
+        """An empty value is refused: where the variable is set, signatures are to be checked."""
         if not isinstance(value, str):
             return value
         if not all(value.split(os.pathsep)):

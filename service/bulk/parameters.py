@@ -10,7 +10,7 @@ from service.inference.model import PARAMETERS
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest, read_manifest
 from service.package import verify_package
 from service.parameters import RequestParameters, read_parameters
-from service.repository.store import open_source
+from service.repository.store import scan_store
 from service.settings import Settings
 
 # The settings on which an answer depends, or whether there is one.
@@ -82,7 +82,7 @@ def find_package(settings: Settings, reference: str | None) -> Path:
     """The folder of a package of the model store; see `read_request`. Raises BulkError."""
     found = {
         pair: candidate.folder
-        for pair, candidate in open_source(settings.model_store).scan().items()
+        for pair, candidate in scan_store(settings.model_store).items()
         if pair[1].isdecimal()
     }
     newest_first = sorted(found, key=lambda pair: (pair[0], -int(pair[1])))

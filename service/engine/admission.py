@@ -1,7 +1,7 @@
-"""What the engine lets in: bounds on what it has accepted and not yet answered.
+"""Admission: bounds on what the engine has accepted and not yet answered.
 
-A queue without a bound turns overload into answers that nobody waits for any more; one with a bound
-says no at once, which the caller can act on.
+Without a bound, overload turns into answers that come after their client has given up; with one it
+is refused at once, which the client can act on.
 """
 
 import threading
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from service.inference.deadline import Priority
 from service.problems import Problem
 
-# Bulk work may fill so much of the room, and leaves the rest to those who wait for an answer.
+# Of the images in service, the share that bulk work may take; the rest is for interactive requests.
 BULK_SHARE = 0.5
 
 

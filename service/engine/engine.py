@@ -21,7 +21,6 @@ from service.parameters import RequestParameters
 from service.problems import Problem
 from service.repository.loader import load_model
 from service.repository.repository import ModelRepository
-from service.repository.store import open_source
 from service.repository.watcher import Watcher
 from service.settings import Settings
 from service.telemetry.logs import logger
@@ -93,8 +92,7 @@ class Engine:
             settings.max_session_bytes,
             metrics.load_failure,
         )
-        source = open_source(settings.model_store)
-        self._watcher = Watcher(source, self.repository, settings.watch_seconds)
+        self._watcher = Watcher(settings.model_store, self.repository, settings.watch_seconds)
         self._watcher.fill(settings.public_keys)
         self._watcher.start()
 

@@ -87,8 +87,8 @@ class Batcher:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
-        # whoever gave `run` may hold this batcher too, and is to be freed now, not once a
-        # collection of garbage finds the ring
+        # the owner of `run` may hold this batcher: free both now, and not once the garbage
+        # collector finds the cycle
         del self._run
 
     def _work(self) -> None:

@@ -1,4 +1,4 @@
-"""What a model's recent runs say of the next: how long it will take, and in what company."""
+"""What a model's recent runs say of the next: how long it will take, and what runs beside it."""
 
 import threading
 import time
@@ -14,13 +14,12 @@ EMA_WEIGHT = 0.1
 # request comes as late as it may, so without it half of them would be too late; and a queue that is
 # shorter by a third is no less busy.
 LATE_TOLERANCE = 1.5
-# The share of runs beside others, up to which a run that has no other beside it takes the latency
-# session. Who comes while it has all processors waits for them: requests that overlap now and then
-# would each be in the other's way, and by this are soon run side by side.
+# The share of recent runs that were concurrent with others, below which a run takes the latency
+# session. While that has all processors the next request waits for them: if requests overlap often,
+# runs of one thread side by side are better.
 LATENCY_MODE_MAX = 0.2
-# The share of runs beside others, from which on each is pinned to a processor. With less to do than
-# there are processors, the scheduler's choice is as good, and better where another process has
-# taken one.
+# The share from which on runs are pinned to processors. With less to do than there are processors,
+# the scheduler's choice is as good, and better where another process has taken one.
 PIN_MIN = 0.5
 
 

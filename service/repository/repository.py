@@ -158,16 +158,15 @@ class ModelRepository:
             self.refuse(reference, candidate, str(error))
             return
         with self._lock:
-            old = self._versions.get(reference)
             entry = ModelVersion(reference, candidate, State.READY, model.manifest, model)
             entry.used_at = time.monotonic()
+            old = self._versions.get(reference)
             self._add(entry)
             if old is not None:
                 entry.pinned = old.pinned
-                self._retire(old)
-                if old.state is State.UNLOADED:
-                    entry.state = State.UNLOADED
-                    self._close_if_unused(entry)
+                entry.state = State.UNLOADED if old.state is State.UNLOADED else State.READY
+                self._close_if_unused(old)
+                self._close_if_unused(entry)
             self._evict(keep=entry)
         logger.info("%s is ready", entry.name)
 
@@ -193,7 +192,7 @@ class ModelRepository:
             entry = self._versions.pop(reference, None)
             if entry is not None:
                 logger.info("%s is gone", entry.name)
-                self._retire(entry)
+                self._close_if_unused(entry)
 
     def has_room_for(self, candidate: Candidate) -> bool:
         """Whether the budget allows to load it too; a session takes more than its package."""
@@ -288,14 +287,10 @@ class ModelRepository:
                 logger.info("%s is evicted to free memory", entry.name)
                 self._close_if_unused(entry)
 
-    def _retire(self, entry: ModelVersion) -> None:
-        entry.retired = True
-        self._close_if_unused(entry)
-
     def _close_if_unused(self, entry: ModelVersion) -> None:
         """Close the model of a version that is not served any more, once no request holds it."""
-        unwanted = entry.retired or entry.state in (State.UNLOADED, State.EVICTED)
-        if not unwanted or entry.users or entry.model is None:
+        current = self._versions.get(entry.reference) is entry
+        if entry.users or entry.model is None or (current and entry.state is State.READY):
             return
         last, entry.model = [entry.model], None
         # its threads end after their last batch: the event loop must not wait for them

@@ -4,7 +4,6 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest
 from service.package import PackageError, find_packages, verify_package
@@ -27,34 +26,33 @@ class Candidate:
         return sum(size for _, size, _ in self.fingerprint)
 
 
-class Source(Protocol):
-    def scan(self) -> Mapping[Reference, Candidate]:
-        """The packages that are there now, none of them opened; raises PackageError if there is
-        no store, or nothing in it."""
+def scan_store(model_store: Path) -> dict[Reference, Candidate]:
+    """The packages that are there now, none of them opened.
 
+    model_store: the setting: a folder of <name>/<version>/, or "bentoml" for BentoML's own store,
+        which has the same layout; models in it without a manifest are not ours.
 
-class FolderSource:
-    """``store``/<name>/<version>/."""
-
-    def __init__(self, store: Path) -> None:
-        self._store = store
-
-    def scan(self) -> Mapping[Reference, Candidate]:
-        return {
-            (folder.parent.name, folder.name): Candidate(folder, fingerprint(folder))
-            for folder in find_packages(self._store)
-        }
-
-
-def open_source(model_store: Path) -> Source:
-    """The source that the setting ``model_store`` means.
-
-    BentoML keeps models as <name>/<version>/ too; those without a manifest are none of ours.
+    Raises PackageError if there is no store, or nothing in it.
     """
     if str(model_store) == BENTOML:
         home = os.environ.get("BENTOML_HOME")
-        return FolderSource((Path(home) if home else Path.home() / "bentoml") / "models")
-    return FolderSource(model_store)
+        model_store = (Path(home) if home else Path.home() / "bentoml") / "models"
+    return {
+        (folder.parent.name, folder.name): Candidate(folder, fingerprint(folder))
+        for folder in find_packages(model_store)
+    }
+
+
+def fingerprint(folder: Path) -> tuple[tuple[int, int, int], ...]:
+    """Of the files that are read: inode, size and time of change."""
+    found = []
+    for name in (MANIFEST_FILE, GRAPH_FILE, SIGNATURE_FILE):
+        try:
+            status = (folder / name).stat()
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        except OSError:  # not there, or not yet
+            found.append((0, 0, 0))
+    return tuple(found)
 
 
 def verify_packages(
@@ -80,15 +78,3 @@ def check_each_model(fit: Collection[str], unfit: Mapping[Reference, str]) -> No
     for (name, _), reason in unfit.items():
         if name not in fit:
             raise PackageError(reason)
-
-
-def fingerprint(folder: Path) -> tuple[tuple[int, int, int], ...]:
-    """Of the files that are read: inode, size and time of change."""
-    found = []
-    for name in (MANIFEST_FILE, GRAPH_FILE, SIGNATURE_FILE):
-        try:
-            status = (folder / name).stat()
-            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
-        except OSError:  # not there, or not yet
-            found.append((0, 0, 0))
-    return tuple(found)

@@ -31,7 +31,6 @@ class ModelVersion:
     reason: why the newest package of this name and version is not what is served, if so.
     users: requests that hold ``model`` now.
     pinned: whether the bare name means this version, and it is never evicted.
-    retired: whether another has taken its place, or its package is gone.
     """
 
     reference: Reference
@@ -43,7 +42,6 @@ class ModelVersion:
     pinned: bool = False
     users: int = 0
     used_at: float = 0.0
-    retired: bool = False
     loading: "Future[LoadedModel] | None" = field(default=None, repr=False)
 
     @property

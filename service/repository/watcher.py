@@ -6,20 +6,26 @@ from pathlib import Path
 
 from service.package import PackageError
 from service.repository.repository import ModelRepository
-from service.repository.store import Candidate, Reference, Source, check_each_model, verify_packages
+from service.repository.store import (
+    Candidate,
+    Reference,
+    check_each_model,
+    scan_store,
+    verify_packages,
+)
 from service.telemetry.logs import logger
 
 
 class Watcher:
-    """Looks at ``source`` every ``seconds``, on a thread of its own.
+    """Looks at ``store``, the setting model_store, every ``seconds``, on a thread of its own.
 
     It looks, and does not listen for the file system's events: a store is often a network volume,
     or a folder that Kubernetes swaps by a link, and neither tells of its changes reliably.
     A package is opened once it has looked the same twice, so not while it is being copied.
     """
 
-    def __init__(self, source: Source, repository: ModelRepository, seconds: float) -> None:
-        self._source, self._repository, self._seconds = source, repository, seconds
+    def __init__(self, store: Path, repository: ModelRepository, seconds: float) -> None:
+        self._store, self._repository, self._seconds = store, repository, seconds
         self._known: dict[Reference, Candidate] = {}
         self._seen: dict[Reference, Candidate] = {}
         self._complaint: str | None = None
@@ -32,7 +38,7 @@ class Watcher:
         An unfit package is passed over if its model has another version: after a restart at night
         an old model is better than none. Raises PackageError if a model has no fit version.
         """
-        found = dict(self._source.scan())
+        found = scan_store(self._store)
         self._known = self._seen = found
         fit, unfit = verify_packages(found, public_keys)
         for reference, candidate in found.items():
@@ -76,7 +82,7 @@ class Watcher:
     def _scan(self) -> dict[Reference, Candidate] | None:
         """What is there; None, and what is served goes on, if the store cannot be read."""
         try:
-            found = dict(self._source.scan())
+            found = scan_store(self._store)
         except (PackageError, OSError) as error:
             if str(error) != self._complaint:
                 logger.error("the model store cannot be read, its models go on: %s", error)

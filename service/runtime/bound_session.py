@@ -5,6 +5,7 @@ has buffers of its own that are used again, which is also what a CUDA graph need
 with their addresses, and replays with them.
 """
 
+import contextlib
 import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -62,7 +63,7 @@ class BoundSession:
         self._free: dict[tuple[int, ...], list[Buffers]] = defaultdict(list)
         self._lock = threading.Lock()
         # a graph is recorded once for each batch size, and has one set of buffers
-        self._turn = threading.Lock() if capture else None
+        self._turn = threading.Lock() if capture else contextlib.nullcontext()
         varying = [spec.name for spec in outputs if not _is_fixed(spec)]
         if capture and varying:
             raise GraphCaptureError(
@@ -72,8 +73,6 @@ class BoundSession:
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs, on the CPU, by name."""
-        if self._turn is None:
-            return self._run(feeds)
         with self._turn:
             return self._run(feeds)
 
@@ -98,7 +97,7 @@ class BoundSession:
         return values
 
     def _take(self, images: Array) -> Buffers:
-        """Buffers that nobody uses, made if there are none."""
+        """Free buffers, made if there are none."""
         with self._lock:
             if free := self._free[images.shape]:
                 return free.pop()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.package import PackageError
-from service.repository.store import fingerprint, open_source
+from service.repository.store import fingerprint, scan_store
 from tests.packages import CLASSIFIER, copy_package
 
 
@@ -19,7 +19,7 @@ def own(store: Path, tmp_path: Path) -> Path:
 
 def test_folders_are_found_by_name_and_version(own: Path, store: Path) -> None:
     copy_package(store / CLASSIFIER / "1", own, "cars", 3)
-    found = open_source(own).scan()
+    found = scan_store(own)
     assert found.keys() == {("pets", "1"), ("cars", "3")}
     assert found["cars", "3"].folder == own / "cars" / "3"
 
@@ -28,14 +28,14 @@ def test_folders_are_found_by_name_and_version(own: Path, store: Path) -> None:
 def test_hidden_folders_are_passed_over(own: Path, draft: str) -> None:
     (own / draft).mkdir(parents=True)
     (own / draft / "manifest.json").write_text("{")
-    assert open_source(own).scan().keys() == {("pets", "1")}
+    assert scan_store(own).keys() == {("pets", "1")}
 
 
 def test_a_store_that_is_not_there_or_empty_is_said(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="there is no such folder"):
-        open_source(tmp_path / "missing").scan()
+        scan_store(tmp_path / "missing")
     with pytest.raises(PackageError, match="holds no package"):
-        open_source(tmp_path).scan()
+        scan_store(tmp_path)
 
 
 def test_bentomls_store_is_read_and_foreign_models_passed_over(
@@ -47,7 +47,7 @@ def test_bentomls_store_is_read_and_foreign_models_passed_over(
     (home / "models" / "somebody" / "abcdef").mkdir(parents=True)
     (home / "models" / "somebody" / "latest").write_text("abcdef")
     monkeypatch.setenv("BENTOML_HOME", str(home))
-    assert open_source(Path("bentoml")).scan().keys() == {("pets", "1")}
+    assert scan_store(Path("bentoml")).keys() == {("pets", "1")}
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "model.onnx", "manifest.sig"])
@@ -78,7 +78,7 @@ def test_a_link_that_is_swapped_counts(own: Path, store: Path, tmp_path: Path) -
     copy_package(store / CLASSIFIER / "1", tmp_path / "other", "pets", 1)
     link = tmp_path / "link"
     link.symlink_to(own, target_is_directory=True)
-    before = open_source(link).scan()["pets", "1"]
+    before = scan_store(link)["pets", "1"]
     link.unlink()
     link.symlink_to(tmp_path / "other", target_is_directory=True)
-    assert open_source(link).scan()["pets", "1"].fingerprint != before.fingerprint
+    assert scan_store(link)["pets", "1"].fingerprint != before.fingerprint

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from service.repository.repository import ModelRepository
-from service.repository.store import open_source
 from service.repository.watcher import Watcher
 from tests.packages import CLASSIFIER, copy_package
 
@@ -20,9 +19,8 @@ class Watched:
     def __init__(self, store: Path, original: Path, loader) -> None:
         self.store, self.original, self.loader = store, original, loader
         self.publish(1)
-        self.source = open_source(store)
         self.repository = ModelRepository(loader, None, lambda name: None)
-        self.watcher = Watcher(self.source, self.repository, 1e6)
+        self.watcher = Watcher(store, self.repository, 1e6)
         self.watcher.fill(())
         self.watcher.start()
 
@@ -138,7 +136,7 @@ def test_the_thread_looks_by_itself_and_survives_a_fault(
     tmp_path: Path, store: Path, loader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(tmp_path / "store", store / CLASSIFIER / "1", loader)
-    watcher = Watcher(watched.source, watched.repository, 0.01)
+    watcher = Watcher(watched.store, watched.repository, 0.01)
     put, faults = watched.repository.put, iter([RuntimeError("once")])
 
     def put_at_the_second_try(*arguments: object) -> None:
