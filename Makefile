@@ -36,7 +36,7 @@ check: $(VENV)/test.done ## Lint, check types and the directions of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --strict clients/python/src
+	$(BIN)/mypy --strict --python-version 3.10 clients/python/src
 	PYTHONPATH=. $(BIN)/lint-imports --no-logo
 
 bento: $(VENV)/release.done ## Build the bento: code, models, pinned packages, SBOM, licences

@@ -12,7 +12,7 @@ from tests.paths import ROOT
 
 
 def test_clients_have_the_services_number() -> None:
-    stated = (ROOT / "clients/python/src/boxport_client/version.py").read_text()
+    stated = (ROOT / "clients/python/src/boxport_client/_version.py").read_text()
     assert f'__version__ = "{__version__}"' in stated
     for name in ("package.json", "package-lock.json"):
         content = json.loads((ROOT / "clients/typescript" / name).read_text())

@@ -3,5 +3,5 @@ SwaggerUIBundle({
   url: "docs.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
-  validatorUrl: null, // it would be told of this service, on a host of others
+  validatorUrl: null, // it is on a foreign host, which would learn this address
 });

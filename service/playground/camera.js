@@ -29,7 +29,7 @@ export class Camera {
       const wanted = { video: { facingMode: "environment", width: { ideal: 1920 } } };
       const stream = await navigator.mediaDevices.getUserMedia(wanted);
       if (!dialog.open) {
-        stream.getTracks().forEach((track) => track.stop()); // closed while it was asked
+        stream.getTracks().forEach((track) => track.stop()); // closed while the browser asked
         return;
       }
       this.#stream = stream;

@@ -1,13 +1,13 @@
-/** What of an answer is shown: the page asks for more than that, and chooses without asking again. */
+/** The part of an answer that is shown: the page requests more, and selects from it. */
 
-/** What is asked for at least, so that the score's slider can be moved down to it. */
+/** The score threshold of requests: the slider can be moved down to it. */
 export const LOWEST_SCORE = 0.05;
 
 /**
  * The detections that a request with these settings would give: a higher threshold, fewer labels
  * and a lower maximum only take away from the end of non-maximum suppression.
  *
- * @param detections best first, asked for with a `score` no higher and a `most` no lower
+ * @param detections best first, requested with a `score` no higher and a `most` no lower
  * @param labels names to keep; an empty set keeps all
  */
 export function choose(detections, { score, most, labels }) {
@@ -23,8 +23,8 @@ export function countLabels(detections) {
   return [...counts].sort((one, other) => other[1] - one[1] || one[0].localeCompare(other[0]));
 }
 
-/** "3 objects found: 2 person, 1 cat", as a screen reader is told. */
-export function tell(detections) {
+/** "3 objects found: 2 person, 1 cat", for screen readers. */
+export function describe(detections) {
   if (detections.length === 0) return "No objects found";
   const parts = countLabels(detections).map(([label, count]) => `${count} ${label}`);
   const objects = detections.length === 1 ? "1 object" : `${detections.length} objects`;

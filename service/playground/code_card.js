@@ -1,4 +1,4 @@
-/** The card with the question as code: tabs, and the button that copies. */
+/** The card with the request as code: tabs, and the button that copies. */
 
 export class CodeCard {
   #texts = {}; // by the tabs' ids

@@ -1,20 +1,20 @@
-/** What the page says of each thing that can go wrong: its name, and what to do about it. */
+/** What the page says about each error: a title, and what to do about it. */
 
 import { ApiError, ConnectionFailed, TimedOut } from "./client/index.js";
 
 const PHOTO = "Choose another photo.";
-const KEY = "Enter a key of this service; its operator gives them out.";
+const KEY = "Enter an API key; the operator of this service issues them.";
 const LATER = "Nothing is wrong with your photo: try again in a moment.";
-const OPERATOR = "The service's log has more, under the request id.";
+const OPERATOR = "The service's log has details under the request id.";
 
-/** By the codes of the service. */
+/** By the service's error codes. */
 export const FAULTS = {
   empty_body: ["There was no photo", PHOTO],
   malformed_body: ["The request could not be read", "Reload the page, then try again."],
   unauthenticated: ["This service needs a key", KEY],
-  forbidden: ["This key may not do that", "Enter a key with the scope infer."],
-  url_not_allowed: ["This address may not be fetched", "Save the photo, then drop the file here."],
-  model_not_found: ["This model has gone", "Reload the page and choose another model."],
+  forbidden: ["This key does not allow that", "Enter a key with the scope infer."],
+  url_not_allowed: ["This address is not allowed", "Save the photo, then drop the file here."],
+  model_not_found: ["This model has been removed", "Reload the page and choose another model."],
   not_found: ["There is nothing at that address", "Reload the page, then try again."],
   method_not_allowed: ["The request could not be read", "Reload the page, then try again."],
   model_unloaded: ["This model has been unloaded", "Choose another model."],
@@ -23,27 +23,27 @@ export const FAULTS = {
   image_too_large: ["The photo has too many pixels", "Make it smaller, then try again."],
   too_many_images: ["Too many photos at once", "Send one photo at a time."],
   url_too_large: ["The file at that address is too large", PHOTO],
-  unsupported_media_type: ["This kind of file is not read", PHOTO],
+  unsupported_media_type: ["This type of file is not supported", PHOTO],
   invalid_parameter: ["A setting is out of range", "Press Reset under Adjust, then try again."],
-  unknown_parameter: ["This service does not know a setting", "Reload the page, then try again."],
-  wrong_task: ["This model does something else", "Choose another model."],
+  unknown_parameter: ["This service lacks a setting", "Reload the page, then try again."],
+  wrong_task: ["This model is for another task", "Choose another model."],
   empty_image: ["The file is empty", PHOTO],
   invalid_image: ["This is not a photo that can be read", PHOTO],
-  url_unreachable: ["The address gives no photo", "Save the photo, then drop the file here."],
-  rate_limited: ["Too many requests", "Wait a little; the limit is of requests a second."],
+  url_unreachable: ["The address has no photo", "Save the photo, then drop the file here."],
+  rate_limited: ["Too many requests", "Wait a moment: requests per second are limited."],
   internal_error: ["The service failed", OPERATOR],
   overloaded: ["The service is busy", LATER],
   not_ready: ["The service is starting or stopping", LATER],
-  unknown: ["Something else answered", "A proxy may stand before the service, and find it down."],
-  deadline_exceeded: ["The service was not done in time", LATER],
+  unknown: ["The reply is not the service's", "A proxy may have answered in its place."],
+  deadline_exceeded: ["The service took too long", LATER],
 };
 
 /**
- * What to show of an error.
+ * What to show about an error.
  *
- * @param hasKey whether the question went with a key
- * @returns {{title, detail, advice, needsKey, canRetry, waitMs}} waitMs: until another try has a
- *   chance, where the service said so
+ * @param hasKey whether the request had a key
+ * @returns {{title, detail, advice, needsKey, canRetry, waitMs}} waitMs: the pause before the
+ *   next try, if the service asked for one
  */
 export function explain(error, hasKey = false) {
   if (error instanceof ApiError) {
@@ -63,15 +63,15 @@ export function explain(error, hasKey = false) {
   }
   if (error instanceof ConnectionFailed) {
     const advice = "Check that it runs and that you are connected, then try again.";
-    return retriable("The service cannot be reached", "No answer came.", advice);
+    return retriable("The service cannot be reached", "There was no answer.", advice);
   }
   return retriable("The page failed", String(error), "Reload it, then try again.");
 }
 
-/** In words for people: the service's own tell programs which header to send. */
+/** In words for people: the service's own are for programs, and name the header to send. */
 function askForKey(hasKey) {
   const [title, advice] = FAULTS.unauthenticated;
-  const detail = hasKey ? "The key that you entered is not among its keys." : "";
+  const detail = hasKey ? "The service does not know the key that you entered." : "";
   return { title, detail, advice, needsKey: true, canRetry: false, waitMs: 0 };
 }
 

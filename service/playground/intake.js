@@ -1,6 +1,6 @@
-/** The ways by which a photo comes to the page: dropped, pasted, chosen. */
+/** The ways to give the page a photo: drop, paste or choose a file. */
 
-/** @param take called with the file, and how many others came with it and are left */
+/** @param take called with the file, and how many others came with it and are ignored */
 export function takeFiles({ root, input }, take, refuse) {
   let depth = 0; // dragenter and dragleave come for every element on the way
 
@@ -18,7 +18,7 @@ export function takeFiles({ root, input }, take, refuse) {
     event.preventDefault();
     depth = 0;
     root.classList.remove("dragging");
-    accept(event.dataTransfer.files, "What was dropped is no file. Save the photo, then drop it.");
+    accept(event.dataTransfer.files, "That is not a file. Save the photo, then drop it here.");
   });
   root.addEventListener("paste", (event) => {
     if (event.target.matches("input:not([type=range])")) return;

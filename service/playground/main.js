@@ -1,8 +1,8 @@
-/** The playground: a photo, a question, and what of the answer is shown. */
+/** The playground: a photo, a request, and the part of the answer that is shown. */
 
 import { Boxport } from "./client/index.js";
 import { Camera, hasCamera } from "./camera.js";
-import { choose, tell } from "./choice.js";
+import { choose, describe } from "./choice.js";
 import { CodeCard } from "./code_card.js";
 import { percent } from "./drawing.js";
 import { explain } from "./faults.js";
@@ -11,7 +11,7 @@ import { takeFiles } from "./intake.js";
 import { keepKey, readKey } from "./key.js";
 import { reference, showFacts, showModels } from "./models.js";
 import { describePhoto, readPhoto } from "./photo.js";
-import { asCode, put } from "./question.js";
+import { asCode, send } from "./request.js";
 import { Rows, showClasses, showLabels } from "./rows.js";
 import { Settings } from "./settings.js";
 import { Stage } from "./stage.js";
@@ -19,18 +19,18 @@ import { showTiming } from "./timing.js";
 
 const ROOT = new URL(".", location.href);
 const SAMPLE = new URL("sample.jpg", import.meta.url);
-const SAY_AFTER = 400; // milliseconds: a slider on its way is not read out
+const SAY_AFTER = 400; // milliseconds: a slider that still moves is not read out
 
 const at = (id) => document.getElementById(id);
 
 let models = [];
 let model = null;
 let photo = null;
-let answer = null; // to all that could be shown
+let answer = null; // with everything that the settings may show
 let shown = []; // of its detections or classifications
 let hovered = null;
 let pinned = null;
-let asking = null; // the AbortController of the question under way
+let running = null; // the AbortController of the request under way
 let saying = 0;
 
 const settings = new Settings(
@@ -45,7 +45,7 @@ const settings = new Settings(
     classify: at("classify-controls"),
   },
   show,
-  ask,
+  request,
 );
 const stage = new Stage(
   {
@@ -109,11 +109,11 @@ for (const button of document.querySelectorAll("[data-act]")) {
   if (button.dataset.act === "camera") button.hidden = !hasCamera();
 }
 takeFiles({ root: document.body, input: at("file") }, take, (complaint) =>
-  fail({ title: "That is no photo", detail: complaint, advice: "" }),
+  fail({ title: "This is not a photo", detail: complaint, advice: "" }),
 );
 at("model").addEventListener("change", () => {
   adopt(models.find((one) => reference(one) === at("model").value));
-  ask();
+  request();
 });
 at("download").addEventListener("click", download);
 at("key-button").addEventListener("click", () => {
@@ -122,7 +122,7 @@ at("key-button").addEventListener("click", () => {
 });
 start();
 
-/** Learn the models, with the key that there is; then ask about the photo, if there is one. */
+/** Get the models, with the key if there is one; then send the photo, if there is one. */
 async function start() {
   fault.hide();
   at("key-button").hidden = readKey() === undefined;
@@ -134,15 +134,15 @@ async function start() {
   }
   const chosen = showModels(at("model"), models);
   if (chosen === null) {
-    const advice = "Its operator puts models into the model store.";
-    fail({ title: "There is no model", detail: "The service has none that can be asked.", advice });
+    const advice = "Its operator has to add one to the model store.";
+    fail({ title: "There is no model", detail: "No model is ready.", advice });
     return;
   }
   if (model === null || reference(chosen) !== reference(model)) adopt(chosen);
-  await ask();
+  await request();
 }
 
-/** A key may have come since: a client is made for each question, and costs nothing. */
+/** Made for each request, since the key may have changed; it costs nothing. */
 function client() {
   return new Boxport(ROOT, { apiKey: readKey(), retries: 0 }); // people see why, and try again
 }
@@ -154,7 +154,7 @@ function adopt(chosen) {
   showFacts(at("model-facts"), model);
 }
 
-/** Show a file and ask about it. */
+/** Show a file and send it. */
 async function take(file, others = 0) {
   photo = await readPhoto(file);
   answer = null;
@@ -164,34 +164,34 @@ async function take(file, others = 0) {
   if (hadFocus) at("results").focus(); // the button that was pressed has gone
   at("caption").hidden = false;
   at("photo-name").textContent = photo.name;
-  const left = others ? `; ${others} more left out, one at a time` : "";
+  const left = others ? `; ${others} more ignored: one photo at a time` : "";
   at("photo-facts").textContent = describePhoto(photo) + left;
   at("download").disabled = true;
   show();
-  if (model) await ask();
+  if (model) await request();
 }
 
-/** Ask about the photo; a question that is under way is given up. */
-async function ask() {
-  asking?.abort();
+/** Send the photo; a request that is under way is aborted. */
+async function request() {
+  running?.abort();
   if (photo === null) return;
-  const question = new AbortController();
-  asking = question;
+  const current = new AbortController();
+  running = current;
   at("stage").ariaBusy = "true";
   const begun = performance.now();
   try {
-    const given = await put(client(), model, photo, settings, question.signal);
+    const given = await send(client(), model, photo, settings, current.signal);
     const roundTrip = performance.now() - begun;
-    if (asking !== question) return;
+    if (running !== current) return;
     fault.hide();
     receive(given, roundTrip);
   } catch (error) {
-    if (asking !== question) return;
+    if (running !== current) return;
     answer = null;
     show();
     fail(explain(error, readKey() !== undefined));
   } finally {
-    if (asking === question) at("stage").ariaBusy = "false";
+    if (running === current) at("stage").ariaBusy = "false";
   }
 }
 
@@ -200,7 +200,7 @@ function receive(given, roundTrip) {
   if (!photo.bitmap) {
     Object.assign(photo, { width: given.width, height: given.height });
     stage.show(photo);
-    const note = "this browser cannot show it, the service can read it";
+    const note = "this browser cannot show it, but the service can read it";
     at("photo-facts").textContent = `${describePhoto(photo)}; ${note}`;
   }
   at("download").disabled = false;
@@ -210,7 +210,7 @@ function receive(given, roundTrip) {
   show();
 }
 
-/** Show what the settings leave of the answer. */
+/** Show the part of the answer that the settings select. */
 function show() {
   const isClasses = answer?.classifications !== undefined;
   const detections = answer?.detections ?? [];
@@ -223,32 +223,34 @@ function show() {
   if (isClasses) showClasses(at("rows"), shown);
   else rows.show(shown);
   mark();
-  const told = headline();
-  at("results-title").textContent = told.title;
-  at("results-hint").textContent = told.hint;
-  at("results-hint").hidden = told.hint === "";
+  const head = headline();
+  at("results-title").textContent = head.title;
+  at("results-hint").textContent = head.hint;
+  at("results-hint").hidden = head.hint === "";
   at("timing").hidden = at("code").hidden = answer === null;
   if (answer === null) return;
   const needsKey = readKey() !== undefined;
   code.show(asCode({ root: ROOT.href, needsKey, models, model, photo, settings, answer, shown }));
-  saySoon(told.spoken);
+  saySoon(head.spoken);
 }
 
 function headline() {
-  if (answer === null) return { title: "Results", hint: "What is found stands here, best first." };
+  if (answer === null) {
+    return { title: "Results", hint: "Objects or classes appear here, best first." };
+  }
   if (answer.classifications) {
     const [best] = answer.classifications;
     const spoken = `Most likely ${best.label}, ${percent(best.score)}`;
     return { title: "Most likely", hint: "", spoken };
   }
-  const spoken = tell(shown);
+  const spoken = describe(shown);
   if (shown.length > 0) {
     return { title: shown.length === 1 ? "1 object" : `${shown.length} objects`, hint: "", spoken };
   }
   const nearly = answer.detections.length;
   const hint = nearly
-    ? `Nothing scores above ${settings.score.toFixed(2)}. Move the score down to see what nearly did.`
-    : "Nothing here looks like a label that this model knows.";
+    ? `Nothing scores above ${settings.score.toFixed(2)}. Lower the score to see what came close.`
+    : "The model found none of its labels.";
   return { title: "No objects", hint, spoken };
 }
 

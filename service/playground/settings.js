@@ -1,6 +1,6 @@
-/** The sliders and the switch: what is asked, and what is shown of the answer. */
+/** The sliders and the switch: what is requested, and which part of the answer is shown. */
 
-const ASK_AFTER = 250; // milliseconds without another move
+const REQUEST_AFTER = 250; // milliseconds without another move
 
 export class Settings {
   labels = new Set(); // that are shown; empty: all
@@ -9,24 +9,24 @@ export class Settings {
 
   /**
    * @param onChoose called when what is shown changes
-   * @param onAsk called, once the hand is still, when the service has to be asked again
+   * @param onRequest called, once no control moves, when a new request is needed
    */
-  constructor({ score, iou, most, agnostic, top, reset, detect, classify }, onChoose, onAsk) {
+  constructor({ score, iou, most, agnostic, top, reset, detect, classify }, onChoose, onRequest) {
     this.inputs = { score, iou, most, agnostic, top };
     this.groups = { detection: detect, classification: classify };
-    const asksAgain = () => {
+    const requestAgain = () => {
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(onAsk, ASK_AFTER);
+      this.#timer = setTimeout(onRequest, REQUEST_AFTER);
     };
     for (const input of [score, iou, most, top]) input.addEventListener("input", () => paint(input));
     for (const input of [score, most, top]) input.addEventListener("input", onChoose);
-    iou.addEventListener("input", asksAgain);
-    agnostic.addEventListener("change", asksAgain);
+    iou.addEventListener("input", requestAgain);
+    agnostic.addEventListener("change", requestAgain);
     reset.addEventListener("click", () => {
       const { iouThreshold, classAgnostic } = this;
       this.restore();
       onChoose();
-      if (iouThreshold !== this.iouThreshold || classAgnostic) asksAgain();
+      if (iouThreshold !== this.iouThreshold || classAgnostic) requestAgain();
     });
   }
 

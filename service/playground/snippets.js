@@ -1,12 +1,12 @@
-/** The question that the page shows the answer of, as others would ask it. */
+/** The request whose answer the page shows, as code. */
 
 /**
- * @typedef Question
+ * @typedef Request
  * @property root URL of the service, which ends with a slash
  * @property task "detect" or "classify"
  * @property file name of the photo's file
  * @property parameters by name, without those that are the model's own
- * @property needsKey whether the service asks for one; it is never written out
+ * @property needsKey whether the service needs one; it is never written out
  */
 
 /** A command for a POSIX shell. */
@@ -44,7 +44,7 @@ export function asPython({ root, task, file, parameters, needsKey }) {
   ].join("\n");
 }
 
-/** The answer, as the service would give it to such a question. */
+/** The answer, as the service gives it to such a request. */
 export function asJson(answer) {
   // a box on one line, as people read it
   return JSON.stringify(answer, null, 2).replace(/\[\s+(-?[\d.,\s-]+?)\s+\]/g, (_, numbers) => {

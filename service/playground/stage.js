@@ -1,6 +1,6 @@
 /** The photo with its boxes, and what the pointer is over. */
 
-import { tell } from "./choice.js";
+import { describe } from "./choice.js";
 import { drawBoxes } from "./drawing.js";
 
 const HIGHEST = 0.72; // of the window, for the photo
@@ -33,7 +33,7 @@ export class Stage {
     this.#detections = [];
     this.#active = null;
     const { stage, empty, frame } = this.parts;
-    const hasSize = photo.width > 0; // else the answer will tell it
+    const hasSize = photo.width > 0; // else it comes with the answer
     stage.dataset.state = hasSize ? "photo" : "empty";
     empty.hidden = hasSize;
     frame.hidden = !hasSize;
@@ -91,7 +91,7 @@ export class Stage {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, boxes.width, boxes.height);
     drawBoxes(context, this.#detections, this.#scale, 1, this.#active);
-    boxes.setAttribute("aria-label", `The photo. ${tell(this.#detections)}.`);
+    boxes.setAttribute("aria-label", `The photo. ${describe(this.#detections)}.`);
   }
 
   /** The smallest box under the pointer: a large one surrounds what is of interest. */

@@ -2,7 +2,7 @@
 
 const STAGES = { decode: "Decode", queue: "Queue", inference: "Inference", network: "Network" };
 
-/** @param roundTrip milliseconds from the question to the answer, as the page saw it */
+/** @param roundTrip milliseconds from the request to the answer, as the page saw it */
 export function showTiming({ card, total, trip, bar, stages }, timing, roundTrip) {
   const network = Math.max(0, roundTrip - timing.total);
   const parts = { ...timing, network };

@@ -1,5 +1,5 @@
 import { ApiError, ConnectionFailed, TimedOut } from "./errors.js";
-import { ask } from "./photos.js";
+import { requestParts } from "./photos.js";
 import type { Parameters, Photo } from "./photos.js";
 import { DEFAULT_RETRIES, pauseAfter, readRetryAfter, sleep } from "./retries.js";
 import type {
@@ -14,26 +14,26 @@ import type {
 } from "./shapes.js";
 
 export interface Options {
-  /** Sent with every request, where the service asks for keys. */
+  /** Sent with every request, for services that need one. */
   apiKey?: string | undefined;
-  /** Milliseconds for a call, all of its tries included. Default: 30,000. */
+  /** Milliseconds for a call, all its tries included. Default: 30,000. */
   timeout?: number | undefined;
-  /** Tries after the first, of what may succeed later. Default: 3. */
+  /** More tries after errors that may pass. Default: 3. */
   retries?: number | undefined;
-  /** In place of the global fetch. */
+  /** Used instead of the global fetch. */
   fetch?: typeof globalThis.fetch | undefined;
 }
 
 export interface CallOptions {
   /** Ends the call, which then throws the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** Milliseconds, in place of the client's. */
+  /** Milliseconds, instead of the client's. */
   timeout?: number | undefined;
 }
 
 const DEFAULT_TIMEOUT = 30_000;
 
-/** A Boxport service, at the URL of its root. Holds no connection: there is nothing to close. */
+/** A client of the Boxport service at `url`. Holds no connection: there is nothing to close. */
 export class Boxport {
   readonly #root: URL;
   readonly #apiKey: string | undefined;
@@ -46,7 +46,7 @@ export class Boxport {
     this.#apiKey = options.apiKey;
     this.#timeout = options.timeout ?? DEFAULT_TIMEOUT;
     this.#retries = options.retries ?? DEFAULT_RETRIES;
-    // browsers want fetch called as a function of the window
+    // browsers require that fetch is called as a method of the window
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   }
 
@@ -56,24 +56,24 @@ export class Boxport {
     parameters: DetectParameters = {},
     options: CallOptions = {},
   ): Promise<DetectionResult> {
-    return single(await this.#question<DetectAnswer>("v1/detect", photo, parameters, options));
+    return single(await this.#post<DetectAnswer>("v1/detect", photo, parameters, options));
   }
 
-  /** Say what a photo shows as a whole. Throws a {@link BoxportError}. */
+  /** Classify a photo as a whole. Throws a {@link BoxportError}. */
   async classify(
     photo: Photo,
     parameters: ClassifyParameters = {},
     options: CallOptions = {},
   ): Promise<ClassificationResult> {
-    return single(await this.#question<ClassifyAnswer>("v1/classify", photo, parameters, options));
+    return single(await this.#post<ClassifyAnswer>("v1/classify", photo, parameters, options));
   }
 
-  /** Every model of the service, the unfit ones too. Throws a {@link BoxportError}. */
+  /** Every model of the service, unloadable ones too. Throws a {@link BoxportError}. */
   async models(options: CallOptions = {}): Promise<ModelList["models"]> {
     return ((await this.#call("v1/models", {}, options)) as ModelList).models;
   }
 
-  /** Whether the service takes requests now. Throws only what the signal says. */
+  /** Whether the service takes requests now. Throws only the reason of an aborted signal. */
   async ready(options: CallOptions = {}): Promise<boolean> {
     const signal = withTimeout(options.signal, options.timeout ?? this.#timeout);
     try {
@@ -85,19 +85,19 @@ export class Boxport {
     }
   }
 
-  async #question<Answer>(
+  async #post<Answer>(
     path: string,
     photo: Photo,
     parameters: Parameters,
     options: CallOptions,
   ): Promise<Answer> {
-    const { query, contentType, body } = ask(photo, parameters);
+    const { query, contentType, body } = requestParts(photo, parameters);
     const headers = { "Content-Type": contentType };
-    const question = query.size ? `${path}?${query}` : path;
-    return (await this.#call(question, { method: "POST", headers, body }, options)) as Answer;
+    const pathAndQuery = query.size ? `${path}?${query}` : path;
+    return (await this.#call(pathAndQuery, { method: "POST", headers, body }, options)) as Answer;
   }
 
-  /** The JSON that `path` answers, after as many tries as it needs and may have. */
+  /** The JSON answer of `path`, after as many tries as it takes and may have. */
   async #call(path: string, init: RequestInit, options: CallOptions): Promise<unknown> {
     const timeout = options.timeout ?? this.#timeout;
     const deadline = performance.now() + timeout;
@@ -133,13 +133,13 @@ export class Boxport {
       reply = await this.#fetch(new URL(path, this.#root), { ...init, headers, signal });
       text = await reply.text();
     } catch (error) {
-      throw new ConnectionFailed(`${this.#root} gave no answer: ${causeOf(error)}`, id, error);
+      throw new ConnectionFailed(`No answer from ${this.#root}: ${causeOf(error)}`, id, error);
     }
     return readReply(reply, text, id);
   }
 }
 
-/** The JSON of a reply; throws ApiError if the reply is a refusal or no JSON. */
+/** The JSON of a reply; throws ApiError if the service refused, or the reply is not JSON. */
 function readReply(reply: Response, text: string, id: string): unknown {
   const content = parse(text);
   const requestId = reply.headers.get("X-Request-ID") ?? id;
@@ -153,13 +153,13 @@ function readReply(reply: Response, text: string, id: string): unknown {
   throw new ApiError(foreign(reply, retryAfter), requestId);
 }
 
-/** A reply that no Boxport wrote: that of a proxy, or of something else at this URL. */
+/** The refusal in a reply that is not a service's: a proxy's, or that of another server. */
 function foreign(reply: Response, retryAfter: number | undefined) {
   const { status } = reply;
   return {
     status,
     code: "unknown",
-    detail: `Something other than Boxport answered at ${reply.url}.`,
+    detail: `The reply of ${reply.url} is not that of a Boxport service.`,
     retryable: [429, 502, 503, 504].includes(status),
     retryAfter,
   };
@@ -173,39 +173,39 @@ function parse(text: string): unknown {
   }
 }
 
-/** The answer of a request that had one photo. */
+/** The result in the answer to a request with one photo. */
 function single<Result extends object>(
   answer: Omit<DetectAnswer, "results"> & { results: (Result | { error: Fault })[] },
 ): Result & Omit<DetectAnswer, "results"> {
-  const { results, ...circumstances } = answer;
+  const { results, ...shared } = answer;
   const result = results[0];
   if (result === undefined || "error" in result) {
     const fault = result?.error ?? { code: "internal_error", detail: "No result.", retryable: false };
     throw new ApiError({ status: 200, ...fault }, answer.request_id);
   }
-  return { ...result, ...circumstances };
+  return { ...result, ...shared };
 }
 
 type Fault = Pick<ProblemDetails, "code" | "detail" | "retryable">;
 
-/** A signal that aborts when `signal` does, and after `timeout` milliseconds. */
+/** A signal that aborts when `signal` does, or after `timeout` milliseconds. */
 function withTimeout(signal: AbortSignal | undefined, timeout: number): AbortSignal {
   const own = AbortSignal.timeout(timeout);
   return signal ? AbortSignal.any([signal, own]) : own;
 }
 
 function timedOut(timeout: number, tries: number, id: string, cause: unknown): TimedOut {
-  const told = tries === 1 ? "" : `, in ${tries} tries`;
-  return new TimedOut(`No answer came within ${timeout} ms${told}.`, id, cause);
+  const after = tries === 1 ? "" : ` after ${tries} tries`;
+  return new TimedOut(`No answer within ${timeout} ms${after}.`, id, cause);
 }
 
-/** 128 random bits in hex. crypto.randomUUID is missing on pages that came without https. */
+/** 128 random bits in hex. crypto.randomUUID is missing on pages without https. */
 function newId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Node tells why a fetch failed in the cause of its error, browsers not at all. */
+/** Why a fetch failed: Node has it in the cause of the error, browsers do not say it. */
 function causeOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   return cause instanceof Error ? cause.message : String(cause);

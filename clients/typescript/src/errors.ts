@@ -1,16 +1,16 @@
 /**
- * What can go wrong.
+ * The errors that calls throw.
  *
  *     BoxportError
- *       ├── ApiError           the service answered, and refused
- *       ├── ConnectionFailed   no answer came, or not a whole one
- *       └── TimedOut           none came in the time that was given
+ *       ├── ApiError           the service refused the request
+ *       ├── ConnectionFailed   no answer, or an incomplete one
+ *       └── TimedOut           no answer within the call's timeout
  *
  * A call that is aborted by its signal throws the signal's reason, as fetch does.
  */
 
 export abstract class BoxportError extends Error {
-  /** The request's id, as the service's log names it. */
+  /** The request's id in the service's logs. */
   readonly requestId: string;
 
   constructor(message: string, requestId: string, cause?: unknown) {
@@ -20,21 +20,21 @@ export abstract class BoxportError extends Error {
   }
 }
 
-/** What a refusal says of itself. */
+/** The service's refusal of a request. */
 export interface Refusal {
-  /** Of HTTP. */
+  /** The HTTP status; 200 if the answer has an error in place of the photo's result. */
   status: number;
-  /** Stable: programs may rely on it. `unknown` where it was no Boxport that answered. */
+  /** The error's stable name; `unknown` if the reply is not a Boxport service's. */
   code: string;
   /** One sentence for people. */
   detail: string;
   /** Whether the same request may succeed later. */
   retryable: boolean;
-  /** Milliseconds to wait before another try, where the service said so. */
+  /** Milliseconds to wait before the next try, if the service said so. */
   retryAfter?: number | undefined;
 }
 
-/** The service refused. */
+/** The service refused the request. */
 export class ApiError extends BoxportError implements Refusal {
   readonly status: number;
   readonly code: string;
@@ -52,8 +52,8 @@ export class ApiError extends BoxportError implements Refusal {
   }
 }
 
-/** The service could not be reached, or the connection broke before all of the answer had come. */
+/** The service could not be reached, or the connection broke before the answer was complete. */
 export class ConnectionFailed extends BoxportError {}
 
-/** No answer came before the call's deadline. */
+/** No answer before the call's deadline. */
 export class TimedOut extends BoxportError {}

@@ -1,22 +1,22 @@
-/** From what a caller calls a photo to the body of a request. */
+/** From a photo and its parameters to the body and query of a request. */
 
-/** A file's bytes; or a URL, which the service fetches, where its operator allows that. */
+/** A file's bytes; or a URL that the service fetches, if its operator allows it. */
 export type Photo = Blob | ArrayBuffer | Uint8Array<ArrayBuffer> | string;
 
 /** Parameters of any task, by name. */
 export type Parameters = Record<string, string | number | boolean | string[] | undefined>;
 
-/** What a question consists of, beside the headers that all have. */
-export interface Question {
+/** The parts of a request that depend on the photo and its parameters. */
+export interface RequestParts {
   query: URLSearchParams;
   contentType: string;
   body: Blob | ArrayBuffer | Uint8Array<ArrayBuffer> | string;
 }
 
-const BYTES = "application/octet-stream"; // the service looks at them, not at what they are called
+const BYTES = "application/octet-stream"; // the service finds out the format by itself
 
-/** The question about `photo`: its bytes as they are, with the parameters in the query; or JSON. */
-export function ask(photo: Photo, parameters: Parameters): Question {
+/** The photo's bytes unchanged, with the parameters in the query; or JSON with the URL. */
+export function requestParts(photo: Photo, parameters: Parameters): RequestParts {
   if (typeof photo === "string") {
     const body = JSON.stringify({ images: [{ url: photo }], ...parameters });
     return { query: new URLSearchParams(), contentType: "application/json", body };

@@ -1,4 +1,4 @@
-/** The shapes of answers, under the names that the service's description gives them. */
+/** The types of answers, by the names in the service's OpenAPI description. */
 
 import type { components } from "./schema.js";
 
@@ -18,14 +18,14 @@ export type DetectAnswer = Shapes["DetectAnswer"];
 export type ClassifyAnswer = Shapes["ClassifyAnswer"];
 export type ProblemDetails = Shapes["ProblemDetails"];
 
-/** What an answer says beside its results. */
-type Circumstances = Pick<DetectAnswer, "model" | "request_id" | "timing_ms">;
+/** What an answer has beside its results. */
+type Shared = Pick<DetectAnswer, "model" | "request_id" | "timing_ms">;
 
 /** The objects of one photo, in pixels of the upright photo, best first. */
-export type DetectionResult = Shapes["DetectedImage"] & Circumstances;
+export type DetectionResult = Shapes["DetectedImage"] & Shared;
 
-/** What one photo shows as a whole, best first. */
-export type ClassificationResult = Shapes["ClassifiedImage"] & Circumstances;
+/** The classes of one photo, best first. */
+export type ClassificationResult = Shapes["ClassifiedImage"] & Shared;
 
-/** Parameters that may be left out, and then have the service's or the model's own defaults. */
+/** Optional parameters; the defaults are the service's or the model's. */
 type Given<Parameters> = { [Name in keyof Parameters]?: NonNullable<Parameters[Name]> | undefined };

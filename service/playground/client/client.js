@@ -1,8 +1,8 @@
 import { ApiError, ConnectionFailed, TimedOut } from "./errors.js";
-import { ask } from "./photos.js";
+import { requestParts } from "./photos.js";
 import { DEFAULT_RETRIES, pauseAfter, readRetryAfter, sleep } from "./retries.js";
 const DEFAULT_TIMEOUT = 30_000;
-/** A Boxport service, at the URL of its root. Holds no connection: there is nothing to close. */
+/** A client of the Boxport service at `url`. Holds no connection: there is nothing to close. */
 export class Boxport {
     #root;
     #apiKey;
@@ -14,22 +14,22 @@ export class Boxport {
         this.#apiKey = options.apiKey;
         this.#timeout = options.timeout ?? DEFAULT_TIMEOUT;
         this.#retries = options.retries ?? DEFAULT_RETRIES;
-        // browsers want fetch called as a function of the window
+        // browsers require that fetch is called as a method of the window
         this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     }
     /** Find objects in a photo. Throws a {@link BoxportError}. */
     async detect(photo, parameters = {}, options = {}) {
-        return single(await this.#question("v1/detect", photo, parameters, options));
+        return single(await this.#post("v1/detect", photo, parameters, options));
     }
-    /** Say what a photo shows as a whole. Throws a {@link BoxportError}. */
+    /** Classify a photo as a whole. Throws a {@link BoxportError}. */
     async classify(photo, parameters = {}, options = {}) {
-        return single(await this.#question("v1/classify", photo, parameters, options));
+        return single(await this.#post("v1/classify", photo, parameters, options));
     }
-    /** Every model of the service, the unfit ones too. Throws a {@link BoxportError}. */
+    /** Every model of the service, unloadable ones too. Throws a {@link BoxportError}. */
     async models(options = {}) {
         return (await this.#call("v1/models", {}, options)).models;
     }
-    /** Whether the service takes requests now. Throws only what the signal says. */
+    /** Whether the service takes requests now. Throws only the reason of an aborted signal. */
     async ready(options = {}) {
         const signal = withTimeout(options.signal, options.timeout ?? this.#timeout);
         try {
@@ -41,13 +41,13 @@ export class Boxport {
             return false;
         }
     }
-    async #question(path, photo, parameters, options) {
-        const { query, contentType, body } = ask(photo, parameters);
+    async #post(path, photo, parameters, options) {
+        const { query, contentType, body } = requestParts(photo, parameters);
         const headers = { "Content-Type": contentType };
-        const question = query.size ? `${path}?${query}` : path;
-        return (await this.#call(question, { method: "POST", headers, body }, options));
+        const pathAndQuery = query.size ? `${path}?${query}` : path;
+        return (await this.#call(pathAndQuery, { method: "POST", headers, body }, options));
     }
-    /** The JSON that `path` answers, after as many tries as it needs and may have. */
+    /** The JSON answer of `path`, after as many tries as it takes and may have. */
     async #call(path, init, options) {
         const timeout = options.timeout ?? this.#timeout;
         const deadline = performance.now() + timeout;
@@ -81,12 +81,12 @@ export class Boxport {
             text = await reply.text();
         }
         catch (error) {
-            throw new ConnectionFailed(`${this.#root} gave no answer: ${causeOf(error)}`, id, error);
+            throw new ConnectionFailed(`No answer from ${this.#root}: ${causeOf(error)}`, id, error);
         }
         return readReply(reply, text, id);
     }
 }
-/** The JSON of a reply; throws ApiError if the reply is a refusal or no JSON. */
+/** The JSON of a reply; throws ApiError if the service refused, or the reply is not JSON. */
 function readReply(reply, text, id) {
     const content = parse(text);
     const requestId = reply.headers.get("X-Request-ID") ?? id;
@@ -100,13 +100,13 @@ function readReply(reply, text, id) {
     }
     throw new ApiError(foreign(reply, retryAfter), requestId);
 }
-/** A reply that no Boxport wrote: that of a proxy, or of something else at this URL. */
+/** The refusal in a reply that is not a service's: a proxy's, or that of another server. */
 function foreign(reply, retryAfter) {
     const { status } = reply;
     return {
         status,
         code: "unknown",
-        detail: `Something other than Boxport answered at ${reply.url}.`,
+        detail: `The reply of ${reply.url} is not that of a Boxport service.`,
         retryable: [429, 502, 503, 504].includes(status),
         retryAfter,
     };
@@ -119,31 +119,31 @@ function parse(text) {
         return undefined;
     }
 }
-/** The answer of a request that had one photo. */
+/** The result in the answer to a request with one photo. */
 function single(answer) {
-    const { results, ...circumstances } = answer;
+    const { results, ...shared } = answer;
     const result = results[0];
     if (result === undefined || "error" in result) {
         const fault = result?.error ?? { code: "internal_error", detail: "No result.", retryable: false };
         throw new ApiError({ status: 200, ...fault }, answer.request_id);
     }
-    return { ...result, ...circumstances };
+    return { ...result, ...shared };
 }
-/** A signal that aborts when `signal` does, and after `timeout` milliseconds. */
+/** A signal that aborts when `signal` does, or after `timeout` milliseconds. */
 function withTimeout(signal, timeout) {
     const own = AbortSignal.timeout(timeout);
     return signal ? AbortSignal.any([signal, own]) : own;
 }
 function timedOut(timeout, tries, id, cause) {
-    const told = tries === 1 ? "" : `, in ${tries} tries`;
-    return new TimedOut(`No answer came within ${timeout} ms${told}.`, id, cause);
+    const after = tries === 1 ? "" : ` after ${tries} tries`;
+    return new TimedOut(`No answer within ${timeout} ms${after}.`, id, cause);
 }
-/** 128 random bits in hex. crypto.randomUUID is missing on pages that came without https. */
+/** 128 random bits in hex. crypto.randomUUID is missing on pages without https. */
 function newId() {
     const bytes = crypto.getRandomValues(new Uint8Array(16));
     return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
-/** Node tells why a fetch failed in the cause of its error, browsers not at all. */
+/** Why a fetch failed: Node has it in the cause of the error, browsers do not say it. */
 function causeOf(error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     return cause instanceof Error ? cause.message : String(cause);

@@ -1,15 +1,15 @@
 /**
- * What can go wrong.
+ * The errors that calls throw.
  *
  *     BoxportError
- *       ├── ApiError           the service answered, and refused
- *       ├── ConnectionFailed   no answer came, or not a whole one
- *       └── TimedOut           none came in the time that was given
+ *       ├── ApiError           the service refused the request
+ *       ├── ConnectionFailed   no answer, or an incomplete one
+ *       └── TimedOut           no answer within the call's timeout
  *
  * A call that is aborted by its signal throws the signal's reason, as fetch does.
  */
 export class BoxportError extends Error {
-    /** The request's id, as the service's log names it. */
+    /** The request's id in the service's logs. */
     requestId;
     constructor(message, requestId, cause) {
         super(message, { cause });
@@ -17,7 +17,7 @@ export class BoxportError extends Error {
         this.requestId = requestId;
     }
 }
-/** The service refused. */
+/** The service refused the request. */
 export class ApiError extends BoxportError {
     status;
     code;
@@ -33,9 +33,9 @@ export class ApiError extends BoxportError {
         this.retryAfter = refusal.retryAfter;
     }
 }
-/** The service could not be reached, or the connection broke before all of the answer had come. */
+/** The service could not be reached, or the connection broke before the answer was complete. */
 export class ConnectionFailed extends BoxportError {
 }
-/** No answer came before the call's deadline. */
+/** No answer before the call's deadline. */
 export class TimedOut extends BoxportError {
 }

@@ -1,7 +1,7 @@
-/** From what a caller calls a photo to the body of a request. */
-const BYTES = "application/octet-stream"; // the service looks at them, not at what they are called
-/** The question about `photo`: its bytes as they are, with the parameters in the query; or JSON. */
-export function ask(photo, parameters) {
+/** From a photo and its parameters to the body and query of a request. */
+const BYTES = "application/octet-stream"; // the service finds out the format by itself
+/** The photo's bytes unchanged, with the parameters in the query; or JSON with the URL. */
+export function requestParts(photo, parameters) {
     if (typeof photo === "string") {
         const body = JSON.stringify({ images: [{ url: photo }], ...parameters });
         return { query: new URLSearchParams(), contentType: "application/json", body };

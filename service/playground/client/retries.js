@@ -1,12 +1,12 @@
-/** When a request is made again, and how long is waited before. All times are milliseconds. */
+/** When a request is tried again, and after which pause. All times are milliseconds. */
 import { ApiError, ConnectionFailed } from "./errors.js";
 export const DEFAULT_RETRIES = 3;
 /** The longest first pause; each later one may be twice as long as the one before. */
 export const FIRST_PAUSE = 250;
 export const LONGEST_PAUSE = 8_000;
-/** A service that asks for more than this is not waited for. */
+/** A service that asks for a longer pause is not waited for. */
 export const LONGEST_RETRY_AFTER = 60_000;
-/** How long to wait before the try after `tries` others, or null if there should be none. */
+/** The pause after `tries` tries, or null if there should be no other. */
 export function pauseAfter(error, tries) {
     if (error instanceof ConnectionFailed)
         return jittered(tries);
@@ -16,15 +16,15 @@ export function pauseAfter(error, tries) {
         return jittered(tries);
     if (error.retryAfter > LONGEST_RETRY_AFTER)
         return null;
-    // not before it was asked for, and not all who were refused at once
+    // not earlier than the service asked for, and not all callers at once
     return error.retryAfter + Math.random() * FIRST_PAUSE;
 }
-/** Anything from nothing to the whole pause, so that callers who failed together do not return
+/** Exponential backoff with full jitter, so that callers who failed together do not return
  * together: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ */
 function jittered(tries) {
     return Math.random() * Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (tries - 1));
 }
-/** Milliseconds of a Retry-After header, which has seconds or a date; undefined if it has neither. */
+/** The milliseconds of a Retry-After header: of seconds or a date, else undefined. */
 export function readRetryAfter(header) {
     if (header === null)
         return undefined;
@@ -33,7 +33,7 @@ export function readRetryAfter(header) {
     const date = Date.parse(header);
     return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
-/** Wait; rejects with the reason of `signal` once it is aborted. */
+/** Wait; rejects with the reason of `signal` if it is aborted. */
 export function sleep(milliseconds, signal) {
     return new Promise((resolve, reject) => {
         signal.throwIfAborted();

@@ -1,2 +1,2 @@
-/** The shapes of answers, under the names that the service's description gives them. */
+/** The types of answers, by the names in the service's OpenAPI description. */
 export {};

@@ -70,7 +70,7 @@ def test_a_service_that_asks_for_a_key(locked: Bench, guarded: tuple[str, dict[s
     assert locked.text("#fault-title") == "This service needs a key"
     assert locked.page.evaluate("document.activeElement.id") == "key"
     enter(locked, "bxp_wrong")
-    locked.page.locator("text=not among its keys").wait_for()
+    locked.page.locator("text=does not know the key").wait_for()
     enter(locked, guarded[1]["reader"])
     locked.wait_for_models()
     assert locked.page.locator("#fault").is_hidden()
@@ -99,7 +99,7 @@ def test_a_key_stays_in_its_tab(locked: Bench, guarded: tuple[str, dict[str, str
 
 def test_a_key_of_another_scope(locked: Bench, guarded: tuple[str, dict[str, str]]) -> None:
     enter(locked, guarded[1]["operator"])
-    locked.page.locator("text=This key may not do that").wait_for()
+    locked.page.locator("text=This key does not allow that").wait_for()
     assert "does not have the scope infer" in locked.text("#fault-detail")
 
 

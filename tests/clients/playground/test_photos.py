@@ -72,7 +72,7 @@ def test_a_camera_that_is_closed_is_off(bench: Bench) -> None:
 def test_of_several_the_first_is_taken(bench: Bench, photos: Path) -> None:
     bench.answered(lambda: bench.drop(photos / "cat.jpg", photos / "coffee.jpg"))
     assert bench.text("#photo-name") == "cat.jpg"
-    assert "1 more left out" in bench.text("#photo-facts")
+    assert "1 more ignored" in bench.text("#photo-facts")
     assert len(bench.questions) == 1
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from boxport_client import AsyncClient, Client, retries
+from boxport_client import AsyncClient, Client, _retries
 
 from tests.clients.python.both import Blocking
 from tests.clients.python.scripted import ScriptedServer
@@ -66,5 +66,5 @@ def scripted() -> Iterator[ScriptedServer]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses between tries that tests can wait for."""
-    monkeypatch.setattr(retries, "FIRST_BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr(retries, "MAX_BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(_retries, "FIRST_BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(_retries, "MAX_BACKOFF_SECONDS", 0.01)

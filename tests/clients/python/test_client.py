@@ -183,16 +183,16 @@ def test_key_priority_and_address(make_client, scripted: ScriptedServer, monkeyp
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"url": "localhost:3000"}, "no URL of a service"),
-        ({"url": "ftp://host"}, "no URL of a service"),
-        ({"url": "http://"}, "no URL of a service"),
-        ({"url": "http://host:99999"}, "no URL"),
+        ({"url": "localhost:3000"}, "not the URL of a service"),
+        ({"url": "ftp://host"}, "not the URL of a service"),
+        ({"url": "http://"}, "not the URL of a service"),
+        ({"url": "http://host:99999"}, "is not"),
         ({"url": "http://host?a=b"}, "must end with the path"),
         ({"timeout": 0}, "timeout must be"),
         ({"timeout": float("inf")}, "timeout must be"),
         ({"retries": -1}, "retries must be"),
-        ({"api_key": "two words"}, "the API key has"),
-        ({"api_key": "secret\n"}, "the API key has"),
+        ({"api_key": "two words"}, "the API key is empty, or has"),
+        ({"api_key": "secret\n"}, "the API key is empty, or has"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused(make_client, given: dict, words: str) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from boxport_client import MissingExtra, ordered
+from boxport_client import MissingExtra, _ordered
 from PIL import Image
 
 from tests.clients.python.scripted import ScriptedServer, answers, refuses
@@ -54,7 +54,7 @@ def test_only_so_many_frames_are_in_flight(
     frames = make_client(scripted.url).detect_video(video, concurrency=2)
     assert next(frames).index == 0
     frames.close()
-    assert len(scripted.asked) <= 2 * ordered.AHEAD + 1
+    assert len(scripted.asked) <= 2 * _ordered.AHEAD + 1
 
 
 def test_what_goes_wrong_is_raised(make_client, scripted: ScriptedServer, video: Path) -> None:

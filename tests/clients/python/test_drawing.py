@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from boxport_client import Box, Detection, DetectionResult, ModelReference
-from boxport_client.palette import label_colour
-from boxport_client.plates import Lettering, fitting_scale, place
+from boxport_client._palette import label_colour
+from boxport_client._plates import Lettering, fitting_scale, place
 from PIL import Image
 
 GREY = (90, 90, 90)

@@ -6,8 +6,8 @@ import re
 
 import boxport_client
 import pytest
-from boxport_client import errors
-from boxport_client.errors import (
+from boxport_client import _errors
+from boxport_client._errors import (
     ApiError,
     BoxportError,
     ConnectionFailed,
@@ -23,14 +23,14 @@ from boxport_client.errors import (
 
 
 def test_the_drawn_tree_is_the_tree() -> None:
-    drawn = re.findall(r"[├└]── (\w+)", errors.__doc__)
+    drawn = re.findall(r"[├└]── (\w+)", _errors.__doc__)
     classes = {
         name: kind
-        for name, kind in vars(errors).items()
+        for name, kind in vars(_errors).items()
         if inspect.isclass(kind) and issubclass(kind, BoxportError)
     }
     assert set(drawn) | {"BoxportError"} == classes.keys() - {"Unanswered"}
-    below = re.findall(r"    [├└]── (\w+)", errors.__doc__)
+    below = re.findall(r"    [├└]── (\w+)", _errors.__doc__)
     assert set(below) == {kind.__name__ for kind in ApiError.__subclasses__()}
     for name in drawn:
         assert getattr(boxport_client, name) is classes[name]

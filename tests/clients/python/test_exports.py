@@ -10,8 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from boxport_client import Box, Detection, DetectionResult, MissingExtra, ModelReference
-from boxport_client.exports import coco_dataset
+from boxport_client import (
+    Box,
+    Detection,
+    DetectionResult,
+    MissingExtra,
+    ModelReference,
+    coco_dataset,
+)
 
 CAT = Detection(Box(10.5, 20, 110.5, 70), 0.9, "cat", 8)
 DOG = Detection(Box(0, 0, 30, 40), 0.6, "dog", 12)

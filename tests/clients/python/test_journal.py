@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from boxport_client import JournalError
-from boxport_client.journal import Journal
+from boxport_client._journal import Journal
 
 from tests.clients.python.scripted import ScriptedServer, answers, refuses
 
@@ -100,7 +100,7 @@ def test_a_folder_may_be_moved(
     assert bodies(scripted) == []
 
 
-def test_bytes_and_urls_are_known_again_and_pictures_are_not(
+def test_bytes_and_urls_are_recognised_and_pictures_are_not(
     make_client, scripted: ScriptedServer, tmp_path: Path
 ) -> None:
     client, journal = make_client(scripted.url), tmp_path / "journal.jsonl"
@@ -109,11 +109,11 @@ def test_bytes_and_urls_are_known_again_and_pictures_are_not(
     assert len(bodies(scripted)) == 3
     list(client.detect_many(given, journal=journal))
     assert bodies(scripted) == []
-    with pytest.raises(ValueError, match="a ndarray could not be known again"):
+    with pytest.raises(ValueError, match="a ndarray could not be recognised"):
         list(client.detect_many([np.zeros((4, 4, 3), np.uint8)], journal=journal))
 
 
-def test_a_journal_of_another_question_is_refused(
+def test_a_journal_with_other_parameters_is_refused(
     make_client, scripted: ScriptedServer, folder: Path, tmp_path: Path
 ) -> None:
     client, journal = make_client(scripted.url), tmp_path / "journal.jsonl"
@@ -127,10 +127,10 @@ def test_a_journal_of_another_question_is_refused(
         {"tile": 640},
         {"overlap": 0.3},
     ):
-        with pytest.raises(JournalError, match="is of another question") as caught:
+        with pytest.raises(JournalError, match="of a run with other parameters") as caught:
             client.detect_many(folder, journal=journal, **{**asked, **other})
         assert "\n" not in str(caught.value)
-    with pytest.raises(JournalError, match="is of another question"):
+    with pytest.raises(JournalError, match="of a run with other parameters"):
         client.classify_many(folder, journal=journal)
     client.detect_many(folder, journal=journal, **asked, concurrency=9, timeout=3)
     assert journal.read_bytes() == before

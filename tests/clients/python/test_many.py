@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from boxport_client import InvalidRequest, PhotoError, ordered
-from boxport_client.folder import photos_in
+from boxport_client import InvalidRequest, PhotoError, _ordered, photos_in
 
 from tests.clients.python.scripted import ScriptedServer, answers, drops, hangs, refuses, waits
 
@@ -69,9 +68,9 @@ def test_photos_are_taken_as_outcomes_are(make_client, scripted: ScriptedServer)
     assert next(taken) == 0
     for done in range(1, 8):
         assert next(outcomes).ok
-        assert next(taken) - 1 <= done + ordered.AHEAD * 3 + done
+        assert next(taken) - 1 <= done + _ordered.AHEAD * 3 + done
     outcomes.close()
-    assert len(scripted.asked) <= 8 + ordered.AHEAD * 3
+    assert len(scripted.asked) <= 8 + _ordered.AHEAD * 3
 
 
 def test_errors_are_in_the_outcomes(make_client, scripted: ScriptedServer, tmp_path: Path) -> None:
@@ -109,13 +108,15 @@ def test_errors_of_the_program_are_raised(make_client, scripted: ScriptedServer)
 
 
 def test_a_folder(make_client, scripted: ScriptedServer, tmp_path: Path) -> None:
-    names = ["b.JPG", "a/2.png", "a/10.webp", "z.tiff", "notes.txt", ".hidden.jpg", ".git/x.jpg"]
+    names = ["b.JPG", "a/2.png", "a/10.webp", "z.tiff", "notes.txt", ".hidden.jpg", ".git/x.txt"]
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     expected = [tmp_path / name for name in ("a/10.webp", "a/2.png", "b.JPG", "z.tiff")]
-    assert photos_in(tmp_path) == expected
-    for folder in (tmp_path, str(tmp_path)):
+    listed = photos_in(tmp_path)
+    assert (len(listed), list(listed)) == (4, expected)
+    assert listed.passed_over == (tmp_path / "notes.txt",)  # hidden files are not even counted
+    for folder in (tmp_path, str(tmp_path), listed):
         outcomes = list(make_client(scripted.url).detect_many(folder))
         assert [outcome.photo for outcome in outcomes] == expected
 
@@ -139,7 +140,7 @@ def test_the_bar(make_client, scripted: ScriptedServer, capsys: pytest.CaptureFi
 def test_closing_early_asks_nothing_more(
     make_client, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ordered, "AHEAD", 20)
+    monkeypatch.setattr(_ordered, "AHEAD", 20)
     scripted.then = waits(0.05, answers())
     outcomes = make_client(scripted.url).detect_many([PHOTO] * 100, concurrency=2)
     assert next(outcomes).ok
@@ -160,7 +161,7 @@ def test_closing_early_wakes_what_waits_to_try_again(make_client, scripted: Scri
 def test_closing_early_does_not_wait_for_a_server_that_hangs(
     make_client, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ordered, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(_ordered, "GRACE_SECONDS", 0.2)
     scripted.then = first_is_answered(hangs)
     client = make_client(scripted.url, retries=0)
     outcomes = client.detect_many([b"first"] + [PHOTO] * 9, concurrency=2)

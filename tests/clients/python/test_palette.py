@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from boxport_client.palette import PALETTE, contrast, label_colour, text_colour
+from boxport_client._palette import PALETTE, contrast, label_colour, text_colour
 
 VOC = range(1, 21)
 COCO = sorted(set(range(1, 91)) - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})

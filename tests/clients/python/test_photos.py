@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from boxport_client import PhotoError
-from boxport_client.photos import is_url, to_bytes, to_picture
+from boxport_client._photos import is_url, to_bytes, to_picture
 from PIL import Image
 
 

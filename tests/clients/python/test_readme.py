@@ -6,8 +6,9 @@ import inspect
 import re
 from pathlib import Path
 
+import boxport_client
 import pytest
-from boxport_client import Client, errors
+from boxport_client import BoxportError, Client
 from PIL import Image
 
 from tests.paths import ROOT
@@ -74,7 +75,7 @@ def test_errors_are_as_told() -> None:
     table = TEXT.split("## When something goes wrong")[1].split("## ")[0]
     for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
         for name in re.findall(r"`(\w+)`", row):
-            assert issubclass(getattr(errors, name), errors.BoxportError)
+            assert issubclass(getattr(boxport_client, name), BoxportError)
 
 
 def test_extras_exist() -> None:

@@ -132,13 +132,15 @@ def test_round_trips(result: DetectionResult, classes: ClassificationResult) -> 
 
 @pytest.mark.parametrize("kind", [DetectionResult, ClassificationResult])
 @pytest.mark.parametrize("content", [{}, [], {"width": 1, "height": 2}, {"width": None}])
-def test_what_is_no_dict_of_a_result(kind: type, content: object) -> None:
-    with pytest.raises(ValueError, match=f"this is no dict of a {kind.__name__}"):
+def test_what_is_not_the_dict_of_a_result(kind: type, content: object) -> None:
+    with pytest.raises(ValueError, match=f"this is not the dict of a {kind.__name__}"):
         kind.from_dict(content)
 
 
 def test_dict_of_the_other_kind(result: DetectionResult) -> None:
-    with pytest.raises(ValueError, match=r"no dict of a ClassificationResult.*classifications"):
+    with pytest.raises(
+        ValueError, match=r"not the dict of a ClassificationResult.*classifications"
+    ):
         ClassificationResult.from_dict(result.to_dict())
 
 

@@ -5,7 +5,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from boxport_client import Box, Detection, PhotoError
-from boxport_client.shrinking import detections_in, fit, shrink, to_compact
+from boxport_client._shrinking import fit, rescaled, shrink, to_compact
 from PIL import Image
 
 
@@ -58,7 +58,7 @@ def test_the_orientation_is_applied(orientation: int) -> None:
     assert shrunk.size == ((200, 400) if lies else (400, 200))
     assert small.size == ((50, 100) if lies else (100, 50))
     assert small.getexif().get(0x0112, 1) == 1
-    from boxport_client.photos import to_picture
+    from boxport_client._photos import to_picture
 
     upright = to_picture(content).resize(small.size)
     assert np.abs(np.asarray(small, int) - np.asarray(upright, int)).mean() < 4
@@ -106,15 +106,15 @@ def test_sixteen_bits_do_not_become_white() -> None:
 
 def test_boxes_are_put_back() -> None:
     found = (Detection(Box(10, 5, 100, 50.0), 0.9, "cat", 8),)
-    (back,) = detections_in(found, (100, 50), (400, 201))
+    (back,) = rescaled(found, (100, 50), (400, 201))
     assert tuple(back.box) == pytest.approx((40, 20.1, 400, 201))
     assert (back.score, back.label, back.label_id) == (0.9, "cat", 8)
-    assert detections_in(found, (100, 50), (100, 50)) is found
+    assert rescaled(found, (100, 50), (100, 50)) is found
 
 
 def test_no_box_leaves_the_photo() -> None:
     found = (Detection(Box(0, 0, 33.0000001, 7), 0.9, "cat", 8),)
-    (back,) = detections_in(found, (33, 7), (100, 21))
+    (back,) = rescaled(found, (33, 7), (100, 21))
     assert back.box.right == 100
 
 

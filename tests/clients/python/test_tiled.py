@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from boxport_client import ApiError, Box, InvalidRequest
-from boxport_client.tiled import TILES_A_REQUEST
+from boxport_client._tiled import TILES_PER_REQUEST
 from PIL import Image
 
 from tests.clients.python.scripted import MODEL, ScriptedServer, refuses
@@ -105,7 +105,7 @@ def test_a_service_that_takes_fewer_images_gets_fewer(
 
     scripted.then = strict
     assert len(make_client(scripted.url).detect(picture(), tile=400)) == 1
-    assert sizes[:3] == [TILES_A_REQUEST, TILES_A_REQUEST // 2, TILES_A_REQUEST // 4]
+    assert sizes[:3] == [TILES_PER_REQUEST, TILES_PER_REQUEST // 2, TILES_PER_REQUEST // 4]
     assert max(sizes[2:]) == 2
     scripted.then = refuses(413, "body_too_large", False)
     with pytest.raises(InvalidRequest, match="body_too_large"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from boxport_client import Box, Client, Detection, DetectionResult
-from boxport_client.tiling import merge, tiles
+from boxport_client._tiling import merge, tiles
 from PIL import Image
 
 SIZES = [(4000, 3000), (641, 640), (1280, 640), (1300, 500), (500, 2001), (5000, 641)]

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from boxport_client import MissingExtra, PhotoError
-from boxport_client.video import frames
+from boxport_client._video import frames
 from PIL import Image
 
 try:
@@ -260,10 +260,10 @@ def silent_server() -> Iterator[str]:
 
 LISTEN = """
 import sys
-from boxport_client import PhotoError, video
-video.STREAM_SECONDS = 0.3
+from boxport_client import PhotoError, _video
+_video.STREAM_TIMEOUT = 0.3
 try:
-    next(video.frames(sys.argv[1]))
+    next(_video.frames(sys.argv[1]))
 except PhotoError as error:
     print(error)
 """

@@ -17,9 +17,7 @@ from pathlib import Path
 
 import httpx
 import psutil
-from boxport_client import Client
-from boxport_client.many import Outcome
-from boxport_client.results import ClassificationResult
+from boxport_client import ClassificationResult, Client, Outcome
 
 from tests.e2e.server import Metrics, eventually
 from tests.paths import ROOT

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from boxport_client.results import ClassificationResult
+from boxport_client import ClassificationResult
 
 from tests.deploy.local_cluster.clusters import LocalCluster, direct_answers
 from tests.packages import CLASSIFIER, copy_package

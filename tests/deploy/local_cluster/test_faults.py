@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from boxport_client.results import ClassificationResult
+from boxport_client import ClassificationResult
 
 from tests.deploy.local_cluster.clusters import (
     Load,

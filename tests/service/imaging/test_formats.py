@@ -5,10 +5,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from boxport_client import folder
+from boxport_client._folder import SUFFIXES_OF as CLIENT_SUFFIXES_OF
 from PIL import Image
 
-from service.imaging.formats import FORMATS, PLUGINS, SUFFIXES, enable_formats, select_photos
+from service.imaging.formats import (
+    FORMATS,
+    PLUGINS,
+    SUFFIXES,
+    SUFFIXES_OF,
+    enable_formats,
+    select_photos,
+)
 from tests.paths import ROOT
 
 
@@ -21,8 +28,8 @@ def test_suffixes_are_those_by_which_pillow_knows_the_formats() -> None:
 
 def test_the_clients_suffixes_are_the_services() -> None:
     """With those of formats that a service may have been told to read."""
-    plugins = {suffix for plugin in PLUGINS.values() for suffix in plugin.suffixes}
-    assert SUFFIXES | plugins == folder.SUFFIXES
+    plugins = {name: plugin.suffixes for name, plugin in PLUGINS.items()}
+    assert SUFFIXES_OF | plugins == CLIENT_SUFFIXES_OF
 
 
 @pytest.mark.parametrize(

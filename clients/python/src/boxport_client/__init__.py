@@ -1,8 +1,13 @@
-"""Ask a Boxport service what is in a photo."""
+"""The client of a Boxport service: a photo in, typed detections out.
 
-from boxport_client.async_client import AsyncClient
-from boxport_client.client import Client
-from boxport_client.errors import (
+Everything to import is here; modules whose name begins with an underscore are private.
+"""
+
+from boxport_client._async_client import AsyncClient
+from boxport_client._boxes import Box
+from boxport_client._client import Client
+from boxport_client._detections import Detection
+from boxport_client._errors import (
     ApiError,
     BoxportError,
     ConnectionFailed,
@@ -16,20 +21,19 @@ from boxport_client.errors import (
     ServerError,
     Unauthorized,
 )
-from boxport_client.health import Health
-from boxport_client.many import Outcome
-from boxport_client.photos import Photo
-from boxport_client.results import (
-    Box,
+from boxport_client._folder import FolderPhotos, photos_in
+from boxport_client._many import Outcome
+from boxport_client._model_info import Health, ModelInfo
+from boxport_client._photos import Photo
+from boxport_client._results import (
     Classification,
     ClassificationResult,
-    Detection,
     DetectionResult,
-    ModelInfo,
     ModelReference,
+    coco_dataset,
 )
-from boxport_client.version import __version__
-from boxport_client.video_frame import VideoFrame
+from boxport_client._version import __version__
+from boxport_client._video import VideoFrame
 
 __all__ = [
     "ApiError",
@@ -42,6 +46,7 @@ __all__ = [
     "ConnectionFailed",
     "Detection",
     "DetectionResult",
+    "FolderPhotos",
     "Health",
     "InvalidRequest",
     "JournalError",
@@ -58,4 +63,6 @@ __all__ = [
     "Unauthorized",
     "VideoFrame",
     "__version__",
+    "coco_dataset",
+    "photos_in",
 ]

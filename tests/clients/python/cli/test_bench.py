@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from boxport_client.cli.load import Level, Target, measure
+from boxport_client.cli._load import Level, Target, measure
 
 from tests.clients.python.scripted import answers, refuses, says
 
@@ -11,7 +11,7 @@ from tests.clients.python.scripted import answers, refuses, says
 def test_figures_of_the_real_service(asking, photos: Path) -> None:
     words = ("--concurrency", "1,3", "--seconds", 1, "--photos", photos)
     done = asking("bench", *words)
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.returncode, done.stderr) == (0, b"passed over 1 file: 1 .md\n")
     report = json.loads(done.stdout)
     assert report["model"] == "efficientdet_lite0_voc/1"
     assert (report["photos"], report["made_photo"], report["same_machine"]) == (7, False, True)

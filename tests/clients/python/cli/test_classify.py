@@ -41,4 +41,4 @@ def test_a_journal_of_another_task_is_refused(asking, album: Path) -> None:
     asking("detect", "album/coffee.jpg", "--journal", "j")
     done = asking("classify", "album/coffee.jpg", "--journal", "j")
     assert done.returncode == 2
-    assert b"is of another question" in done.stderr
+    assert b"of a run with other parameters" in done.stderr

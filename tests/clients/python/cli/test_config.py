@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from boxport_client.cli.config_file import write_key
-from boxport_client.cli.endings import Refused
-from boxport_client.cli.settings import find_service
+from boxport_client.cli._config_file import write_key
+from boxport_client.cli._exit_status import CommandError
+from boxport_client.cli._settings import find_service
 
 
 @pytest.fixture
@@ -115,9 +115,9 @@ def test_a_key_is_asked_for_in_secret(boxport) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ('url = "', "is no TOML"),
+        ('url = "', "is not TOML"),
         ('adress = "http://x"', "adress is unknown; keys: url, api_key"),
-        ("url = 3", "url must be a text in quotes"),
+        ("url = 3", "url must be a string in quotes"),
         ("[profiles.a]\nkey = 'x'", "profiles.a.key is unknown"),
         ("profiles = 3", "profiles must be tables"),
         ("profiles.a = 3", "profiles.a must be a table"),
@@ -127,11 +127,11 @@ def test_a_file_that_is_wrong_is_refused_in_a_line(
     boxport, file: Path, text: str, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.write_text(text)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(CommandError) as caught:
         found(monkeypatch, boxport, None, None, None)
     assert str(caught.value).startswith(f"{file}: ")
     assert line in str(caught.value)
-    with pytest.raises(Refused):
+    with pytest.raises(CommandError):
         write_key("url", "http://new", None)
     assert file.read_text() == text
 

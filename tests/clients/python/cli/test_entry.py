@@ -71,11 +71,11 @@ def test_without_the_extra(boxport, tmp_path: Path) -> None:
     code = (
         "import importlib.util as u, sys; found = u.find_spec\n"
         "u.find_spec = lambda name: None if name == 'typer' else found(name)\n"
-        "from boxport_client.cli.entry import main; main()"
+        "from boxport_client.cli import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, env=boxport.environment, check=False
     )
     assert done.returncode == 2
-    assert done.stderr == b"error: needs more: pip install 'boxport-client[cli]'\n"
+    assert done.stderr == b"error: packages are missing: pip install 'boxport-client[cli]'\n"
     assert done.stdout == b""

@@ -6,11 +6,11 @@ import os
 from pathlib import Path, PurePath
 
 import pytest
-from boxport_client.cli.atomic_file import AtomicFile, put_in_place
-from boxport_client.cli.endings import Refused
-from boxport_client.cli.pictures import places
-from boxport_client.cli.plot import bar
-from boxport_client.cli.sources import Source, find_sources
+from boxport_client.cli._atomic_file import AtomicFile, put_in_place
+from boxport_client.cli._bench_report import bar
+from boxport_client.cli._exit_status import CommandError
+from boxport_client.cli._pictures import places
+from boxport_client.cli._sources import Source, find_sources
 
 
 @pytest.fixture
@@ -39,6 +39,24 @@ def test_folders_globs_and_files(here: Path) -> None:
     assert names("a/b", leave_out=Path("a")) == ["a/b/1.JPG", "a/b/2.png"]
 
 
+def test_files_passed_over_are_counted_by_suffix_and_once(
+    here: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for name in ("a/b/film.MOV", "a/b/README", "a/.hidden", "a/out/x.csv"):
+        (here / name).parent.mkdir(exist_ok=True)
+        (here / name).write_bytes(b"x")
+    find_sources(["a", "a/b", "a/b/*", "a/n.txt"], leave_out=Path("a/out"))
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert sorted(told.err.strip().removeprefix("passed over 3 files: ").split(", ")) == [
+        "1 .mov",
+        "1 .txt",
+        "1 without a suffix",
+    ]
+    find_sources(["a/1.jpg", "a/n.txt", "a/b/*.png"])
+    assert capsys.readouterr().err == ""
+
+
 def test_what_files_made_of_them_are_called(here: Path) -> None:
     inner = {source.name: source.inner for source in find_sources(["a/**/*.png", "c[1].jpg"])}
     assert inner == {"a/b/2.png": PurePath("b/2.png"), "c[1].jpg": PurePath("c[1].jpg")}
@@ -57,6 +75,7 @@ def test_no_two_pictures_in_one_place(here: Path) -> None:
         source("y/cat.jpg", "cat.jpg"),
         source("z/CAT.jpg", "CAT.jpg"),
         source("cat.heic"),
+        source("photo.jfif"),
         source("cat.png"),
         Source("-", PurePath("stdin"), b"..."),
     ]
@@ -65,6 +84,7 @@ def test_no_two_pictures_in_one_place(here: Path) -> None:
         "d/cat-2.jpg",
         "d/CAT-3.jpg",
         "d/cat.png",
+        "d/photo.jfif",
         "d/cat-2.png",
         "d/stdin.png",
     ]
@@ -76,7 +96,7 @@ def test_photos_are_not_drawn_over_however_they_are_called(here: Path) -> None:
     (here / "link").symlink_to(here / "a")
     os.link(here / "a" / "1.jpg", here / "hard.jpg")
     for folder, photo in (("a", "a/1.jpg"), ("link", "a/1.jpg"), ("a", "hard.jpg")):
-        with pytest.raises(Refused, match="is one of the photos"):
+        with pytest.raises(CommandError, match="is one of the photos"):
             places(Path(folder), [source(photo, "1.jpg")])
     assert places(Path("d"), [source("a/1.jpg", "1.jpg")])
 

@@ -38,7 +38,7 @@ def test_what_was_done_is_left(asking, many: Path, number: int) -> None:
     assert running.returncode == 128 + number
     assert 5 <= len(done) < PHOTOS
     left = PHOTOS - len(done)
-    assert errors.decode() == f"error: interrupted: {left} photos of {PHOTOS} not asked about\n"
+    assert errors.decode() == f"error: interrupted: {left} photos of {PHOTOS} not sent\n"
     images = json.loads((asking.folder / "c.json").read_text())["images"]
     rows = (asking.folder / "c.csv").read_text().splitlines()[1:]
     names = [line["photo"] for line in done]

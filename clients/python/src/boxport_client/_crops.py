@@ -1,0 +1,57 @@
+"""The parts of a photo that boxes mark."""
+
+from __future__ import annotations
+
+import math
+
+from PIL import Image
+
+from boxport_client._boxes import Box
+from boxport_client._photos import Photo, to_picture
+
+BEHIND_TRANSPARENCY = (255, 255, 255)  # as in the service
+
+
+def rgb_picture(photo: Photo, expected_size: tuple[int, int] | None = None) -> Image.Image:
+    """The pixels of ``photo`` as the service sees them: upright, RGB, in 8 bits.
+
+    Always a copy. Raises PhotoError if the photo cannot be read, and ValueError if its (width,
+    height) is not ``expected_size``.
+    """
+    picture = _to_rgb(to_picture(photo))
+    if expected_size is not None and picture.size != tuple(expected_size):
+        raise ValueError(
+            f"the photo is {picture.width} x {picture.height},"
+            f" the result is of one of {expected_size[0]} x {expected_size[1]}"
+        )
+    return picture
+
+
+def crop(picture: Image.Image, box: Box, margin: float = 0.0) -> Image.Image:
+    """Every pixel that ``box`` touches, with ``margin`` (>= 0) of its sides added on each side.
+
+    At least one pixel, never one outside the picture. Raises ValueError for a margin below 0 and
+    for a box that lies outside the picture.
+    """
+    if margin < 0:
+        raise ValueError(f"margin is {margin}, it must be at least 0")
+    width, height = picture.size
+    if box.left > width or box.top > height or box.right < 0 or box.bottom < 0:
+        raise ValueError(f"the box {tuple(box)} lies outside the photo of {width} x {height}")
+    x, y = margin * box.width, margin * box.height
+    left = min(max(0, math.floor(box.left - x)), width - 1)
+    top = min(max(0, math.floor(box.top - y)), height - 1)
+    right = min(max(left + 1, math.ceil(box.right + x)), width)
+    bottom = min(max(top + 1, math.ceil(box.bottom + y)), height)
+    return picture.crop((left, top, right, bottom))
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "RGB":
+        return picture
+    if picture.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut them to white
+        return picture.convert("I").point(lambda value: value / 257).convert("L").convert("RGB")
+    if picture.has_transparency_data:
+        canvas = Image.new("RGBA", picture.size, BEHIND_TRANSPARENCY)
+        return Image.alpha_composite(canvas, picture.convert("RGBA")).convert("RGB")
+    return picture.convert("RGB")

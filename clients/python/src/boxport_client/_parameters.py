@@ -1,0 +1,90 @@
+"""The parameters of a request, beside the photo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+# What the client does itself; the service never sees these.
+CLIENT_SIDE = frozenset({"max_side", "tile", "overlap"})
+
+
+class Parameters:
+    """What the parameters of both tasks share."""
+
+    call: ClassVar[str]
+
+    @property
+    def query(self) -> str:
+        """The parameters that the service takes, as a URL's query."""
+        return to_query({k: v for k, v in vars(self).items() if k not in CLIENT_SIDE})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The call and every parameter that affects its result, as plain values for the journal."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        for name, value in given.items():
+            if hasattr(value, "item"):  # numpy's numbers
+                given[name] = value.item()
+        if "labels" in given:
+            labels = given["labels"]
+            given["labels"] = [labels] if isinstance(labels, str) else list(labels)
+        if "tile" not in given:
+            given.pop("overlap", None)
+        return {"call": self.call, **given}
+
+
+@dataclass(frozen=True)
+class DetectParameters(Parameters):
+    """The parameters of `Client.detect`; None is the model's default. Raises ValueError."""
+
+    call = "detect"
+    model: str | None = None
+    score_threshold: float | None = None
+    iou_threshold: float | None = None
+    class_agnostic: bool | None = None
+    max_detections: int | None = None
+    labels: Sequence[str] | None = None
+    max_side: int | None = None
+    tile: int | None = None
+    overlap: float = 0.2
+
+    def __post_init__(self) -> None:
+        _check_pixels("max_side", self.max_side)
+        _check_pixels("tile", self.tile)
+        if not 0 <= self.overlap < 1:
+            raise ValueError(f"overlap must be at least 0 and below 1, not {self.overlap}")
+
+
+@dataclass(frozen=True)
+class ClassifyParameters(Parameters):
+    """The parameters of `Client.classify`; None is the model's default. Raises ValueError."""
+
+    call = "classify"
+    model: str | None = None
+    top_k: int | None = None
+    max_side: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_pixels("max_side", self.max_side)
+
+
+def to_query(parameters: Mapping[str, Any]) -> str:
+    """The URL query of those parameters that are not None; a list repeats its name."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in parameters.items():
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            pairs.append((name, "true" if value else "false"))
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            pairs.extend((name, item) for item in value)
+        else:
+            pairs.append((name, str(value)))
+    return urlencode(pairs)
+
+
+def _check_pixels(name: str, pixels: int | None) -> None:
+    if pixels is not None and pixels < 1:
+        raise ValueError(f"{name} must be at least 1 pixel, not {pixels}")

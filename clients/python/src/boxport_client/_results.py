@@ -1,0 +1,290 @@
+"""The service's answers, as frozen typed values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from boxport_client._crops import crop, rgb_picture
+from boxport_client._detections import Detection
+from boxport_client._drawing import draw_detections
+from boxport_client._exports import coco_annotations, data_frame, supervision_detections
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import supervision as sv
+    from PIL import Image
+
+    from boxport_client._photos import Photo
+
+Json = Mapping[str, Any]
+R = TypeVar("R", bound="_Result")
+MAX_SHOWN_CLASSES = 3
+
+
+@dataclass(frozen=True)
+class ModelReference:
+    """The model that gave an answer. ``sha256`` is that of its graph."""
+
+    name: str
+    version: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"
+
+    def to_dict(self) -> dict[str, str]:
+        return {"name": self.name, "version": self.version, "sha256": self.sha256}
+
+    @classmethod
+    def from_dict(cls, content: Json) -> ModelReference:
+        return cls(content["name"], content["version"], content["sha256"])
+
+
+@dataclass(frozen=True)
+class Classification:
+    """One class. ``score`` is its probability, in 0..1."""
+
+    label: str
+    label_id: int
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The class as in the service's JSON."""
+        return {"label": self.label, "label_id": self.label_id, "score": self.score}
+
+    @classmethod
+    def from_dict(cls, content: Json) -> Classification:
+        return cls(content["label"], content["label_id"], content["score"])
+
+
+class _Result:
+    """What both kinds of result share: how they are read, and how they are written."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain values for JSON, boxes as lists; `from_dict` reads it."""
+        return {name: _plain(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls: type[R], content: Json) -> R:
+        """Read what `to_dict` gave; raises ValueError for anything else."""
+        try:
+            return cls._read(content, content)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"this is not the dict of a {cls.__name__}: {error!r}") from error
+
+    @classmethod
+    def from_answer(cls: type[R], answer: Json) -> R:
+        """Read the service's answer on one image."""
+        (image,) = answer["results"]
+        return cls._read(image, answer)
+
+    @classmethod
+    def _read(cls: type[R], image: Json, answer: Json) -> R:
+        """Read the image's own part of an answer, and what is said once for all its images."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, repr=False)
+class DetectionResult(_Result):
+    """The objects in one photo, best first; iterates over them.
+
+    width, height: of the upright photo, in pixels.
+    timing_ms: milliseconds that the service spent on decoding, queueing, inference and in total.
+    """
+
+    width: int
+    height: int
+    detections: tuple[Detection, ...]
+    model: ModelReference
+    request_id: str
+    timing_ms: Mapping[str, float]
+
+    def __iter__(self) -> Iterator[Detection]:
+        return iter(self.detections)
+
+    def __len__(self) -> int:
+        return len(self.detections)
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{number} {label}" for label, number in self.counts.items())
+        size = f"{self.width} x {self.height}"
+        return f"<DetectionResult {size}: {found or 'nothing found'}; {self.model}>"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Each label that was found, once, the one with the best score first."""
+        return tuple(self.counts)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many objects each label has, in the order of ``labels``."""
+        return dict(Counter(detection.label for detection in self.detections))
+
+    def filter(
+        self,
+        score: float | None = None,
+        labels: Iterable[str] | None = None,
+        min_area: float | None = None,
+    ) -> DetectionResult:
+        """The result with only those objects that meet every condition given.
+
+        score: 0..1; they score above it, as with the service's ``score_threshold``.
+        labels: they have one of these.
+        min_area: square pixels; their boxes are at least as large.
+        """
+        wanted = None if labels is None else {labels} if isinstance(labels, str) else set(labels)
+        return replace(
+            self,
+            detections=tuple(
+                detection
+                for detection in self.detections
+                if (score is None or detection.score > score)
+                and (wanted is None or detection.label in wanted)
+                and (min_area is None or detection.box.area >= min_area)
+            ),
+        )
+
+    def draw(
+        self,
+        photo: Photo,
+        *,
+        alpha: float = 0.0,
+        labels: bool = True,
+        line_width: int | None = None,
+    ) -> Image.Image:
+        """A copy of ``photo``, upright and in RGB, with the boxes drawn on it, the best on top.
+
+        alpha: 0..1; the opacity with which a box is filled with its label's colour.
+        labels: whether labels and scores are written at the boxes.
+        line_width: of the frames, in pixels; fits the photo's size if not given.
+
+        Raises PhotoError if the photo cannot be read, and ValueError if it is not of the result's
+        size or a parameter is out of its range.
+        """
+        picture = rgb_picture(photo, expected_size=(self.width, self.height))
+        return draw_detections(picture, self.detections, alpha, labels, line_width)
+
+    def crop(self, photo: Photo, margin: float = 0.0) -> list[Image.Image]:
+        """The part of ``photo`` inside each box, in the order of the detections.
+
+        Parameter and errors are those of Detection.crop; also raises ValueError if the photo is
+        not of the result's size.
+        """
+        picture = rgb_picture(photo, expected_size=(self.width, self.height))
+        return [crop(picture, detection.box, margin) for detection in self.detections]
+
+    def to_coco(self, image_id: int, first_annotation_id: int = 1) -> list[dict[str, Any]]:
+        """The detections as COCO annotations with scores, numbered from ``first_annotation_id``.
+
+        `boxport_client.coco_dataset` makes the file of a whole data set.
+        """
+        return coco_annotations(self.detections, image_id, first_annotation_id)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row per detection: label, label_id, score, left, top, right, bottom.
+
+        Raises MissingExtra without pandas.
+        """
+        return data_frame(self.detections)
+
+    def to_supervision(self) -> sv.Detections:
+        """The detections for Roboflow's supervision, labels as data["class_name"].
+
+        Raises MissingExtra without supervision.
+        """
+        return supervision_detections(self.detections)
+
+    @classmethod
+    def _read(cls, image: Json, answer: Json) -> DetectionResult:
+        found = tuple(map(Detection.from_dict, image["detections"]))
+        return cls(image["width"], image["height"], found, *_said_once(answer))
+
+
+@dataclass(frozen=True, repr=False)
+class ClassificationResult(_Result):
+    """What one photo shows, best first; iterates over the classes.
+
+    width, height: of the upright photo, in pixels.
+    timing_ms: milliseconds that the service spent on decoding, queueing, inference and in total.
+    """
+
+    width: int
+    height: int
+    classifications: tuple[Classification, ...]
+    model: ModelReference
+    request_id: str
+    timing_ms: Mapping[str, float]
+
+    def __iter__(self) -> Iterator[Classification]:
+        return iter(self.classifications)
+
+    def __len__(self) -> int:
+        return len(self.classifications)
+
+    def __repr__(self) -> str:
+        best = self.classifications[:MAX_SHOWN_CLASSES]
+        shown = ", ".join(f"{one.label} {one.score:.2f}" for one in best)
+        more = ", ..." if len(self) > MAX_SHOWN_CLASSES else ""
+        return f"<ClassificationResult {self.width} x {self.height}: {shown}{more}; {self.model}>"
+
+    @property
+    def best(self) -> Classification:
+        """The class with the highest score."""
+        return self.classifications[0]
+
+    @classmethod
+    def _read(cls, image: Json, answer: Json) -> ClassificationResult:
+        found = tuple(map(Classification.from_dict, image["classifications"]))
+        return cls(image["width"], image["height"], found, *_said_once(answer))
+
+
+def coco_dataset(
+    results: Mapping[str, DetectionResult], categories: Mapping[int, str] | None = None
+) -> dict[str, Any]:
+    """A whole COCO file of results by file name, ready for json.dump; image ids count from 1.
+
+    categories: every label by its id; those that were found, if not given.
+
+    Raises ValueError where one label_id stands for two labels, as in answers of models that were
+    trained on different data sets.
+    """
+    names = dict(categories or {})
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, (file_name, result) in enumerate(results.items(), start=1):
+        size = {"width": result.width, "height": result.height}
+        images.append({"id": image_id, "file_name": file_name, **size})
+        annotations += result.to_coco(image_id, len(annotations) + 1)
+        for detection in result:
+            name = names.setdefault(detection.label_id, detection.label)
+            if name != detection.label:
+                raise ValueError(
+                    f"{file_name}: label_id {detection.label_id} is {detection.label!r} here and"
+                    f" {name!r} elsewhere; write a file for each model"
+                )
+    return {
+        "info": {"description": "Detections by Boxport"},
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": [
+            {"id": label_id, "name": name, "supercategory": ""}
+            for label_id, name in sorted(names.items())
+        ],
+    }
+
+
+def _said_once(answer: Json) -> tuple[ModelReference, str, Mapping[str, float]]:
+    """What an answer says once for all of its images."""
+    return ModelReference.from_dict(answer["model"]), answer["request_id"], answer["timing_ms"]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [one.to_dict() for one in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value.to_dict() if isinstance(value, ModelReference) else value

@@ -1,0 +1,76 @@
+"""`boxport models`"""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from boxport_client import ModelInfo
+from boxport_client.cli import _options as given
+from boxport_client.cli._settings import find_service
+from boxport_client.cli._terminal import new_table, printable, shows_table, stdout
+
+AsJson = Annotated[
+    bool,
+    given.option(
+        None, "--json", None, "Write JSON lines in a terminal too: the models' manifests."
+    ),
+]
+TITLES = ("model/version", "task", "input", "runs in")
+ACCURACIES = (("ap", "AP"), ("top1", "top-1"))  # of a detector and of a classifier
+
+
+def models(
+    as_json: AsJson = False,
+    url: given.Url = None,
+    api_key: given.ApiKey = None,
+    profile: given.Profile = None,
+    timeout: given.Timeout = 30.0,
+) -> None:
+    """List the models of the service and their measured accuracy.
+
+    A terminal gets a table, a pipe JSON lines: the manifest of each model.
+
+    \b
+      boxport models
+      boxport models | jq -r 'select(.task == "detection") | .name'
+      boxport models | jq -r 'select(.name == "pets") | .labels[].name'
+    """
+    with find_service(url, api_key, profile).client(timeout) as client:
+        found = client.models()
+    if not shows_table(as_json):
+        for model in found:
+            sys.stdout.write(json.dumps(dict(model.manifest)) + "\n")
+        return
+    table = new_table(*TITLES, numbers=("accuracy",))
+    for model in found:
+        table.add_row(*map(printable, _cells(model)))
+    stdout.print(table)
+
+
+def _cells(model: ModelInfo) -> tuple[str, ...]:
+    size = model.manifest.get("input", {})
+    return (
+        f"{model.name}/{model.version}",
+        model.task,
+        f"{size['width']} x {size['height']}" if "width" in size else "",
+        _running(model.manifest, model.manifest.get("status", {})),
+        _accuracy(model.manifest.get("accuracy")) or "not measured",
+    )
+
+
+def _running(manifest: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    """The precision, the execution provider, and the state unless that is "ready"."""
+    parts = [status.get("precision") or manifest.get("precision"), status.get("provider")]
+    if status.get("state") != "ready":
+        parts.append(status.get("state"))
+    return ", ".join(filter(None, parts))
+
+
+def _accuracy(measured: Any) -> str:
+    """The model's main metric, in per cent."""
+    metrics = measured.get("metrics", {}) if measured else {}
+    for key, name in ACCURACIES:
+        if key in metrics:
+            return f"{name} {100 * metrics[key]:.1f}"
+    return ""

@@ -1,0 +1,68 @@
+/** The request whose answer is on the page: its parameters, and the same request as code. */
+
+import { LOWEST_SCORE } from "./choice.js";
+import { reference } from "./models.js";
+import { asCurl, asJson, asPython } from "./snippets.js";
+
+/** Request everything that the sliders may select. Rejects as the client does. */
+export function send(client, model, photo, settings, signal) {
+  if (model.task === "classification") {
+    const parameters = { model: reference(model), top_k: settings.topKEver };
+    return client.classify(photo.file, parameters, { signal });
+  }
+  const parameters = {
+    model: reference(model),
+    score_threshold: LOWEST_SCORE,
+    iou_threshold: settings.iouThreshold,
+    class_agnostic: settings.classAgnostic,
+    max_detections: settings.mostEver,
+  };
+  return client.detect(photo.file, parameters, { signal });
+}
+
+/**
+ * The request for exactly what is shown, as code, by the ids of the tabs.
+ *
+ * @param models all of the service
+ * @param shown the detections or classifications of `answer` that are shown
+ */
+export function asCode({ root, needsKey, models, model, photo, settings, answer, shown }) {
+  const isDetect = model.task === "detection";
+  const request = {
+    root,
+    needsKey,
+    task: isDetect ? "detect" : "classify",
+    file: photo.name,
+    parameters: parametersOf(models, model, settings),
+  };
+  const { width, height, model: by, request_id, timing_ms } = answer;
+  const found = isDetect ? { detections: shown } : { classifications: shown };
+  const results = [{ width, height, ...found }];
+  return {
+    "tab-curl": asCurl(request),
+    "tab-python": asPython(request),
+    "tab-json": asJson({ model: by, request_id, results, timing_ms }),
+  };
+}
+
+/** Only those that differ from the service's defaults. */
+function parametersOf(models, model, settings) {
+  const first = models.find(({ task }) => task === model.task);
+  const { defaults } = model;
+  const all = {
+    model: [reference(model), reference(first)],
+    ...(model.task === "detection"
+      ? {
+          score_threshold: [settings.score, defaults.score_threshold],
+          iou_threshold: [settings.iouThreshold, defaults.iou_threshold],
+          class_agnostic: [settings.classAgnostic, false],
+          max_detections: [settings.most, defaults.max_detections],
+          labels: [[...settings.labels], null],
+        }
+      : { top_k: [settings.topK, defaults.top_k] }),
+  };
+  const given = Object.entries(all).filter(
+    ([, [value, usual]]) => value !== usual && value.length !== 0,
+  );
+  return Object.fromEntries(given.map(([name, [value]]) => [name, value]));
+}
