@@ -38,9 +38,9 @@ class OneStageDetector(nn.Module):
         return self.predict(self.backbone(images))
 
     def predict(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """The part after the backbone, from C3, C4, C5."""
-        return self.read(self.pyramid(features))
+        """The part after the backbone: C3, C4, C5 [N, C_l, H_l, W_l] -> logits and deltas."""
+        return self.run_heads(self.pyramid(features))
 
-    def read(self, pyramid: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """What the heads say of P3 … P7."""
+    def run_heads(self, pyramid: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """P3 … P7 [N, channels, H_l, W_l] -> logits [N, A, C] and deltas [N, A, 4]."""
         return self.class_head(pyramid), self.box_head(pyramid)

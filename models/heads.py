@@ -1,7 +1,8 @@
 """What the class and box heads of every one-stage detector share.
 
 A head turns each pyramid level [N, C, H_l, W_l] into predictions [N, H_l * W_l * anchors, values],
-in the order of `AnchorGenerator.anchors`, and all levels are laid end to end.
+in the order of the anchors (`models.anchors.AnchorGenerator`), and all levels are concatenated,
+finest first.
 """
 
 import math

@@ -1,66 +1,37 @@
-"""Steps that depend on the data, as operators that torch.export does not look into.
+"""Steps that depend on the data, as operators that torch.export does not trace into.
 
-The number of detections, and the level that a region is cut from, are known only once a photo is
-seen; torch.export cannot follow such loops. Which of equal scores come first is left open by
-PyTorch's own topk. As operators of their own they are opaque to it: PyTorch runs the definitions in
+The number of detections, and the level that a region is cut from, are known only at run time;
+torch.export cannot follow such loops. Which of equal scores come first is left open by PyTorch's
+own topk. As custom operators they are opaque to it: PyTorch runs the definitions in
 `models.postprocess` and `models.roi`, and `export.onnx.operators` gives ONNX a subgraph for each.
 The parity gate compares the two on real photos.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.library import custom_op
 
 from models import postprocess, roi
 
-
-@torch.library.custom_op("boxport::candidate_anchors", mutates_args=())
-def candidate_anchors(
-    logits: Tensor, score_threshold: Tensor, max_detections: Tensor, max_candidates: int
-) -> Tensor:
-    """See `models.postprocess.candidate_anchors`."""
-    return postprocess.candidate_anchors(logits, score_threshold, max_detections, max_candidates)
+candidate_anchors = custom_op(
+    "boxport::candidate_anchors", postprocess.candidate_anchors, mutates_args=()
+)
+select_detections = custom_op(
+    "boxport::select_detections", postprocess.select_detections, mutates_args=()
+)
+pool_regions = custom_op("boxport::pool_regions", roi.pool_regions, mutates_args=())
 
 
 @candidate_anchors.register_fake
-def _(
-    logits: Tensor, score_threshold: Tensor, max_detections: Tensor, max_candidates: int
-) -> Tensor:
+def _(logits: Tensor, *settings: Any) -> Tensor:
     candidates = torch.library.get_ctx().new_dynamic_size()
     return logits.new_empty((logits.shape[0], candidates), dtype=torch.int64)
 
 
-@torch.library.custom_op("boxport::select_detections", mutates_args=())
-def select_detections(
-    scores: Tensor,
-    boxes: Tensor,
-    score_threshold: Tensor,
-    iou_threshold: Tensor,
-    max_detections: Tensor,
-    max_candidates: int,
-    class_agnostic: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """See `models.postprocess.select_detections`."""
-    return postprocess.select_detections(
-        scores,
-        boxes,
-        score_threshold,
-        iou_threshold,
-        max_detections,
-        max_candidates,
-        class_agnostic,
-    )
-
-
 @select_detections.register_fake
-def _(
-    scores: Tensor,
-    boxes: Tensor,
-    score_threshold: Tensor,
-    iou_threshold: Tensor,
-    max_detections: Tensor,
-    max_candidates: int,
-    class_agnostic: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _(scores: Tensor, boxes: Tensor, *settings: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     images = scores.shape[0]
     detections = torch.library.get_ctx().new_dynamic_size()
     return (
@@ -71,17 +42,7 @@ def _(
     )
 
 
-@torch.library.custom_op("boxport::pool_regions", mutates_args=())
-def pool_regions(
-    features: list[Tensor], boxes: Tensor, levels: Tensor, strides: list[int], pooling: str
-) -> Tensor:
-    """See `models.roi.pool_regions`."""
-    return roi.pool_regions(features, boxes, levels, strides, pooling)
-
-
 @pool_regions.register_fake
-def _(
-    features: list[Tensor], boxes: Tensor, levels: Tensor, strides: list[int], pooling: str
-) -> Tensor:
+def _(features: list[Tensor], boxes: Tensor, *settings: Any) -> Tensor:
     regions, channels = boxes.shape[0] * boxes.shape[1], features[0].shape[1]
     return features[0].new_empty((regions, channels, roi.OUTPUT_SIZE, roi.OUTPUT_SIZE))

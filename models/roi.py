@@ -30,7 +30,7 @@ def assign_levels(boxes: Tensor) -> Tensor:
 
 
 def pool_regions(
-    features: list[Tensor], boxes: Tensor, levels: Tensor, strides: list[int], pooling: Pooling
+    features: list[Tensor], boxes: Tensor, levels: Tensor, strides: list[int], pooling: str
 ) -> Tensor:
     """Features [N, C, H_l, W_l] and ``boxes`` [N, R, 4] in pixels inside the input, each to be cut
     from ``levels`` int64 [N, R] -> [N * R, C, 7, 7]."""

@@ -7,6 +7,7 @@ the network was trained on, which its exported package carries to the service.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from torch import nn
@@ -88,18 +89,16 @@ CROP_224 = centre_crop(224, 256, "bilinear")
 
 def _resnets() -> dict[str, Variant]:
     return {
-        name: Variant("classification", lambda classes, s=settings: ResNet(s, classes), CROP_224)
+        name: Variant("classification", partial(ResNet, settings), CROP_224)
         for name, settings in resnet.SETTINGS.items()
     }
 
 
 def _vggs() -> dict[str, Variant]:
     return {
-        name + ("_bn" if norm else ""): Variant(
-            "classification", lambda classes, d=depths, n=norm: VGG(d, n, classes), CROP_224
-        )
+        name + suffix: Variant("classification", partial(VGG, depths, norm), CROP_224)
         for name, depths in vgg.DEPTHS.items()
-        for norm in (False, True)
+        for suffix, norm in (("", False), ("_bn", True))
     }
 
 
@@ -128,22 +127,13 @@ def _efficientnets() -> dict[str, Variant]:
     for name, (torchvision, tensorflow) in EFFICIENTNET_SIZES.items():
         scaling = efficientnet.SCALINGS[name]
         convention = PYTORCH_LARGE if name[-1] in "567" else PYTORCH
-        rows[name] = Variant(
-            "classification",
-            lambda classes, s=scaling, c=convention: EfficientNet(s, classes, c),
-            centre_crop(*torchvision),
-        )
-        rows[f"tf_{name}"] = Variant(
-            "classification",
-            lambda classes, s=scaling: EfficientNet(s, classes),
-            centre_crop(*tensorflow),
-        )
+        build = partial(EfficientNet, scaling, convention=convention)
+        rows[name] = Variant("classification", build, centre_crop(*torchvision))
+        build = partial(EfficientNet, scaling)
+        rows[f"tf_{name}"] = Variant("classification", build, centre_crop(*tensorflow))
     for name, size in EFFICIENTNET_LITE_SIZES.items():
-        rows[name] = Variant(
-            "classification",
-            lambda classes, s=efficientnet.SCALINGS[name]: EfficientNet(s, classes),
-            centre_crop(*size, mean=HALF, std=HALF),
-        )
+        build = partial(EfficientNet, efficientnet.SCALINGS[name])
+        rows[name] = Variant("classification", build, centre_crop(*size, mean=HALF, std=HALF))
     return rows
 
 
@@ -152,11 +142,8 @@ def _efficientdets() -> dict[str, Variant]:
     for name, settings in efficientdet.SETTINGS.items():
         lite = "lite" in name
         mean, std = (HALF, HALF) if lite else (IMAGENET_MEAN, IMAGENET_STD)
-        rows[name] = Variant(
-            "detection",
-            lambda classes, s=settings: EfficientDet(s, classes),
-            letterbox(settings.size, mean, std),
-        )
+        spec = letterbox(settings.size, mean, std)
+        rows[name] = Variant("detection", partial(EfficientDet, settings), spec)
     # D0 to D5 trained with adversarial examples (AdvProp, arXiv 1911.09665) read other colours
     for number in range(6):
         row = rows[f"tf_efficientdet_d{number}"]
@@ -167,7 +154,7 @@ def _efficientdets() -> dict[str, Variant]:
 
 def _retinanets() -> dict[str, Variant]:
     rows = {
-        name: Variant("detection", lambda n, s=settings: RetinaNet(s, n), SHORTER_SIDE_800)
+        name: Variant("detection", partial(RetinaNet, settings), SHORTER_SIDE_800)
         for name, settings in retinanet.SETTINGS.items()
     }
     lite = replace(rows["retinanet_lite0"], input=letterbox(320, HALF, HALF))
@@ -176,7 +163,7 @@ def _retinanets() -> dict[str, Variant]:
 
 def _faster_rcnns() -> dict[str, Variant]:
     return {
-        name: Variant("detection", lambda n, s=settings: FasterRCNN(s, n), SHORTER_SIDE_800)
+        name: Variant("detection", partial(FasterRCNN, settings), SHORTER_SIDE_800)
         for name, settings in faster_rcnn.SETTINGS.items()
     }
 

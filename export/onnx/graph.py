@@ -86,7 +86,7 @@ class VaryingSizeDecoder(nn.Module):
         height, width = images.shape[-2], images.shape[-1]
         grids = [(x.shape[-2], x.shape[-1]) for x in pyramid]
         anchors = torch.cat(self.anchors.levels(height, width, grids))
-        logits, deltas = network.read(pyramid)
+        logits, deltas = network.run_heads(pyramid)
         settings = score_threshold, max_detections
         return decode_best(logits, deltas, anchors, network.box_coder, height, width, *settings)
 

@@ -87,16 +87,8 @@ def main(
     given = {name for name in context.params if _is_given(context, name)}
     figures = {field.name for field in fields(Recipe)} & given
     plan = replace(RECIPES[recipe], **{name: context.params[name] for name in figures})
-    augment = Augment(
-        scale=scale,
-        aspect=aspect,
-        rotation=rotation,
-        flip=flip,
-        lighting=lighting,
-        noise=noise,
-        mosaic=mosaic,
-        mixup=mixup,
-    )
+    of_views = {field.name for field in fields(Augment)} & context.params.keys()
+    augment = Augment(**{name: context.params[name] for name in of_views})
     try:
         variant = find_trainable(architecture, input_size)
         place = find_place(device)

@@ -1,13 +1,12 @@
 """A data set, checked: photos to train on and photos to measure on, all of them sound."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from models.training.annotations import Annotations, ClassFolders, DataError, Fault
-from models.training.check import check_class_photos, check_photos
+from models.training.check import check_photos
 from models.training.console import progress_bar, say
 from models.training.devices import Place
-from models.training.splits import class_layout, detection_layout, hold_out_boxes, hold_out_classes
+from models.training.splits import class_layout, detection_layout, hold_out
 from service.manifest import Task
 
 Content = Annotations | ClassFolders
@@ -20,16 +19,13 @@ def read_data(
 
     Raises DataError, after a line for each fault, unless these are to be left out.
     """
-    if task == "detection":
-        layout, check, hold_out = detection_layout(data, images), check_photos, hold_out_boxes
-    else:
-        layout, check, hold_out = class_layout(data), check_class_photos, hold_out_classes
+    layout = detection_layout(data, images) if task == "detection" else class_layout(data)
     sound: list[Content] = []
     faults: list[Fault] = []
     categories = None
     for split in layout.splits(share):
         reading = layout.read(split, categories)
-        good, found = _checked(check, reading.annotations, f"checking {split}", place)
+        good, found = _checked(reading.annotations, f"checking {split}", place)
         faults += [*reading.faults, *found]
         if reading.note is not None:
             say(place, f"{data}, {split}: {reading.note}")
@@ -65,12 +61,10 @@ def unseen_classes(training: Content) -> list[str]:
     return [name for label, (_, name) in enumerate(training.categories) if label not in seen]
 
 
-def _checked(
-    check: Callable[..., tuple[Content, list[Fault]]], content: Content, name: str, place: Place
-) -> tuple[Content, list[Fault]]:
+def _checked(content: Content, name: str, place: Place) -> tuple[Content, list[Fault]]:
     with progress_bar(place) as progress:
         bar = progress.add_task(name, total=len(content.photos))
-        return check(content, lambda done, _: progress.update(bar, completed=done))
+        return check_photos(content, lambda done, _: progress.update(bar, completed=done))
 
 
 def _check_objects(data: Path, validation: Content) -> None:

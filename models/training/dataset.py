@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.training.annotations import LabelledPhoto, Photo
-from models.training.augment import Augment, Loaded
+from models.training.augment import Augment
 from models.training.augment.colour import random_colour, recolour
+from models.training.augment.geometry import Loaded
 from service.imaging.files import read_image
 from service.imaging.resampling import Box, resample
 from service.imaging.resize import RESAMPLING, ModelInput

@@ -109,35 +109,30 @@ def class_layout(data: Path) -> Layout[ClassFolders]:
     )
 
 
-def hold_out(photos: Sequence[Item], share: float) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
-    """``photos`` without ``share`` of them, and these: at least one, and never all.
+def hold_out(content: Content, share: float) -> tuple[Content, Content]:
+    """``content`` without ``share`` of its photos, and these: at least one, and never all. Of each
+    class folder the same share; one with a single photo keeps it for training.
 
     Raises DataError if there is but one photo.
     """
-    if len(photos) < 2:
-        raise DataError(f"{len(photos)} photos are too few to hold one out for validation")
+    held: set[Path] = set()
+    if isinstance(content, ClassFolders):
+        for label in range(len(content.categories)):
+            held |= _chosen([p for p in content.photos if p.label == label], share)
+    else:
+        held = _chosen(content.photos, share)
+    if not held:
+        raise DataError(f"{len(content.photos)} photos are too few to hold one out for validation")
+    return (
+        replace(content, photos=tuple(p for p in content.photos if p.path not in held)),
+        replace(content, photos=tuple(p for p in content.photos if p.path in held)),
+    )
+
+
+def _chosen(photos: Sequence[Photo | LabelledPhoto], share: float) -> set[Path]:
+    """The files that are held out of ``photos``; none of a single one."""
     number = min(max(1, round(share * len(photos))), len(photos) - 1)
-    chosen = set(sorted(range(len(photos)), key=lambda i: _rank(photos[i].path))[:number])
-    kept = tuple(photo for i, photo in enumerate(photos) if i not in chosen)
-    return kept, tuple(photos[i] for i in sorted(chosen))
-
-
-def hold_out_boxes(annotations: Annotations, share: float) -> tuple[Annotations, Annotations]:
-    """`hold_out` for photos with boxes."""
-    training, validation = hold_out(annotations.photos, share)
-    return replace(annotations, photos=training), replace(annotations, photos=validation)
-
-
-def hold_out_classes(folders: ClassFolders, share: float) -> tuple[ClassFolders, ClassFolders]:
-    """`hold_out` for each class; a class of one photo keeps it for training."""
-    training: list[LabelledPhoto] = []
-    validation: list[LabelledPhoto] = []
-    for label in range(len(folders.categories)):
-        photos = [photo for photo in folders.photos if photo.label == label]
-        kept, held = hold_out(photos, share) if len(photos) > 1 else (photos, ())
-        training += kept
-        validation += held
-    return replace(folders, photos=tuple(training)), replace(folders, photos=tuple(validation))
+    return {photo.path for photo in sorted(photos, key=lambda p: _rank(p.path))[:number]}
 
 
 def _rank(path: Path) -> bytes:

@@ -1,6 +1,6 @@
 """Everything that a run needs to go on as if it had never stopped."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +39,8 @@ class TrainingState:
 def save_state(state: TrainingState, recipe: Recipe, output: Path) -> None:
     """Write ``state`` so that an interruption leaves the previous one whole."""
     aside = output / f"{FILE}.partial"
-    torch.save(
-        {
-            "format": FORMAT,
-            "recipe": asdict(recipe),
-            "position": asdict(state.position),
-            "best": state.best,
-            "sums": state.sums,
-            "parts": state.parts,
-            "random": state.random,
-        },
-        aside,
-    )
+    content = {**vars(state), "position": asdict(state.position)}
+    torch.save({"format": FORMAT, "recipe": asdict(recipe), **content}, aside)
     aside.replace(output / FILE)
 
 
@@ -76,10 +66,5 @@ def load_state(recipe: Recipe, output: Path) -> TrainingState | None:
             f"{path} is of a run by another recipe ({'; '.join(differences)}); take that recipe,"
             " or another --output"
         )
-    return TrainingState(
-        Position(**content["position"]),
-        content["best"],
-        content["sums"],
-        content["parts"],
-        content["random"],
-    )
+    kept = {field.name: content[field.name] for field in fields(TrainingState)}
+    return TrainingState(**kept | {"position": Position(**content["position"])})

@@ -12,27 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from models.training.augment.colour import add_noise, random_colour, recolour
-from models.training.augment.geometry import (
-    FILL,
-    LEAST_VISIBLE,
-    SMALLEST_SIDE,
-    Colour,
-    Loaded,
-    Warp,
-    visible,
-)
+from models.training.augment.geometry import FILL, Colour, Loaded, Warp, visible
 from models.training.augment.mixing import assemble, blend, random_share, random_tiles
 from service.manifest import FilledInput, ShorterSide
-
-__all__ = [
-    "FILL",
-    "LEAST_VISIBLE",
-    "SMALLEST_SIDE",
-    "Augment",
-    "Loaded",
-    "Warp",
-    "visible",
-]
 
 
 @dataclass(frozen=True)

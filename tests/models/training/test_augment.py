@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from models.training.augment import (
+from models.training.augment import Augment
+from models.training.augment.geometry import (
     FILL,
     LEAST_VISIBLE,
     SMALLEST_SIDE,
-    Augment,
     Loaded,
     Warp,
     visible,

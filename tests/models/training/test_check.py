@@ -16,7 +16,7 @@ from models.training.annotations import (
     read_coco,
     read_voc,
 )
-from models.training.check import check_class_photos, check_photos
+from models.training.check import check_photos
 
 ORIENTATION = 0x0112  # EXIF's tag
 CAT = (451, 300)  # width and height of docs/photos/cat.jpg
@@ -120,7 +120,7 @@ def test_no_photos_are_no_fault() -> None:
     nothing = Annotations((), ((1, "cat"),))
     assert check_photos(nothing, ignore) == (nothing, [])
     none = ClassFolders((), ((0, "cat"),))
-    assert check_class_photos(none, ignore) == (none, [])
+    assert check_photos(none, ignore) == (none, [])
 
 
 def test_class_photos_are_checked_and_a_class_without_any_left_is_listed(
@@ -134,7 +134,7 @@ def test_class_photos_are_checked_and_a_class_without_any_left_is_listed(
     reading = read_class_folders(tmp_path)
     assert reading.faults == ()
     calls: list[tuple[int, int]] = []
-    checked, faults = check_class_photos(reading.annotations, lambda *call: calls.append(call))
+    checked, faults = check_photos(reading.annotations, lambda *call: calls.append(call))
     assert calls == [(1, 3), (2, 3), (3, 3)]
     assert checked.photos == (LabelledPhoto(tmp_path / "cat" / "1.jpg", 0),)
     assert checked.categories == ((0, "cat"), (1, "dog"))
@@ -168,5 +168,5 @@ def test_an_interrupt_does_not_wait_for_photos_that_have_yet_to_begin(
             yield LabelledPhoto(Watched(annotations.photos[0].path), 0)
 
     with pytest.raises(KeyboardInterrupt):
-        check_class_photos(ClassFolders(tuple(many()), ((0, "cat"),)), interrupt)
+        check_photos(ClassFolders(tuple(many()), ((0, "cat"),)), interrupt)
     assert len(decoded) < MANY / 2  # not a count of a few: threads read while they are given work

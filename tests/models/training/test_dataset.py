@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from models.training.annotations import LabelledPhoto, Photo, read_coco
-from models.training.augment import Augment, Loaded
+from models.training.augment import Augment
+from models.training.augment.geometry import Loaded
 from models.training.dataset import (
     ClassificationDataset,
     DetectionDataset,

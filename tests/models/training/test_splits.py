@@ -1,6 +1,7 @@
 """What is measured on is said by the data, or held out of it, and never trained on."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,6 @@ from models.training.splits import (
     class_layout,
     detection_layout,
     hold_out,
-    hold_out_boxes,
-    hold_out_classes,
 )
 
 
@@ -128,37 +127,36 @@ def test_what_cannot_be_meant_is_refused(coco: Path, tmp_path: Path) -> None:
         class_layout(coco / "instances_train.json")
 
 
+def annotations(photos: Iterable[Photo]) -> Annotations:
+    return Annotations(tuple(photos), ((1, "cat"),))
+
+
 @pytest.mark.parametrize(
     ("count", "share", "held"), [(2, 0.01, 1), (2, 0.5, 1), (10, 0.1, 1), (40, 0.2, 8), (3, 0.5, 2)]
 )
 def test_a_share_is_held_out(count: int, share: float, held: int) -> None:
-    photos = tuple(photo(f"{i}.jpg") for i in range(count))
-    training, validation = hold_out(photos, share)
-    assert len(validation) == held
-    assert sorted(names(training) + names(validation)) == sorted(names(photos))
-    assert [p for p in photos if p in validation] == list(validation)  # in their order
+    content = annotations(photo(f"{i}.jpg") for i in range(count))
+    training, validation = hold_out(content, share)
+    assert training.categories == validation.categories == content.categories
+    assert len(validation.photos) == held
+    assert sorted(names(training.photos) + names(validation.photos)) == sorted(
+        names(content.photos)
+    )
+    assert [p for p in content.photos if p in validation.photos] == list(validation.photos)
 
 
 def test_which_photos_are_held_out_follows_from_their_names_alone() -> None:
-    photos = tuple(photo(f"{i:06}.jpg") for i in range(1000))
-    _, validation = hold_out(photos, 0.1)
-    moved = tuple(photo(f"elsewhere/{i:06}.jpg") for i in reversed(range(1000)))
-    assert set(names(hold_out(moved, 0.1)[1])) == set(names(validation))
+    photos = [photo(f"{i:06}.jpg") for i in range(1000)]
+    validation = hold_out(annotations(photos), 0.1)[1].photos
+    moved = annotations(photo(f"elsewhere/{i:06}.jpg") for i in reversed(range(1000)))
+    assert set(names(hold_out(moved, 0.1)[1].photos)) == set(names(validation))
     # spread over the whole set, and the same ones when a few photos come or go
     numbers = [int(p.path.stem) for p in validation]
     assert all(
         sum(start <= n < start + 250 for n in numbers) >= 10 for start in range(0, 1000, 250)
     )
-    _, fewer = hold_out(photos[:950], 0.1)
+    fewer = hold_out(annotations(photos[:950]), 0.1)[1].photos
     assert len(set(names(fewer)) - set(names(validation))) <= 5
-
-
-def test_annotations_are_held_out_with_their_categories() -> None:
-    categories = ((1, "cat"),)
-    annotations = Annotations(tuple(photo(f"{i}.jpg") for i in range(10)), categories)
-    training, validation = hold_out_boxes(annotations, 0.3)
-    assert (len(training.photos), len(validation.photos)) == (7, 3)
-    assert training.categories == validation.categories == categories
 
 
 def test_of_each_class_a_share_is_held_out() -> None:
@@ -169,7 +167,7 @@ def test_of_each_class_a_share_is_held_out() -> None:
         for i in range(count)
     )
     categories = tuple((label, str(label)) for label in range(4))
-    training, validation = hold_out_classes(ClassFolders(photos, categories), 0.1)
+    training, validation = hold_out(ClassFolders(photos, categories), 0.1)
     held = [sum(p.label == label for p in validation.photos) for label in range(4)]
     assert held == [1, 0, 1, 3]
     assert set(training.photos) | set(validation.photos) == set(photos)
@@ -178,4 +176,4 @@ def test_of_each_class_a_share_is_held_out() -> None:
 
 def test_one_photo_cannot_be_held_out() -> None:
     with pytest.raises(DataError, match="1 photos are too few"):
-        hold_out((photo("a.jpg"),), 0.5)
+        hold_out(annotations([photo("a.jpg")]), 0.5)
