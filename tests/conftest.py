@@ -18,6 +18,12 @@ def photos() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cat(photos: Path) -> bytes:
+    """The file of a photo of a cat, 451 x 300."""
+    return (photos / "cat.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
 def store() -> Path:
     """The model store that ships with the service."""
     return ROOT / "model_store"

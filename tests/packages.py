@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 CLASSIFIER = "efficientnet_lite0_imagenet"
 
@@ -22,6 +24,18 @@ def copy_package(
     (draft / "manifest.json").write_text(json.dumps(manifest))
     shutil.copy(source / "model.onnx", draft)
     return draft.rename(folder)
+
+
+def edit_manifest(package: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Let ``edit`` change the content of the manifest."""
+    path = package / "manifest.json"
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def rename_label(package: Path) -> None:
+    edit_manifest(package, lambda manifest: manifest["labels"][3].update(name="unicorn"))
 
 
 def break_graph(folder: Path) -> None:

@@ -81,13 +81,17 @@ class Metrics:
         return {value for _, labels in self.samples for name, value in labels if name == label}
 
 
-def free_port() -> int:
-    """One that the system will not give to a connection before a server has taken it."""
+def free_port(*offsets: int, among: range = PORTS) -> int:
+    """A port that is free together with those at ``offsets`` from it.
+
+    The system will give none of them to a connection before a server has taken it.
+    """
     while True:
-        port = secrets.choice(PORTS)
+        port = secrets.choice(among)
         try:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
+            for taken in (port, *(port + offset for offset in offsets)):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", taken))
         except OSError:
             continue
         return port

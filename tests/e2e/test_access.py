@@ -25,11 +25,6 @@ def path_of(row: Route) -> str:
     return path.replace("{file}", "index.css")
 
 
-@pytest.fixture(scope="module")
-def cat(photos: Path) -> bytes:
-    return (photos / "cat.jpg").read_bytes()
-
-
 @pytest.mark.parametrize("row", OPEN, ids=lambda row: row.template)
 def test_what_is_open_needs_no_key(guarded: Guarded, row: Route) -> None:
     assert guarded.ask(row.methods[0], path_of(row)).status_code == 200

@@ -15,11 +15,6 @@ from tests.e2e.server import Server
 JPEG = {"content-type": "image/jpeg"}
 
 
-@pytest.fixture(scope="session")
-def cat(photos: Path) -> bytes:
-    return (photos / "cat.jpg").read_bytes()
-
-
 def assert_problem(response: httpx.Response, status: int, code: str, words: str = "") -> None:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"

@@ -2,18 +2,11 @@
 
 import base64
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
-import pytest
 from boxport_client import Client
 
 LOW = {"score_threshold": 0.02, "iou_threshold": 0.3, "max_detections": 1000}
-
-
-@pytest.fixture(scope="module")
-def cat(photos: Path) -> bytes:
-    return (photos / "cat.jpg").read_bytes()
 
 
 def ask(http: httpx.Client, photo: bytes, **parameters: object) -> list[dict]:

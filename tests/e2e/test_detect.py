@@ -19,11 +19,6 @@ MODEL = "efficientdet_lite0_voc"
 LOW = {"score_threshold": 0.05}
 
 
-@pytest.fixture(scope="session")
-def cat(photos: Path) -> bytes:
-    return (photos / "cat.jpg").read_bytes()
-
-
 def post_raw(http: httpx.Client, photo: bytes, **params: object) -> httpx.Response:
     headers = {"content-type": "image/jpeg"}
     return http.post("/v1/detect", content=photo, headers=headers, params=params)

@@ -13,11 +13,6 @@ from tests.e2e.server import STOP_SECONDS, Server, eventually, launch, running_s
 SLOW = {"max_batch_size": 1, "concurrent_runs": 1, "max_images": 60}
 
 
-@pytest.fixture(scope="module")
-def cat(photos: Path) -> bytes:
-    return (photos / "cat.jpg").read_bytes()
-
-
 class Asking(threading.Thread):
     """A request of so many images, which is slow; ``reply`` is there once it has ended."""
 

@@ -5,7 +5,6 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -30,11 +29,6 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         max_bytes_in_service=20_000_000,
     ) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def cat(photos: Path) -> bytes:
-    return (photos / "cat.jpg").read_bytes()
 
 
 def form(photo: bytes, number: int) -> tuple[bytes, str]:

@@ -13,11 +13,6 @@ DETECTOR, CLASSIFIER = "efficientdet_lite0_voc", "efficientnet_lite0_imagenet"
 JPEG = {"content-type": "image/jpeg"}
 
 
-@pytest.fixture(scope="module")
-def cat(photos) -> bytes:
-    return (photos / "cat.jpg").read_bytes()
-
-
 def test_what_was_asked_is_counted(server: Server, http: httpx.Client, cat: bytes) -> None:
     before = server.metrics()
     files = [("images", ("photo", content)) for content in (cat, b"no photo", cat)]

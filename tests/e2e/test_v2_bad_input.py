@@ -4,7 +4,6 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,11 +21,6 @@ INFER = f"/v2/models/{DETECTOR}/infer"
 def client(server: Server) -> Iterator[triton.InferenceServerClient]:
     with triton.InferenceServerClient(server.url.removeprefix("http://")) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def cat(photos: Path) -> bytes:
-    return (photos / "cat.jpg").read_bytes()
 
 
 def test_the_clients_own_error_says_what_is_wrong(

@@ -1,7 +1,6 @@
 """A package that was changed since its export does not pass."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from export.signing import make_keys, sign
 from export.verify import verify
 from service.imaging.files import read_photo
 from service.package import ModelPackage, open_package
+from tests.packages import edit_manifest, rename_label
 
 CLASSIFIER, DETECTOR = "efficientnet_lite0_imagenet", "efficientdet_lite0_voc"
 Damage = Callable[[Path], None]
@@ -95,13 +95,6 @@ def test_shipped_packages_pass(store: Path, some_photos: Path) -> None:
         assert failed(store / name / "1", some_photos) == {}
 
 
-def edit_manifest(package: Path, edit: Callable[[dict], None]) -> None:
-    path = package / "manifest.json"
-    content = json.loads(path.read_text())
-    edit(content)
-    path.write_text(json.dumps(content, indent=2))
-
-
 def edit_graph(package: Path, edit: Callable[[onnx.ModelProto], None]) -> None:
     """Change the graph, and the manifest's hash with it."""
     path = package / "model.onnx"
@@ -118,10 +111,6 @@ def change_byte(package: Path) -> None:
         byte = graph.read(1)
         graph.seek(5_000_000)
         graph.write(bytes([byte[0] ^ 1]))
-
-
-def rename_label(package: Path) -> None:
-    edit_manifest(package, lambda m: m["labels"][3].update(name="unicorn"))
 
 
 def rename_input(package: Path) -> None:

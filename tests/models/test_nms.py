@@ -4,14 +4,7 @@ import pytest
 import torch
 
 from models.nms import batched_nms, nms
-
-
-def overlap(a: list[float], b: list[float]) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(width, 0) * max(height, 0)
-    areas = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
-    return shared / (sum(areas) - shared) if shared else 0.0
+from tests.models.overlap import overlap
 
 
 def naive_nms(boxes: list, scores: list, labels: list, threshold: float) -> list[int]:

@@ -14,6 +14,7 @@ from models.postprocess import (
     decode_regions,
     select_detections,
 )
+from tests.models.overlap import overlap
 
 
 def select(scores: torch.Tensor, boxes: torch.Tensor, score=0.1, iou=0.5, number=10, agnostic=None):
@@ -187,14 +188,6 @@ def naive_detections(
         if all(label != other or overlap(box, better) <= iou for _, other, better in kept):
             kept.append((score, label, box))
     return kept
-
-
-def overlap(a: list[float], b: list[float]) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(width, 0) * max(height, 0)
-    areas = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
-    return shared / (sum(areas) - shared)
 
 
 @pytest.mark.parametrize("seed", range(3))

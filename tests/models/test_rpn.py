@@ -10,6 +10,7 @@ from models.anchors import AnchorSettings
 from models.faster_rcnn import FasterRCNN, FasterRCNNSettings
 from models.fpn import FPN
 from models.rpn import RegionProposalNetwork, RPNHead
+from tests.models.overlap import overlap
 
 SQUARE = ((1.0, 1.0),)
 ANCHORS = AnchorSettings(sizes=((16.0,), (32.0,)), ratios=SQUARE, strides=(8, 16))
@@ -34,14 +35,6 @@ def level(logits: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
     values = torch.cat((logits[..., None], deltas), dim=-1)
     pairs = torch.stack((values, -values), dim=-1).relu()
     return pairs.flatten(3).permute(0, 3, 1, 2)
-
-
-def overlap(a: list[float], b: list[float]) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(width, 0) * max(height, 0)
-    areas = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
-    return shared / (sum(areas) - shared)
 
 
 def naive_proposals(

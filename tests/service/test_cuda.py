@@ -16,6 +16,7 @@ from service.package import ModelPackage, open_package
 from service.providers import PROVIDERS
 from service.repository.loader import batch_sizes
 from service.runtime.sessions import Device
+from tests.service.feeds import feeds_for
 
 pytestmark = pytest.mark.gpu
 
@@ -39,18 +40,6 @@ def photos_for(package: ModelPackage, photos: Path, number: int) -> np.ndarray:
     return np.stack([to_input(decode_image(f.read_bytes(), 10**8), spec).pixels for f in chosen])
 
 
-def feeds_for(package: ModelPackage, images: np.ndarray) -> dict[str, np.ndarray]:
-    if package.manifest.task == "classification":
-        return {"images": images}
-    return {
-        "images": images,
-        "score_threshold": np.array(0.2, np.float32),
-        "iou_threshold": np.array(0.5, np.float32),
-        "max_detections": np.array(100),
-        "class_agnostic": np.array(False),
-    }
-
-
 @pytest.mark.parametrize("number", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("name", [CLASSIFIER, DETECTOR])
 def test_a_gpu_answers_as_the_cpu_does(
@@ -59,7 +48,7 @@ def test_a_gpu_answers_as_the_cpu_does(
     on_cpu = open_package(store / name / "1")
     on_gpu = open_package(store / name / "1", device=device, batches=SIZES)
     assert on_gpu.provider == device.providers[0].name
-    feeds = feeds_for(on_cpu, photos_for(on_cpu, photos, number))
+    feeds = feeds_for(on_cpu, photos_for(on_cpu, photos, number), score_threshold=0.2)
     expected, found = on_cpu.run(feeds), on_gpu.run(feeds)
     for output, values in expected.items():
         assert found[output].shape == values.shape, output

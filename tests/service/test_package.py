@@ -1,7 +1,6 @@
 """A package is served only if its files are what its manifest says."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from service.manifest import ManifestError, read_manifest
 from service.package import PackageError, find_packages, open_package, verify_package
 from service.providers import PROVIDERS
 from service.runtime.sessions import Device
+from tests.packages import edit_manifest
 
 NAME = "efficientnet_lite0_imagenet"
 DETECTOR = "efficientdet_lite0_voc"
@@ -26,13 +26,6 @@ varying = {"resize": "shorter_side", "shorter_side": 800, "longer_side": 1333}
 def package(store: Path, tmp_path: Path) -> Path:
     """A copy of the shipped classifier, to be damaged."""
     return shutil.copytree(store / NAME / "1", tmp_path / NAME / "1")
-
-
-def edit_manifest(package: Path, edit: Edit) -> None:
-    path = package / "manifest.json"
-    content = json.loads(path.read_text())
-    edit(content)
-    path.write_text(json.dumps(content))
 
 
 def test_shipped_packages_are_whole(store: Path) -> None:

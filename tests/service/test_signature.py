@@ -1,6 +1,5 @@
 """Told to, the service takes only packages that a known key has signed."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from export.signing import make_keys, sign
 from service.package import PackageError, open_package, verify_package
 from service.settings import SettingsError, read_settings
 from service.signature import SignatureError
+from tests.packages import rename_label
 from tests.paths import ROOT
 
 NAME = "efficientnet_lite0_imagenet"
@@ -52,13 +52,6 @@ def test_signature_can_be_replaced(package: Path, keys: Path) -> None:
     sign(package, keys / "theirs.pem")
     verify_package(package, [keys / "theirs.pub"])
     assert sorted(p.name for p in package.iterdir() if "sig" in p.name) == ["manifest.sig"]
-
-
-def rename_label(package: Path) -> None:
-    path = package / "manifest.json"
-    content = json.loads(path.read_text())
-    content["labels"][281]["name"] = "dog"
-    path.write_text(json.dumps(content))
 
 
 def cut_signature(package: Path) -> None:

@@ -3,9 +3,7 @@
 import csv
 import itertools
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,7 +17,7 @@ import httpx
 import psutil
 from boxport_client import ClassificationResult, Client, Outcome
 
-from tests.e2e.server import Metrics, eventually
+from tests.e2e.server import Metrics, eventually, free_port
 from tests.paths import ROOT
 
 COMMAND = ROOT / "deploy" / "local-cluster"
@@ -27,6 +25,7 @@ START_SECONDS = 180  # on a machine that is busy with other work
 STOP_SECONDS = 60
 CONCURRENCY = 8
 PORTS = range(20_000, 25_000)  # below those that the system gives to callers
+PAGE_OFFSET = 100  # from the cluster's port to that of the balancer's page
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class LocalCluster:
 
     @property
     def page(self) -> str:
-        return f"http://127.0.0.1:{self.port + 100}"
+        return f"http://127.0.0.1:{self.port + PAGE_OFFSET}"
 
     @property
     def names(self) -> list[str]:
@@ -102,17 +101,9 @@ class LocalCluster:
         )
 
 
-def free_port(replicas: int) -> int:
-    """A port that is free together with all those a cluster takes beside it."""
-    while True:
-        port = secrets.choice(PORTS)
-        try:
-            for taken in [*range(port, port + replicas + 1), port + 100]:
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", taken))
-        except OSError:
-            continue
-        return port
+def cluster_port(replicas: int) -> int:
+    """A port that is free together with all those that a cluster takes beside it."""
+    return free_port(*range(1, replicas + 1), PAGE_OFFSET, among=PORTS)
 
 
 def launch(
@@ -137,7 +128,7 @@ def running_cluster(
     folder: Path, replicas: int, store: Path, **settings: object
 ) -> Iterator[LocalCluster]:
     """A cluster whose replicas are all up, ended as by Ctrl-C."""
-    port = free_port(replicas)
+    port = cluster_port(replicas)
     process = launch(folder, port, replicas, store, **settings)
     cluster = LocalCluster(port, replicas, folder / "run", process, folder / "said.log")
     try:

@@ -15,7 +15,7 @@ import pytest
 from tests.deploy.local_cluster.clusters import (
     STOP_SECONDS,
     LocalCluster,
-    free_port,
+    cluster_port,
     kill,
     launch,
     running_cluster,
@@ -181,25 +181,25 @@ def refusal(folder: Path, port: int, store: Path, **settings: object) -> list[st
 def test_port_that_is_taken_refuses_the_start_in_one_line(
     tmp_path: Path, small_store: Path
 ) -> None:
-    port = free_port(1)
+    port = cluster_port(1)
     with socket.create_server(("127.0.0.1", port + 1)):
         (line,) = refusal(tmp_path, port, small_store)
     assert line.startswith(f"boxport: port {port + 1} is not available: ")
 
 
 def test_wrong_setting_refuses_the_start_in_one_line(tmp_path: Path, small_store: Path) -> None:
-    (line,) = refusal(tmp_path, free_port(1), small_store, max_images="many")
+    (line,) = refusal(tmp_path, cluster_port(1), small_store, max_images="many")
     assert line.startswith("boxport: BOXPORT_MAX_IMAGES=many: ")
 
 
 def test_cluster_whose_replicas_cannot_start_ends_and_says_why(tmp_path: Path) -> None:
-    lines = refusal(tmp_path, free_port(1), tmp_path / "nowhere")
+    lines = refusal(tmp_path, cluster_port(1), tmp_path / "nowhere")
     assert lines[-1].startswith("boxport: no replica can start: boxport: ")
     assert "there is no such folder" in lines[-1]
 
 
 def test_commands_need_a_cluster(tmp_path: Path) -> None:
-    nowhere = LocalCluster(free_port(1), 1, tmp_path, None, tmp_path)  # type: ignore[arg-type]
+    nowhere = LocalCluster(cluster_port(1), 1, tmp_path, None, tmp_path)  # type: ignore[arg-type]
     for command in ("status", "roll"):
         done = nowhere.run(command)
         assert done.returncode == 1

@@ -3,7 +3,17 @@
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+
+from export.precision.preparation import prepare
+from tests.export.small import SPEC
+
+
+@pytest.fixture(scope="module")
+def prepared(small: onnx.ModelProto) -> onnx.ModelProto:
+    """The small graph, prepared for quantisation."""
+    return prepare(small, SPEC)
 
 
 @pytest.fixture(scope="session")

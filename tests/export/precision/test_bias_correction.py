@@ -4,17 +4,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import pytest
 
 from export.onnx.nodes import constants
 from export.precision.bias_correction import correct_biases, rounding_shifts
-from export.precision.preparation import prepare
-from tests.export.small import SPEC, run
-
-
-@pytest.fixture(scope="module")
-def prepared(small: onnx.ModelProto) -> onnx.ModelProto:
-    return prepare(small, SPEC)
+from tests.export.small import run
 
 
 def with_weights(model: onnx.ModelProto, name: str, weight: np.ndarray[Any, Any]) -> None:

@@ -9,15 +9,9 @@ import pytest
 from onnxruntime.quantization.calibrate import TensorsData
 
 from export.precision.calibration import METHODS, Calibration, calibrate
-from export.precision.preparation import prepare
 from export.precision.quantisation import OPERATORS, Quantiser, layers
 from service.imaging.resize import ModelInput
-from tests.export.small import SPEC, in_float, run
-
-
-@pytest.fixture(scope="module")
-def prepared(small: onnx.ModelProto) -> onnx.ModelProto:
-    return prepare(small, SPEC)
+from tests.export.small import in_float, run
 
 
 def ranges_of(

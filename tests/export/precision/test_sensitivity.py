@@ -10,16 +10,10 @@ from onnxruntime.quantization.calibrate import TensorsData
 from export.precision import sensitivity
 from export.precision.calibration import Calibration, calibrate
 from export.precision.fidelity import classifier_fidelity
-from export.precision.preparation import prepare
 from export.precision.quantisation import OPERATORS, Quantiser, layers
 from export.precision.sensitivity import search
 from service.imaging.resize import ModelInput
-from tests.export.small import SPEC, in_float
-
-
-@pytest.fixture(scope="module")
-def prepared(small: onnx.ModelProto) -> onnx.ModelProto:
-    return prepare(small, SPEC)
+from tests.export.small import in_float
 
 
 def photos_of(pixels: np.ndarray[Any, Any]) -> list[ModelInput]:

@@ -26,11 +26,6 @@ def ignore(done: int, total: int) -> None:
     pass
 
 
-@pytest.fixture
-def cat(photos: Path) -> bytes:
-    return (photos / "cat.jpg").read_bytes()
-
-
 def read_folder(folder: Path, sizes: dict[str, tuple[int, int]]) -> Annotations:
     """A COCO file that says that each photo in ``folder`` has this size, and one box."""
     images, rows = [], []

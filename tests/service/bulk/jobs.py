@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow.dataset as ds
 
@@ -42,6 +42,12 @@ def rows_of(folder: Path | str, **options: Any) -> list[dict[str, Any]]:
         ds.dataset(folder, format="parquet", **options).to_table().to_pylist()
     )
     return rows
+
+
+def write_half(file: IO[bytes]) -> None:
+    """Fail in the middle of a file."""
+    file.write(b"half")
+    raise ZeroDivisionError
 
 
 @contextmanager

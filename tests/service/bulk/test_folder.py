@@ -1,18 +1,13 @@
 """Folders here; those in an object store are in test_object_store.py."""
 
 from pathlib import Path
-from typing import IO
 
 import pytest
 from pyarrow import fs
 
 from service.bulk.errors import BulkError
 from service.bulk.folder import Folder, open_folder
-
-
-def write_half(file: IO[bytes]) -> None:
-    file.write(b"half")
-    raise ZeroDivisionError
+from tests.service.bulk.jobs import write_half
 
 
 def test_files_are_found_by_name_and_hidden_ones_are_not(here: Folder, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from socket import socket
-from typing import IO
 from urllib.error import HTTPError
 from urllib.parse import quote
 
@@ -21,6 +20,7 @@ from service.bulk.folder import Folder, open_folder
 from service.bulk.listing import list_photos
 from service.bulk.parts import Parts
 from service.bulk.target import open_target
+from tests.service.bulk.jobs import write_half
 
 LIMIT = 10**6
 
@@ -116,11 +116,6 @@ def test_a_write_that_fails_leaves_no_object(uri: str) -> None:
         write_half(file)
     assert folder.names() == set()
     folder.remove("part")
-
-
-def write_half(file: IO[bytes]) -> None:
-    file.write(b"half")
-    raise ZeroDivisionError
 
 
 def test_a_bucket_that_is_not_there_is_told(store: str) -> None:

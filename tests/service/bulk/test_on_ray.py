@@ -22,6 +22,7 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics, State
 from tests.packages import CLASSIFIER
 from tests.paths import ROOT
+from tests.service.answers import assert_close
 from tests.service.bulk.conftest import BROKEN, PHOTOS, SHARDS
 from tests.service.bulk.jobs import command, environment, rows_of, run, two_nodes
 
@@ -77,15 +78,6 @@ def test_a_job_on_a_ray_of_its_own_answers_as_the_engine_does(
     in_rows = [(row["photo"], d["score"]) for row in rows for d in row["detections"] or ()]
     assert in_coco == in_rows
     assert len(in_coco) > 10
-
-
-def assert_close(row: dict[str, Any], direct: dict[str, Any]) -> None:
-    assert (row["width"], row["height"]) == (direct["width"], direct["height"])
-    assert len(row["detections"]) == len(direct["detections"])
-    for one, other in zip(row["detections"], direct["detections"], strict=True):
-        assert (one["label"], one["label_id"]) == (other["label"], other["label_id"])
-        assert one["score"] == pytest.approx(other["score"], abs=1e-5)
-        assert one["box"] == pytest.approx(other["box"], abs=0.01)
 
 
 @pytest.mark.full  # as the others: Ray itself gives up where a machine is busy while it starts

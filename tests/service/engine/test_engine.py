@@ -18,6 +18,7 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.metrics import State as Snapshot
 from tests.packages import CLASSIFIER, break_graph, copy_package
+from tests.service.answers import assert_close
 
 NOTHING = Snapshot([], 0, 0, 0)
 
@@ -48,14 +49,6 @@ def detect(engine: Engine, contents: list, **parameters: object) -> Answer:
 def photos_of(photos: Path, number: int) -> list[bytes]:
     files = sorted(photos.glob("*.jpg"))
     return [files[i % len(files)].read_bytes() for i in range(number)]
-
-
-def assert_close(result: dict, expected: dict) -> None:
-    assert len(result["detections"]) == len(expected["detections"])
-    for one, other in zip(result["detections"], expected["detections"], strict=True):
-        assert one["label"] == other["label"]
-        assert one["score"] == pytest.approx(other["score"], abs=1e-5)
-        assert one["box"] == pytest.approx(other["box"], abs=0.01)
 
 
 def test_one_bad_image_among_16_costs_the_others_nothing(engine: Engine, photos: Path) -> None:

@@ -2,8 +2,7 @@
 
 import logging
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from service.repository.repository import ModelRepository
 from service.repository.watcher import Watcher
 from tests.packages import CLASSIFIER, copy_package
+from tests.service.repository.harness import eventually
 
 
 class Watched:
@@ -154,10 +154,3 @@ def test_the_thread_looks_by_itself_and_survives_a_fault(
     assert not watcher._thread.is_alive()
     watched.watcher.stop()
     watched.repository.close()
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < ends, "waited in vain"
-        time.sleep(0.01)

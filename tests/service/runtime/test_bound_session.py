@@ -9,6 +9,7 @@ import pytest
 
 from service.package import ModelPackage, open_package
 from service.runtime.bound_session import BoundSession, GraphCaptureError
+from tests.service.feeds import feeds_for
 
 CLASSIFIER = "efficientnet_lite0_imagenet"
 DETECTOR = "efficientdet_lite0_voc"
@@ -22,18 +23,6 @@ def images_for(package: ModelPackage, number: int, seed: int = 0) -> np.ndarray:
     size = package.manifest.input
     shape = (number, size.height, size.width, 3)
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
-def feeds_for(package: ModelPackage, images: np.ndarray, limit: int = 100) -> dict:
-    if package.manifest.task == "classification":
-        return {"images": images}
-    return {
-        "images": images,
-        "score_threshold": np.array(0.01, np.float32),
-        "iou_threshold": np.array(0.5, np.float32),
-        "max_detections": np.array(limit),
-        "class_agnostic": np.array(False),
-    }
 
 
 def assert_same(found: dict, expected: dict) -> None:

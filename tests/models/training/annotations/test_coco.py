@@ -9,6 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from models.training.annotations import Annotations, DataError, Fault, Reading, read_coco
+from tests.models.training.annotations.objects import boxes_of
 
 Content = dict[str, Any]
 
@@ -33,17 +34,6 @@ def read_content(folder: Path, content: Any) -> Reading[Annotations]:
     file = folder / "train.json"
     file.write_text(json.dumps(content))
     return read_coco(file, folder)
-
-
-def boxes_of(annotations: Annotations) -> dict[str, list[tuple[str, list[float]]]]:
-    """(class, box) of each object by photo."""
-    return {
-        photo.path.name: [
-            (annotations.categories[label][1], box)
-            for label, box in zip(photo.labels.tolist(), photo.boxes.tolist(), strict=True)
-        ]
-        for photo in annotations.photos
-    }
 
 
 GOOD_BOXES = {

@@ -6,18 +6,8 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from models.training.annotations import Annotations, DataError, Fault, read_voc
-
-
-def boxes_of(annotations: Annotations) -> dict[str, list[tuple[str, list[float]]]]:
-    """(class, box) of each object by photo."""
-    return {
-        photo.path.name: [
-            (annotations.categories[label][1], box)
-            for label, box in zip(photo.labels.tolist(), photo.boxes.tolist(), strict=True)
-        ]
-        for photo in annotations.photos
-    }
+from models.training.annotations import DataError, Fault, read_voc
+from tests.models.training.annotations.objects import boxes_of
 
 
 def voc_xml(*objects: str, size: str = "<width>100</width><height>80</height>") -> str:
