@@ -289,8 +289,17 @@ export interface components {
             model: components["schemas"]["ModelReference"];
             /** @description As in the header X-Request-ID, and in the logs. */
             request_id: string;
-            results: (components["schemas"]["ClassifiedImage"] | components["schemas"]["FailedImage"])[];
             timing_ms: components["schemas"]["Timing"];
+            results: (components["schemas"]["ClassifiedImage"] | components["schemas"]["FailedImage"])[];
+        };
+        /** @description A request to /v1/classify as a form; a raw image/* body or JSON will do as well. */
+        ClassifyForm: {
+            /** @description Name, or name/version, of the model. Default: the task's first by name. */
+            model?: string;
+            /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
+            top_k?: number;
+            /** @description One or more image files, each with a file name. */
+            images: string[];
         };
         ClassifyParameters: {
             /** @description Name, or name/version, of the model. Default: the task's first by name. */
@@ -298,13 +307,14 @@ export interface components {
             /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
             top_k?: number;
         };
+        /** @description A request to /v1/classify in JSON. */
         ClassifyRequest: {
-            /** @description One or more images. */
-            images: (components["schemas"]["InlineImage"] | components["schemas"]["ImageUrl"])[];
             /** @description Name, or name/version, of the model. Default: the task's first by name. */
             model?: string | null;
             /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
             top_k?: number | null;
+            /** @description One or more images. */
+            images: (components["schemas"]["InlineImage"] | components["schemas"]["ImageUrl"])[];
         };
         /** @description The float32 package that a package in lower precision was made from, and how. */
         Conversion: {
@@ -326,8 +336,28 @@ export interface components {
             model: components["schemas"]["ModelReference"];
             /** @description As in the header X-Request-ID, and in the logs. */
             request_id: string;
-            results: (components["schemas"]["DetectedImage"] | components["schemas"]["FailedImage"])[];
             timing_ms: components["schemas"]["Timing"];
+            results: (components["schemas"]["DetectedImage"] | components["schemas"]["FailedImage"])[];
+        };
+        /** @description A request to /v1/detect as a form; a raw image/* body or JSON will do as well. */
+        DetectForm: {
+            /** @description Name, or name/version, of the model. Default: the task's first by name. */
+            model?: string;
+            /** @description Detections must score above it. Default: the model's own, in its `defaults`. */
+            score_threshold?: number;
+            /** @description Of two boxes of one label whose intersection over union is above it, only the one that scores higher stays. Default: the model's own, in its `defaults`. */
+            iou_threshold?: number;
+            /**
+             * @description Whether boxes of different labels compete as well, so that an object gets one.
+             * @default false
+             */
+            class_agnostic: boolean;
+            /** @description The best of each image. Default: the model's own, in its `defaults`. */
+            max_detections?: number;
+            /** @description Names of the labels to keep, before the best are chosen. Default: all. */
+            labels?: string[];
+            /** @description One or more image files, each with a file name. */
+            images: string[];
         };
         /** @description Where a threshold is not given, the model's own default holds. */
         DetectParameters: {
@@ -347,9 +377,8 @@ export interface components {
             /** @description Names of the labels to keep, before the best are chosen. Default: all. */
             labels?: string[];
         };
+        /** @description A request to /v1/detect in JSON. */
         DetectRequest: {
-            /** @description One or more images. */
-            images: (components["schemas"]["InlineImage"] | components["schemas"]["ImageUrl"])[];
             /** @description Name, or name/version, of the model. Default: the task's first by name. */
             model?: string | null;
             /** @description Detections must score above it. Default: the model's own, in its `defaults`. */
@@ -365,6 +394,8 @@ export interface components {
             max_detections?: number | null;
             /** @description Names of the labels to keep, before the best are chosen. Default: all. */
             labels?: string[] | null;
+            /** @description One or more images. */
+            images: (components["schemas"]["InlineImage"] | components["schemas"]["ImageUrl"])[];
         };
         /** @description The objects in one image. */
         DetectedImage: {
@@ -714,25 +745,7 @@ export interface operations {
         /** @description At most 67,108,864 bytes and 32 images of 64,000,000 pixels, unless the operator says otherwise. JPEG, PNG, WebP, AVIF, BMP, TIFF and GIF are read, of an animation the first frame; EXIF orientation is applied. */
         requestBody: {
             content: {
-                "multipart/form-data": {
-                    /** @description One or more image files, each with a file name. */
-                    images: string[];
-                    /** @description Name, or name/version, of the model. Default: the task's first by name. */
-                    model?: string;
-                    /** @description Detections must score above it. Default: the model's own, in its `defaults`. */
-                    score_threshold?: number;
-                    /** @description Of two boxes of one label whose intersection over union is above it, only the one that scores higher stays. Default: the model's own, in its `defaults`. */
-                    iou_threshold?: number;
-                    /**
-                     * @description Whether boxes of different labels compete as well, so that an object gets one.
-                     * @default false
-                     */
-                    class_agnostic?: boolean;
-                    /** @description The best of each image. Default: the model's own, in its `defaults`. */
-                    max_detections?: number;
-                    /** @description Names of the labels to keep, before the best are chosen. Default: all. */
-                    labels?: string[];
-                };
+                "multipart/form-data": components["schemas"]["DetectForm"];
                 "application/json": components["schemas"]["DetectRequest"];
                 "image/*": string;
                 "application/octet-stream": string;
@@ -920,14 +933,7 @@ export interface operations {
         /** @description At most 67,108,864 bytes and 32 images of 64,000,000 pixels, unless the operator says otherwise. JPEG, PNG, WebP, AVIF, BMP, TIFF and GIF are read, of an animation the first frame; EXIF orientation is applied. */
         requestBody: {
             content: {
-                "multipart/form-data": {
-                    /** @description One or more image files, each with a file name. */
-                    images: string[];
-                    /** @description Name, or name/version, of the model. Default: the task's first by name. */
-                    model?: string;
-                    /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
-                    top_k?: number;
-                };
+                "multipart/form-data": components["schemas"]["ClassifyForm"];
                 "application/json": components["schemas"]["ClassifyRequest"];
                 "image/*": string;
                 "application/octet-stream": string;

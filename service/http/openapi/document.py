@@ -20,12 +20,14 @@ from service.http.openapi.examples import CLASSIFY_ANSWERS, DETECT_ANSWERS, MODE
 from service.http.openapi.json_schemas import reference, reply_schemas, request_schemas
 from service.http.openapi.model_schemas import ModelList, UnreadableModel
 from service.http.openapi.replies import header_components, json_reply, replies, text_reply
-from service.http.openapi.requests import image_request, json_body
+from service.http.openapi.requests import image_request
 from service.http.openapi.schemas import (
     ClassifyAnswer,
+    ClassifyForm,
+    ClassifyRequest,
     DetectAnswer,
-    ImageUrl,
-    InlineImage,
+    DetectForm,
+    DetectRequest,
     ProblemDetails,
 )
 from service.http.replies import TIMING_HEADER
@@ -125,19 +127,14 @@ def dump_api(routes: tuple[Route, ...]) -> str:
 
 def _schemas(parameters: Description) -> Description:
     """All that has a name, by name."""
-    requests = {
+    answers: list[type[BaseModel]] = [DetectAnswer, ClassifyAnswer, ModelList, ProblemDetails]
+    schemas = {
         **parameters,
-        **request_schemas([InlineImage, ImageUrl]),
-        "DetectRequest": json_body(parameters["DetectParameters"]["properties"]),
-        "ClassifyRequest": json_body(parameters["ClassifyParameters"]["properties"]),
+        **request_schemas([DetectForm, ClassifyForm]),
+        **request_schemas([DetectRequest, ClassifyRequest], null=True),
+        **reply_schemas(answers),
     }
-    shapes: list[type[BaseModel]] = [
-        DetectAnswer,
-        ClassifyAnswer,
-        ModelList,
-        ProblemDetails,
-    ]
-    return dict(sorted({**requests, **reply_schemas(shapes)}.items()))
+    return dict(sorted(schemas.items()))
 
 
 def _paths(routes: Iterable[Route], operations: dict[str, Operation]) -> Description:
@@ -182,8 +179,7 @@ def _inference(parameters: Description) -> dict[str, Operation]:
 
     def operation(name: str, summary: str, answer: Description, examples: Description) -> Operation:
         fields = parameters[f"{name.title()}Parameters"]["properties"]
-        body = reference(f"{name.title()}Request")
-        more = image_request(f"/v1/{name}", fields, examples, body)
+        more = image_request(f"/v1/{name}", name.title(), fields, examples)
         return Operation(name, "inference", summary, answer, more=more)
 
     detected = json_reply("The objects of each image", DetectAnswer, DETECT_ANSWERS, TIMING_HEADER)

@@ -36,26 +36,19 @@ def reply_schemas(shapes: Sequence[type[BaseModel]]) -> dict[str, Schema]:
     return schemas
 
 
-def request_schemas(shapes: Sequence[type[BaseModel]]) -> dict[str, Schema]:
-    """Of ``shapes`` and all that they are made of, by name, with what may be sent and without null.
+def request_schemas(shapes: Sequence[type[BaseModel]], *, null: bool = False) -> dict[str, Schema]:
+    """Of ``shapes`` and all that they are made of, by name, with what may be sent.
 
+    null: whether it means that a field is not given, as in JSON; a query and a form have none.
     Only a default that is the same for every model is one here.
     """
     schemas = _schemas(shapes)
     for schema in schemas.values():
         fields = schema.get("properties", {})
         for name, field in fields.items():
-            fields[name] = _without_null(field)
+            sent = {k: v for k, v in field.items() if k != "default" or v is not None}
+            fields[name] = sent if null else _without_null(sent)
     return schemas
-
-
-def nullable(field: Schema) -> Schema:
-    """``field`` of a JSON request, in which null means that it is not given."""
-    about: Schema = {
-        key: field[key] for key in ("description", "default", "examples") if key in field
-    }
-    value = {key: field[key] for key in field.keys() - about.keys()}
-    return {"anyOf": [dict(sorted(value.items())), NULL], **about}
 
 
 def _schemas(shapes: Sequence[type[BaseModel]]) -> dict[str, Schema]:
@@ -81,7 +74,7 @@ def _tidy(value: Any) -> Any:
 
 def _without_null(field: Schema) -> Schema:
     kinds = [kind for kind in field.get("anyOf", ()) if kind != NULL]
-    rest = {k: v for k, v in field.items() if k != "anyOf" and (k != "default" or v is not None)}
+    rest = {k: v for k, v in field.items() if k != "anyOf"}
     if not kinds:
         return rest
     return {**kinds[0], **rest} if len(kinds) == 1 else {"anyOf": kinds, **rest}

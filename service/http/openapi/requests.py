@@ -4,8 +4,7 @@ from typing import Any
 
 from service.http.context import PRIORITY_HEADER, REQUEST_ID_HEADER, TIMEOUT_HEADER
 from service.http.openapi.examples import PIXEL
-from service.http.openapi.json_schemas import nullable, reference
-from service.http.openapi.schemas import ImageUrl, InlineImage
+from service.http.openapi.json_schemas import reference
 from service.inference.deadline import Priority
 from service.settings import Settings
 
@@ -35,31 +34,29 @@ BODY = (
 )
 
 
-def image_request(
-    path: str, fields: Description, examples: Description, json_schema: Description
-) -> Description:
+def image_request(path: str, name: str, fields: Description, examples: Description) -> Description:
     """Description, parameters and body of a POST to ``path``.
 
+    name: of the shapes of its bodies, ``name``Form and ``name``Request.
     fields: the schemas of the parameters. ``examples``: the name of a photo, and parameters.
-    json_schema: that of the body in JSON.
     """
     photo = examples["photo"]
     parameters = {name: value for name, value in examples.items() if name != "photo"}
-    name, value = next(iter(parameters.items()))
+    parameter, value = next(iter(parameters.items()))
     content = f"(the bytes of {photo})"
     raw = {
         "schema": {**BINARY, "description": "One image file."},
         "examples": {"photo": {"summary": "A photo", "value": content}},
     }
     return {
-        "description": ABOUT.format(path=path, photo=photo, name=name, value=value),
+        "description": ABOUT.format(path=path, photo=photo, name=parameter, value=value),
         "parameters": [*(_query(name, field) for name, field in fields.items()), *_headers()],
         "requestBody": {
             "required": True,
             "description": BODY.format_map(_settings()),
             "content": {
                 "multipart/form-data": {
-                    "schema": _form(fields),
+                    "schema": reference(f"{name}Form"),
                     "encoding": {"images": {"contentType": "image/*"}},
                     "examples": {
                         "photo": {
@@ -69,7 +66,7 @@ def image_request(
                     },
                 },
                 "application/json": {
-                    "schema": json_schema,
+                    "schema": reference(f"{name}Request"),
                     "examples": {
                         "base64": {
                             "summary": "An image of one pixel, and parameters",
@@ -92,35 +89,6 @@ def _query(name: str, field: Description) -> Description:
     schema = {key: value for key, value in field.items() if key != "description"}
     repeated = {"style": "form", "explode": True} if field["type"] == "array" else {}
     return {"name": name, "in": "query", "description": about, **repeated, "schema": schema}
-
-
-def _form(fields: Description) -> Description:
-    files = {
-        "type": "array",
-        "minItems": 1,
-        "items": BINARY,
-        "description": "One or more image files, each with a file name.",
-    }
-    return _body(files, fields)
-
-
-def json_body(fields: Description) -> Description:
-    images = {
-        "type": "array",
-        "minItems": 1,
-        "items": {"oneOf": [reference(InlineImage), reference(ImageUrl)]},
-        "description": "One or more images.",
-    }
-    return _body(images, {name: nullable(field) for name, field in fields.items()})
-
-
-def _body(images: Description, fields: Description) -> Description:
-    return {
-        "type": "object",
-        "properties": {"images": images, **fields},
-        "required": ["images"],
-        "additionalProperties": False,
-    }
 
 
 def _headers() -> list[Description]:

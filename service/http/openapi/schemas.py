@@ -14,6 +14,7 @@ from typing_extensions import TypeAliasType
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import KINDS
 
+FILES = "One or more image files, each with a file name."
 ImageFile = Annotated[str, Field(json_schema_extra={"format": "binary"})]
 # An alias, so that it stands in the description by its name.
 ErrorCode = TypeAliasType(
@@ -43,18 +44,6 @@ class RawRequest(IODescriptor):
         return request
 
 
-class DetectForm(DetectParameters, RawRequest):
-    """A request to /v1/detect as a form; a raw image/* body or JSON will do as well."""
-
-    images: list[ImageFile] = Field(description="One or more image files.")
-
-
-class ClassifyForm(ClassifyParameters, RawRequest):
-    """A request to /v1/classify as a form; a raw image/* body or JSON will do as well."""
-
-    images: list[ImageFile] = Field(description="One or more image files.")
-
-
 class InlineImage(BaseModel):
     """An image in JSON."""
 
@@ -74,6 +63,30 @@ class ImageUrl(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: str = Field(description="An http:// or https:// URL.", json_schema_extra={"format": "uri"})
+
+
+class DetectForm(DetectParameters, RawRequest):
+    """A request to /v1/detect as a form; a raw image/* body or JSON will do as well."""
+
+    images: list[ImageFile] = Field(min_length=1, description=FILES)
+
+
+class ClassifyForm(ClassifyParameters, RawRequest):
+    """A request to /v1/classify as a form; a raw image/* body or JSON will do as well."""
+
+    images: list[ImageFile] = Field(min_length=1, description=FILES)
+
+
+class DetectRequest(DetectParameters):
+    """A request to /v1/detect in JSON."""
+
+    images: list[InlineImage | ImageUrl] = Field(min_length=1, description="One or more images.")
+
+
+class ClassifyRequest(ClassifyParameters):
+    """A request to /v1/classify in JSON."""
+
+    images: list[InlineImage | ImageUrl] = Field(min_length=1, description="One or more images.")
 
 
 class ProblemDetails(BaseModel):
@@ -140,35 +153,40 @@ class FailedImage(BaseModel):
     error: ImageError
 
 
-class DetectedImage(BaseModel):
-    """The objects in one image."""
+class ImageResult(BaseModel):
+    """Common to all tasks."""
 
     width: int = Field(ge=1, description="Of the upright image: EXIF orientation applied.")
     height: int = Field(ge=1, description="Of the upright image: EXIF orientation applied.")
+
+
+class DetectedImage(ImageResult):
+    """The objects in one image."""
+
     detections: list[Detection] = Field(description="Best first.")
 
 
-class ClassifiedImage(BaseModel):
+class ClassifiedImage(ImageResult):
     """What one image shows."""
 
-    width: int = Field(ge=1, description="Of the upright image: EXIF orientation applied.")
-    height: int = Field(ge=1, description="Of the upright image: EXIF orientation applied.")
     classifications: list[Classification] = Field(description="Best first.")
 
 
-class DetectAnswer(BaseModel):
-    """`results` are in the order of the images."""
+class Answer(BaseModel):
+    """Common to all tasks."""
 
     model: ModelReference
     request_id: str = Field(description="As in the header X-Request-ID, and in the logs.")
+    timing_ms: Timing
+
+
+class DetectAnswer(Answer):
+    """`results` are in the order of the images."""
+
     results: list[DetectedImage | FailedImage]
-    timing_ms: Timing
 
 
-class ClassifyAnswer(BaseModel):
+class ClassifyAnswer(Answer):
     """`results` are in the order of the images."""
 
-    model: ModelReference
-    request_id: str = Field(description="As in the header X-Request-ID, and in the logs.")
     results: list[ClassifiedImage | FailedImage]
-    timing_ms: Timing

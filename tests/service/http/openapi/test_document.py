@@ -132,8 +132,10 @@ def test_all_forms_take_all_parameters(path: str) -> None:
         "image/*",
         "application/octet-stream",
     }
-    form = forms["multipart/form-data"]["schema"]
-    body = API["components"]["schemas"][forms["application/json"]["schema"]["$ref"].split("/")[-1]]
+    form, body = (
+        API["components"]["schemas"][forms[media_type]["schema"]["$ref"].split("/")[-1]]
+        for media_type in ("multipart/form-data", "application/json")
+    )
     for schema in (form, body):
         assert schema["properties"].keys() == names
         assert (schema["required"], schema["additionalProperties"]) == (["images"], False)
