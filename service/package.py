@@ -18,6 +18,7 @@ from service.runtime.bound_session import BoundSession, GraphCaptureError
 from service.runtime.onnx_model import read_opset
 from service.runtime.sessions import Device, open_sessions
 from service.signature import SignatureError, check_signature
+from service.terminal import one_line
 
 Array = npt.NDArray[Any]
 Manifest = TypeVar("Manifest", bound=ModelManifest, default=ModelManifest, covariant=True)
@@ -128,36 +129,24 @@ def open_package(
     """
     device = device or Device(threads=threads)
     manifest = verify_package(folder, public_keys)
+    graph = folder / GRAPH_FILE
     try:
-        sessions = open_sessions(folder / GRAPH_FILE, device)
+        sessions = open_sessions(graph, device)
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
-        reason = " ".join(str(error).split())  # theirs is of several lines
-        raise PackageError(f"{folder / GRAPH_FILE}: ONNX Runtime refuses it: {reason}") from error
+        raise PackageError(f"{graph}: ONNX Runtime refuses it: {one_line(error)}") from error
     _check_interface(folder, manifest, sessions.throughput)
     provider = _provider_of(sessions.throughput, device, folder)
-    bound = _bind(folder, manifest, sessions.throughput, device, provider)
+    bound = None
+    if (memory := PROVIDERS[provider].memory) is not None:
+        try:
+            bound = BoundSession(
+                sessions.throughput, manifest.outputs, memory, device.number, capture=device.capture
+            )
+        except GraphCaptureError as error:
+            raise PackageError(f"{folder}: {error}") from error
     return ModelPackage(
         manifest, sessions.throughput, provider, batches, bound, sessions.latency, sessions.weights
     )
-
-
-def _bind(
-    folder: Path,
-    manifest: ModelManifest,
-    session: ort.InferenceSession,
-    device: Device,
-    provider: str,
-) -> BoundSession | None:
-    """Buffers on the device, if the session has got one with memory of its own."""
-    memory = PROVIDERS[provider].memory
-    if memory is None:
-        return None
-    try:
-        return BoundSession(
-            session, manifest.outputs, memory, device.number, capture=device.capture
-        )
-    except GraphCaptureError as error:
-        raise PackageError(f"{folder}: {error}") from error
 
 
 def _provider_of(session: ort.InferenceSession, device: Device, folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""The engine: from the bytes of images to answers, with no word of HTTP.
+"""The engine: from the bytes of images to answers, whatever protocol they came by.
 
 admission ─► the model of the repository ─► each image through it (`service.inference.model`)
 """

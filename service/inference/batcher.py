@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from service.inference.affinity import lower_priority
 from service.inference.deadline import Priority
@@ -17,15 +16,6 @@ from service.inference.task import Job, Result
 # Of the batches that begin while both classes wait, every so many begins with a bulk job: bulk work
 # yields, but does not starve.
 BULK_TURN = 8
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A job in the queue since ``submitted``, by `time.perf_counter`."""
-
-    job: Job
-    future: "asyncio.Future[Result]"
-    submitted: float
 
 
 class Batcher:
@@ -49,7 +39,7 @@ class Batcher:
     ) -> None:
         self._run = run
         self._max_batch_size = max_batch_size
-        self._queues: dict[Priority, deque[_Entry]] = {p: deque() for p in Priority}
+        self._queues: dict[Priority, deque[Job]] = {p: deque() for p in Priority}
         self._changed = threading.Condition()
         self._begun = 0
         self._closed = False
@@ -71,14 +61,14 @@ class Batcher:
         Raises what ``run`` raised for it, or the deadline's Problem.
         """
         job.policy.deadline.check("batching")
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        entry = _Entry(job, future, time.perf_counter())
+        job.future = asyncio.get_running_loop().create_future()
+        job.submitted = time.perf_counter()
         with self._changed:
             if self._closed:  # no runner would ever take it
                 raise RuntimeError("the batcher is closed")
-            self._queues[job.policy.priority].append(entry)
+            self._queues[job.policy.priority].append(job)
             self._changed.notify()
-        return await future
+        return await job.future
 
     def close(self) -> None:
         """Finish what is queued, then stop the runners."""
@@ -95,13 +85,13 @@ class Batcher:
         lower_priority()
         while (batch := self._take()) is not None:
             began = time.perf_counter()
-            for entry in batch:
-                entry.job.stages["queue"] = began - entry.submitted
-            outcomes = self._outcomes([entry.job for entry in batch])
+            for job in batch:
+                job.stages["queue"] = began - job.submitted
+            outcomes = self._outcomes(batch)
             loop = batch[0].future.get_loop()
             loop.call_soon_threadsafe(_deliver, batch, outcomes)
 
-    def _take(self) -> list[_Entry] | None:
+    def _take(self) -> list[Job] | None:
         """Wait for work; the next batch, or None once closed and empty.
 
         What waits is shared among the runners, those too that are busy and soon free: two batches
@@ -116,10 +106,10 @@ class Batcher:
                 if batch := self._next_batch(min(share, self._max_batch_size)):
                     return batch
 
-    def _next_batch(self, limit: int) -> list[_Entry]:
+    def _next_batch(self, limit: int) -> list[Job]:
         """Up to ``limit`` waiting jobs of one group: the oldest one's of the class whose turn it
         is, and then, if there is room, the other class's."""
-        batch: list[_Entry] = []
+        batch: list[Job] = []
         self._begun += 1
         classes = list(Priority)
         if self._begun % BULK_TURN == 0:
@@ -137,33 +127,33 @@ class Batcher:
             return [outcome for job in jobs for outcome in self._outcomes([job])]
 
 
-def _move(queue: deque[_Entry], batch: list[_Entry], limit: int) -> None:
+def _move(queue: deque[Job], batch: list[Job], limit: int) -> None:
     """Move jobs of the batch's group from ``queue``; drop those that are given up or too late."""
-    passed_over: list[_Entry] = []
+    passed_over: list[Job] = []
     while queue and len(batch) < limit:
-        entry = queue.popleft()
-        if entry.future.cancelled():
+        job = queue.popleft()
+        if job.future.cancelled():
             continue
-        if entry.job.policy.deadline.passed:
-            entry.future.get_loop().call_soon_threadsafe(_expire, entry)
-        elif batch and entry.job.group != batch[0].job.group:
-            passed_over.append(entry)
+        if job.policy.deadline.passed:
+            job.future.get_loop().call_soon_threadsafe(_expire, job)
+        elif batch and job.group != batch[0].group:
+            passed_over.append(job)
         else:
-            batch.append(entry)
+            batch.append(job)
     queue.extendleft(reversed(passed_over))
 
 
-def _expire(entry: _Entry) -> None:
-    if not entry.future.done():
-        entry.future.set_exception(entry.job.policy.deadline.problem("its turn came"))
+def _expire(job: Job) -> None:
+    if not job.future.done():
+        job.future.set_exception(job.policy.deadline.problem("its turn came"))
 
 
-def _deliver(batch: list[_Entry], outcomes: list[Result | Exception]) -> None:
+def _deliver(batch: list[Job], outcomes: list[Result | Exception]) -> None:
     """Answer each caller of a batch; runs on the event loop that they wait on."""
-    for entry, outcome in zip(batch, outcomes, strict=True):
-        if entry.future.done():  # its caller has gone
+    for job, outcome in zip(batch, outcomes, strict=True):
+        if job.future.done():  # its caller has gone
             continue
         if isinstance(outcome, BaseException):
-            entry.future.set_exception(outcome)
+            job.future.set_exception(outcome)
         else:
-            entry.future.set_result(outcome)
+            job.future.set_result(outcome)

@@ -28,7 +28,6 @@ PREDICTORS: dict[Task, type[Detector] | type[Classifier]] = {
     "detection": Detector,
     "classification": Classifier,
 }
-
 PARAMETERS: dict[Task, type[RequestParameters]] = {
     "detection": DetectParameters,
     "classification": ClassifyParameters,
@@ -38,7 +37,7 @@ STAGES = ("decode", "queue", "inference")
 
 @dataclass(frozen=True)
 class Shared:
-    """What all models of a process share.
+    """What the models of a process share.
 
     cores: its processors.
     images_in_service: how many images of all models are not answered yet.
@@ -58,7 +57,9 @@ def open_predictor(package: ModelPackage[Any]) -> Predictor[Any]:
 
 
 class LoadedModel:
-    """provider: what its sessions run on.
+    """Answers images on threads of its own, from when it is made until it is closed.
+
+    provider: what its sessions run on.
     session_bytes: by which the process grew when the model was loaded and warmed, at least the size
         of its graph.
     """

@@ -1,5 +1,6 @@
 """What a model does with its images: the jobs that it gets, and what each task makes of them."""
 
+import asyncio
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -22,6 +23,8 @@ class Job:
     stages: seconds that it spent in each stage that it has come through, in that order: "decode",
         "queue", "inference".
     group: jobs are run together if this is equal; None as long as it is not decoded.
+    submitted, future: when it was queued, by `time.perf_counter`, and what its caller waits for;
+        set by the batcher.
     """
 
     content: bytes | ModelInput
@@ -29,6 +32,8 @@ class Job:
     policy: RequestPolicy
     stages: dict[str, float] = field(default_factory=dict)
     group: Hashable = None
+    submitted: float = field(init=False)
+    future: "asyncio.Future[Result]" = field(init=False, repr=False)
 
 
 class Predictor(Protocol[Query]):

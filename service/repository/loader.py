@@ -20,6 +20,7 @@ from service.providers import ExecutionProvider, choose_providers
 from service.runtime.memory import trim_memory
 from service.runtime.sessions import Device
 from service.settings import Settings
+from service.terminal import one_line
 
 WARM_UP_SIZE = (640, 480)  # of the photo that a model runs on first
 
@@ -51,8 +52,7 @@ def load_model(folder: Path, settings: Settings, shared: Shared) -> LoadedModel:
     try:
         warm_up(predictor, sizes or (1, layout.max_batch_size))
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
-        reason = " ".join(str(error).split())  # theirs is of several lines
-        raise PackageError(f"{folder}: cannot be run: {reason}") from error
+        raise PackageError(f"{folder}: cannot be run: {one_line(error)}") from error
     trim_memory()
     grown = psutil.Process().memory_info().rss - before
     return LoadedModel(

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from service.imaging.resize import ModelInput, Placement
-from service.manifest import read_manifest
+from service.manifest import ModelManifest, read_manifest
 from service.repository.store import Candidate, Reference
+from tests.packages import CLASSIFIER
 from tests.service.inference.doubler import Doubler
 from tests.service.models import Loader
 
@@ -38,9 +39,14 @@ def ready_port() -> Iterator[int]:
 
 
 @pytest.fixture
-def loader(store: Path) -> Loader:
-    path = store / "efficientnet_lite0_imagenet" / "1" / "manifest.json"
-    return Loader(read_manifest(path))
+def manifest(store: Path) -> ModelManifest:
+    """Of a shipped classifier."""
+    return read_manifest(store / CLASSIFIER / "1" / "manifest.json")
+
+
+@pytest.fixture
+def loader(manifest: ModelManifest) -> Loader:
+    return Loader(manifest)
 
 
 @pytest.fixture

@@ -1,0 +1,100 @@
+"""The decoder: what it takes while it works, and where that is done."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from service.imaging.resize import ModelInput
+from service.inference.deadline import Deadline, RequestPolicy
+from service.inference.decoder import Decoder
+from service.inference.task import Job
+from service.manifest import ModelManifest
+from service.problems import Problem
+from service.settings import Settings
+
+
+class Pixels:
+    """Notes what is held, and on which thread."""
+
+    def __init__(self) -> None:
+        self.held: list[int] = []
+        self.threads: list[str] = []
+
+    @contextmanager
+    def hold(self, number: int) -> Iterator[None]:
+        self.threads.append(threading.current_thread().name)
+        self.held.append(number)
+        yield
+        self.held.remove(number)
+
+
+@pytest.fixture
+def pixels() -> Pixels:
+    return Pixels()
+
+
+def make(manifest: ModelManifest, pixels: Pixels, threads: int = 0) -> Decoder:
+    return Decoder(manifest.input, Settings(), pixels.hold, threads)
+
+
+def job(content: bytes | ModelInput, seconds: float = 60) -> Job:
+    return Job(content, None, RequestPolicy(Deadline(time.monotonic() + seconds, seconds)))
+
+
+@pytest.fixture
+def photo(photos: Path) -> bytes:
+    return (photos / "cat.jpg").read_bytes()
+
+
+def test_an_image_is_decoded_where_it_is_asked_for(
+    manifest: ModelManifest, pixels: Pixels, photo: bytes
+) -> None:
+    asked = job(photo)
+    image = make(manifest, pixels).decode(asked)
+    assert image.pixels.shape == (224, 224, 3)
+    assert asked.stages["decode"] > 0
+    assert (pixels.held, pixels.threads) == ([], ["MainThread"])
+    assert asked.content is photo, "the caller keeps what it wants to keep"
+
+
+def test_what_is_decoded_already_costs_nothing(
+    manifest: ModelManifest, pixels: Pixels, image: ModelInput
+) -> None:
+    decoder = make(manifest, pixels, threads=1)
+    asked = job(image)
+    assert decoder.decode(asked) is image
+    asyncio.run(decoder.decode_ahead(asked))
+    decoder.close()
+    assert (asked.stages, pixels.threads) == ({}, [])
+
+
+@pytest.mark.parametrize(("threads", "by"), [(0, []), (1, ["decode_0"])])
+def test_threads_of_its_own_decode_ahead(
+    manifest: ModelManifest, pixels: Pixels, photo: bytes, threads: int, by: list[str]
+) -> None:
+    decoder = make(manifest, pixels, threads)
+    asked = job(photo)
+    asyncio.run(decoder.decode_ahead(asked))
+    decoder.close()
+    assert isinstance(asked.content, ModelInput) == bool(threads)
+    assert ("decode" in asked.stages) == bool(threads)
+    assert pixels.threads == by
+
+
+def test_what_is_too_late_or_damaged_is_refused(
+    manifest: ModelManifest, pixels: Pixels, photo: bytes
+) -> None:
+    decoder = make(manifest, pixels)
+    with pytest.raises(Problem, match="over before decoding"):
+        decoder.decode(job(photo, seconds=-1))
+    with pytest.raises(Problem, match="over before decoding"):
+        asyncio.run(decoder.decode_ahead(job(photo, seconds=-1)))
+    assert pixels.threads == []
+    with pytest.raises(Problem) as caught:
+        decoder.decode(job(photo[:3000]))
+    assert caught.value.code == "invalid_image"
