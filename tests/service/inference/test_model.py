@@ -154,10 +154,10 @@ def test_the_pace_is_learnt_from_batches_that_ran(
     assert caught.value.retry_after == pytest.approx(pace.expected_wait - 1, abs=0.1)
 
 
-def test_an_image_that_is_alone_has_all_processors_and_the_same_answer(
+def test_the_latency_session_gives_the_same_answer(
     store: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bit for bit: who asks twice must not see whether somebody else was there."""
+    """Bit for bit: an answer does not depend on what else is in service."""
     in_service = 1
     settings = Settings(threads=1, latency_threads=3)
     shared = replace(SHARED, images_in_service=lambda: in_service)
@@ -184,7 +184,7 @@ def test_an_image_that_is_alone_has_all_processors_and_the_same_answer(
     assert len(alone) > 5
 
 
-def test_who_seldom_is_alone_is_not_run_as_if_it_were(
+def test_where_requests_overlap_none_takes_the_latency_session(
     store: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A latency run has all processors: where requests overlap, the next one would wait for it."""
@@ -203,22 +203,22 @@ def test_who_seldom_is_alone_is_not_run_as_if_it_were(
     asyncio.run(classify(model, photo, times=12))
     model.close()
     assert ran[:6] == [True, True, False, False, False, False]
-    assert not any(ran[6:9]), "it has just had company"
+    assert not any(ran[6:9]), "others were in service just now"
     assert all(ran[-4:])
 
 
 @pytest.mark.parametrize(
-    ("threads", "beyond", "keeps_one"),
+    ("threads", "beyond", "pinned"),
     [(1, 0, True), (2, 0, False), (1, 1, False)],
     ids=["one thread a run", "several threads", "fewer runs than processors"],
 )
-def test_runs_that_mostly_have_company_keep_a_processor_each(
+def test_runs_that_are_mostly_concurrent_are_pinned(
     store: Path,
     photos: Path,
     monkeypatch: pytest.MonkeyPatch,
     threads: int,
     beyond: int,
-    keeps_one: bool,
+    pinned: bool,
 ) -> None:
     """``beyond``: processors that there are more than runs."""
     in_service = 1
@@ -242,6 +242,6 @@ def test_runs_that_mostly_have_company_keep_a_processor_each(
     asyncio.run(classify(model, photo, times=30))
     model.close()
     assert set(where[:30]) == {mine}, "a latency run has all"
-    assert where[31] == mine, "that had company once"
-    assert where[59] == mine if not keeps_one else len(where[59]) == 1
+    assert where[31] == mine, "with others in service only once"
+    assert where[59] == mine if not pinned else len(where[59]) == 1
     assert where[-1] == mine
