@@ -130,6 +130,18 @@ def test_the_bytes_count_and_not_their_stated_type(
     assert detections(response) == detections(post_raw(http, cat))
 
 
+def test_an_offer_of_http_2_costs_no_body(http: httpx.Client, cat: bytes) -> None:
+    """Java's client makes it with its first request."""
+    offer = {
+        "connection": "Upgrade, HTTP2-Settings",
+        "upgrade": "h2c",
+        "http2-settings": "AAMAAABk",
+    }
+    headers = {"content-type": "image/jpeg", **offer}
+    response = http.post("/v1/detect", content=cat, headers=headers)
+    assert detections(response) == detections(post_raw(http, cat))
+
+
 def test_many_images_are_answered_in_order(http: httpx.Client, photos: Path) -> None:
     names = ["cat", "astronaut", "coffee", "galaxies", "cat"]
     contents = [(photos / f"{name}.jpg").read_bytes() for name in names]
