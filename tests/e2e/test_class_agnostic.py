@@ -84,6 +84,5 @@ def test_a_value_that_is_neither_is_refused(http: httpx.Client, cat: bytes) -> N
 
 
 def test_description_lists_it(http: httpx.Client) -> None:
-    content = http.get("/docs.json").json()
-    forms = content["paths"]["/v1/detect"]["post"]["requestBody"]["content"]
-    assert "class_agnostic" in forms["multipart/form-data"]["schema"]["properties"]
+    shapes = http.get("/docs.json").json()["components"]["schemas"]
+    assert "class_agnostic" in shapes["DetectForm"]["properties"]

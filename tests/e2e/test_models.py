@@ -51,11 +51,13 @@ def test_apis_stand_in_the_openapi_description(
 ) -> None:
     description = http.get("/docs.json").json()
     post = description["paths"][path]["post"]
+    shapes = description["components"]["schemas"]
     form = post["requestBody"]["content"]["multipart/form-data"]["schema"]
+    form = shapes[form["$ref"].split("/")[-1]]
     assert form["properties"].keys() == {"images", *parameters.model_fields}
     assert form["required"] == ["images"]
     answer = post["responses"]["200"]["content"]["application/json"]["schema"]
-    answer = description["components"]["schemas"][answer["$ref"].split("/")[-1]]
+    answer = shapes[answer["$ref"].split("/")[-1]]
     kinds = {
         kind["$ref"].split("/")[-1] for kind in answer["properties"]["results"]["items"]["anyOf"]
     }
