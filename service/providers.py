@@ -5,7 +5,6 @@ The installed build of ONNX Runtime decides which are available: the plain one h
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import onnxruntime as ort
 
@@ -36,7 +35,7 @@ class ExecutionProvider:
     name: str
     ort_name: str
     install: str
-    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    options: Mapping[str, str] = field(default_factory=dict)
     max_batch_size: int = 8
     runs_per_cpu: bool = False
     fixed_batches: bool = True
@@ -59,7 +58,7 @@ PROVIDERS = {
             "TensorrtExecutionProvider",
             "onnxruntime-gpu",
             # engines take minutes to build: keep them beside each other, by graph and device
-            MappingProxyType({"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}),
+            {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"},
             device_option="device_id",
             memory="cuda",
             capture_option="trt_cuda_graph_enable",
@@ -70,13 +69,11 @@ PROVIDERS = {
             "onnxruntime-gpu[cuda,cudnn]",
             # EXHAUSTIVE, ONNX Runtime's default, tries every algorithm at each new input shape.
             # TF32 multiplies with 10 bits: faster, and not what was proven at export.
-            MappingProxyType(
-                {
-                    "cudnn_conv_algo_search": "HEURISTIC",
-                    "cudnn_conv_use_max_workspace": "1",
-                    "use_tf32": "0",
-                }
-            ),
+            {
+                "cudnn_conv_algo_search": "HEURISTIC",
+                "cudnn_conv_use_max_workspace": "1",
+                "use_tf32": "0",
+            },
             device_option="device_id",
             memory="cuda",
             capture_option="enable_cuda_graph",
@@ -85,7 +82,7 @@ PROVIDERS = {
             "openvino",
             "OpenVINOExecutionProvider",
             "onnxruntime-openvino",
-            MappingProxyType({"device_type": "CPU"}),
+            {"device_type": "CPU"},
         ),
         _Row("coreml", "CoreMLExecutionProvider", "onnxruntime"),
         _Row(
