@@ -10,6 +10,7 @@ from io import BytesIO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from service.imaging.formats import FORMATS
 from service.problems import Problem
@@ -17,6 +18,7 @@ from service.problems import Problem
 STATING_FRAMES = ("PNG", "WEBP", "AVIF")  # formats whose header says how many there are
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
 BEHIND_TRANSPARENCY = (255, 255, 255)
+GREY_STEPS = {"L;2": 85, "L;4": 17}  # of Pillow's raw modes: from one level of grey to the next
 
 Image.MAX_IMAGE_PIXELS = None  # only a warning; the limit that refuses is `max_pixels` below
 
@@ -78,6 +80,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
     Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent parts show white.
     """
+    _scale_transparent_colour(image)
     image.load()
     return _to_rgb(_upright(image))
 
@@ -122,21 +125,39 @@ def _upright(image: Image.Image) -> Image.Image:
     return image
 
 
+def _scale_transparent_colour(image: Image.Image) -> None:
+    """PNG may state one colour that is transparent, in the depth that the file has: bring it to the
+    depth that its pixels are decoded to."""
+    stated = image.info.get("transparency")
+    raw_mode = image.tile[0].args if isinstance(image, PngImageFile) and image.tile else None
+    if isinstance(stated, int) and raw_mode in GREY_STEPS:
+        image.info["transparency"] = stated * GREY_STEPS[raw_mode]
+    elif isinstance(stated, tuple) and raw_mode == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in stated)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
     if image.mode.startswith("I;16") or image.mode == "I":
         return _from_16_bits(image)
     if image.mode == "F":
         raise Problem("invalid_image", "Floating-point images have no known range of brightness.")
-    if image.has_transparency_data:
+    if image.has_transparency_data and not _has_idle_alpha(image):
         layer = image.convert("RGBA")
         canvas = Image.new("RGBA", layer.size, BEHIND_TRANSPARENCY)
         return Image.alpha_composite(canvas, layer).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _has_idle_alpha(image: Image.Image) -> bool:
+    """Windows writes bitmaps of 32 bits whose fourth byte nobody has set, and calls it alpha; as it
+    and the browsers do, take a bitmap that would be invisible as opaque."""
+    return image.format == "BMP" and image.getchannel("A").getextrema() == (0, 0)
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:
-    """0..65535 -> 0..255; Pillow's own conversion would cut every value above 255 to white."""
+    """0..65535 -> 0..255; Pillow's own conversion would cut every value above 255 to white, and
+    drop a transparent value."""
     values = np.asarray(image).astype(np.int32).clip(0, 65535)
-    return Image.fromarray((values // 257).astype(np.uint8)).convert("RGB")
+    grey = (values // 257).astype(np.uint8)
+    grey[values == image.info.get("transparency", -1)] = BEHIND_TRANSPARENCY[0]
+    return Image.fromarray(grey).convert("RGB")

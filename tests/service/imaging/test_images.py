@@ -120,6 +120,61 @@ def test_transparent_colour_of_a_palette_shows_white() -> None:
     assert decoded.getpixel((3, 3)) == (255, 255, 255)
 
 
+def png(depth: int, colour_type: int, row: bytes, width: int, transparent: bytes) -> bytes:
+    """A PNG of one row, with its transparent colour."""
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", width, 1, depth, colour_type, 0, 0, 0),
+        b"tRNS": transparent,
+        b"IDAT": zlib.compress(b"\0" + row),
+        b"IEND": b"",
+    }
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, data in chunks.items():
+        content += struct.pack(">I", len(data)) + name + data
+        content += struct.pack(">I", zlib.crc32(name + data))
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        (png(1, 0, b"\x40", 2, b"\0\0"), [255, 255]),
+        (png(1, 0, b"\x40", 2, b"\0\1"), [0, 255]),
+        (png(2, 0, b"\x60", 2, b"\0\1"), [255, 170]),
+        (png(4, 0, b"\x5a", 2, b"\0\5"), [255, 170]),
+        (png(8, 0, b"\x05\x55", 2, b"\0\5"), [255, 85]),
+        (png(16, 0, b"\x03\xe8\xc8\xc8", 2, b"\x03\xe8"), [255, 200]),
+        (png(8, 2, b"\5\6\7\5\6\6", 2, b"\0\5\0\6\0\7"), [255, (5, 6, 6)]),
+        (png(16, 2, b"\5\1\6\1\7\1\5\1\6\1\6\1", 2, b"\5\1\6\1\7\1"), [255, (5, 6, 6)]),
+    ],
+    ids=["1 bit", "1 bit, its white", "2 bits", "4 bits", "8 bits", "16 bits", "RGB", "RGB of 16"],
+)
+def test_the_transparent_colour_of_a_png_shows_white(
+    content: bytes, shown: list[int | tuple[int, ...]]
+) -> None:
+    decoded = decode_image(content, LIMIT)
+    expected = [colour if isinstance(colour, tuple) else (colour,) * 3 for colour in shown]
+    assert [decoded.getpixel((x, 0)) for x in range(2)] == expected
+
+
+@pytest.mark.parametrize(
+    ("alphas", "shown"),
+    [((0, 0), [(0, 0, 255)] * 2), ((0, 255), [(255, 255, 255), (0, 0, 255)])],
+    ids=["never set", "meant"],
+)
+def test_a_bitmap_that_would_be_invisible_is_opaque(
+    alphas: tuple[int, int], shown: list[tuple[int, int, int]]
+) -> None:
+    """As Windows' clipboard gives it: 32 bits, a mask for alpha, and no alpha set."""
+    pixels = b"".join(bytes((255, 0, 0, alpha)) for alpha in alphas)
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = struct.pack("<IiiHHIIiiII", 124, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0) + masks
+    header += b"BGRs" + bytes(64)
+    content = b"BM" + struct.pack("<IHHI", 146, 0, 0, 138) + header + pixels
+    decoded = decode_image(content, LIMIT)
+    assert [decoded.getpixel((x, 0)) for x in range(2)] == shown
+
+
 def test_grey_with_alpha_shows_white() -> None:
     assert decode_image(encode(Image.new("LA", (4, 4), (0, 0)), "PNG"), LIMIT).getpixel((0, 0)) == (
         255,
