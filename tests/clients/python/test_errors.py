@@ -34,6 +34,7 @@ def test_the_drawn_tree_is_the_tree() -> None:
     assert set(below) == {kind.__name__ for kind in ApiError.__subclasses__()}
     for name in drawn:
         assert getattr(boxport_client, name) is classes[name]
+        assert classes[name].__module__ == "boxport_client"
 
 
 @pytest.mark.parametrize(

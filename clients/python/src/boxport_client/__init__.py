@@ -66,3 +66,8 @@ __all__ = [
     "coco_dataset",
     "photos_in",
 ]
+
+for _name in __all__:  # tracebacks name errors as they are imported
+    _value = globals()[_name]
+    if isinstance(_value, type) and issubclass(_value, BoxportError):
+        _value.__module__ = __name__

@@ -22,7 +22,7 @@ def rgb_picture(photo: Photo, expected_size: tuple[int, int] | None = None) -> I
     if expected_size is not None and picture.size != tuple(expected_size):
         raise ValueError(
             f"the photo is {picture.width} x {picture.height},"
-            f" the result is of one of {expected_size[0]} x {expected_size[1]}"
+            f" the result is for one of {expected_size[0]} x {expected_size[1]}"
         )
     return picture
 

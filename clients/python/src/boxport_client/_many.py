@@ -12,7 +12,7 @@ from collections.abc import (
     Mapping,
     Sized,
 )
-from contextlib import closing
+from contextlib import aclosing, closing
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -74,7 +74,7 @@ class Run(Generic[T]):
         folder = self._photos.folder if isinstance(self._photos, FolderPhotos) else None
         self._journal = None if journal is None else Journal(journal, parameters.to_dict(), folder)
 
-    def in_threads(self, ask: Callable[[Photo, Sleep], T]) -> Generator[Outcome[T], None, None]:
+    def in_threads(self, request: Callable[[Photo, Sleep], T]) -> Generator[Outcome[T], None, None]:
         """Each photo's outcome, in order."""
 
         def work(photo: Photo, sleep: Sleep) -> Outcome[T]:
@@ -82,7 +82,7 @@ class Run(Generic[T]):
             if known is not None:
                 return known
             try:
-                result = ask(photo, sleep)
+                result = request(photo, sleep)
             except BoxportError as error:
                 return Outcome(photo, None, error)
             return self._answered(photo, key, result)
@@ -97,7 +97,7 @@ class Run(Generic[T]):
             self._close()
 
     async def in_tasks(
-        self, ask: Callable[[Photo], Awaitable[T]]
+        self, request: Callable[[Photo], Awaitable[T]]
     ) -> AsyncGenerator[Outcome[T], None]:
         """Each photo's outcome, in order."""
 
@@ -106,7 +106,7 @@ class Run(Generic[T]):
             if known is not None:
                 return known
             try:
-                result = await ask(photo)
+                result = await request(photo)
             except BoxportError as error:
                 return Outcome(photo, None, error)
             return self._answered(photo, key, result)
@@ -114,14 +114,12 @@ class Run(Generic[T]):
         try:
             with reporting(self._progress, self._total) as report:
                 done = 0
-                outcomes = in_tasks(one_by_one(self._photos), work, self._concurrency)
-                try:
+                stream = in_tasks(one_by_one(self._photos), work, self._concurrency)
+                async with aclosing(stream) as outcomes:
                     async for outcome in outcomes:
                         done += 1
                         report(done, self._total)
                         yield outcome
-                finally:
-                    await outcomes.aclose()
         finally:
             self._close()
 

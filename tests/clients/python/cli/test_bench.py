@@ -15,7 +15,7 @@ def test_figures_of_the_real_service(asking, photos: Path) -> None:
     report = json.loads(done.stdout)
     assert report["model"] == "efficientdet_lite0_voc/1"
     assert (report["photos"], report["made_photo"], report["same_machine"]) == (7, False, True)
-    assert report["notes"][0].startswith("Client and server share this machine")
+    assert report["notes"][0].startswith("Client and service share this machine")
     one, three = report["levels"]
     assert (one["concurrency"], three["concurrency"]) == (1, 3)
     assert one["answers"] == round(one["requests_per_second"] * one["seconds"])

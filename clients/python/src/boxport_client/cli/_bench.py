@@ -102,7 +102,7 @@ def bench(
     service = find_service(address or url, api_key, profile)
     sent = read_photos(photos) if photos is not None else [made_photo()]
     report = Report(service.shown_address, task.value, sent, made=photos is None)
-    report.model = _ask_once(service, task, sent[0], model, timeout)
+    report.model = _answering_model(service, task, sent[0], model, timeout)
     target = _target(service, task, sent, model, timeout)
     end: Interrupted | None = None
     with Interruptions():
@@ -159,11 +159,13 @@ def _read_numbers(text: str) -> list[int]:
     return numbers
 
 
-def _ask_once(service: Service, task: Task, photo: bytes, model: str | None, timeout: float) -> str:
+def _answering_model(
+    service: Service, task: Task, photo: bytes, model: str | None, timeout: float
+) -> str:
     """The model that answers; raises if it does not."""
     with service.client(timeout, retries=0) as client:
-        ask: Any = client.detect if task is Task.detect else client.classify
-        return str(ask(photo, model=model).model)
+        call: Any = client.detect if task is Task.detect else client.classify
+        return str(call(photo, model=model).model)
 
 
 def _target(
