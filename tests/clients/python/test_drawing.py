@@ -121,7 +121,8 @@ def test_no_detection_leaves_the_picture_as_it_is() -> None:
 
 
 def test_another_photo_is_refused() -> None:
-    with pytest.raises(ValueError, match="the photo is 10 x 10, the result is for one of 400 x 300"):
+    words = "the photo is 10 x 10, the result is for one of 400 x 300"
+    with pytest.raises(ValueError, match=words):
         result().draw(Image.new("RGB", (10, 10)))
 
 
