@@ -29,11 +29,7 @@ class Classifier:
     rows_name = "classifications"
 
     def __init__(self, package: ModelPackage[ClassificationManifest]) -> None:
-        self._package = package
-
-    @property
-    def manifest(self) -> ClassificationManifest:
-        return self._package.manifest
+        self._package, self.manifest = package, package.manifest
 
     def to_query(self, parameters: ClassifyParameters) -> ClassificationQuery:
         top_k, classes = self.manifest.top_k(parameters.top_k), len(self.manifest.labels)

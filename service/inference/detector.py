@@ -62,12 +62,8 @@ class Detector:
     rows_name = "detections"
 
     def __init__(self, package: ModelPackage[DetectionManifest]) -> None:
-        self._package = package
+        self._package, self.manifest = package, package.manifest
         self._index = {label.name: i for i, label in enumerate(package.manifest.labels)}
-
-    @property
-    def manifest(self) -> DetectionManifest:
-        return self._package.manifest
 
     def to_query(self, parameters: DetectParameters) -> DetectionQuery:
         chosen = {

@@ -74,6 +74,7 @@ class LoadedModel:
         session_bytes: int,
     ) -> None:
         self.predictor, self.layout = predictor, layout
+        self.manifest: ModelManifest = predictor.manifest
         self.provider, self.session_bytes = provider, session_bytes
         self.pace = Pace(layout.max_batch_size, layout.concurrent_runs)
         self._decoder, self._on_batch = decoder, shared.on_batch
@@ -87,10 +88,6 @@ class LoadedModel:
             runners=layout.concurrent_runs,
             name=predictor.manifest.name,
         )
-
-    @property
-    def manifest(self) -> ModelManifest:
-        return self.predictor.manifest
 
     @property
     def waiting(self) -> int:
