@@ -1,4 +1,4 @@
-"""Losses of one-stage detectors."""
+"""Losses of one-stage detectors, and which object each anchor learns."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,32 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.box_coder import BoxCoder
-from models.matcher import BACKGROUND, IGNORED, match_anchors
+from models.boxes import box_iou
+
+BACKGROUND = -1
+IGNORED = -2
+
+
+def match_anchors(
+    anchors: Tensor, boxes: Tensor, foreground_iou: float, background_iou: float
+) -> Tensor:
+    """The index of each anchor's box, `BACKGROUND` or `IGNORED`: int64 [A].
+
+    anchors [A, 4] and boxes [G, 4] in xyxy. An anchor takes the box it overlaps most if their IoU
+    is at least ``foreground_iou``, is background below ``background_iou`` and ignored between the
+    two (arXiv 1708.02002, section 4, "Anchors"). Each box also gets the anchors that overlap it
+    most, however little, so that none goes unlearned.
+    """
+    if len(boxes) == 0:
+        return torch.full((len(anchors),), BACKGROUND, device=anchors.device)
+    overlap = box_iou(anchors, boxes)  # [A, G]
+    best_overlap, best_box = overlap.max(dim=1)
+    matches = torch.where(best_overlap >= foreground_iou, best_box, IGNORED)
+    matches[best_overlap < background_iou] = BACKGROUND
+    best_for_box = overlap.max(dim=0).values  # [G]
+    anchor, box = ((overlap == best_for_box) & (best_for_box > 0)).nonzero(as_tuple=True)
+    matches[anchor] = box
+    return matches
 
 
 def sigmoid_focal_loss(logits: Tensor, targets: Tensor, alpha: float, gamma: float) -> Tensor:

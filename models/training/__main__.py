@@ -19,12 +19,11 @@ from models.training.data import Content, describe, read_data, unseen_classes
 from models.training.dataset import training_side
 from models.training.detection_task import SIZE_STEP, DetectionTask
 from models.training.devices import Place, find_place
-from models.training.errors import TrainingError
 from models.training.features import FeatureCache
 from models.training.freezing import frozen_layers
 from models.training.loop import Trainer
 from models.training.options import CLASSIFIERS_ONLY, DETECTORS_ONLY, VARYING_SIZE
-from models.training.recipe import RECIPES, Recipe
+from models.training.recipe import RECIPES, Recipe, TrainingError
 from models.training.run_report import report_run
 from models.training.settings import RunSettings, check_settings, save_settings
 from models.variants import VARIANTS, Variant, at_size, find_variant

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Sampler
 
-from models.training.errors import TrainingError
+from models.training.recipe import TrainingError
 
 
 class EpochBatches(Sampler[list[int]]):

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import distributed, nn
 
-from models.training.errors import TrainingError
-from models.training.recipe import Precision
+from models.training.recipe import Precision, TrainingError
 
 
 @dataclass(frozen=True)

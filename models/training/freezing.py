@@ -3,7 +3,7 @@
 from torch import nn
 
 from models.staged import StagedBackbone
-from models.training.errors import TrainingError
+from models.training.recipe import TrainingError
 
 
 def frozen_layers(network: nn.Module, stages: int) -> list[nn.Module]:

@@ -16,11 +16,9 @@ from models.training.classification_task import ClassificationTask
 from models.training.depthwise import FastDepthwise
 from models.training.detection_task import DetectionTask
 from models.training.devices import Place, choose_precision
-from models.training.ema import WeightAverage
-from models.training.errors import TrainingError
 from models.training.freezing import freeze, train_mode
-from models.training.optimizers import build_optimizer
-from models.training.recipe import Recipe
+from models.training.optimizers import WeightAverage, build_optimizer
+from models.training.recipe import Recipe, TrainingError
 from models.training.run_log import RunLog
 from models.training.state import Position, TrainingState, load_state, save_state
 from models.weights import Checkpoint, save_checkpoint

@@ -1,5 +1,6 @@
-"""Optimizers, and which parameters get which settings."""
+"""Optimizers, which parameters get which settings, and the moving average of the weights."""
 
+import copy
 from collections.abc import Iterator
 
 import torch
@@ -36,3 +37,27 @@ def parameter_groups(network: nn.Module, recipe: Recipe) -> Iterator[dict]:
             if chosen:
                 decay = recipe.weight_decay if decays else 0.0
                 yield {"params": chosen, "lr": rate, "weight_decay": decay}
+
+
+class WeightAverage:
+    """Of ``network``, for evaluation and export. At each update:
+    average <- decay x average + (1 - decay) x current.
+
+    The decay grows from zero over the first updates, so that the average forgets its random start.
+    Buffers that are floating point, such as batch norm statistics, are averaged too.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay, self.updates = decay, 0
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        self.updates += 1
+        decay = min(self.decay, self.updates / (self.updates + 10))
+        current = network.state_dict()
+        for name, average in self.network.state_dict().items():
+            if average.is_floating_point():
+                average.lerp_(current[name], 1 - decay)
+            else:
+                average.copy_(current[name])

@@ -18,6 +18,10 @@ from typing import Literal
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
+class TrainingError(Exception):
+    """A run that cannot begin or go on; the message says why and what to do."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A run.

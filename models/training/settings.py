@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from models.training.errors import TrainingError
+from models.training.recipe import TrainingError
 from models.training.state import FILE as STATE
 
 FILE = "settings.json"
@@ -37,10 +37,14 @@ def check_settings(settings: RunSettings, output: Path) -> None:
     if not (output / STATE).exists() or not path.exists():
         return
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        differences = _differences(before, _plain(settings))
-    except (OSError, ValueError) as error:
+        before, now = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(_plain(settings))
+    except (OSError, ValueError, TypeError) as error:
         raise TrainingError(f"{path}: cannot be read; delete it if the run is this one") from error
+    differences = [
+        f"{name.replace('_', ' ')} was {_shown(before[name])}, not {_shown(value)}"
+        for name, value in now.items()
+        if name in before and before[name] != value  # an older version may have written fewer
+    ]
     if differences:
         raise TrainingError(
             f"{output} holds a run with other settings ({'; '.join(differences)}); give the command"
@@ -60,21 +64,11 @@ def _plain(settings: RunSettings) -> dict[str, Any]:
     return plain
 
 
-def _differences(before: Any, now: dict[str, Any]) -> list[str]:
-    """Of values that both have: a file that an older version wrote may lack some."""
-    if not isinstance(before, dict):
-        raise ValueError("not an object")
-    found = []
-    for name, value in now.items():
-        if name not in before or before[name] == value:
-            continue
-        if isinstance(value, dict):
-            found += _differences(before[name], value)
-        else:
-            found.append(
-                f"{name.replace('_', ' ')} was {_shown(before[name])}, not {_shown(value)}"
-            )
-    return found
+def _flat(plain: dict[str, Any]) -> dict[str, Any]:
+    """With the fields of the augmentation beside the others."""
+    flat = {**plain, **plain.get("augmentation", {})}
+    flat.pop("augmentation", None)
+    return flat
 
 
 def _shown(value: Any) -> str:

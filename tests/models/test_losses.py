@@ -7,13 +7,15 @@ import torch
 
 from models.box_coder import BoxCoder
 from models.losses import (
+    BACKGROUND,
+    IGNORED,
     DetectionLoss,
     hard_negatives,
     huber_loss,
+    match_anchors,
     sigmoid_focal_loss,
     smooth_l1_loss,
 )
-from models.matcher import BACKGROUND, IGNORED, match_anchors
 
 ANCHORS = torch.tensor(
     [[0.0, 0, 10, 10], [0, 0, 10, 20], [5, 0, 15, 10], [50, 50, 60, 60]], dtype=torch.float64

@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.training.errors import TrainingError
 from models.training.freezing import freeze, frozen_layers, train_mode
 from models.training.optimizers import build_optimizer
-from models.training.recipe import Recipe
+from models.training.recipe import Recipe, TrainingError
 from models.variants import VARIANTS, find_variant
 
 # of each architecture: the names that are frozen with its first two stages

@@ -19,9 +19,9 @@ from models.training.annotations import Annotations, read_coco
 from models.training.augment import Augment
 from models.training.detection_task import DetectionTask
 from models.training.devices import Place
-from models.training.ema import WeightAverage
 from models.training.features import FeatureCache
 from models.training.loop import Trainer
+from models.training.optimizers import WeightAverage
 from models.training.recipe import RECIPES, Recipe
 from models.training.run_log import read_rows
 from models.variants import VARIANTS, at_size, find_variant

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from models.training.batches import EpochBatches
-from models.training.errors import TrainingError
 from models.training.optimizers import build_optimizer
-from models.training.recipe import Recipe
+from models.training.recipe import Recipe, TrainingError
 from models.training.run_log import RunLog, read_rows
 from models.training.state import Position, TrainingState, load_state, save_state
 from models.variants import VARIANTS

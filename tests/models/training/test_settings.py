@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from models.training.augment import Augment
-from models.training.errors import TrainingError
+from models.training.recipe import TrainingError
 from models.training.settings import RunSettings, check_settings, save_settings
 
 SETTINGS = RunSettings("efficientdet_lite0", 320, ("cat", "dog"), 40, asdict(Augment()), views=5)
