@@ -108,8 +108,8 @@ class BiFPNCell(nn.Module):
     """One pass down and up. Features at each level, finest first, [N, channels, H_l, W_l].
 
     ``backbone_channels`` are the widths of the finest levels where these are still the backbone's
-    features, as in the first cell. It projects them anew for each node that reads them: a level
-    with two readers (all but P3) has two projections.
+    features, as in the first cell. Each node that reads them has a projection of its own: a level
+    with two readers (all but P3) has two.
     """
 
     def __init__(self, settings: BiFPNSettings, backbone_channels: tuple[int, ...] = ()) -> None:

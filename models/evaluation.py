@@ -228,7 +228,7 @@ def evaluate_classifications(
 def _read(annotations: Annotations) -> dict[str, Any]:
     """The content of ``annotations``, with all that pycocotools asks of a row.
 
-    Rows are counted anew from 1, because pycocotools takes a match with row 0 for none.
+    Rows are renumbered from 1, because pycocotools takes a match with row 0 for none.
     """
     content = annotations
     if not isinstance(content, dict):
@@ -247,9 +247,9 @@ def _read(annotations: Annotations) -> dict[str, Any]:
 
 
 def _run_pycocotools(content: dict[str, Any], rows: list[BoxRow]) -> COCOeval:
-    strange = {row.image_id for row in rows} - {image["id"] for image in content["images"]}
-    if strange:
-        raise ValueError(f"the annotations know no photo {min(strange)}")
+    unknown = {row.image_id for row in rows} - {image["id"] for image in content["images"]}
+    if unknown:
+        raise ValueError(f"the annotations have no photo {min(unknown)}")
     detections = [
         {
             "id": i,

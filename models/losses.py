@@ -115,7 +115,7 @@ class DetectionLoss:
         )  # [N, A]
         image, anchor = (matches >= 0).nonzero(as_tuple=True)
         first_box = torch.tensor([0, *(len(b) for b in boxes)], device=logits.device).cumsum(0)
-        matched = first_box[image] + matches[image, anchor]  # into the boxes laid end to end
+        matched = first_box[image] + matches[image, anchor]  # into the concatenated boxes
         count = max(len(image), 1)
 
         targets = torch.zeros_like(logits)

@@ -62,8 +62,8 @@ class Recognised:
     other_classes: bool = False
 
     def __str__(self) -> str:
-        anew = "; the class layer starts anew, as it was of other classes"
-        return f"{self.tensors} tensors of {self.family}{anew if self.other_classes else ''}"
+        kept = "; the class layer keeps its initial weights, since the classes differ"
+        return f"{self.tensors} tensors of {self.family}{kept if self.other_classes else ''}"
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -110,7 +110,7 @@ def _own_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:
             None if labels is None else tuple((int(i), str(name)) for i, name in labels),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: is no whole {FORMAT} ({error})") from error
+        raise CheckpointError(f"{path}: is an incomplete {FORMAT} ({error})") from error
 
 
 def load_into(network: nn.Module, state: StateDict, source: str) -> Recognised:
@@ -185,7 +185,7 @@ def _read(path: Path) -> object:
     except Exception as error:  # PyTorch's readers raise whatever damaged bytes lead them to
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"{path}: not a readable PyTorch checkpoint ({reason}); is it whole?"
+            f"{path}: not a readable PyTorch checkpoint ({reason}); is it complete?"
         ) from error
 
 

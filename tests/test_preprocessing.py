@@ -16,7 +16,7 @@ from models.training.augment import Augment
 from models.training.classification_task import ClassificationTask
 from models.training.dataset import normalise
 from models.training.detection_task import DetectionTask
-from models.training.devices import Place
+from models.training.devices import Process
 from models.training.recipe import Recipe
 from models.variants import VARIANTS, at_size
 from service.imaging.formats import SUFFIXES_OF
@@ -27,7 +27,7 @@ from service.inference.task import Job
 from service.manifest import InputSpec
 from service.settings import Settings
 
-CPU = Place(torch.device("cpu"))
+CPU = Process(torch.device("cpu"))
 CATEGORIES = ((0, "cat"),)
 SMOOTH = {"antialias": True, "interpolation": "bicubic"}
 INPUTS: dict[str, tuple[str, dict[str, Any]]] = {  # architecture, and what is changed of its input

@@ -27,6 +27,6 @@ FAMILIES: tuple[KeyMap, ...] = (
 
 
 def find_family(keys: list[str]) -> KeyMap | None:
-    """The family whose mark is among ``keys``, or None if they are ours, or nobody's."""
+    """The family whose mark is among ``keys``, or None if they are ours or unknown."""
     present = set(keys)
     return next((family for family in FAMILIES if family.mark in present), None)

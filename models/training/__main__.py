@@ -18,7 +18,7 @@ from models.training.console import console, progress_bar, say
 from models.training.data import Content, describe, read_data, unseen_classes
 from models.training.dataset import training_side
 from models.training.detection_task import SIZE_STEP, DetectionTask
-from models.training.devices import Place, find_place
+from models.training.devices import Process, current_process
 from models.training.features import FeatureCache
 from models.training.freezing import frozen_layers
 from models.training.loop import Trainer
@@ -90,10 +90,10 @@ def main(
     augment = Augment(**{name: context.params[name] for name in of_views})
     try:
         variant = find_trainable(architecture, input_size)
-        place = find_place(device)
-        _check_options(architecture, variant, plan, augment, views, place, given)
-        content = read_data(data, images, validation_share, variant.task, skip_bad, place)
-        _describe_data(place, *content)
+        process = current_process(device)
+        _check_options(architecture, variant, plan, augment, views, process, given)
+        content = read_data(data, images, validation_share, variant.task, skip_bad, process)
+        _describe_data(process, *content)
         if check_only:
             return
         categories = content[0].categories
@@ -102,7 +102,7 @@ def main(
         for source, load in ((weights, load_start), (backbone, load_backbone)):
             if source is not None:
                 recognised = load(network, load_checkpoint(source).state, str(source))
-                say(place, f"started from {source}: {recognised}")
+                say(process, f"started from {source}: {recognised}")
         settings = RunSettings(
             architecture,
             training_side(variant.input),
@@ -113,17 +113,17 @@ def main(
         )
         check_settings(settings, output)
         output.mkdir(parents=True, exist_ok=True)
-        with progress_bar(place) as progress:
-            task = _make_task(network, variant, plan, place, content, augment)
+        with progress_bar(process) as progress:
+            task = _make_task(network, variant, plan, process, content, augment)
             if views:
                 _cache_features(task, views, workers, progress)
-            trainer = Trainer(network, architecture, task, plan, place, output, workers)
-            if place.leads:
+            trainer = Trainer(network, architecture, task, plan, process, output, workers)
+            if process.is_main:
                 save_settings(settings, output)
             started = time.monotonic()
             _announce(trainer)
             trainer.fit(progress)
-        if place.leads:
+        if process.is_main:
             report_run(trainer, time.monotonic() - started)
             _conclude(trainer, variant)
     except (CheckpointError, DataError, PhotoError, TrainingError) as error:
@@ -163,7 +163,7 @@ def _check_options(
     recipe: Recipe,
     augment: Augment,
     views: int,
-    place: Place,
+    process: Process,
     given: set[str],
 ) -> None:
     """Raise TrainingError for what cannot be, or would be without effect."""
@@ -184,7 +184,7 @@ def _check_options(
         raise TrainingError("--views keeps what frozen stages give: say how many, --frozen-stages")
     if views and recipe.multi_scale != (1.0, 1.0):
         raise TrainingError("--views keeps what is computed at one size; leave --multi-scale out")
-    if views and place.processes > 1:
+    if views and process.world_size > 1:
         raise TrainingError("--views is for one process; leave it out under torchrun")
 
 
@@ -192,19 +192,19 @@ def _make_task(
     network: nn.Module,
     variant: Variant,
     recipe: Recipe,
-    place: Place,
+    process: Process,
     content: tuple[Content, Content],
     augment: Augment,
 ) -> DetectionTask | ClassificationTask:
     training, validation = content
     if isinstance(training, ClassFolders):
-        return ClassificationTask(variant.input, recipe, place, training, validation)
-    return DetectionTask(network, variant.input, recipe, place, training, validation, augment)
+        return ClassificationTask(variant.input, recipe, process, training, validation)
+    return DetectionTask(network, variant.input, recipe, process, training, validation, augment)
 
 
 def _cache_features(task: DetectionTask, views: int, workers: int, progress: Progress) -> None:
     """Compute the frozen stages' output for ``views`` views of each photo."""
-    task.network.to(task.place.device, memory_format=torch.channels_last).eval()
+    task.network.to(task.process.device, memory_format=torch.channels_last).eval()
     cache = FeatureCache(views, len(task.photos), task.recipe.seed)
     bar = progress.add_task("frozen features", total=views * len(task.photos))
     cache.fill(task.photos, task.frozen_features, workers, lambda n: progress.advance(bar, n))
@@ -212,23 +212,23 @@ def _cache_features(task: DetectionTask, views: int, workers: int, progress: Pro
     task.keep_features(cache)
 
 
-def _describe_data(place: Place, training: Content, validation: Content) -> None:
-    say(place, f"training on {describe(training)}, measuring on {describe(validation)}")
+def _describe_data(process: Process, training: Content, validation: Content) -> None:
+    say(process, f"training on {describe(training)}, measuring on {describe(validation)}")
     unseen = unseen_classes(training)
     if unseen:
-        say(place, f"no training photo shows {', '.join(unseen)}: it will not be learnt")
+        say(process, f"no training photo shows {', '.join(unseen)}: it will not be learnt")
 
 
 def _announce(trainer: Trainer) -> None:
-    place, position = trainer.place, trainer.position
-    processes = f", {place.processes} processes" if place.processes > 1 else ""
+    process, position = trainer.process, trainer.position
+    processes = f", {process.world_size} processes" if process.world_size > 1 else ""
     precision = str(trainer.dtype).removeprefix("torch.")
-    say(place, f"on {place.device}, {precision}{processes}")
+    say(process, f"on {process.device}, {precision}{processes}")
     if position.epoch == trainer.recipe.epochs:
-        say(place, f"all {position.epoch} epochs are done; only the report is written anew")
+        say(process, f"all {position.epoch} epochs are done; only the report is written anew")
     elif position.epoch or position.batch:
         done = f"{position.batch} of {len(trainer.batches)} batches are done"
-        say(place, f"going on in epoch {position.epoch + 1}, of which {done}")
+        say(process, f"going on in epoch {position.epoch + 1}, of which {done}")
 
 
 def _conclude(trainer: Trainer, variant: Variant) -> None:
@@ -237,10 +237,10 @@ def _conclude(trainer: Trainer, variant: Variant) -> None:
     own = find_variant(trainer.architecture).input
     size = training_side(variant.input)
     option = f" --input-size {size}" if size != training_side(own) else ""
-    say(trainer.place, f"best {trainer.task.figure} {trainer.best:.3f}; weights in {best},")
-    say(trainer.place, f"report in {trainer.output / 'report.html'}. To make it a model package:")
+    say(trainer.process, f"best {trainer.task.metric} {trainer.best:.3f}; weights in {best},")
+    say(trainer.process, f"report in {trainer.output / 'report.html'}. To make it a model package:")
     say(
-        trainer.place,
+        trainer.process,
         f"  python -m export create {trainer.architecture}{option} --weights {best}"
         " --output my_models/NAME/1",
     )

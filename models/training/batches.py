@@ -1,4 +1,4 @@
-"""Which photos make up which batch: a function of the seed and the epoch alone."""
+"""The batches of an epoch, which depend on the seed and the epoch alone."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from models.training.recipe import TrainingError
 
 
 class EpochBatches(Sampler[list[int]]):
-    """The batches of an epoch, in an order of its own, without the last few photos that fill none.
+    """The batches of an epoch, shuffled in each; the last, incomplete batch is dropped.
 
     A run that was interrupted goes on at the batch where it stopped: see `start`. Of several
     processes each takes its share of every batch.

@@ -1,4 +1,4 @@
-"""Are the photos of a data set what its annotations say? To be known before training starts."""
+"""Checking, before training, that photos can be read and have the annotated size."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

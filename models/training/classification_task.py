@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from models.evaluation import evaluate_classifications
 from models.training.annotations import ClassFolders
 from models.training.dataset import ClassificationDataset, collate_classes, normalise, stack
-from models.training.devices import Place
+from models.training.devices import Process
 from models.training.recipe import Recipe
 from service.imaging.files import read_photo
 from service.manifest import CentreCrop
@@ -25,7 +25,7 @@ BATCH_SIZE = 32  # of an evaluation
 class ClassificationTask:
     """A classifier's photos, loss and evaluation."""
 
-    figure = "top1"  # by which the best weights are kept
+    metric = "top1"  # by which the best weights are chosen
     losses_named = ("class_loss",)
     collate = staticmethod(collate_classes)
 
@@ -33,11 +33,11 @@ class ClassificationTask:
         self,
         spec: CentreCrop,
         recipe: Recipe,
-        place: Place,
+        process: Process,
         training: ClassFolders,
         validation: ClassFolders,
     ) -> None:
-        self.spec, self.recipe, self.place = spec, recipe, place
+        self.spec, self.recipe, self.process = spec, recipe, process
         self.validation, self.categories = validation, training.categories
         self.photos = ClassificationDataset(training.photos, spec, recipe.seed)
 
@@ -45,7 +45,7 @@ class ClassificationTask:
         self, network: nn.Module, batch: tuple[Tensor, Tensor], rng: random.Random
     ) -> tuple[Tensor, ...]:
         """Cross-entropy of ``batch``."""
-        images, labels = (x.to(self.place.device) for x in batch)
+        images, labels = (x.to(self.process.device) for x in batch)
         logits = network(self._normalise(images))
         smoothing = self.recipe.label_smoothing
         return (F.cross_entropy(logits.float(), labels, label_smoothing=smoothing),)
@@ -64,7 +64,7 @@ class ClassificationTask:
             for start in range(0, len(photos), BATCH_SIZE):
                 batch = photos[start : start + BATCH_SIZE]
                 images = stack([read_photo(photo.path, self.spec) for photo in batch])
-                logits = network(self._normalise(images.to(self.place.device)))
+                logits = network(self._normalise(images.to(self.process.device)))
                 rows.append(logits.softmax(dim=1).cpu())
                 on_progress(len(images))
         return torch.cat(rows).numpy()

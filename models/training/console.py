@@ -1,4 +1,4 @@
-"""What a run says on the terminal, beside its errors: one process speaks for all."""
+"""What a run prints beside its errors; of several processes only the main one prints."""
 
 from rich.console import Console
 from rich.progress import (
@@ -9,18 +9,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from models.training.devices import Place
+from models.training.devices import Process
 
 console = Console(stderr=True)
 
 
-def say(place: Place, text: str) -> None:
-    """A line, as it is: long ones are left to the terminal to wrap."""
-    if place.leads:
+def say(process: Process, text: str) -> None:
+    """Print a line, from the main process, without wrapping or markup."""
+    if process.is_main:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def progress_bar(place: Place) -> Progress:
+def progress_bar(process: Process) -> Progress:
     """Bars that fit into 80 columns, with the time left."""
     return Progress(
         TextColumn("{task.description}"),
@@ -29,5 +29,5 @@ def progress_bar(place: Place) -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
-        disable=not place.leads,
+        disable=not process.is_main,
     )

@@ -1,11 +1,11 @@
-"""A data set, checked: photos to train on and photos to measure on, all of them sound."""
+"""Reading a data set: checked photos to train on, and checked photos to evaluate on."""
 
 from pathlib import Path
 
 from models.training.annotations import Annotations, ClassFolders, DataError, Fault
 from models.training.check import check_photos
 from models.training.console import progress_bar, say
-from models.training.devices import Place
+from models.training.devices import Process
 from models.training.splits import class_layout, detection_layout, hold_out
 from service.manifest import Task
 
@@ -13,32 +13,37 @@ Content = Annotations | ClassFolders
 
 
 def read_data(
-    data: Path, images: Path | None, share: float | None, task: Task, skip_bad: bool, place: Place
+    data: Path,
+    images: Path | None,
+    share: float | None,
+    task: Task,
+    skip_bad: bool,
+    process: Process,
 ) -> tuple[Content, Content]:
-    """What to train on and what to measure on, of one kind; ``share`` of the photos is held out.
+    """The training and the validation photos, of one task; ``share`` of the photos is held out.
 
     Raises DataError, after a line for each fault, unless these are to be left out.
     """
     layout = detection_layout(data, images) if task == "detection" else class_layout(data)
-    sound: list[Content] = []
+    checked: list[Content] = []
     faults: list[Fault] = []
     categories = None
     for split in layout.splits(share):
         reading = layout.read(split, categories)
-        good, found = _checked(reading.annotations, f"checking {split}", place)
+        good, found = _checked(reading.annotations, f"checking {split}", process)
         faults += [*reading.faults, *found]
         if reading.note is not None:
-            say(place, f"{data}, {split}: {reading.note}")
-        sound.append(good)
+            say(process, f"{data}, {split}: {reading.note}")
+        checked.append(good)
         categories = reading.annotations.categories
     for fault in faults:
-        say(place, f"{fault.kind}: {fault}")
+        say(process, f"{fault.kind}: {fault}")
     if faults and not skip_bad:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise DataError(f"{data}: {count}, listed above; mend them, or leave them out: --skip-bad")
-    if not all(split.photos for split in sound):
-        raise DataError(f"{data}: no sound photo is left to train on, or none to measure on")
-    training, validation = sound if share is None else hold_out(sound[0], share)
+        raise DataError(f"{data}: {count}, listed above; correct them, or pass --skip-bad")
+    if not all(split.photos for split in checked):
+        raise DataError(f"{data}: no usable photo is left to train on, or none to evaluate on")
+    training, validation = checked if share is None else hold_out(checked[0], share)
     _check_objects(data, validation)
     return training, validation
 
@@ -61,8 +66,8 @@ def unseen_classes(training: Content) -> list[str]:
     return [name for label, (_, name) in enumerate(training.categories) if label not in seen]
 
 
-def _checked(content: Content, name: str, place: Place) -> tuple[Content, list[Fault]]:
-    with progress_bar(place) as progress:
+def _checked(content: Content, name: str, process: Process) -> tuple[Content, list[Fault]]:
+    with progress_bar(process) as progress:
         bar = progress.add_task(name, total=len(content.photos))
         return check_photos(content, lambda done, _: progress.update(bar, completed=done))
 

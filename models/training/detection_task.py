@@ -22,7 +22,7 @@ from models.training.dataset import (
     stack,
     training_side,
 )
-from models.training.devices import Place
+from models.training.devices import Process
 from models.training.features import FeatureCache, collate_features
 from models.training.recipe import Recipe
 from service.imaging.files import read_photo
@@ -30,7 +30,7 @@ from service.imaging.resize import Placement, Size, input_size
 from service.manifest import FilledInput
 
 Batch = tuple[Tensor | list[Tensor], list[Tensor], list[Tensor]]
-OnProgress = Callable[[int], None]  # is told how many photos more are done
+OnProgress = Callable[[int], None]  # of the number of photos done since the last call
 
 SCORE_THRESHOLD = 0.01  # of detections that AP is measured on
 BATCH_SIZE = 16  # of an evaluation
@@ -40,7 +40,7 @@ SIZE_STEP = 64  # pixels, between the sizes of multi-scale training
 class DetectionTask:
     """A detector's photos, losses and evaluation."""
 
-    figure = "ap"  # by which the best weights are kept
+    metric = "ap"  # by which the best weights are chosen
     losses_named = ("class_loss", "box_loss")
 
     def __init__(
@@ -48,12 +48,12 @@ class DetectionTask:
         network: OneStageDetector,
         spec: FilledInput,
         recipe: Recipe,
-        place: Place,
+        process: Process,
         training: Annotations,
         validation: Annotations,
         augment: Augment,
     ) -> None:
-        self.network, self.spec, self.recipe, self.place = network, spec, recipe, place
+        self.network, self.spec, self.recipe, self.process = network, spec, recipe, process
         self.validation, self.truth = validation, validation.to_coco()
         self.categories = training.categories
         self.photos: EpochDataset[Any] = DetectionDataset(
@@ -76,7 +76,7 @@ class DetectionTask:
         Its convolutions compute in autocast's type, the losses in float32.
         """
         inputs, boxes, labels = batch
-        device = self.place.device
+        device = self.process.device
         boxes, labels = [b.to(device) for b in boxes], [y.to(device) for y in labels]
         if isinstance(inputs, Tensor):
             images, boxes = self._rescale(inputs.to(device), boxes, rng)
@@ -94,7 +94,7 @@ class DetectionTask:
     def frozen_features(self, images: Tensor) -> list[Tensor]:
         """What the frozen stages give for ``images``, uint8 [N, 3, H, W]; to be computed once."""
         with torch.no_grad():
-            normalised = self._normalise(images.to(self.place.device))
+            normalised = self._normalise(images.to(self.process.device))
             return self.network.backbone.run_first(normalised, self.recipe.frozen_stages)
 
     def evaluate(self, network: nn.Module, on_progress: OnProgress) -> dict[str, float]:
@@ -112,7 +112,7 @@ class DetectionTask:
             for indices in batches_of_one_size(sizes, BATCH_SIZE):
                 inputs = [read_photo(photos[i].path, self.spec) for i in indices]
                 images = stack(inputs)
-                outputs = network(self._normalise(images.to(self.place.device)))
+                outputs = network(self._normalise(images.to(self.process.device)))
                 scores, boxes = self._decoder(*images.shape[-2:])(*outputs)
                 found = select_detections(scores.cpu(), boxes.cpu(), *thresholds)
                 for i, x, number, *detections in zip(indices, inputs, *found, strict=True):
@@ -145,7 +145,7 @@ class DetectionTask:
         size = height, width
         if size not in self._decoders:
             decoder = DetectionDecoder(self.network.anchors, self.network.box_coder, *size)
-            self._decoders[size] = decoder.to(self.place.device)
+            self._decoders[size] = decoder.to(self.process.device)
         return self._decoders[size]
 
     def _rows(

@@ -10,37 +10,38 @@ from models.training.recipe import Precision, TrainingError
 
 
 @dataclass(frozen=True)
-class Place:
-    """A process's device, and its number among how many processes (torchrun starts several)."""
+class Process:
+    """One process of a run: its device, and its rank among ``world_size``: torchrun starts
+    several."""
 
     device: torch.device
     rank: int = 0
-    processes: int = 1
+    world_size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process evaluates, writes and prints."""
         return self.rank == 0
 
-    def share(self, network: nn.Module) -> nn.Module:
+    def distribute(self, network: nn.Module) -> nn.Module:
         """``network``, its gradients averaged over all processes."""
-        if self.processes == 1:
+        if self.world_size == 1:
             return network
         devices = [self.device] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(network, device_ids=devices)
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Until every process is here."""
-        if self.processes > 1:
+        if self.world_size > 1:
             distributed.barrier()
 
 
-def find_place(device: str | None = None) -> Place:
-    """This process's place: a GPU each if there are any, or what ``device`` names.
+def current_process(device: str | None = None) -> Process:
+    """This process: a GPU each if there are any, or what ``device`` names.
 
     Raises TrainingError if there is no such device.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -50,9 +51,9 @@ def find_place(device: str | None = None) -> Place:
         local = int(os.environ.get("LOCAL_RANK", "0"))
         torch.cuda.set_device(local)
         device = f"cuda:{local}"
-    if processes > 1 and not distributed.is_initialized():
+    if world_size > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    return Place(torch.device(device), rank, processes)
+    return Process(torch.device(device), rank, world_size)
 
 
 def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:

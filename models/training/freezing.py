@@ -1,4 +1,4 @@
-"""Stages of a backbone that training leaves as they are, weights and norms' statistics alike."""
+"""Freezing a backbone's first stages: their weights and their norms' statistics."""
 
 from torch import nn
 
@@ -31,10 +31,10 @@ def freeze(network: nn.Module, stages: int) -> None:
 
 
 def train_mode(network: nn.Module, stages: int) -> None:
-    """Put ``network`` into training mode, but for norms whose statistics are to stay.
+    """Put ``network`` into training mode, except norms whose statistics stay as they are.
 
-    These are the frozen stages', and those without an eps: torchvision trained the detector that
-    has such with frozen statistics, and a channel that is constant would be divided by 0.
+    These are the frozen stages' norms, and those with an eps of 0: torchvision trained the detector
+    that has such with frozen statistics, and a constant channel would be divided by 0.
     """
     network.train()
     for layer in frozen_layers(network, stages):

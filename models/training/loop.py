@@ -1,4 +1,4 @@
-"""The training loop, whatever is trained."""
+"""The training loop of detectors and classifiers."""
 
 import math
 import random
@@ -15,7 +15,7 @@ from models.training.batches import EpochBatches
 from models.training.classification_task import ClassificationTask
 from models.training.depthwise import FastDepthwise
 from models.training.detection_task import DetectionTask
-from models.training.devices import Place, choose_precision
+from models.training.devices import Process, choose_precision
 from models.training.freezing import freeze, train_mode
 from models.training.optimizers import WeightAverage, build_optimizer
 from models.training.recipe import Recipe, TrainingError
@@ -40,35 +40,35 @@ class Trainer:
         architecture: str,
         task: DetectionTask | ClassificationTask,
         recipe: Recipe,
-        place: Place,
+        process: Process,
         output: Path,
         workers: int = 0,
     ) -> None:
         """Raises CheckpointError if ``output`` holds the state of another run, TrainingError if the
         backbone has fewer stages than the recipe freezes."""
         self.network, self.architecture, self.task = network, architecture, task
-        self.recipe, self.place, self.output = recipe, place, output
+        self.recipe, self.process, self.output = recipe, process, output
         torch.use_deterministic_algorithms(recipe.deterministic)
         freeze(network, recipe.frozen_stages)
-        network.to(place.device, memory_format=torch.channels_last)
-        self.dtype = choose_precision(recipe.precision, place.device)
+        network.to(process.device, memory_format=torch.channels_last)
+        self.dtype = choose_precision(recipe.precision, process.device)
         self.batches = EpochBatches(
-            len(task.photos), recipe.batch_size, recipe.seed, place.rank, place.processes
+            len(task.photos), recipe.batch_size, recipe.seed, process.rank, process.world_size
         )
         self.steps_an_epoch = math.ceil(len(self.batches) / recipe.accumulate)
         self.steps = recipe.epochs * self.steps_an_epoch
         self.average = WeightAverage(network, recipe.average_decay(self.steps))
         self.optimizer = build_optimizer(network, recipe)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.scaler = torch.amp.GradScaler(place.device.type, enabled=self.dtype == torch.float16)
-        self.shared = place.share(network)
+        self.scaler = torch.amp.GradScaler(process.device.type, enabled=self.dtype == torch.float16)
+        self.shared = process.distribute(network)
         self.loader = DataLoader(
             task.photos,
             batch_sampler=self.batches,
             collate_fn=task.collate,
             num_workers=workers,
             persistent_workers=workers > 0,
-            pin_memory=place.device.type == "cuda",
+            pin_memory=process.device.type == "cuda",
         )
         self.position, self.best, self.sums = Position(), -1.0, self._no_losses()
         self._resume()
@@ -80,7 +80,7 @@ class Trainer:
             "whole run", total=self.recipe.epochs * len(self.batches), completed=done
         )
         # one log, whatever the number of processes
-        log = RunLog(self.output, self.position.epoch) if self.place.leads else None
+        log = RunLog(self.output, self.position.epoch) if self.process.is_main else None
         with log or nullcontext():
             while self.position.epoch < self.recipe.epochs:
                 speed = self._run_epoch(progress, whole)
@@ -93,7 +93,7 @@ class Trainer:
                     progress.console.print(describe(row), highlight=False, soft_wrap=True)
                 self.position, self.sums = Position(number), self._no_losses()
                 self._save()
-                self.place.wait()
+                self.process.barrier()
 
     def _run_epoch(self, progress: Progress, whole: TaskID) -> float:
         """Train on what is left of the epoch; returns photos a second."""
@@ -128,7 +128,7 @@ class Trainer:
         epoch = self.position.epoch
         rng = random.Random(f"{self.recipe.seed}/{epoch}/batch {batch}")
         enabled = self.dtype != torch.float32
-        with torch.autocast(self.place.device.type, self.dtype, enabled=enabled), FastDepthwise():
+        with torch.autocast(self.process.device.type, self.dtype, enabled=enabled), FastDepthwise():
             losses = self.task.losses(self.shared, content, rng)  # type: ignore[arg-type]
         total = sum(losses)
         if not torch.isfinite(total):
@@ -152,16 +152,16 @@ class Trainer:
         self.average.update(self.network)
 
     def _measure(self, progress: Progress) -> dict[str, float]:
-        """Figures of the averaged weights, which are kept if they are the best."""
-        if not self.place.leads:
+        """Metrics of the averaged weights, which are saved if they are the best."""
+        if not self.process.is_main:
             return {}
         bar = progress.add_task("evaluating", total=self.task.validation_size)
-        figures = self.task.evaluate(self.average.network, lambda n: progress.advance(bar, n))
+        metrics = self.task.evaluate(self.average.network, lambda n: progress.advance(bar, n))
         progress.remove_task(bar)
-        if figures[self.task.figure] > self.best:
-            self.best = figures[self.task.figure]
+        if metrics[self.task.metric] > self.best:
+            self.best = metrics[self.task.metric]
             self._save_weights("best.pth")
-        return figures
+        return metrics
 
     def _row(self, speed: float) -> dict[str, float]:
         means = {name: total / len(self.batches) for name, total in self.sums.items()}
@@ -185,7 +185,7 @@ class Trainer:
         self.position, self.best, self.sums = state.position, state.best, dict(state.sums)
 
     def _save(self) -> None:
-        if not self.place.leads:
+        if not self.process.is_main:
             return
         parts = {
             "network": self.network.state_dict(),

@@ -1,4 +1,4 @@
-"""What a training run does, beside its data: every figure with its reason.
+"""The hyperparameters of a training run, each with its source.
 
 The defaults are those of EfficientDet (arXiv 1911.09070, section 5.1): SGD with momentum, a warm-up
 over the first 5 % of the steps to .08 at a batch of 128, a cosine down, focal loss with alpha .25

@@ -1,4 +1,4 @@
-"""What a run says of itself: a CSV for people and spreadsheets, TensorBoard for those who watch."""
+"""The log of a run: a CSV file and TensorBoard events."""
 
 import csv
 from pathlib import Path

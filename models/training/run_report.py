@@ -1,4 +1,4 @@
-"""The report of a run that is done, from its best weights."""
+"""The report of a finished run, from its best weights."""
 
 import platform
 from dataclasses import fields
@@ -8,7 +8,7 @@ import torch
 
 from models.training.console import progress_bar
 from models.training.detection_task import DetectionTask
-from models.training.devices import Place
+from models.training.devices import Process
 from models.training.loop import Trainer
 from models.training.report import (
     TrainingReport,
@@ -33,7 +33,7 @@ def _report(trainer: Trainer, seconds: float) -> TrainingReport:
     log = read_rows(trainer.output / "log.csv")
     about, recipe = _about(trainer, seconds), _recipe(trainer)
     title = f"Training of {trainer.architecture}"
-    with progress_bar(trainer.place) as progress:
+    with progress_bar(trainer.process) as progress:
         bar = progress.add_task("report", total=task.validation_size)
         if isinstance(task, DetectionTask):
             rows = task.detect(network, lambda n: progress.advance(bar, n))
@@ -61,7 +61,7 @@ def _about(trainer: Trainer, seconds: float) -> dict[str, str]:
         "classes": str(len(task.categories)),
         "training photos": str(len(task.photos)),
         "validation photos": str(task.validation_size),
-        "device": _device_name(trainer.place),
+        "device": _device_name(trainer.process),
         "precision": str(trainer.dtype).removeprefix("torch."),
         "time of the last run": f"{seconds / 60:.0f} minutes",
         "PyTorch": version("torch"),
@@ -73,7 +73,7 @@ def _recipe(trainer: Trainer) -> dict[str, str]:
     return {f.name.replace("_", " "): str(getattr(recipe, f.name)) for f in fields(recipe)}
 
 
-def _device_name(place: Place) -> str:
-    if place.device.type == "cuda":
-        return f"{place.processes} x {torch.cuda.get_device_name(place.device)}"
+def _device_name(process: Process) -> str:
+    if process.device.type == "cuda":
+        return f"{process.world_size} x {torch.cuda.get_device_name(process.device)}"
     return f"{platform.machine()}, {torch.get_num_threads()} threads"

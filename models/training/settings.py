@@ -1,4 +1,4 @@
-"""What a run was asked for beside its recipe: to be the same when it goes on."""
+"""The settings of a run beside its recipe, which must be the same when it resumes."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ FILE = "settings.json"
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What decides, with the recipe, how a run goes.
+    """What determines a run beside its recipe.
 
     input_size: side of the views that the network is trained on, in pixels.
     photos: how many are trained on, after bad ones and those to measure on were taken out.
@@ -32,7 +32,7 @@ class RunSettings:
 
 def check_settings(settings: RunSettings, output: Path) -> None:
     """Raise TrainingError if ``output`` holds a run with other settings, or if these cannot be
-    read. A run of which there are none, of before they were kept, is taken for the same."""
+    read. A run without a settings file, as older versions left it, is taken for the same."""
     path = output / FILE
     if not (output / STATE).exists() or not path.exists():
         return

@@ -1,4 +1,4 @@
-"""Everything that a run needs to go on as if it had never stopped."""
+"""The state of a run, from which it resumes with the same result as without an interruption."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -25,7 +25,7 @@ class Position:
 class TrainingState:
     """A run's position and the state of each of its parts.
 
-    best: the best figure so far, by which the kept weights were chosen.
+    best: the best metric so far, by which the saved weights were chosen.
     sums: of the losses since the epoch began, for its row in the log.
     """
 
@@ -55,7 +55,7 @@ def load_state(recipe: Recipe, output: Path) -> TrainingState | None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling fails in many ways
-        raise CheckpointError(f"{path}: cannot be read; delete it to start anew") from error
+        raise CheckpointError(f"{path}: cannot be read; delete it to start again") from error
     differences = [
         f"{name} was {before}, not {now}"
         for name, now in asdict(recipe).items()

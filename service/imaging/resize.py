@@ -16,8 +16,8 @@ RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
 }
 
-SPARE = 2  # how many times the size that the model reads a photo is decoded to at least
-ROUNDING = 1e-6  # pixels; what binary fractions may lose of a whole one
+SPARE = 2  # least size of a decoded photo, as a multiple of its size on the input
+ROUNDING = 1e-6  # pixels; tolerance for float rounding before a side is cut to whole pixels
 Size = tuple[int, int]  # width, height
 Resized = tuple[Image.Image, float, float]  # the input, and the photo's scale along x and y
 
@@ -94,10 +94,10 @@ def to_input(photo: Photo | Image.Image, spec: InputSpec, *, exact: bool = False
 
 
 def least_size(size: Size, spec: InputSpec) -> Size:
-    """What a photo of ``size`` may be decoded to with the model none the wiser.
+    """The least size that a photo of ``size`` may be decoded to without a visible effect.
 
-    That is `SPARE` times what the model reads of it, so that the resize has pixels to average; a
-    photo of which single pixels are picked needs all of them.
+    That is `SPARE` times the size at which the model reads it, so that the resize has pixels to
+    average; a resize without antialias reads single pixels, and needs all of them.
     """
     if isinstance(spec, FilledInput) and not spec.antialias:
         return size

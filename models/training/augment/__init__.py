@@ -19,7 +19,7 @@ from service.manifest import FilledInput, ShorterSide
 
 @dataclass(frozen=True)
 class Augment:
-    """How training photos vary. As it stands: flip, scale jitter with crop, and colour jitter.
+    """How training photos vary. By default: flip, scale jitter with crop, and colour jitter.
 
     scale: range of the photo's size, as a multiple of the size that the service gives it. The .1 to
         2 of EfficientDet (arXiv 1911.09070, section 5.1) is for hundreds of epochs; a short
@@ -85,8 +85,8 @@ class Augment:
         """
         return self._cover(image, boxes, labels, (size, size), rng)
 
-    def place(self, photo: tuple[int, int], canvas: tuple[int, int], rng: random.Random) -> Warp:
-        """A random place for a photo behind, or within, a canvas; both are width and height."""
+    def warp(self, photo: tuple[int, int], canvas: tuple[int, int], rng: random.Random) -> Warp:
+        """A random warp of a photo onto a canvas; both sizes are (width, height)."""
         fitted = max(max(photo) / self.longest, min(photo))  # on the canvas at scale 1
         fit = rng.uniform(*self.scale) * max(canvas) / fitted
         stretch = (1 + self.aspect) ** rng.uniform(-0.5, 0.5)
@@ -125,11 +125,11 @@ class Augment:
         rng: random.Random,
     ) -> Loaded:
         """A view of one photo on a canvas of any width and height."""
-        placement = self.place(image.size, canvas, rng)
+        warp = self.warp(image.size, canvas, rng)
         # Colours change between cut and paste: of the pixels that are shown, and not of the fill,
         # which is the same when the network is used.
-        part = self._vary_colours(placement.cut(image), rng)
-        return placement.paste(part), *visible(placement.move(boxes), labels, canvas)
+        part = self._vary_colours(warp.cut(image), rng)
+        return warp.paste(part), *visible(warp.move(boxes), labels, canvas)
 
     def _vary_colours(self, image: Image.Image, rng: random.Random) -> Image.Image:
         matrix = random_colour(image, self.colour, self.hue, self.lighting, rng)

@@ -1,4 +1,4 @@
-"""Where a photo lies on a canvas, and its boxes with it."""
+"""Geometric changes: where a photo and its boxes come to lie on a canvas."""
 
 import math
 from dataclasses import dataclass

@@ -16,14 +16,14 @@ from models.training.annotations import Annotations, Photo
 from models.training.augment import Augment
 from models.training.dataset import collate
 from models.training.detection_task import DetectionTask, batches_of_one_size
-from models.training.devices import Place
+from models.training.devices import Process
 from models.training.features import FeatureCache
 from models.training.loop import Trainer
 from models.training.recipe import Recipe
 from models.variants import Variant, at_size, find_variant
 from models.weights import load_checkpoint, load_into
 
-CPU = Place(torch.device("cpu"))
+CPU = Process(torch.device("cpu"))
 SIZES = [(160, 120), (120, 160), (200, 90), (128, 128)]
 CATEGORIES = ((3, "red"), (9, "blue"))
 FEW_STEPS = Recipe(

@@ -18,7 +18,7 @@ from models.training.__main__ import app
 from models.training.annotations import Annotations, read_coco
 from models.training.augment import Augment
 from models.training.detection_task import DetectionTask
-from models.training.devices import Place
+from models.training.devices import Process
 from models.training.features import FeatureCache
 from models.training.loop import Trainer
 from models.training.optimizers import WeightAverage
@@ -28,7 +28,7 @@ from models.variants import VARIANTS, at_size, find_variant
 from models.weights import load_backbone, load_checkpoint, load_into
 from tests.paths import ROOT
 
-CPU = Place(torch.device("cpu"))
+CPU = Process(torch.device("cpu"))
 SHAPES = ((255, 40, 40), (40, 40, 255))  # "red" and "blue"
 
 
