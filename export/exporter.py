@@ -1,7 +1,6 @@
 """Checkpoint -> model package, step by step."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import version
@@ -12,18 +11,16 @@ import onnx
 import onnxruntime as ort
 from torch import nn
 
-from export.evaluation.accuracy import EvaluationSet, measure_accuracy
-from export.evaluation.network import TorchSession
-from export.evaluation.photo_set import read_annotated, read_class_folders
+from export.evaluation.photo_set import EvaluationSet
 from export.labels import KNOWN
 from export.onnx.graph import build_graph
 from export.onnx.trace import OPSET, describe, to_onnx
-from export.package_writer import written_aside
-from export.parity import check_classifier, check_detector
+from export.package_writer import finish_package, written_aside
+from export.parity import TOLERANCES, TorchSession, check_parity, onnx_model, torch_model
 from export.parity.bisection import located
 from export.parity.layers import torch_layers
 from export.photos import find_photos
-from export.report import write_report
+from export.progress import SILENT, ProgressReporter
 from models.variants import VARIANTS, Variant, at_size, find_variant
 from models.weights import (
     Checkpoint,
@@ -36,8 +33,6 @@ from models.weights import (
 )
 from service.imaging.files import read_photo
 from service.manifest import (
-    GRAPH_FILE,
-    MANIFEST_FILE,
     ClassificationDefaults,
     ClassificationManifest,
     DetectionDefaults,
@@ -47,10 +42,7 @@ from service.manifest import (
     Parity,
     Provenance,
 )
-from service.package import ModelPackage, open_package
-
-OnStep = Callable[[str], None]
-OnProgress = Callable[[int, int], None]  # how many of how many
+from service.package import ModelPackage
 
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
 DETECTION_DEFAULTS = DetectionDefaults(score_threshold=0.3, iou_threshold=0.5, max_detections=100)
@@ -86,11 +78,7 @@ class ExportJob:
     timing_seconds: float = 1.0
 
 
-def export(
-    job: ExportJob,
-    on_step: OnStep = lambda step: None,
-    on_progress: OnProgress = lambda done, total: None,
-) -> ModelManifest:
+def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest:
     """Write the package with its report, or nothing.
 
     Raises ExportError, OutputError, CheckpointError, PhotoError, GraphError, ParityError or
@@ -98,35 +86,38 @@ def export(
     """
     variant = _find_variant(job)
     with written_aside(job.output) as folder:  # first: a bad output shows at once
-        on_step(f"reading {job.weights}")
+        progress.step(f"reading {job.weights}")
         network, labels, recognised = _load(job, variant)
-        on_step(f"loaded {recognised}")
-        paths = find_photos(job.photos, on_step)
+        progress.step(f"loaded {recognised}")
+        paths = find_photos(job.photos, progress.step)
         photos = [read_photo(path, variant.input).pixels for path in paths]
         _check_evaluation(job, variant, labels)
         graph = build_graph(network, variant.input, job.multi_label)
-        on_step("tracing the graph")
+        progress.step("tracing the graph")
         model = to_onnx(variant, graph)
         content = model.SerializeToString()
-        on_step(f"comparing ONNX Runtime with PyTorch on {len(photos)} photos")
-        check = check_detector if variant.task == "detection" else check_classifier
-        with located(lambda: torch_layers(variant, graph), model, "fp32", on_step):
-            parity = check(graph, ort.InferenceSession(content), photos, on_progress)
+        progress.step(f"comparing ONNX Runtime with PyTorch on {len(photos)} photos")
+        with located(lambda: torch_layers(variant, graph), model, "fp32", progress.step):
+            parity = check_parity(
+                variant.task,
+                torch_model(graph),
+                onnx_model(ort.InferenceSession(content)),
+                photos,
+                TOLERANCES["fp32"],
+                progress.update,
+            )
         digest = hashlib.sha256(content).hexdigest()
         manifest = _manifest(job, variant, labels, model, digest, parity)
-        (folder / GRAPH_FILE).write_bytes(content)
-        manifest.write(folder / MANIFEST_FILE)
-        if job.evaluation is not None:
-            on_step(f"measuring accuracy on {job.evaluation.images}")
-            accuracy = measure_accuracy(
-                open_package(folder, threads=0), job.evaluation, on_progress, on_step
-            )
-            manifest = manifest.model_copy(update={"accuracy": accuracy})
-            manifest.write(folder / MANIFEST_FILE)
-        on_step("writing the report")
-        reference = ModelPackage(manifest, TorchSession(graph, manifest))
-        write_report(folder, paths, reference, seconds=job.timing_seconds)
-    return manifest
+        return finish_package(
+            folder,
+            content,
+            manifest,
+            ModelPackage(manifest, TorchSession(graph)),
+            paths,
+            job.evaluation,
+            job.timing_seconds,
+            progress=progress,
+        )
 
 
 def _manifest(
@@ -169,16 +160,12 @@ def _check_evaluation(job: ExportJob, variant: Variant, labels: tuple[Label, ...
     """Raise ExportError or PhotoError now, rather than after the minutes that the gate takes."""
     if job.evaluation is None:
         return
-    images, annotations = job.evaluation.images, job.evaluation.annotations
-    if (annotations is not None) != (variant.task == "detection"):
+    if (job.evaluation.annotations is not None) != (variant.task == "detection"):
         raise ExportError(
             f"{job.architecture} is for {variant.task}: accuracy takes --annotations and --images"
             " of a detector, --images alone of a classifier"
         )
-    if annotations is not None:
-        read_annotated(annotations, images, labels)
-    else:
-        read_class_folders(images, labels)
+    job.evaluation.read(labels)
 
 
 def _find_variant(job: ExportJob) -> Variant:

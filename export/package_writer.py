@@ -6,11 +6,22 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from service.manifest import NAME_PATTERN, VERSION_PATTERN
+from export.evaluation.accuracy import measure_accuracy
+from export.evaluation.photo_set import EvaluationSet
+from export.progress import SILENT, ProgressReporter
+from export.report import write_report
+from service.manifest import (
+    GRAPH_FILE,
+    MANIFEST_FILE,
+    NAME_PATTERN,
+    VERSION_PATTERN,
+    ModelManifest,
+)
+from service.package import ModelPackage, open_package
 
 PREFIX = ".unfinished-"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -52,6 +63,40 @@ def written_aside(output: Path) -> Iterator[Path]:
         for parent in made:
             with suppress(OSError):  # it was never made, or holds something of others by now
                 parent.rmdir()
+
+
+def finish_package(
+    folder: Path,
+    graph: bytes,
+    manifest: ModelManifest,
+    reference: ModelPackage,
+    photos: Sequence[Path],
+    evaluation: EvaluationSet | None,
+    timing_seconds: float,
+    compared: Sequence[Path] = (),
+    progress: ProgressReporter = SILENT,
+) -> ModelManifest:
+    """Write a proven graph's package into ``folder``, check that the service can open it, measure
+    its accuracy on ``evaluation`` and write its report. Returns the manifest as it was written.
+
+    reference: what the graph was proven against. photos: those that the report shows examples of.
+    timing_seconds: how long its latency is measured, for each of its settings. compared: packages
+    of the same model in other precisions, which the report shows beside it.
+
+    Raises PackageError or PhotoError.
+    """
+    (folder / GRAPH_FILE).write_bytes(graph)
+    manifest.write(folder / MANIFEST_FILE)
+    package = open_package(folder, threads=0)
+    if evaluation is not None:
+        progress.step(f"measuring accuracy on {evaluation.images}")
+        truth = evaluation.read(manifest.labels, progress.step)
+        accuracy = measure_accuracy(package, truth, progress.update)
+        manifest = manifest.model_copy(update={"accuracy": accuracy})
+        manifest.write(folder / MANIFEST_FILE)
+    progress.step("writing the report")
+    write_report(folder, photos, reference, compared, timing_seconds)
+    return manifest
 
 
 def check_output(output: Path) -> None:

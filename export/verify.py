@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from export.onnx.checks import GraphError, check_graph
 from export.onnx.trace import describe
-from export.parity.answers import ContractError, check_answer, check_batch, check_settings
+from export.parity.answers import AnswerError, check_answer, check_batch, check_settings
 from export.parity.model import Image
 from export.photos import read_photos
 from export.report import REPORT_FILE, manifest_mark
@@ -42,7 +42,7 @@ FAULTS = (
     SignatureError,
     PackageError,
     GraphError,
-    ContractError,
+    AnswerError,
     PhotoError,
 )
 

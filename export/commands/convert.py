@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from export.commands.options import Annotations, Images, to_evaluation
-from export.commands.terminal import console, one_line_errors, shown_steps
+from export.commands.terminal import one_line_errors, show_package, shown_progress
 from export.precision.calibration import Calibration
 from export.precision.conversion import CALIBRATION_PHOTOS, ConversionJob
 from export.precision.conversion import convert as convert_package
@@ -61,7 +61,7 @@ def convert(
     Example: python -m export convert model_store/pets/1 --photos pets --output model_store/pets/2
     """
     evaluation = to_evaluation(annotations, images)
-    with one_line_errors(), shown_steps() as steps:
+    with one_line_errors(), shown_progress() as progress:
         manifest = convert_package(
             ConversionJob(
                 package=package,
@@ -73,14 +73,6 @@ def convert(
                 most_photos=most_photos,
                 evaluation=evaluation,
             ),
-            steps.on_step,
-            steps.on_progress,
+            progress,
         )
-    parity = manifest.parity
-    console.print(
-        f"{parity.agreeing:.1%} of the answers agree,"
-        f" scores within {parity.max_score_difference:.2g}"
-    )
-    if manifest.accuracy is not None:
-        console.print(", ".join(f"{k} {v:.3f}" for k, v in manifest.accuracy.metrics.items()))
-    console.print(f"wrote {output}")
+    show_package(manifest, output)

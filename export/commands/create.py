@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from export.commands.options import Annotations, Images, to_evaluation
-from export.commands.terminal import console, one_line_errors, shown_steps
+from export.commands.terminal import one_line_errors, show_package, shown_progress
 from export.exporter import ExportJob, export
 from export.labels import read_labels
 
@@ -66,10 +66,10 @@ def create(
 
     Nothing is written unless ONNX Runtime gives PyTorch's answers: the same labels, scores within
     0.0001 and boxes within 0.01 pixels, at batch 1, 2 and 7, on real photos and on images that are
-    hard for a graph. If it does not, the first node at which the two part is named.
+    hard for a graph. If it does not, the first node that differs is named.
     """
     evaluation = to_evaluation(annotations, images)
-    with one_line_errors(), shown_steps() as steps:
+    with one_line_errors(), shown_progress() as progress:
         job = ExportJob(
             architecture=name,
             weights=weights,
@@ -81,15 +81,5 @@ def create(
             input_size=input_size,
             multi_label=multi_label,
         )
-        manifest = export(job, steps.on_step, steps.on_progress)
-    parity = manifest.parity
-    boxes = (
-        ""
-        if parity.max_box_difference_px is None
-        else (f", boxes within {parity.max_box_difference_px:.1e} px")
-    )
-    console.print(f"parity: scores within {parity.max_score_difference:.1e}{boxes}", soft_wrap=True)
-    if manifest.accuracy is not None:
-        metrics = (f"{k} {v:.3f}" for k, v in manifest.accuracy.metrics.items())
-        console.print(", ".join(metrics), soft_wrap=True)
-    console.print(f"wrote {output}", soft_wrap=True)
+        manifest = export(job, progress)
+    show_package(manifest, output)

@@ -23,12 +23,13 @@ from rich.progress import (
 from rich.text import Text
 
 from export.commands.terminal import console, one_line_errors
-from export.evaluation.column import Column, OnProgress, PackageColumn
+from export.evaluation.column import Column, PackageColumn
 from export.evaluation.comparison import Comparison, compare
 from export.evaluation.network import NetworkColumn
 from export.evaluation.photo_set import read_photo_set
 from export.evaluation.server import open_server
 from export.evaluation.table import to_table, to_verdict
+from export.progress import OnProgress
 from service.manifest import ModelManifest
 from service.package import open_package
 

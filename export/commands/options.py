@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from export.evaluation.accuracy import EvaluationSet
+from export.evaluation.photo_set import EvaluationSet
 
 Annotations = Annotated[
     Path | None, typer.Option(help="COCO instances file to measure a detector's AP on.")

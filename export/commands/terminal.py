@@ -3,13 +3,13 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 from rich.table import Table
 
 from export.exporter import ExportError
@@ -17,10 +17,12 @@ from export.labels import LabelsError
 from export.onnx.checks import GraphError
 from export.package_writer import OutputError
 from export.parity import ParityError
-from export.parity.bisection import Bisection, Layer, LocatedParityError
+from export.parity.bisection import Bisection, LocatedParityError
 from export.precision.conversion import ConversionError
+from export.progress import ProgressReporter
 from models.weights import CheckpointError
 from service.imaging.files import PhotoError
+from service.manifest import ModelManifest
 from service.package import PackageError
 from service.signature import SignatureError
 
@@ -42,25 +44,38 @@ ENDINGS = (signal.SIGTERM, signal.SIGHUP)  # as Ctrl-C does, which Python itself
 console = Console(stderr=True)
 
 
-@dataclass(frozen=True)
-class Steps:
-    """Long work on a terminal: its steps by name, and how far the present one has come."""
+class TerminalProgress(ProgressReporter):
+    """Shows steps by name, and a bar for the present one."""
 
-    progress: Progress
-    bar: TaskID
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._bar = progress, progress.add_task("", total=None)
 
-    def on_step(self, step: str) -> None:
-        self.progress.console.print(f"[dim]•[/] {escape(step)}", highlight=False, soft_wrap=True)
-        self.progress.update(self.bar, description=escape(step), completed=0, total=None)
+    def step(self, name: str) -> None:
+        self._progress.console.print(f"[dim]•[/] {escape(name)}", highlight=False, soft_wrap=True)
+        self._progress.update(self._bar, description=escape(name), completed=0, total=None)
 
-    def on_progress(self, done: int, total: int) -> None:
-        self.progress.update(self.bar, completed=done, total=total)
+    def update(self, done: int, total: int) -> None:
+        self._progress.update(self._bar, completed=done, total=total)
 
 
 @contextmanager
-def shown_steps() -> Iterator[Steps]:
+def shown_progress() -> Iterator[TerminalProgress]:
     with Progress(console=console, transient=True) as progress:
-        yield Steps(progress, progress.add_task("", total=None))
+        yield TerminalProgress(progress)
+
+
+def show_package(manifest: ModelManifest, output: Path) -> None:
+    """What was proven and measured of the package that was written to ``output``."""
+    parity = manifest.parity
+    parts = [f"{parity.agreeing:.1%} of the answers agree"]
+    parts.append(f"scores within {parity.max_score_difference:.1e}")
+    if parity.max_box_difference_px is not None:
+        parts.append(f"boxes within {parity.max_box_difference_px:.1e} px")
+    console.print(f"parity: {', '.join(parts)}", soft_wrap=True)
+    if manifest.accuracy is not None:
+        metrics = (f"{name} {value:.3f}" for name, value in manifest.accuracy.metrics.items())
+        console.print(f"accuracy: {', '.join(metrics)}", soft_wrap=True)
+    console.print(f"wrote {output}", soft_wrap=True)
 
 
 @contextmanager
@@ -100,23 +115,21 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def show_bisection(bisection: Bisection) -> None:
-    """The node at which a graph parts from its reference, below the last that it reads from."""
-    if bisection.parted is None:
+    """The first node that differs from its reference, and the last that it reads from."""
+    if bisection.differs is None:
         console.print(
             f"Each of {bisection.compared} nodes, run alone on the values of {bisection.reference},"
-            " agrees: the difference lies in how ONNX Runtime joins them, or in how they add up.",
+            " agrees: the difference lies in how ONNX Runtime fuses them, or in how rounding adds"
+            " up.",
             highlight=False,
         )
         return
-    table = Table(title=f"First node to part from {bisection.reference}", title_justify="left")
+    table = Table(title=f"First node that differs from {bisection.reference}", title_justify="left")
     for column in ("", "operator", "output", "module", "difference"):
         table.add_column(column, overflow="fold")
-    if bisection.agreed is not None:
-        add_layer(table, "agrees", bisection.agreed)
-    add_layer(table, "parts", bisection.parted)
+    for verdict, layer in (("agrees", bisection.agrees), ("differs", bisection.differs)):
+        if layer is not None:
+            module, difference = layer.module or "", str(layer.difference)
+            cells = (verdict, layer.op_type, layer.output, module, difference)
+            table.add_row(*(escape(cell) for cell in cells))
     console.print(table, highlight=False)
-
-
-def add_layer(table: Table, verdict: str, layer: Layer) -> None:
-    cells = (verdict, layer.op_type, layer.output, layer.module or "", str(layer.measured))
-    table.add_row(*(escape(cell) for cell in cells))

@@ -1,12 +1,13 @@
 """One way to have photos answered, as a column of the comparison."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from export.progress import OnProgress
 from service.imaging.files import read_photo
 from service.imaging.resize import ModelInput
 from service.inference.classifier import ClassificationQuery
@@ -15,8 +16,6 @@ from service.inference.model import open_predictor
 from service.inference.task import Row
 from service.manifest import ModelManifest
 from service.package import ModelPackage
-
-OnProgress = Callable[[int, int], None]  # how many photos of how many are done
 
 BATCH_SIZE = 8
 TOP_K = 5
@@ -42,8 +41,8 @@ class Column(Protocol):
     manifest: ModelManifest
 
     def answer(self, photos: Sequence[Path], on_progress: OnProgress) -> list[list[Row]]:
-        """Each photo's rows, the best first, as contract 2 shows them: detections above .001, at
-        most a hundred, or the five best classes."""
+        """Each photo's rows, the best first, as the HTTP API gives them (docs/api.md): detections
+        above .001, at most a hundred, or the five best classes."""
 
 
 class PackageColumn:

@@ -6,9 +6,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from export.evaluation.column import Column, OnProgress
+from export.evaluation.column import Column
 from export.evaluation.figures import Figures, agreement, measure
 from export.evaluation.photo_set import PhotoSet, PhotoSetError
+from export.progress import OnProgress
 from service.manifest import Label, ModelManifest
 from service.package import PackageError
 

@@ -1,17 +1,28 @@
 """A column's answers as figures: how good they are, and how like another column's."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from export.evaluation.photo_set import PhotoSet
-from models.evaluation import BoxRow, evaluate_detections, match_photo
+from export.matching import SAME_OBJECT, Detections, match
+from models.evaluation import BoxRow, evaluate_detections
 from service.inference.task import Row
-from service.manifest import DetectionDefaults, ModelManifest
+from service.manifest import ModelManifest
 
 Answers = Sequence[Sequence[Row]]  # of each photo, its rows
-DETECTION_METRICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar100")
+METRIC_NAMES = {
+    "ap": "AP",
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "ap_small": "AP small",
+    "ap_medium": "AP medium",
+    "ap_large": "AP large",
+    "ar100": "AR100",
+    "top1": "top-1",
+    "top5": "top-5",
+}
+DETECTION_METRICS = tuple(METRIC_NAMES)[:7]
 
 
 @dataclass(frozen=True)
@@ -40,19 +51,23 @@ def agreement(manifest: ModelManifest, answers: Answers, reference: Answers) -> 
     """How like the answers are to those of another column, in 0..1.
 
     Of a classifier: the share of photos with the same best class. Of a detector: the share of both
-    columns' detections, above the model's default threshold, that have a twin in the other: the
-    same label and an IoU of .5 or more. One detection is the twin of one other alone.
+    columns' detections, above the model's default threshold, that are matched one to one with a
+    detection of the other: the same label and an IoU of .5 or more.
     """
     if manifest.task == "classification":
-        first = [rows[0]["label_id"] for rows in reference]
-        same: int = sum(rows[0]["label_id"] == i for rows, i in zip(answers, first, strict=True))
-        return same / len(first)
-    twins = total = 0
+        best = [rows[0]["label_id"] for rows in reference]
+        same: int = sum(rows[0]["label_id"] == i for rows, i in zip(answers, best, strict=True))
+        return same / len(best)
+    threshold = manifest.defaults.score_threshold
+    matched = total = 0
     for own, other in zip(answers, reference, strict=True):
-        kept, others = _above(own, manifest.defaults), _above(other, manifest.defaults)
-        twins += _count_twins(kept, others)
-        total += len(kept) + len(others)
-    return 2 * twins / total if total else 1.0
+        first, second = (
+            Detections.from_rows([row for row in rows if row["score"] > threshold])
+            for rows in (own, other)
+        )
+        matched += len(match(first, second, SAME_OBJECT))
+        total += len(first) + len(second)
+    return 2 * matched / total if total else 1.0
 
 
 def _measure_detections(objects: dict[str, Any], answers: Answers) -> Figures:
@@ -79,24 +94,7 @@ def _measure_classes(classes: Sequence[int], answers: Answers) -> dict[str, floa
 
 
 def to_coco(image_id: int, row: Row) -> BoxRow:
-    """A detection of contract 2 in COCO's terms."""
+    """A detection of the HTTP API (docs/api.md) in COCO's terms."""
     left, top, right, bottom = row["box"]
     bbox = (left, top, right - left, bottom - top)
     return BoxRow(image_id, row["label_id"], bbox, row["score"])
-
-
-def _above(rows: Sequence[Row], defaults: DetectionDefaults) -> list[BoxRow]:
-    return [to_coco(0, row) for row in rows if row["score"] > defaults.score_threshold]
-
-
-def _count_twins(rows: Sequence[BoxRow], others: Sequence[BoxRow]) -> int:
-    """How many of ``rows`` overlap one of ``others`` that has their label and is still free."""
-    by_label: dict[int, tuple[list[BoxRow], list[BoxRow]]] = defaultdict(lambda: ([], []))
-    for side, detections in enumerate((rows, others)):
-        for row in detections:
-            by_label[row.category_id][side].append(row)
-    return sum(
-        found is not None
-        for own, other in by_label.values()
-        for found in match_photo([vars(row) for row in other], own).found
-    )

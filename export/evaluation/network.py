@@ -1,39 +1,17 @@
 """The PyTorch network that a package was exported from, behind the same code as the package."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from export.evaluation.column import PackageColumn
 from export.onnx.graph import build_graph
+from export.parity import TorchSession
 from models.variants import find_variant
 from models.weights import CheckpointError, load_checkpoint, load_into
 from service.manifest import ModelManifest
 from service.package import ModelPackage, PackageError
-
-Array = npt.NDArray[Any]
-
-
-class TorchSession:
-    """A graph in PyTorch that runs as ONNX Runtime's session does."""
-
-    def __init__(self, graph: nn.Module, manifest: ModelManifest) -> None:
-        self._graph, self._manifest = graph, manifest
-
-    @torch.inference_mode()
-    def run(self, names: Sequence[str], feeds: dict[str, Array]) -> list[Array]:
-        """The outputs called ``names``."""
-        inputs = [torch.from_numpy(feeds[tensor.name]) for tensor in self._manifest.inputs]
-        outputs = self._graph(*inputs)
-        tensors = [outputs] if isinstance(outputs, Tensor) else outputs
-        known = (tensor.name for tensor in self._manifest.outputs)
-        found = {name: tensor.numpy() for name, tensor in zip(known, tensors, strict=True)}
-        return [found[name] for name in names]
 
 
 class NetworkColumn(PackageColumn):
@@ -42,7 +20,7 @@ class NetworkColumn(PackageColumn):
     def __init__(self, weights: Path, manifest: ModelManifest) -> None:
         """Raises CheckpointError, or PackageError if the architecture is not known."""
         graph = _read_graph(weights, manifest)
-        super().__init__(ModelPackage(manifest, TorchSession(graph, manifest)))
+        super().__init__(ModelPackage(manifest, TorchSession(graph)))
         self.title, self.source = "PyTorch", weights.name
         self.sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from export.photos import Say, find_photos, ignore
+from export.photos import find_photos
+from export.progress import OnStep, ignore_step
 from models.training.annotations import DataError, Fault, Kind, read_coco
 from models.training.annotations.files import visible_files
 from service.imaging.files import PhotoError
@@ -44,18 +45,36 @@ class PhotoSet:
     classes: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Where annotated photos are: a COCO instances file and the folder that holds its photos, or
+    for a classifier a folder with a folder of photos for each class."""
+
+    images: Path
+    annotations: Path | None = None
+
+    def read(self, labels: Sequence[Label], on_note: OnStep = ignore_step) -> PhotoSet:
+        """The photos with what they show, by a model's ``labels``. Raises PhotoSetError.
+
+        on_note: is told how many files of a classifier's folders are passed over.
+        """
+        if self.annotations is None:
+            return read_class_folders(self.images, labels, on_note=on_note)
+        return read_annotated(self.annotations, self.images, labels)
+
+
 def read_photo_set(
     manifest: ModelManifest,
     images: Path,
     annotations: Path | None = None,
     limit: int | None = None,
-    say: Say = ignore,
+    on_note: OnStep = ignore_step,
 ) -> PhotoSet:
     """Photos for the model of ``manifest``, at most ``limit`` spread over the whole set.
 
     With ``annotations`` those that the COCO file lists; for a classifier a folder for each class,
     if ``images`` holds folders; else the photos in ``images``, of which nothing is known.
-    ``say`` hears how many other files are passed over. Raises PhotoError.
+    ``on_note`` is told how many other files are passed over. Raises PhotoError.
     """
     if annotations is not None and manifest.task != "detection":
         raise PhotoSetError(
@@ -67,9 +86,9 @@ def read_photo_set(
     if not images.is_dir():
         raise PhotoSetError(f"{images}: there is no such folder")
     if manifest.task == "classification" and _folders(images):
-        return read_class_folders(images, manifest.labels, limit, say)
-    photos = find_photos(images, say)
-    return PhotoSet(_described(images, photos), len(photos), _spread(photos, limit))
+        return read_class_folders(images, manifest.labels, limit, on_note)
+    photos = find_photos(images, on_note)
+    return PhotoSet(_described(images, photos), len(photos), spread(photos, limit))
 
 
 def read_annotated(
@@ -89,7 +108,7 @@ def read_annotated(
     raw = annotations.read_bytes()
     content = json.loads(raw.decode("utf-8-sig"))
     _check_categories(annotations, content, labels)
-    chosen = _spread(content["images"], limit)
+    chosen = spread(content["images"], limit)
     ids = {image["id"] for image in chosen}
     rows = [row for row in content["annotations"] if row["image_id"] in ids]
     if all(row.get("iscrowd") for row in rows):
@@ -107,7 +126,7 @@ def read_annotated(
 
 
 def read_class_folders(
-    folder: Path, labels: Sequence[Label], limit: int | None = None, say: Say = ignore
+    folder: Path, labels: Sequence[Label], limit: int | None = None, on_note: OnStep = ignore_step
 ) -> PhotoSet:
     """Photos at any depth in folders that are each called as one of ``labels``, or as its id where
     several have that name. Not every label needs a folder. Raises PhotoSetError."""
@@ -124,15 +143,15 @@ def read_class_folders(
         files += [(path, label.id) for path in visible_files(own)]
     found, note = select_photos(files, lambda file: file[0])
     if note is not None:
-        say(f"{folder}: {note}")
+        on_note(f"{folder}: {note}")
     photos, classes = [path for path, _ in found], [label_id for _, label_id in found]
     if not photos:
         raise PhotoSetError(f"{folder}: its folders hold no photo ({', '.join(sorted(SUFFIXES))})")
     return PhotoSet(
         _described(folder, photos),
         len(photos),
-        _spread(photos, limit),
-        classes=_spread(classes, limit),
+        spread(photos, limit),
+        classes=spread(classes, limit),
     )
 
 
@@ -176,8 +195,8 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _spread(items: Sequence[Item], limit: int | None) -> tuple[Item, ...]:
-    """``limit`` of ``items`` at equal distances: the first alone would be of few classes."""
+def spread(items: Sequence[Item], limit: int | None) -> tuple[Item, ...]:
+    """At most ``limit`` of ``items``, at equal distances: the first ones may be of few classes."""
     if limit is None or limit >= len(items):
         return tuple(items)
     return tuple(items[i * len(items) // limit] for i in range(limit))

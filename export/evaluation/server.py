@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 
-from export.evaluation.column import QUERY, OnProgress, top_k
+from export.evaluation.column import QUERY, top_k
+from export.progress import OnProgress
 from service.imaging.files import PhotoError
 from service.inference.task import Row
 from service.manifest import ModelManifest

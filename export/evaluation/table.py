@@ -7,19 +7,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from export.evaluation.comparison import Comparison
+from export.evaluation.figures import METRIC_NAMES
 
-NAMES = {
-    "ap": "AP",
-    "ap50": "AP50",
-    "ap75": "AP75",
-    "ap_small": "AP small",
-    "ap_medium": "AP medium",
-    "ap_large": "AP large",
-    "ar100": "AR100",
-    "top1": "top-1",
-    "top5": "top-5",
-    "agreement": "agreement",
-}
+NAMES = {**METRIC_NAMES, "agreement": "agreement"}
 
 
 def to_table(comparison: Comparison) -> Table:

@@ -1,28 +1,42 @@
-"""The parity gate: a candidate must answer as its reference does, or there is no package."""
+"""The parity gate: an exported graph must answer as its reference does, or there is no package.
 
-from export.parity.cases import BATCH_SIZES, Case, stack
+model.py         the two sides: anything that turns feeds into outputs
+cases.py         the photos, images and thresholds that they are compared on
+comparison.py    when two answers are the same, with the tolerances of each precision
+gate.py          all cases through both models: passed, or a ParityError
+layers.py        models whose intermediate values can be read
+bisection.py     the first node that differs, once the gate has failed
+answers.py       what any graph's answers must be, without a reference
+"""
+
+from export.parity.cases import BATCH_SIZES, Case
 from export.parity.comparison import TOLERANCES, ParityError
-from export.parity.gate import (
-    check_classifier,
-    check_detector,
-    compare_classifiers,
-    compare_detectors,
+from export.parity.gate import check_parity
+from export.parity.model import (
+    Feeds,
+    Image,
+    Model,
+    Outputs,
+    TorchSession,
+    onnx_model,
+    stack,
+    to_feeds,
+    torch_model,
 )
-from export.parity.model import Feeds, Model, Outputs, onnx_model, torch_model
 
 __all__ = [
     "BATCH_SIZES",
     "TOLERANCES",
     "Case",
     "Feeds",
+    "Image",
     "Model",
     "Outputs",
     "ParityError",
-    "check_classifier",
-    "check_detector",
-    "compare_classifiers",
-    "compare_detectors",
+    "TorchSession",
+    "check_parity",
     "onnx_model",
     "stack",
+    "to_feeds",
     "torch_model",
 ]

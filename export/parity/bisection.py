@@ -1,51 +1,49 @@
-"""Where an exported graph parts from its reference: the first node that answers otherwise.
+"""The first node of an exported graph whose output differs from the reference's.
 
-Each node is run on the values that the reference has in its place, not on those of the nodes
-before it. So what is wrong with one node does not show in any other, rounding does not add up, and
-the nodes need no search: all are compared in the order in which they run.
+Each node is run on the reference's values as its inputs, not on the outputs of the nodes before it.
+So a fault in one node does not show in any other, rounding does not add up, and no search is
+needed: all nodes are compared in the order in which they run.
 
     reference ─► value ─────────────► value ─────────► value …
                    └─► node ─► compare  └─► node ─► compare
 
-The exporter calls ONNX's values after the nodes of `torch.export` that they come from; what it has
-no such value for, such as the inside of `export.onnx.operators`, is compared as one with what
-follows.
+The exporter names ONNX's values after the nodes of `torch.export` that they come from. Nodes whose
+value has no such name, such as those inside `export.onnx.operators`, are compared together with the
+node that reads them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import helper
 
-from export.parity import Feeds, ParityError
+from export.parity.comparison import ParityError
 from export.parity.layers import LayeredModel, Values
-from export.parity.model import Array
+from export.parity.model import Array, Feeds, open_unoptimised
 from service.manifest import Precision
 
-# What one node may add, as a share of the greatest magnitude in its output. In full precision the
-# architectures stay below 1e-5.
+# How far one node may differ, as a share of the greatest magnitude in its output. In full precision
+# the architectures stay below 1e-5.
 NODE_TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 5e-2, "int8": 0.2}
 CHUNK = 64  # nodes compared in one run
-OWN = "own:"  # before the name of what a node answers where the reference's value has the name
-FILLING = 1e30  # magnitudes from here on stand for infinity, as in a maximum's padding
-NETWORK = "network."  # `export.onnx.graph` has the network below it
+OWN = "own:"  # prefix of a node's own output, beside the reference's value of that name
+INFINITE = 1e30  # magnitudes from here on stand for infinity, as in a maximum's padding
+NETWORK = "network."  # where `export.onnx.graph` keeps the network
 
 
 @dataclass(frozen=True)
-class Measured:
+class Difference:
     """The greatest difference in a node's output, as a share of the greatest magnitude there;
     infinite, with the reason, where the two cannot be compared."""
 
-    difference: float
+    share: float
     reason: str = ""
 
     def __str__(self) -> str:
-        return self.reason or f"{self.difference:.1e} of the greatest value"
+        return self.reason or f"{self.share:.1e} of the greatest value"
 
 
 @dataclass(frozen=True)
@@ -55,22 +53,25 @@ class Layer:
     op_type: str
     output: str
     module: str | None
-    measured: Measured
+    difference: Difference
 
 
 @dataclass(frozen=True)
 class Bisection:
-    """parted: the first node that differs from ``reference``, None if none does. agreed: the last
-    of those that it reads from, None if that is an input. compared: how many nodes were."""
+    """What a search found.
+
+    compared: how many nodes were. differs: the first that differs from ``reference``, None if none
+    does. agrees: the last one that it reads from, None if that is an input.
+    """
 
     reference: str
     compared: int
-    agreed: Layer | None
-    parted: Layer | None
+    agrees: Layer | None
+    differs: Layer | None
 
 
 class LocatedParityError(ParityError):
-    """A ParityError whose node was looked for."""
+    """A ParityError with what the search for its node found."""
 
     def __init__(self, error: ParityError, bisection: Bisection) -> None:
         super().__init__(str(error), error.feeds, error.image)
@@ -86,14 +87,14 @@ def located(
 ) -> Iterator[None]:
     """Turn a ParityError of ``model``, in ``precision``, into a LocatedParityError.
 
-    ``reference`` is called only then: to trace a graph anew takes as long as to export it.
+    ``reference`` is called only then: tracing a graph anew takes as long as exporting it.
     """
     try:
         yield
     except ParityError as error:
         if error.feeds is None:
             raise
-        on_step("looking for the node at which the two part")
+        on_step("looking for the first node that differs")
         try:
             bisection = locate(reference(), model, error, precision)
         except Exception as fault:  # whatever it is, it must not hide what the gate found
@@ -110,7 +111,7 @@ def locate(
     images = error.feeds["images"]
     alone = {**error.feeds, "images": images[error.image : error.image + 1]}
     bisection = bisect(reference, model, alone, NODE_TOLERANCES[precision])
-    if bisection.parted is None and len(images) > 1:
+    if bisection.differs is None and len(images) > 1:
         return bisect(reference, model, error.feeds, NODE_TOLERANCES[precision])
     return bisection
 
@@ -118,42 +119,37 @@ def locate(
 def bisect(
     reference: LayeredModel, model: onnx.ModelProto, feeds: Feeds, tolerance: float
 ) -> Bisection:
-    """Compare ``model`` with ``reference`` node by node, up to the first that differs by more than
-    ``tolerance``; see `Measured`."""
-    parts = Parts(model, reference.run(feeds))
-    outputs = parts.judged
-    measured: dict[str, Measured] = {}
+    """Compare ``model`` with ``reference`` node by node, up to the first whose `Difference` is
+    greater than ``tolerance``."""
+    nodes = Nodes(model, reference.run(feeds))
+    outputs = nodes.compared
+    differences: dict[str, Difference] = {}
     for start in range(0, len(outputs), CHUNK):
-        measured |= parts.compare(outputs[start : start + CHUNK], feeds)
+        differences |= nodes.compare(outputs[start : start + CHUNK], feeds)
         for output in outputs[start : start + CHUNK]:
-            if measured[output].difference > tolerance:
-                source = parts.source(output)
-                return Bisection(
-                    reference.name,
-                    outputs.index(output) + 1,
-                    agreed=None
-                    if source is None
-                    else parts.layer(source, reference, measured[source]),
-                    parted=parts.layer(output, reference, measured[output]),
-                )
+            if differences[output].share > tolerance:
+                source = nodes.source(output)
+                agrees = source and nodes.layer(source, reference, differences[source])
+                differs = nodes.layer(output, reference, differences[output])
+                return Bisection(reference.name, outputs.index(output) + 1, agrees or None, differs)
     return Bisection(reference.name, len(outputs), None, None)
 
 
 @dataclass(frozen=True)
-class Reach:
-    """What a value takes to compute: nodes by their first output, names of initializers, and names
-    of what is given, the reference's values and the model's inputs."""
+class Subgraph:
+    """What computes a value: nodes by their first output, names of initializers, and names of the
+    values that it starts from, the reference's and the model's inputs."""
 
     nodes: dict[str, onnx.NodeProto]
     weights: list[str]
     given: set[str]
 
 
-class Parts:
+class Nodes:
     """A model's nodes, to be run apart on ``values``, the reference's.
 
-    comparable: the nodes' outputs that ``values`` holds, by their places in the order in which they
-    run. judged: those of them that must be equal.
+    known: the nodes' outputs that ``values`` holds, with their places in the order in which they
+    run. compared: those of them that must be equal.
     """
 
     def __init__(self, model: onnx.ModelProto, values: Values) -> None:
@@ -165,23 +161,23 @@ class Parts:
         self.inputs = {value.name for value in model.graph.input}
         self.producers = {name: node for node in model.graph.node for name in node.output if name}
         order = [name for name in self.producers if name in values and self.types.get(name)]
-        self.comparable = {name: place for place, name in enumerate(order)}
-        # Of equal values either may come first: indices are taken as the reference gives them, and
-        # the values that they belong to are compared.
+        self.known = {name: place for place, name in enumerate(order)}
+        # Of equal values either may come first: the nodes after a TopK read the reference's
+        # indices, and the values that these belong to are compared.
         indices = {
             node.output[1]
             for node in model.graph.node
-            if node.op_type == "TopK" and node.output[0] in self.comparable
+            if node.op_type == "TopK" and node.output[0] in self.known
         }
-        self.judged = [name for name in order if name not in indices]
+        self.compared = [name for name in order if name not in indices]
 
-    def compare(self, outputs: Sequence[str], feeds: Feeds) -> dict[str, Measured]:
+    def compare(self, outputs: Sequence[str], feeds: Feeds) -> dict[str, Difference]:
         """Each output's difference, by its name."""
         try:
             answers = self._run(outputs, feeds)
         except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
             if len(outputs) == 1:
-                return {outputs[0]: Measured(np.inf, str(error).strip().splitlines()[0])}
+                return {outputs[0]: Difference(np.inf, str(error).strip().splitlines()[0])}
             half = len(outputs) // 2
             return self.compare(outputs[:half], feeds) | self.compare(outputs[half:], feeds)
         return {
@@ -189,24 +185,24 @@ class Parts:
             for name, answer in zip(outputs, answers, strict=True)
         }
 
-    def layer(self, output: str, reference: LayeredModel, measured: Measured) -> Layer:
-        """The node that makes ``output``."""
-        weights = [name for name in self._reach(output).weights if "." in name]
+    def layer(self, output: str, reference: LayeredModel, difference: Difference) -> Layer:
+        """The node that computes ``output``."""
+        weights = [name for name in self._subgraph(output).weights if "." in name]
         module = weights[0].rpartition(".")[0] if weights else reference.modules.get(output)
         shown = module.split(NETWORK, 1)[-1] if module else None
-        return Layer(self.producers[output].op_type, output, shown, measured)
+        return Layer(self.producers[output].op_type, output, shown, difference)
 
     def source(self, output: str) -> str | None:
         """The last value, in the order in which nodes run, that ``output`` is computed from."""
-        read = self._reach(output).given & set(self.judged)
-        return max(read, key=self.comparable.__getitem__, default=None)
+        read = self._subgraph(output).given & set(self.compared)
+        return max(read, key=self.known.__getitem__, default=None)
 
     def _run(self, outputs: Sequence[str], feeds: Feeds) -> list[Array]:
-        """What the nodes of ``outputs`` answer when they are given the reference's values."""
-        reaches = [self._reach(output) for output in outputs]
-        chosen = {name for reach in reaches for name in reach.nodes}
-        weights = {name for reach in reaches for name in reach.weights}
-        given = {name for reach in reaches for name in reach.given}
+        """The nodes' own ``outputs``, computed from the reference's values."""
+        subgraphs = [self._subgraph(output) for output in outputs]
+        chosen = {name for subgraph in subgraphs for name in subgraph.nodes}
+        weights = {name for subgraph in subgraphs for name in subgraph.weights}
+        given = {name for subgraph in subgraphs for name in subgraph.given}
         part = helper.make_graph(
             [self._renamed(n) for n in self.model.graph.node if n.output[0] in chosen],
             "part",
@@ -217,43 +213,39 @@ class Parts:
         model = helper.make_model(
             part, opset_imports=self.model.opset_import, ir_version=self.model.ir_version
         )
-        options = ort.SessionOptions()
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = 4  # a node that cannot run is reported by the caller
-        session = ort.InferenceSession(model.SerializeToString(), options)
-        known = self.values | feeds
-        values = {name: known[name].astype(self._dtype(name), copy=False) for name in given}
-        answers: list[Array] = session.run([OWN + name for name in outputs], values)
+        values, types = self.values | feeds, self.types
+        inputs = {
+            name: values[name].astype(helper.tensor_dtype_to_np_dtype(types[name]), copy=False)
+            for name in given
+        }
+        answers: list[Array] = open_unoptimised(model).run([OWN + name for name in outputs], inputs)
         return answers
 
-    def _reach(self, output: str) -> Reach:
-        reach = Reach({}, [], set())
+    def _subgraph(self, output: str) -> Subgraph:
+        subgraph = Subgraph({}, [], set())
         waiting = [self.producers[output]]
         while waiting:
             node = waiting.pop()
-            if node.output[0] in reach.nodes:
+            if node.output[0] in subgraph.nodes:
                 continue
-            reach.nodes[node.output[0]] = node
+            subgraph.nodes[node.output[0]] = node
             for name in reads(node):
                 if name in self.initializers:
-                    reach.weights.append(name)
-                elif name in self.comparable or name in self.inputs:
-                    reach.given.add(name)
+                    subgraph.weights.append(name)
+                elif name in self.known or name in self.inputs:
+                    subgraph.given.add(name)
                 else:
                     waiting.append(self.producers[name])
-        return reach
+        return subgraph
 
     def _renamed(self, node: onnx.NodeProto) -> onnx.NodeProto:
-        """``node``, whose answers are kept apart from the reference's values of the same name."""
+        """``node`` with outputs of its own, beside the reference's values of the same names."""
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         for i, name in enumerate(node.output):
-            if name in self.comparable:
+            if name in self.known:
                 copy.output[i] = OWN + name
         return copy
-
-    def _dtype(self, name: str) -> np.dtype[Any]:
-        return helper.tensor_dtype_to_np_dtype(self.types[name])
 
 
 def reads(node: onnx.NodeProto) -> set[str]:
@@ -263,21 +255,21 @@ def reads(node: onnx.NodeProto) -> set[str]:
         for body in [attribute.g, *attribute.graphs]:
             inner = {name for inside in body.node for name in reads(inside)}
             inner |= {value.name for value in body.output}
-            made = {name for inside in body.node for name in inside.output}
-            made |= {value.name for value in body.input}
-            made |= {tensor.name for tensor in body.initializer}
-            names |= inner - made
+            local = {name for inside in body.node for name in inside.output}
+            local |= {value.name for value in body.input}
+            local |= {tensor.name for tensor in body.initializer}
+            names |= inner - local
     return names - {""}
 
 
-def measure(wanted: Array, got: Array) -> Measured:
-    """How far ``got`` is from ``wanted``."""
-    if wanted.shape != got.shape:
-        return Measured(np.inf, f"its shape is {list(got.shape)}, not {list(wanted.shape)}")
-    first, second = wanted.astype(np.float64), got.astype(np.float64)
+def measure(expected: Array, actual: Array) -> Difference:
+    """How far ``actual`` is from ``expected``, arrays of one shape."""
+    if expected.shape != actual.shape:
+        return Difference(np.inf, f"its shape is {list(actual.shape)}, not {list(expected.shape)}")
+    first, second = expected.astype(np.float64), actual.astype(np.float64)
     finite = np.isfinite(first)
     if (finite != np.isfinite(second)).any():
-        return Measured(np.inf, "it is not finite where it should be")
+        return Difference(np.inf, "it is not finite where it should be")
     gaps = np.abs(first[finite] - second[finite])
-    magnitudes = np.abs(first[finite & (np.abs(first) < FILLING)])
-    return Measured(float(gaps.max(initial=0) / (magnitudes.max(initial=0) or 1)))
+    magnitudes = np.abs(first[finite & (np.abs(first) < INFINITE)])
+    return Difference(float(gaps.max(initial=0) / (magnitudes.max(initial=0) or 1)))

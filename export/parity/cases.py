@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image as PillowImage
 
-from export.parity.model import Feeds, Image, Model
+from export.parity.model import GREY, Feeds, Image, Model, detector_feeds, stack
 from service.imaging.resize import to_input
-from service.manifest import Letterbox
+from service.manifest import Letterbox, Task
 
 BATCH_SIZES = (1, 2, 7)
 SCORE_THRESHOLD = 0.05  # low, so that many detections are compared
@@ -16,13 +16,12 @@ IOU_THRESHOLD = 0.5
 MAX_DETECTIONS = 100
 FEW_DETECTIONS = 3
 SAMPLE = 4  # photos that the adversarial cases are made of
-GREY = 128
 TILES = 4  # along each side
 
 
 @dataclass(frozen=True)
 class Case:
-    """A batch uint8 [N, H, W, 3] to compare on, and what is asked of it.
+    """A batch uint8 [N, H, W, 3] to compare on, and a detector's settings.
 
     name: the kind of case, as the manifest lists it. detail: which of its kind, for messages.
     """
@@ -37,18 +36,11 @@ class Case:
     def __str__(self) -> str:
         return self.name + self.detail
 
-    def detector_feeds(self) -> Feeds:
-        """The inputs of a detector's graph, in contract 1's order."""
-        return {
-            "images": self.images,
-            "score_threshold": np.array(self.score_threshold, dtype=np.float32),
-            "iou_threshold": np.array(IOU_THRESHOLD, dtype=np.float32),
-            "max_detections": np.array(self.max_detections, dtype=np.int64),
-            "class_agnostic": np.array(self.class_agnostic),
-        }
-
-    def classifier_feeds(self) -> Feeds:
-        return {"images": self.images}
+    def feeds(self, task: Task) -> Feeds:
+        if task == "classification":
+            return {"images": self.images}
+        settings = (self.score_threshold, IOU_THRESHOLD, self.max_detections, self.class_agnostic)
+        return detector_feeds(self.images, *settings)
 
 
 def photo_cases(photos: Sequence[Image]) -> Iterator[Case]:
@@ -60,7 +52,7 @@ def photo_cases(photos: Sequence[Image]) -> Iterator[Case]:
 
 
 def image_cases(photos: Sequence[Image]) -> list[Case]:
-    """Images that are hard in themselves, for any network."""
+    """Images that are hard for any network."""
     sample = photos[:SAMPLE]
     return [
         Case("objects cut by the photo's border", stack(cut_photos(sample))),
@@ -100,16 +92,7 @@ def detector_cases(reference: Model, photos: Sequence[Image]) -> list[Case]:
 def best_scores(reference: Model, images: Sequence[Image]) -> Image:
     """The best score in each image, float32 [N]."""
     case = Case("", stack(images), score_threshold=0.0, max_detections=1)
-    return reference.run(case.detector_feeds())[2][:, 0]
-
-
-def stack(images: Sequence[Image]) -> Image:
-    """Images [H, W, 3] as one batch; smaller ones are filled up with grey."""
-    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
-    batch = np.full((len(images), height, width, 3), GREY, dtype=np.uint8)
-    for row, image in zip(batch, images, strict=True):
-        row[: image.shape[0], : image.shape[1]] = image
-    return batch
+    return reference.run(case.feeds("detection"))[2][:, 0]
 
 
 def cut_photos(photos: Sequence[Image]) -> list[Image]:
@@ -123,7 +106,7 @@ def cut_photos(photos: Sequence[Image]) -> list[Image]:
 
 
 def shaped_photos(photos: Sequence[Image]) -> list[Image]:
-    """Photos of all shapes, fitted into inputs of one size as the service does it."""
+    """Photos of several aspect ratios, letterboxed to one size as the service does it."""
     first, last = photos[0], photos[-1]
     height, width = first.shape[:2]
     return [
@@ -161,6 +144,6 @@ def fitted(photo: Image, like: Image) -> Image:
 
 
 def shrunk(photo: Image, factor: int) -> Image:
-    """``photo`` with each side one ``factor``-th as long."""
+    """``photo`` with each side divided by ``factor``."""
     height, width = (max(1, -(-side // factor)) for side in photo.shape[:2])
     return np.asarray(PillowImage.fromarray(photo).resize((width, height)), dtype=np.uint8)

@@ -1,11 +1,10 @@
-"""Models whose inner values can be seen, by the names that the exporter gives them."""
+"""Models whose intermediate values can be read, by the names that PyTorch's exporter gives them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import onnx
-import onnxruntime as ort
 import torch
 from onnx import helper
 from torch import Tensor, fx, nn
@@ -13,18 +12,18 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
 from export.onnx.trace import trace
-from export.parity import Feeds
-from export.parity.model import Array
+from export.parity.model import Feeds, open_unoptimised
 from models.variants import Variant
 
-Values = dict[str, Array]
+Values = Feeds  # arrays by name
 
 
 @dataclass(frozen=True)
 class LayeredModel:
-    """A model whose inner values can be seen.
+    """A model whose intermediate values can be read.
 
-    run: feeds -> values by name. modules: name of a value -> path of the module it comes from.
+    name: for messages. run: feeds -> values by name. modules: name of a value -> path of the module
+    that computes it.
     """
 
     name: str
@@ -59,23 +58,21 @@ def onnx_layers(model: onnx.ModelProto, name: str) -> LayeredModel:
     inferred = onnx.shape_inference.infer_shapes(model)
     typed = [*inferred.graph.value_info, *inferred.graph.output]
     types = {value.name: value.type.tensor_type.elem_type for value in typed}
-    made = [output for node in model.graph.node for output in node.output if types.get(output)]
-    open_model = onnx.ModelProto()
-    open_model.CopyFrom(model)
-    del open_model.graph.output[:]
-    open_model.graph.output.extend(
-        helper.make_tensor_value_info(output, types[output], None) for output in made
+    values = [output for node in model.graph.node for output in node.output if types.get(output)]
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    del exposed.graph.output[:]
+    exposed.graph.output.extend(
+        helper.make_tensor_value_info(value, types[value], None) for value in values
     )
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = ort.InferenceSession(open_model.SerializeToString(), options)
+    session = open_unoptimised(exposed)
     return LayeredModel(
-        name, lambda feeds: dict(zip(made, session.run(made, feeds), strict=True)), {}
+        name, lambda feeds: dict(zip(values, session.run(values, feeds), strict=True)), {}
     )
 
 
 class Recorder(fx.Interpreter):
-    """Runs a traced graph and keeps what each of its nodes gives."""
+    """Runs a traced graph and keeps each node's value."""
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)

@@ -1,19 +1,24 @@
-"""What the gate compares: anything that answers feeds, whatever runs it."""
+"""What the parity gate compares: anything that turns feeds into outputs, whatever runs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
+from service.manifest import ModelManifest
+
 Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[Any]
-Feeds = dict[str, Array]  # a graph's inputs by the names of contract 1
-Outputs = list[Array]  # a graph's outputs in the order of contract 1
+Feeds = dict[str, Array]  # a graph's inputs by name (docs/graph.md)
+Outputs = list[Array]  # a graph's outputs in the order of docs/graph.md
+
+GREY = 128
 
 
 @dataclass(frozen=True)
@@ -24,22 +29,68 @@ class Model:
     run: Callable[[Feeds], Outputs]
 
 
-def torch_model(graph: nn.Module, name: str = "PyTorch") -> Model:
-    """A graph of `export.onnx.graph`, run eagerly."""
+class TorchSession:
+    """A graph of `export.onnx.graph` behind the interface of ONNX Runtime's session."""
 
-    def run(feeds: Feeds) -> Outputs:
-        with torch.no_grad():
-            outputs = graph(**{key: torch.from_numpy(value) for key, value in feeds.items()})
+    def __init__(self, graph: nn.Module) -> None:
+        self._graph = graph
+
+    @torch.inference_mode()
+    def run(self, names: Sequence[str] | None, feeds: Feeds) -> Outputs:
+        """All outputs in the graph's order, of which ``names`` must be the names, if given."""
+        outputs = self._graph(**{name: torch.from_numpy(value) for name, value in feeds.items()})
         return [o.numpy() for o in ([outputs] if isinstance(outputs, Tensor) else outputs)]
 
-    return Model(name, run)
+
+def torch_model(graph: nn.Module, name: str = "PyTorch") -> Model:
+    """A graph of `export.onnx.graph`, run eagerly."""
+    session = TorchSession(graph)
+    return Model(name, lambda feeds: session.run(None, feeds))
 
 
 def onnx_model(session: ort.InferenceSession, name: str = "ONNX Runtime") -> Model:
     """An exported graph, as it is optimised for serving."""
+    return Model(name, lambda feeds: session.run(None, feeds))
 
-    def run(feeds: Feeds) -> Outputs:
-        outputs: Outputs = session.run(None, feeds)
-        return outputs
 
-    return Model(name, run)
+def open_unoptimised(model: onnx.ModelProto) -> ort.InferenceSession:
+    """``model`` node by node as it is written; ONNX Runtime's messages on it are not shown."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    return ort.InferenceSession(model.SerializeToString(), options)
+
+
+def stack(images: Sequence[Image]) -> Image:
+    """Images [H, W, 3] as one batch [N, H, W, 3]; smaller ones are filled up with grey."""
+    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
+    batch = np.full((len(images), height, width, 3), GREY, dtype=np.uint8)
+    for row, image in zip(batch, images, strict=True):
+        row[: image.shape[0], : image.shape[1]] = image
+    return batch
+
+
+def detector_feeds(
+    images: Image,
+    score_threshold: float,
+    iou_threshold: float,
+    max_detections: int,
+    class_agnostic: bool = False,
+) -> Feeds:
+    """The inputs of a detector's graph for a batch [N, H, W, 3]."""
+    return {
+        "images": images,
+        "score_threshold": np.array(score_threshold, dtype=np.float32),
+        "iou_threshold": np.array(iou_threshold, dtype=np.float32),
+        "max_detections": np.array(max_detections, dtype=np.int64),
+        "class_agnostic": np.array(class_agnostic),
+    }
+
+
+def to_feeds(manifest: ModelManifest, images: Sequence[Image], **settings: float | bool) -> Feeds:
+    """``images`` uint8 [H, W, 3] as one batch, with a detector's settings: the manifest's defaults
+    where ``settings`` names no others."""
+    batch = stack(images)
+    if manifest.task == "classification":
+        return {"images": batch}
+    return detector_feeds(batch, **{**manifest.defaults.model_dump(), **settings})

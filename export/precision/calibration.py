@@ -1,7 +1,7 @@
 """Calibration: the range that each tensor's values lie in when the model looks at real photos."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,9 +10,8 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
 from onnxruntime.quantization.calibrate import TensorsData, create_calibrator
 
-from export.parity import Case, Feeds
-from service.imaging.resize import ModelInput
-from service.manifest import Task
+from export.parity import Feeds
+from export.progress import OnProgress, ignore_progress
 
 Method = Literal["percentile", "entropy", "minmax"]
 
@@ -44,22 +43,15 @@ METHODS = (
 )
 
 
-def feeds_of(task: Task, photo: ModelInput) -> Feeds:
-    """What a graph is fed to look at ``photo``. At a threshold of 0 as many anchors are decoded of
-    each: the calibrators take no tensor whose shape varies."""
-    case = Case("calibration", photo.pixels[None], score_threshold=0.0)
-    return case.detector_feeds() if task == "detection" else case.classifier_feeds()
-
-
 def calibrate(
     model: onnx.ModelProto,
     op_types: Sequence[str],
-    task: Task,
-    photos: Sequence[ModelInput],
+    feeds: Sequence[Feeds],
     calibration: Calibration,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = ignore_progress,
 ) -> TensorsData:
-    """The range of every tensor that operators of ``op_types`` read or write."""
+    """The range of every tensor that operators of ``op_types`` read or write, over ``feeds``, each
+    of one photo."""
     method, options = _as_onnx_runtime_says(calibration)
     with tempfile.TemporaryDirectory(prefix="boxport-calibration-") as folder:
         source = Path(folder) / "float.onnx"
@@ -71,10 +63,10 @@ def calibrate(
             method,
             extra_options=options,
         )
-        for start in range(0, len(photos), PHOTOS_AT_ONCE):
-            chosen = photos[start : start + PHOTOS_AT_ONCE]
-            calibrator.collect_data(_Reader([feeds_of(task, photo) for photo in chosen]))
-            on_progress(start + len(chosen), len(photos))
+        for start in range(0, len(feeds), PHOTOS_AT_ONCE):
+            chosen = feeds[start : start + PHOTOS_AT_ONCE]
+            calibrator.collect_data(_Reader(chosen))
+            on_progress(start + len(chosen), len(feeds))
         return calibrator.compute_data()
 
 
@@ -92,7 +84,7 @@ def _as_onnx_runtime_says(calibration: Calibration) -> tuple[CalibrationMethod, 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
     """Feeds, one after the other, as ONNX Runtime's calibrators ask for them."""
 
-    def __init__(self, feeds: list[Feeds]) -> None:
+    def __init__(self, feeds: Sequence[Feeds]) -> None:
         self._feeds = iter(feeds)
 
     def get_next(self) -> Feeds | None:

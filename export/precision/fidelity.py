@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+from export.evaluation.figures import to_coco
 from models.evaluation import BoxRow, average_precision
 from service.imaging.resize import ModelInput
 from service.inference.detector import DetectionQuery, Detector
@@ -53,12 +54,9 @@ def _detect(
 ) -> list[BoxRow]:
     detector = Detector(ModelPackage(manifest, _open(model)))
     query = DetectionQuery(np.float32(score_threshold), np.float32(0.5), 100, None)
-    rows = []
+    rows: list[BoxRow] = []
     for image_id, photo in enumerate(photos):
-        for found in detector.run([photo], [query])[0]:
-            left, top, right, bottom = found["box"]
-            bbox = (left, top, right - left, bottom - top)
-            rows.append(BoxRow(image_id, found["label_id"], bbox, found["score"]))
+        rows += [to_coco(image_id, row) for row in detector.run([photo], [query])[0]]
     return rows
 
 

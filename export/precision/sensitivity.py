@@ -1,10 +1,10 @@
 """Which layers lose most in 8 bits, and are worth keeping in float."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from export.precision.fidelity import Fidelity
 from export.precision.quantisation import Quantiser, layers
+from export.progress import OnProgress, ignore_progress
 
 # A layer must win back this share of what is lost to be kept in float,
 WORTHWHILE = 0.2
@@ -31,7 +31,7 @@ def search(
     quantiser: Quantiser,
     fidelity: Fidelity,
     quantised: float,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = ignore_progress,
 ) -> Sensitivity:
     """Try each layer in float, then the best of them together, as long as it helps.
 

@@ -8,10 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from models.boxes import box_iou
+from export.matching import SAME_OBJECT, Detections, match
 from service.imaging.files import read_image
 from service.imaging.resize import to_input
 from service.inference.model import PARAMETERS, open_predictor
@@ -27,7 +26,6 @@ PACKAGE_COLOUR, PACKAGE_WIDTH = "#ffc400", 3
 DASH, GAP = 10, 8
 LABEL_SIZE, LABEL_HEIGHT = 18, 25
 MOST_PAIRS = 8  # told of a photo
-TWIN_IOU = 0.5
 
 Place = tuple[float, float, float, float]  # xyxy in the page's pixels
 
@@ -62,7 +60,7 @@ class Answerer:
         self._query = self._predictor.to_query(PARAMETERS[package.manifest.task]())
 
     def answer(self, photo: Image.Image) -> list[Row]:
-        """Rows as contract 2 shows them, the best first."""
+        """Rows as the HTTP API gives them (docs/api.md), the best first."""
         image = to_input(photo, self._predictor.manifest.input)
         return self._predictor.run([image], [self._query])[0]
 
@@ -100,21 +98,16 @@ def seen(rows: Sequence[Row]) -> str:
 
 
 def pair_detections(reference: Sequence[Row], package: Sequence[Row]) -> list[Pair]:
-    """Each detection with its twin, of one label and the best overlap; the best score first."""
-    free = list(reference)
+    """Each detection with its match of the other model, if it has one; the best score first."""
+    matches = match(Detections.from_rows(package), Detections.from_rows(reference), SAME_OBJECT)
+    matched = {m.first: m for m in matches}
     pairs = []
-    for row in package:
-        overlaps = [
-            (overlap(row, other), i)
-            for i, other in enumerate(free)
-            if other["label_id"] == row["label_id"]
-        ]
-        iou, i = max(overlaps, default=(0.0, 0))
-        if iou < TWIN_IOU:
-            pairs.append(Pair(row["label"], None, row["score"]))
-            continue
-        pairs.append(Pair(row["label"], free.pop(i)["score"], row["score"], iou))
-    pairs += [Pair(row["label"], row["score"], None) for row in free]
+    for i, row in enumerate(package):
+        m = matched.get(i)
+        score = None if m is None else reference[m.second]["score"]
+        pairs.append(Pair(row["label"], score, row["score"], None if m is None else m.iou))
+    missing = set(range(len(reference))) - {m.second for m in matches}
+    pairs += [Pair(reference[j]["label"], reference[j]["score"], None) for j in sorted(missing)]
     return sorted(pairs, key=lambda pair: -max(pair.reference or 0, pair.package or 0))
 
 
@@ -130,10 +123,6 @@ def pair_classes(reference: Sequence[Row], package: Sequence[Row]) -> list[Pair]
         )
         for i in {**wanted, **got}
     ]
-
-
-def overlap(a: Row, b: Row) -> float:
-    return float(box_iou(torch.tensor([a["box"]]), torch.tensor([b["box"]])))
 
 
 def shrunk(photo: Image.Image) -> tuple[Image.Image, float]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.parity.feeds import to_feeds
-from export.parity.model import Feeds, Image
+from export.parity import Feeds, Image, to_feeds
 from service.cpus import available_cpus
 from service.package import ModelPackage, open_package
 

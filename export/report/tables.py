@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from export.evaluation.figures import METRIC_NAMES
 from export.report.latency import Latency
 from service.manifest import Accuracy, ModelManifest
 
@@ -10,17 +11,6 @@ FEW_PHOTOS = 20  # a parity or accuracy figure of fewer says little
 BUSY = 0.9  # of the time on one thread; with less, somebody else had the processor
 MOST_DROP = 0.005  # of AP or top-1 against the best precision shown
 UNKNOWN_LICENCE = "unknown"
-METRICS = {
-    "ap": "AP",
-    "ap50": "AP50",
-    "ap75": "AP75",
-    "ap_small": "AP small",
-    "ap_medium": "AP medium",
-    "ap_large": "AP large",
-    "ar100": "AR100",
-    "top1": "top-1",
-    "top5": "top-5",
-}
 LEADING = ("ap", "ap50", "top1", "top5")
 RESIZES = {
     "letterbox": "fitted into the upper left corner, the rest filled",
@@ -59,7 +49,7 @@ class Headline:
 
 
 def metric_name(key: str) -> str:
-    return METRICS.get(key, key.replace("_", " "))
+    return METRIC_NAMES.get(key, key.replace("_", " "))
 
 
 def megabytes(size: int) -> str:

@@ -20,21 +20,22 @@ import torch
 from google.protobuf.message import Message
 
 from export import exporter
-from export.evaluation.accuracy import QUERY, EvaluationSet, detector_accuracy
-from export.evaluation.photo_set import PhotoSetError
+from export.evaluation.accuracy import measure_accuracy
+from export.evaluation.column import QUERY
+from export.evaluation.photo_set import EvaluationSet, PhotoSetError
 from export.exporter import ExportError, ExportJob, export
 from export.labels import read_labels
 from export.onnx.graph import build_graph
 from export.onnx.trace import to_onnx
 from export.package_writer import OutputError
-from export.parity import ParityError, check_classifier, check_detector
+from export.parity import TOLERANCES, ParityError, check_parity, onnx_model, torch_model
 from export.photos import read_photos
 from export.verify import verify
 from models.variants import VARIANTS, Variant
 from models.weights import CheckpointError, load_checkpoint, load_into
 from service.imaging.files import read_photo
 from service.inference.detector import Detector
-from service.manifest import ModelManifest, read_manifest
+from service.manifest import ModelManifest, Parity, Task, read_manifest
 from service.package import ModelPackage, open_package
 from tests.paths import ROOT
 
@@ -166,6 +167,16 @@ def traced(checkpoint: Path) -> tuple[torch.nn.Module, bytes]:
     return graph, to_onnx(variant, graph).SerializeToString()
 
 
+def check(
+    graph: torch.nn.Module,
+    session: ort.InferenceSession,
+    pixels: list[np.ndarray],
+    task: Task = "detection",
+) -> Parity:
+    models = torch_model(graph), onnx_model(session)
+    return check_parity(task, *models, pixels, TOLERANCES["fp32"])
+
+
 @pytest.mark.parametrize("tamper", [None, scale_first_weights, shift_last_class])
 def test_gate_catches_a_graph_that_is_not_the_model(
     traced: tuple[torch.nn.Module, bytes], photos: Path, tamper: Tamper | None
@@ -174,12 +185,12 @@ def test_gate_catches_a_graph_that_is_not_the_model(
     spec = VARIANTS["efficientdet_lite0"].input
     pixels = [photo.pixels for photo in read_photos(photos, spec)]
     if tamper is None:
-        assert check_detector(graph, ort.InferenceSession(content), pixels).detections_compared
+        assert check(graph, ort.InferenceSession(content), pixels).detections_compared
         return
     model = onnx.load_from_string(content)
     tamper(model)
-    with pytest.raises(ParityError, match="agree with none of the other side"):
-        check_detector(graph, ort.InferenceSession(model.SerializeToString()), pixels)
+    with pytest.raises(ParityError, match="have no match on the other side"):
+        check(graph, ort.InferenceSession(model.SerializeToString()), pixels)
 
 
 def test_gate_catches_a_classifier_that_differs(
@@ -190,11 +201,11 @@ def test_gate_catches_a_classifier_that_differs(
     load_into(network, load_checkpoint(imagenet_weights).state, "")
     session = open_package(store / "efficientnet_lite0_imagenet" / "1").session
     pixels = [p.pixels for p in read_photos(photos, variant.input)]
-    check_classifier(build_graph(network, variant.input), session, pixels)
+    check(build_graph(network, variant.input), session, pixels, "classification")
     with torch.no_grad():
         network.classifier.bias[0] += 2
     with pytest.raises(ParityError, match="probabilities differ"):
-        check_classifier(build_graph(network, variant.input), session, pixels)
+        check(build_graph(network, variant.input), session, pixels, "classification")
 
 
 def test_failed_gate_writes_nothing(
@@ -289,14 +300,16 @@ def test_accuracy_is_measured_through_the_package(
     """Boxes that the package itself gives are the truth, so its AP must come near one."""
     package = open_package(exported[0])
     truth = own_detections_as_truth(package, photos, tmp_path / "truth.json")
-    accuracy = detector_accuracy(package, truth, photos)
+    evaluation = EvaluationSet(photos, truth)
+    labels = package.manifest.labels
+    accuracy = measure_accuracy(package, evaluation.read(labels))
     assert accuracy.images == 2
     assert accuracy.metrics["ap50"] > 0.95
     emptied = json.loads(truth.read_text())
     for row in emptied["annotations"]:
         row["bbox"][0] += 300
     truth.write_text(json.dumps(emptied))
-    assert detector_accuracy(package, truth, photos).metrics["ap50"] < 0.5
+    assert measure_accuracy(package, evaluation.read(labels)).metrics["ap50"] < 0.5
 
 
 def test_accuracy_is_written_into_the_manifest(

@@ -297,19 +297,3 @@ def test_classifier_at_another_size(
         assert [item["score"] for item in row] == pytest.approx(np.sort(own)[::-1], abs=1e-5)
         assert row[0]["label_id"] == LABELS[own.argmax()][0]
     assert len({row[0]["label"] for row in rows}) > 1
-
-
-def test_images_of_several_sizes_are_filled_up_to_one_batch() -> None:
-    wide, high = np.full((2, 5, 3), 10, np.uint8), np.full((4, 3, 3), 20, np.uint8)
-    batch = stack([wide, high])
-    assert batch.shape == (2, 4, 5, 3)
-    assert batch.dtype == np.uint8
-    np.testing.assert_array_equal(batch[0, :2], wide)
-    np.testing.assert_array_equal(batch[1, :, :3], high)
-    assert (batch[0, 2:] == 128).all()
-    assert (batch[1, :, 3:] == 128).all()
-
-
-def test_images_of_one_size_are_a_batch_as_they_are() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(stack(list(images)), images)

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from export.__main__ import app
-from export.parity.answers import ContractError, check_answer, check_batch, check_settings
+from export.parity.answers import AnswerError, check_answer, check_batch, check_settings
 from export.photos import find_photos, read_photos
 from export.report import write_report
 from export.signing import make_keys, sign
@@ -249,7 +249,7 @@ def test_answers_against_the_contract_are_caught(
     detector: ModelPackage, image: np.ndarray, spoil: Callable[[dict], None], words: str
 ) -> None:
     assert check_answer(detector, image) > 5
-    with pytest.raises(ContractError, match=words):
+    with pytest.raises(AnswerError, match=words):
         check_answer(Spoiled(detector, spoil), image)
 
 
@@ -274,7 +274,7 @@ def test_settings_that_are_not_obeyed_are_caught(
             return detector.run({**feeds, name: np.array(value, dtype=feeds[name].dtype)})
 
     check_settings(detector, image)
-    with pytest.raises(ContractError, match=words):
+    with pytest.raises(AnswerError, match=words):
         check_settings(Deaf(detector, lambda _: None), image)
 
 
@@ -286,7 +286,7 @@ def test_answer_that_depends_on_its_batch_is_caught(
             outputs["scores"][1] *= 0.9
 
     check_batch(detector, [image] * 3)
-    with pytest.raises(ContractError, match="image 1 of a batch of 3"):
+    with pytest.raises(AnswerError, match="image 1 of a batch of 3"):
         check_batch(Spoiled(detector, spoil), [image] * 3)
 
 

@@ -7,7 +7,7 @@ import onnxruntime as ort
 
 from export.onnx.graph import build_graph
 from export.onnx.trace import to_onnx
-from export.parity import check_classifier, check_detector
+from export.parity import TOLERANCES, check_parity, onnx_model, torch_model
 from export.photos import read_photos
 from models.variants import VARIANTS, at_size
 from tests.fidelity.measure import pair
@@ -53,8 +53,8 @@ def export(variant: str, size: int, photos: Path = Path("docs/photos")) -> Expor
     graph = build_graph(network, row.input)
     session = ort.InferenceSession(to_onnx(row, graph).SerializeToString())
     pixels = [photo.pixels for photo in read_photos(photos, row.input)]
-    check = check_detector if row.task == "detection" else check_classifier
-    parity = check(graph, session, pixels)
+    models = torch_model(graph), onnx_model(session)
+    parity = check_parity(row.task, *models, pixels, TOLERANCES["fp32"])
     return ExportRow(
         variant,
         parity.detections_compared,

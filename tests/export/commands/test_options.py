@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from export.__main__ import app
 from export.commands.options import to_evaluation
-from export.evaluation.accuracy import EvaluationSet
+from export.evaluation.photo_set import EvaluationSet
 
 
 def test_photos_make_an_evaluation_with_annotations_or_without() -> None:

@@ -58,10 +58,11 @@ def test_command_writes_nothing_and_names_the_node(
     lines = result.output.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("error: "))
     assert "photos at batch 1, from photo 0" in lines[start]
-    assert "First node to part from PyTorch" in lines[start + 1]
-    agrees, parts = (next(x for x in lines if word in x) for word in (" agrees ", " parts "))
+    assert "First node that differs from PyTorch" in lines[start + 1]
+    table = lines[start + 2 :]
+    agrees, differs = (next(x for x in table if word in x) for word in (" agrees ", " differs "))
     [output] = faults
     for text in ("Conv", output, "backbone.layer2.1.conv2"):
-        assert f" {text} " in parts
+        assert f" {text} " in differs
     assert " Relu " in agrees
-    assert lines.index(agrees) < lines.index(parts)
+    assert table.index(agrees) < table.index(differs)

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from export.evaluation.accuracy import classifier_accuracy, detector_accuracy
+from export.evaluation.accuracy import measure_accuracy
 from export.evaluation.column import PackageColumn
+from export.evaluation.photo_set import EvaluationSet
 from service.package import open_package
 from tests.export.evaluation.columns import ignore
 from tests.export.evaluation.instances import INSTANCES, write_instances
@@ -15,7 +16,7 @@ def test_a_manifest_gets_all_figures_of_a_detector(
     """The cat is found at IoU .9 or so; what the data have none of is left out."""
     path = write_instances(tmp_path, annotations=INSTANCES["annotations"][:1])
     package = open_package(store / "efficientdet_lite0_voc" / "1")
-    accuracy = detector_accuracy(package, path, photos)
+    accuracy = measure_accuracy(package, EvaluationSet(photos, path).read(package.manifest.labels))
     assert set(accuracy.metrics) == {"ap", "ap50", "ap75", "ap_large", "ar100"}
     assert accuracy.metrics["ap50"] == 1
     assert accuracy.classes == {"cat": accuracy.metrics["ap"]}
@@ -38,6 +39,6 @@ def test_class_folders_measure_the_shipped_classifier(
     ranked = PackageColumn(package).answer([photos / "cat.jpg", photos / "rocket.jpg"], ignore)
     assert "Egyptian cat" in [row["label"] for row in ranked[0][1:]]  # not the first
     assert ranked[1][0]["label"] == "missile"
-    accuracy = classifier_accuracy(package, tmp_path)
+    accuracy = measure_accuracy(package, EvaluationSet(tmp_path).read(package.manifest.labels))
     assert accuracy.metrics == {"top1": 0.5, "top5": 0.75}
     assert (accuracy.images, accuracy.classes) == (4, None)

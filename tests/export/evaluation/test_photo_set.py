@@ -102,7 +102,7 @@ class TestClassFolders:
 
     def test_hold_other_files_which_are_counted(self, folder: Path) -> None:
         notes: list[str] = []
-        assert read_class_folders(folder, [CAT, DOG], say=notes.append).total == 3
+        assert read_class_folders(folder, [CAT, DOG], on_note=notes.append).total == 3
         assert notes == [f"{folder}: passed over 1 file: 1 .txt"]
 
     def test_of_a_strange_name_are_refused(self, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """A graph that is not the model is refused, and its fault is named."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,15 @@ import pytest
 import torch
 from onnx import helper, numpy_helper
 
-from export.parity import Case, Feeds, ParityError, check_classifier, check_detector
+from export.parity import (
+    TOLERANCES,
+    Case,
+    Feeds,
+    ParityError,
+    check_parity,
+    onnx_model,
+    torch_model,
+)
 from export.parity.bisection import (
     NODE_TOLERANCES,
     Bisection,
@@ -54,11 +63,11 @@ def test_honest_export_agrees_node_by_node(resnet: Exported) -> None:
     found = bisect(resnet.layers, resnet.model, resnet.feeds, FP32)
     assert found == Bisection("PyTorch", len(resnet.model.graph.node), None, None)
     noise = bisect(resnet.layers, resnet.model, resnet.feeds, 0.0)  # rounding, then
-    assert noise.parted.measured.difference < FP32 / 10
+    assert noise.differs.difference.share < FP32 / 10
 
 
 @pytest.mark.parametrize(
-    ("tamper", "operator", "module", "agreed"),
+    ("tamper", "operator", "module", "agrees"),
     [
         (scale_filter, "Conv", "backbone.layer2.1.conv2", "backbone.layer2.1.relu"),
         (shrink_padding, "Conv", "backbone.layer3.0.conv1", "backbone.layer2.1.relu"),
@@ -71,33 +80,33 @@ def test_honest_export_agrees_node_by_node(resnet: Exported) -> None:
     ],
 )
 def test_fault_is_named(
-    resnet: Exported, tamper: Tamper, operator: str, module: str | None, agreed: str
+    resnet: Exported, tamper: Tamper, operator: str, module: str | None, agrees: str
 ) -> None:
     model = resnet.tampered()
     output = tamper(model)
     found = bisect(resnet.layers, model, resnet.feeds, FP32)
-    parted = found.parted
-    assert (parted.op_type, parted.output, parted.module) == (operator, output, module)
-    assert parted.measured.difference > FP32
-    assert found.agreed.module == agreed
-    assert found.agreed.measured.difference < FP32
-    assert found.agreed.output in node_named(model, output).input
+    differs = found.differs
+    assert (differs.op_type, differs.output, differs.module) == (operator, output, module)
+    assert differs.difference.share > FP32
+    assert found.agrees.module == agrees
+    assert found.agrees.difference.share < FP32
+    assert found.agrees.output in node_named(model, output).input
 
 
 def test_shape_that_differs_is_said(resnet: Exported) -> None:
     model = resnet.tampered()
     shrink_padding(model)
-    parted = bisect(resnet.layers, model, resnet.feeds, FP32).parted
-    assert str(parted.measured) == "its shape is [2, 256, 3, 3], not [2, 256, 4, 4]"
+    differs = bisect(resnet.layers, model, resnet.feeds, FP32).differs
+    assert str(differs.difference) == "its shape is [2, 256, 3, 3], not [2, 256, 4, 4]"
 
 
 def test_node_that_cannot_run_is_named(resnet: Exported) -> None:
     model = resnet.tampered()
     node = node_with(model, "network.backbone.layer4.0.conv1.weight")
     node.attribute.append(helper.make_attribute("auto_pad", "NONSENSE"))
-    parted = bisect(resnet.layers, model, resnet.feeds, FP32).parted
-    assert (parted.output, parted.measured.difference) == (node.output[0], np.inf)
-    assert "auto_pad" in str(parted.measured).lower() or "NONSENSE" in str(parted.measured)
+    differs = bisect(resnet.layers, model, resnet.feeds, FP32).differs
+    assert (differs.output, differs.difference.share) == (node.output[0], np.inf)
+    assert "auto_pad" in str(differs.difference).lower() or "NONSENSE" in str(differs.difference)
 
 
 def test_two_onnx_files_are_compared_alike(resnet: Exported) -> None:
@@ -106,8 +115,8 @@ def test_two_onnx_files_are_compared_alike(resnet: Exported) -> None:
     assert honest == Bisection("the fp32 package", len(resnet.model.graph.node), None, None)
     model = resnet.tampered()
     output = scale_filter(model)
-    parted = bisect(layers, model, resnet.feeds, FP32).parted
-    assert (parted.output, parted.module) == (output, "backbone.layer2.1.conv2")
+    differs = bisect(layers, model, resnet.feeds, FP32).differs
+    assert (differs.output, differs.module) == (output, "backbone.layer2.1.conv2")
 
 
 def test_fault_that_only_a_batch_shows_is_named(resnet: Exported) -> None:
@@ -128,25 +137,25 @@ def test_fault_that_only_a_batch_shows_is_named(resnet: Exported) -> None:
     node.input[0] = "first"
     with pytest.raises(LocatedParityError) as caught:
         check(resnet, model)
-    parted = caught.value.bisection.parted
-    assert parted.output == node.output[0]
-    assert parted.measured.reason == "its shape is [1, 4], not [2, 4]"
+    differs = caught.value.bisection.differs
+    assert differs.output == node.output[0]
+    assert differs.difference.reason == "its shape is [1, 4], not [2, 4]"
 
 
-def check(exported: Exported, model: onnx.ModelProto) -> None:
-    with located(lambda: exported.layers, model, "fp32"):
+def check(
+    exported: Exported, model: onnx.ModelProto, layers: Callable[[], LayeredModel] | None = None
+) -> None:
+    with located(layers or (lambda: exported.layers), model, "fp32"):
         session = ort.InferenceSession(model.SerializeToString())
-        gate = check_detector if exported.variant.task == "detection" else check_classifier
-        gate(exported.graph, session, exported.photos)
+        models = torch_model(exported.graph), onnx_model(session)
+        check_parity(exported.variant.task, *models, exported.photos, TOLERANCES["fp32"])
 
 
 def test_gate_passes_the_honest_export_and_looks_for_nothing(resnet: Exported) -> None:
     def never() -> LayeredModel:
         raise AssertionError("there is nothing to look for")
 
-    with located(never, resnet.model, "fp32"):
-        session = ort.InferenceSession(resnet.model.SerializeToString())
-        check_classifier(resnet.graph, session, resnet.photos)
+    check(resnet, resnet.model, never)
 
 
 def test_search_that_fails_does_not_hide_what_the_gate_found(resnet: Exported) -> None:
@@ -184,11 +193,11 @@ def test_indices_of_equal_values_may_differ(resnet: Exported) -> None:
         return {"best": best, "places": np.array([[3, 1]]), "y": -best}
 
     found = bisect(LayeredModel("PyTorch", run, {}), model, {"x": values}, FP32)
-    assert (found.parted, found.compared) == (None, 2)
+    assert (found.differs, found.compared) == (None, 2)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "got", "difference"),
+    ("expected", "actual", "difference"),
     [
         ([1.0, -2.0], [1.0, -2.0], 0.0),
         ([1.0, -2.0], [1.5, -2.0], 0.25),
@@ -203,9 +212,9 @@ def test_indices_of_equal_values_may_differ(resnet: Exported) -> None:
     ],
 )
 def test_difference_is_a_share_of_the_greatest_value(
-    wanted: list[float], got: list[float], difference: float
+    expected: list[float], actual: list[float], difference: float
 ) -> None:
-    assert measure(np.array(wanted), np.array(got)).difference == pytest.approx(difference)
+    assert measure(np.array(expected), np.array(actual)).share == pytest.approx(difference)
 
 
 def test_graph_that_cannot_run_fails_the_gate_and_is_searched(resnet: Exported) -> None:
@@ -214,7 +223,7 @@ def test_graph_that_cannot_run_fails_the_gate_and_is_searched(resnet: Exported) 
     with pytest.raises(LocatedParityError, match="ONNX Runtime gives no answer: ") as caught:
         check(resnet, model)
     assert "\n" not in str(caught.value)
-    assert caught.value.bisection.parted.output == output
+    assert caught.value.bisection.differs.output == output
 
 
 @pytest.mark.full
@@ -224,7 +233,7 @@ def test_clip_of_a_real_network_is_named(imagenet_weights: Path, photos: Path) -
     network = variant.build(1000)
     load_into(network, load_checkpoint(imagenet_weights).state, "")
     exported = export_graph(variant, network, photos)
-    assert bisect(exported.layers, exported.model, exported.feeds, FP32).parted is None
+    assert bisect(exported.layers, exported.model, exported.feeds, FP32).differs is None
     model = exported.tampered()
     clip = [node for node in model.graph.node if node.op_type == "Clip"][15]
     model.graph.initializer.append(numpy_helper.from_array(np.float32(1), "lower"))
@@ -232,10 +241,10 @@ def test_clip_of_a_real_network_is_named(imagenet_weights: Path, photos: Path) -
     with pytest.raises(LocatedParityError, match="probabilities differ") as caught:
         check(exported, model)
     found = caught.value.bisection
-    assert (found.parted.op_type, found.parted.output) == ("Clip", clip.output[0])
-    assert found.parted.module.startswith("backbone.stages.")
-    assert found.parted.module.endswith("activation")
-    assert (found.agreed.op_type, found.agreed.output) == ("Conv", clip.input[0])
+    assert (found.differs.op_type, found.differs.output) == ("Clip", clip.output[0])
+    assert found.differs.module.startswith("backbone.stages.")
+    assert found.differs.module.endswith("activation")
+    assert (found.agrees.op_type, found.agrees.output) == ("Conv", clip.input[0])
 
 
 @pytest.fixture(scope="module")
@@ -247,9 +256,9 @@ def detector(imagenet_weights: Path, photos: Path) -> Exported:
 @pytest.mark.full
 def test_honest_detector_passes_and_agrees_node_by_node(detector: Exported) -> None:
     check(detector, detector.model)
-    feeds = Case("", detector.feeds["images"]).detector_feeds()
+    feeds = Case("", detector.feeds["images"]).feeds("detection")
     found = bisect(detector.layers, detector.model, feeds, FP32)
-    assert found.parted is None
+    assert found.differs is None
     assert found.compared > 400
 
 
@@ -266,7 +275,7 @@ def test_fault_of_a_detector_is_named(
 ) -> None:
     model = detector.tampered()
     output = tamper(model)
-    with pytest.raises(LocatedParityError, match="agree with none") as caught:
+    with pytest.raises(LocatedParityError, match="have no match") as caught:
         check(detector, model)
-    parted = caught.value.bisection.parted
-    assert (parted.output, parted.module) == (output, module)
+    differs = caught.value.bisection.differs
+    assert (differs.output, differs.module) == (output, module)

@@ -1,12 +1,13 @@
-"""Detections agree with their twins, up to ties that either side may win."""
+"""Detections agree with their matches, up to ambiguous ones."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from export.matching import Detections
 from export.parity import TOLERANCES, Case
-from export.parity.comparison import Detections, Tally, box_iou, compare_detections
+from export.parity.comparison import Tally, compare_detections
 
 FP32, INT8 = TOLERANCES["fp32"], TOLERANCES["int8"]
 CASE = Case("some", np.zeros((1, 8, 8, 3), np.uint8))
@@ -23,7 +24,7 @@ def found(*rows: tuple[float, int, tuple[float, ...]]) -> Detections:
 
 
 ONE = (0.8, 1, (10.0, 10.0, 50.0, 50.0))
-RIVAL = (0.8, 1, (15.0, 10.0, 55.0, 50.0))  # overlaps by .78
+OVERLAPPING = (0.8, 1, (15.0, 10.0, 55.0, 50.0))  # overlaps by .78
 OTHER = (0.6, 2, (100.0, 100.0, 150.0, 180.0))
 
 
@@ -33,9 +34,9 @@ def lost(wanted: Detections, got: Detections, **options: object) -> int:
 
 
 def test_same_detections_agree_in_any_order_of_equal_scores() -> None:
-    twin = (0.8, 3, OTHER[2])
+    equal = (0.8, 3, OTHER[2])
     tally = Tally()
-    assert not len(compare_detections(found(ONE, twin), found(twin, ONE), CASE, FP32, tally))
+    assert not len(compare_detections(found(ONE, equal), found(equal, ONE), CASE, FP32, tally))
     assert (tally.compared, tally.score, tally.box, tally.iou, tally.share) == (2, 0, 0, 1, 1)
 
 
@@ -61,7 +62,7 @@ def test_small_box_must_overlap_too() -> None:
     assert lost(found(thin), found(wide), tolerance=INT8) == 2
 
 
-def test_one_detection_is_the_twin_of_one_only() -> None:
+def test_one_detection_matches_one_only() -> None:
     assert lost(found(ONE, ONE), found(ONE)) == 1
     assert lost(found(ONE), found(ONE, ONE)) == 1
 
@@ -80,29 +81,31 @@ def test_last_place_may_go_to_either_of_equal_scores() -> None:
     assert len(compare_detections(*pair, CASE, FP32, Tally())) == 2  # there was room for both
 
 
-def test_either_of_two_rivals_with_one_score_may_win() -> None:
-    both = found(ONE, RIVAL)
+def test_either_of_two_overlapping_boxes_with_one_score_may_stay() -> None:
+    both = found(ONE, OVERLAPPING)
     tally = Tally()
-    result = compare_detections(found(ONE), found(RIVAL), CASE, FP32, tally, lambda: (both, both))
+    result = compare_detections(
+        found(ONE), found(OVERLAPPING), CASE, FP32, tally, lambda: (both, both)
+    )
     assert (len(result), tally.ambiguous) == (0, 2)
 
 
-def test_what_the_losing_rival_would_have_suppressed_is_explained_too() -> None:
-    third = (0.7, 1, (25.0, 10.0, 65.0, 50.0))  # overlaps RIVAL by .6, ONE by .45
-    all_three = found(ONE, RIVAL, third)
+def test_what_the_suppressed_box_would_have_suppressed_is_excused_too() -> None:
+    third = (0.7, 1, (25.0, 10.0, 65.0, 50.0))  # overlaps OVERLAPPING by .6, ONE by .45
+    all_three = found(ONE, OVERLAPPING, third)
     everything = {"candidates": lambda: (all_three, all_three)}
-    assert lost(found(ONE, third), found(RIVAL), **everything) == 0
+    assert lost(found(ONE, third), found(OVERLAPPING), **everything) == 0
     assert lost(found(ONE, third), found(ONE), **everything) == 1
 
 
 @pytest.mark.parametrize(
     ("first", "second", "of_first", "of_second"),
     [
-        (found(ONE), found(RIVAL), found(ONE), found(RIVAL)),
-        (found(ONE), found(RIVAL), found(ONE, RIVAL), found(RIVAL)),
-        (found(ONE), found(RIVAL), found(ONE), found(ONE, RIVAL)),
-        (found(ONE), found((0.7, *RIVAL[1:])), *[found(ONE, (0.7, *RIVAL[1:]))] * 2),
-        (found(ONE), found((0.8, 2, RIVAL[2])), *[found(ONE, (0.8, 2, RIVAL[2]))] * 2),
+        (found(ONE), found(OVERLAPPING), found(ONE), found(OVERLAPPING)),
+        (found(ONE), found(OVERLAPPING), found(ONE, OVERLAPPING), found(OVERLAPPING)),
+        (found(ONE), found(OVERLAPPING), found(ONE), found(ONE, OVERLAPPING)),
+        (found(ONE), found((0.7, *OVERLAPPING[1:])), *[found(ONE, (0.7, *OVERLAPPING[1:]))] * 2),
+        (found(ONE), found((0.8, 2, OVERLAPPING[2])), *[found(ONE, (0.8, 2, OVERLAPPING[2]))] * 2),
         (found(ONE), found((0.8, 1, OTHER[2])), *[found(ONE, (0.8, 1, OTHER[2]))] * 2),
     ],
     ids=[
@@ -114,22 +117,15 @@ def test_what_the_losing_rival_would_have_suppressed_is_explained_too() -> None:
         "boxes apart",
     ],
 )
-def test_no_tie_is_believed_between(
+def test_no_excuse_is_taken_for(
     first: Detections, second: Detections, of_first: Detections, of_second: Detections
 ) -> None:
     assert lost(first, second, candidates=lambda: (of_first, of_second)) == 2
 
 
-def test_rivals_of_other_labels_tie_where_classes_suppress_each_other() -> None:
-    rival = (0.8, 2, RIVAL[2])
-    both = found(ONE, rival)
+def test_boxes_of_other_labels_are_ambiguous_where_classes_suppress_each_other() -> None:
+    other_label = (0.8, 2, OVERLAPPING[2])
+    both = found(ONE, other_label)
     case = replace(CASE, class_agnostic=True)
-    one, other = found(ONE), found(rival)
+    one, other = found(ONE), found(other_label)
     assert not len(compare_detections(one, other, case, FP32, Tally(), lambda: (both, both)))
-
-
-def test_overlap_counts_the_last_pixels_in() -> None:
-    boxes = np.array([[0, 0, 9, 9], [5, 0, 14, 9], [30, 5, 30, 5]], np.float32)
-    np.testing.assert_allclose(
-        box_iou(boxes, boxes), [[1, 1 / 3, 0], [1 / 3, 1, 0], [0, 0, 1]], atol=1e-12
-    )

@@ -11,8 +11,7 @@ from export.parity import (
     Model,
     Outputs,
     ParityError,
-    compare_classifiers,
-    compare_detectors,
+    check_parity,
 )
 
 FP32, INT8 = TOLERANCES["fp32"], TOLERANCES["int8"]
@@ -112,8 +111,8 @@ def is_whole_batch(feeds: Feeds) -> bool:
 def test_gate_says_what_it_compared(detector: tuple[Model, list[np.ndarray]]) -> None:
     model, photos = detector
     progress: list[tuple[int, int]] = []
-    parity = compare_detectors(
-        model, model, photos, FP32, lambda done, total: progress.append((done, total))
+    parity = check_parity(
+        "detection", model, model, photos, FP32, lambda done, total: progress.append((done, total))
     )
     assert (parity.reference, parity.images, parity.batch_sizes) == ("PyTorch", 7, (1, 2, 7))
     assert [case.name for case in parity.cases] == KINDS
@@ -131,11 +130,11 @@ def test_gate_says_what_it_compared(detector: tuple[Model, list[np.ndarray]]) ->
     ("change", "where", "words"),
     [
         (next_label, anywhere, "photos at batch 1, from photo 0, image 0: PyTorch finds"),
-        (moved_box, anywhere, "agree with none of the other side"),
-        (no_number, anywhere, "agree with none of the other side"),
+        (moved_box, anywhere, "have no match on the other side"),
+        (no_number, anywhere, "have no match on the other side"),
         (fewer_rows, anywhere, "have the shapes"),
         (wrong_order, anywhere, "scores do not descend"),
-        (used_padding, none_is_found, "rows past num_detections are not padding"),
+        (used_padding, none_is_found, "labels past num_detections are not -1"),
         (found_one, none_is_found, "no detection in any photo, image 0: PyTorch finds 0 objects"),
         (fewer_found, few_are_asked_for, "more objects than are asked for"),
         (next_label, classes_suppress_each_other, "suppression across classes"),
@@ -151,7 +150,7 @@ def test_gate_catches(
 ) -> None:
     model, photos = detector
     with pytest.raises(ParityError, match=words) as caught:
-        compare_detectors(model, changed(model, change, where), photos, FP32)
+        check_parity("detection", model, changed(model, change, where), photos, FP32)
     assert caught.value.feeds is not None
     assert where(caught.value.feeds)
 
@@ -163,21 +162,21 @@ def test_candidate_that_fails_is_no_crash(detector: tuple[Model, list[np.ndarray
         raise RuntimeError("no kernel\nfor this node")
 
     with pytest.raises(ParityError, match=r"the candidate gives no answer: no kernel$"):
-        compare_detectors(model, Model("the candidate", run), photos, FP32)
+        check_parity("detection", model, Model("the candidate", run), photos, FP32)
 
 
 def test_low_precision_may_lose_some_detections_and_no_more(
     detector: tuple[Model, list[np.ndarray]],
 ) -> None:
     model, photos = detector
-    parity = compare_detectors(model, changed(model, moved_away, anywhere), photos, INT8)
+    parity = check_parity("detection", model, changed(model, moved_away, anywhere), photos, INT8)
     assert INT8.matched < parity.agreeing < 1
     with pytest.raises(ParityError, match=r"of the answers agree, but 90% must; the worst: "):
-        compare_detectors(model, changed(model, next_label, anywhere), photos, INT8)
+        check_parity("detection", model, changed(model, next_label, anywhere), photos, INT8)
 
 
 def moved_away(outputs: Outputs) -> None:
-    outputs[1][0, 0] += 30.0
+    outputs[1][0, : outputs[0][0]][:1] += 30.0
 
 
 def test_detector_that_finds_nothing_is_no_proof(
@@ -190,12 +189,12 @@ def test_detector_that_finds_nothing_is_no_proof(
 
     blind = Model("blind", run)
     with pytest.raises(ParityError, match="nothing to compare"):
-        compare_detectors(blind, blind, photos[:1], FP32)
+        check_parity("detection", blind, blind, photos[:1], FP32)
 
 
 def test_classifier_passes_against_itself(classifier: tuple[Model, list[np.ndarray]]) -> None:
     model, photos = classifier
-    parity = compare_classifiers(model, model, photos, FP32)
+    parity = check_parity("classification", model, model, photos, FP32)
     assert [case.name for case in parity.cases] == KINDS[:6]
     assert (parity.max_score_difference, parity.detections_compared) == (0, None)
 
@@ -220,4 +219,4 @@ def test_gate_catches_a_classifier_that(
 ) -> None:
     model, photos = classifier
     with pytest.raises(ParityError, match="probabilities differ"):
-        compare_classifiers(model, changed(model, change, anywhere), photos, FP32)
+        check_parity("classification", model, changed(model, change, anywhere), photos, FP32)

@@ -10,15 +10,14 @@ from onnxruntime.quantization.calibrate import TensorsData
 
 from export.precision.calibration import METHODS, Calibration, calibrate
 from export.precision.quantisation import OPERATORS, Quantiser, layers
-from service.imaging.resize import ModelInput
 from tests.export.small import in_float, run
 
 
 def ranges_of(
     prepared: onnx.ModelProto, pixels: np.ndarray[Any, Any], calibration: Calibration
 ) -> TensorsData:
-    photos = [ModelInput(image, None) for image in pixels]  # type: ignore[arg-type]
-    return calibrate(prepared, OPERATORS, "classification", photos, calibration)
+    feeds = [{"images": image[None]} for image in pixels]
+    return calibrate(prepared, OPERATORS, feeds, calibration)
 
 
 @pytest.mark.parametrize("calibration", METHODS, ids=str)

@@ -22,8 +22,8 @@ def photos_of(pixels: np.ndarray[Any, Any]) -> list[ModelInput]:
 
 @pytest.fixture(scope="module")
 def ranges(prepared: onnx.ModelProto, pixels: np.ndarray[Any, Any]) -> TensorsData:
-    photos = photos_of(pixels)
-    return calibrate(prepared, OPERATORS, "classification", photos, Calibration("minmax"))
+    feeds = [{"images": image[None]} for image in pixels]
+    return calibrate(prepared, OPERATORS, feeds, Calibration("minmax"))
 
 
 def test_layer_that_matters_is_kept(

@@ -1,0 +1,117 @@
+"""Which detections of two models belong together: for the parity gate, evaluation and reports."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from service.inference.task import Row
+
+Array = npt.NDArray[Any]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """One image's detections: boxes [D, 4] xyxy in pixels, scores [D] in 0..1, labels [D]."""
+
+    boxes: Array
+    scores: Array
+    labels: Array
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, index: Array) -> "Detections":
+        return Detections(self.boxes[index], self.scores[index], self.labels[index])
+
+    def joined(self, other: "Detections") -> "Detections":
+        return Detections(
+            np.concatenate((self.boxes, other.boxes)),
+            np.concatenate((self.scores, other.scores)),
+            np.concatenate((self.labels, other.labels)),
+        )
+
+    @classmethod
+    def from_outputs(cls, outputs: Sequence[Array], image: int) -> "Detections":
+        """The rows of one image of a detector's outputs (docs/graph.md), without the padding."""
+        number, boxes, scores, labels = (output[image] for output in outputs)
+        return cls(boxes[:number], scores[:number], labels[:number])
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Row]) -> "Detections":
+        """Detections as the HTTP API gives them (docs/api.md); ``labels`` are their ids."""
+        return cls(
+            np.array([row["box"] for row in rows], dtype=np.float64).reshape(-1, 4),
+            np.array([row["score"] for row in rows], dtype=np.float64),
+            np.array([row["label_id"] for row in rows], dtype=np.int64),
+        )
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """When two detections of one label may be matched.
+
+    iou: at least. score, box_px: how far scores, and each side of the boxes in pixels, may differ.
+    border: see `box_iou`.
+    """
+
+    iou: float
+    score: float = np.inf
+    box_px: float = np.inf
+    border: float = 0.0
+
+
+SAME_OBJECT = Criteria(iou=0.5)  # whatever the scores, as in COCO's and Pascal VOC's protocols
+
+
+class Match(NamedTuple):
+    """Indices of two matched detections, and the IoU of their boxes."""
+
+    first: int
+    second: int
+    iou: float
+
+
+def match(first: Detections, second: Detections, criteria: Criteria) -> list[Match]:
+    """One-to-one matches, in the order of ``first``. Greedy: the pair with the greatest IoU comes
+    first, of equal ones that with the smaller difference of scores."""
+    ious = box_iou(first.boxes, second.boxes, criteria.border)
+    gaps = np.abs(first.scores[:, None] - second.scores)  # [D, E]
+    rows, columns = np.nonzero(may_match(first, second, criteria))
+    matches: dict[int, Match] = {}
+    taken: set[int] = set()
+    for k in np.lexsort((gaps[rows, columns], -ious[rows, columns])):
+        i, j = int(rows[k]), int(columns[k])
+        if i not in matches and j not in taken:
+            matches[i] = Match(i, j, float(ious[i, j]))
+            taken.add(j)
+    return sorted(matches.values())
+
+
+def may_match(first: Detections, second: Detections, criteria: Criteria) -> Flags:
+    """Which pairs [D, E] meet ``criteria``. NaN meets none."""
+    flags: Flags = first.labels[:, None] == second.labels
+    flags &= np.abs(first.scores[:, None] - second.scores) <= criteria.score
+    flags &= np.abs(first.boxes[:, None] - second.boxes).max(axis=2) <= criteria.box_px
+    flags &= box_iou(first.boxes, second.boxes, criteria.border) >= criteria.iou
+    return flags
+
+
+def box_iou(first: Array, second: Array, border: float = 0.0) -> npt.NDArray[np.float64]:
+    """IoU [D, E] of boxes [D, 4] and [E, 4]; 0 where both are empty.
+
+    border: pixels added to each side. With 1 the last row and column count in, as in Pascal VOC's
+    protocol, so that boxes without area, as clipping leaves them, have an IoU too.
+    """
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    top_left = np.maximum(first[:, None, :2], second[:, :2])
+    bottom_right = np.minimum(first[:, None, 2:], second[:, 2:])
+    intersection = np.clip(bottom_right - top_left + border, 0, None).prod(axis=2)
+    areas = [(boxes[:, 2:] - boxes[:, :2] + border).prod(axis=1) for boxes in (first, second)]
+    union = areas[0][:, None] + areas[1] - intersection
+    iou: npt.NDArray[np.float64] = np.zeros_like(union)
+    np.divide(intersection, union, out=iou, where=union != 0)
+    return iou

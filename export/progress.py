@@ -1,0 +1,21 @@
+"""Progress of long work, told to whoever shows it."""
+
+from collections.abc import Callable
+
+OnStep = Callable[[str], None]  # a step begins, or a note on it
+OnProgress = Callable[[int, int], None]  # how many of how many are done
+
+
+class ProgressReporter:
+    """Takes note of the steps of an export or a conversion; this one shows nothing."""
+
+    def step(self, name: str) -> None:
+        """A step begins."""
+
+    def update(self, done: int, total: int) -> None:
+        """So much of the present step is done."""
+
+
+SILENT = ProgressReporter()
+ignore_step: OnStep = SILENT.step
+ignore_progress: OnProgress = SILENT.update
