@@ -1,7 +1,8 @@
-"""Checks of a package from its files alone, without the checkpoint that it came from."""
+"""Checks of a package from its files, without the checkpoint that it came from."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import onnx
@@ -9,8 +10,8 @@ from google.protobuf.message import DecodeError
 
 from export.onnx.checks import GraphError, check_graph
 from export.onnx.trace import describe
+from export.parity import Image
 from export.parity.answers import AnswerError, check_answer, check_batch, check_settings
-from export.parity.model import Image
 from export.photos import read_photos
 from export.report import REPORT_FILE, manifest_mark
 from service.imaging.files import PhotoError
@@ -25,7 +26,7 @@ from service.manifest import (
 from service.package import ModelPackage, PackageError, open_package, verify_package
 from service.signature import SIGNATURE_FILE, SignatureError, check_signature, read_signature
 
-BATCH_SIZES = (2, 8)  # in which photos must be answered as they are alone
+BATCH_SIZES = (2, 8)  # in which photos must have the answers that they have alone
 
 
 class Fault(Exception):
@@ -36,15 +37,7 @@ class NothingToCheck(Exception):
     """A check that does not concern a package; the message says why."""
 
 
-FAULTS = (
-    Fault,
-    ManifestError,
-    SignatureError,
-    PackageError,
-    GraphError,
-    AnswerError,
-    PhotoError,
-)
+FAULTS = (Fault, ManifestError, SignatureError, PackageError, GraphError, AnswerError, PhotoError)
 
 
 @dataclass(frozen=True)
@@ -56,27 +49,56 @@ class Check:
     detail: str
 
 
-@dataclass
 class Subject:
-    """A package under check. What a check could read is there for those that follow."""
+    """A package under check. What several checks read is read once, and raises one of `FAULTS` or
+    OSError where it cannot be read."""
 
-    folder: Path
-    photo_folder: Path
-    public_keys: Sequence[Path]
-    manifest: ModelManifest | None = None
-    model: onnx.ModelProto | None = None
-    package: ModelPackage | None = None
-    photos: list[Image] | None = None
+    def __init__(self, folder: Path, photo_folder: Path, public_keys: Sequence[Path]) -> None:
+        self.folder, self.photo_folder, self.public_keys = folder, photo_folder, public_keys
+
+    @cached_property
+    def manifest(self) -> ModelManifest:
+        return read_manifest(self.folder / MANIFEST_FILE)
+
+    @cached_property
+    def model(self) -> onnx.ModelProto:
+        """The graph, once ONNX's own checker has accepted it."""
+        graph = self.folder / GRAPH_FILE
+        try:
+            onnx.checker.check_model(str(graph), full_check=True)
+            return onnx.load(graph)
+        except (
+            DecodeError,
+            onnx.checker.ValidationError,
+            onnx.shape_inference.InferenceError,
+        ) as error:
+            raise Fault(f"{GRAPH_FILE}: {str(error).strip().splitlines()[0]}") from error
+
+    @cached_property
+    def package(self) -> ModelPackage:
+        return open_package(self.folder, threads=0)
+
+    @cached_property
+    def photos(self) -> list[Image]:
+        return [photo.pixels for photo in read_photos(self.photo_folder, self.manifest.input)]
+
+    def has(self, part: str) -> bool:
+        """Whether one of the properties above can be read."""
+        try:
+            getattr(self, part)
+        except (*FAULTS, OSError):
+            return False
+        return True
 
 
 def verify(folder: Path, photos: Path, public_keys: Sequence[Path] = ()) -> Iterator[Check]:
     """Each check's outcome, as it is known; ``photos`` is a folder of photos to run the graph on.
 
-    What cannot be checked, since what it builds on is broken, has not passed.
+    What cannot be checked, because something that it needs is broken, has not passed.
     """
     subject = Subject(folder, photos, public_keys)
     for name, step, needs in CHECKS:
-        if any(getattr(subject, need) is None for need in needs):
+        if not all(subject.has(part) for part in needs):
             yield Check(name, False, "could not be checked, see above")
             continue
         try:
@@ -90,12 +112,11 @@ def verify(folder: Path, photos: Path, public_keys: Sequence[Path] = ()) -> Iter
 
 
 def check_manifest(subject: Subject) -> str:
-    subject.manifest = read_manifest(subject.folder / MANIFEST_FILE)
     return f"schema {subject.manifest.schema_version}"
 
 
 def check_signed(subject: Subject) -> str:
-    """A signature is needed where keys are given; without keys nothing can be said of it."""
+    """Where keys are given a signature is needed; without keys it cannot be checked."""
     folder = subject.folder
     if subject.public_keys:
         content = (folder / MANIFEST_FILE).read_bytes()
@@ -113,33 +134,20 @@ def check_files(subject: Subject) -> str:
 
 
 def check_onnx(subject: Subject) -> str:
-    """ONNX's own checker, and what it lets pass that no package may have."""
-    graph = subject.folder / GRAPH_FILE
-    assert subject.manifest is not None
-    try:
-        onnx.checker.check_model(str(graph), full_check=True)
-        subject.model = onnx.load(graph)
-    except (
-        DecodeError,
-        onnx.checker.ValidationError,
-        onnx.shape_inference.InferenceError,
-    ) as error:
-        raise Fault(f"{GRAPH_FILE}: {str(error).strip().splitlines()[0]}") from error
+    """ONNX's own checker, and what it accepts that no package may have."""
     check_graph(subject.model, subject.manifest.opset)
     return f"{len(subject.model.graph.node):,} nodes, all ONNX's own operators"
 
 
 def check_interface(subject: Subject) -> str:
     """Names, types and shapes; and as many classes as there are labels."""
-    assert subject.manifest is not None
-    assert subject.model is not None
     manifest, graph = subject.manifest, subject.model.graph
     for kind, stated, found in (
         ("inputs", manifest.inputs, describe(graph.input)),
         ("outputs", manifest.outputs, describe(graph.output)),
     ):
         if stated != found:
-            raise Fault(f"{kind} are {_told(found)}, the manifest says {_told(stated)}")
+            raise Fault(f"{kind} are {_listed(found)}, the manifest says {_listed(stated)}")
     classes = manifest.outputs[0].shape[-1]
     if manifest.task == "classification" and classes != len(manifest.labels):
         raise Fault(f"the graph has {classes} classes, the manifest {len(manifest.labels)} labels")
@@ -147,41 +155,30 @@ def check_interface(subject: Subject) -> str:
 
 
 def check_opens(subject: Subject) -> str:
-    subject.package = open_package(subject.folder, threads=0)
-    return "ONNX Runtime opens it"
+    return f"ONNX Runtime opens it, on {subject.package.provider}"
 
 
 def check_answers(subject: Subject) -> str:
     """Types, shapes, ranges and order of the answers to photos."""
-    package = _opened(subject)
-    spec = package.manifest.input
-    notes: list[str] = []
-    photos = read_photos(subject.photo_folder, spec, notes.append)
-    subject.photos = [photo.pixels for photo in photos]
-    counts = [check_answer(package, photo) for photo in subject.photos]
-    what = "detections" if package.manifest.task == "detection" else "probabilities"
-    found = f"{sum(counts):,} {what} in {len(counts)} photos: finite, in range and in order"
-    return "; ".join([found, *notes])
+    counts = [check_answer(subject.package, photo) for photo in subject.photos]
+    what = "detections" if subject.manifest.task == "detection" else "probabilities"
+    return f"{sum(counts):,} {what} in {len(counts)} photos: finite, in range and in order"
 
 
 def check_thresholds(subject: Subject) -> str:
-    package = _opened(subject)
-    if package.manifest.task == "classification":
+    if subject.manifest.task == "classification":
         raise NothingToCheck("a classifier has none")
-    for photo in subject.photos or []:
-        check_settings(package, photo)
-    return "score, overlap, number and competing classes, all obeyed"
+    for photo in subject.photos:
+        check_settings(subject.package, photo)
+    return "score, overlap, number and classes that suppress each other, all obeyed"
 
 
 def check_batches(subject: Subject) -> str:
-    """Photos are answered in batches as they are alone; where sizes vary, those of one size."""
-    package, photos = _opened(subject), subject.photos or []
-    alike = [photo for photo in photos if photo.shape == photos[0].shape]
+    """Photos have the same answers in batches as alone; where sizes vary, those of one size."""
+    photos = [photo for photo in subject.photos if photo.shape == subject.photos[0].shape]
     for size in BATCH_SIZES:
-        check_batch(package, [alike[i % len(alike)] for i in range(size)])
-    return (
-        f"alone and in batches of {' and '.join(map(str, BATCH_SIZES))} photos are answered alike"
-    )
+        check_batch(subject.package, [photos[i % len(photos)] for i in range(size)])
+    return f"the same answers alone and in batches of {' and '.join(map(str, BATCH_SIZES))} photos"
 
 
 def check_report(subject: Subject) -> str:
@@ -192,7 +189,7 @@ def check_report(subject: Subject) -> str:
 
 
 Step = Callable[[Subject], str]
-CHECKS: tuple[tuple[str, Step, tuple[str, ...]], ...] = (
+CHECKS: tuple[tuple[str, Step, tuple[str, ...]], ...] = (  # name, step, properties that it needs
     ("manifest", check_manifest, ()),
     ("signature", check_signed, ()),
     ("files", check_files, ("manifest",)),
@@ -206,10 +203,5 @@ CHECKS: tuple[tuple[str, Step, tuple[str, ...]], ...] = (
 )
 
 
-def _opened(subject: Subject) -> ModelPackage:
-    assert subject.package is not None  # `verify` sees to it
-    return subject.package
-
-
-def _told(tensors: Sequence[Tensor]) -> str:
+def _listed(tensors: Sequence[Tensor]) -> str:
     return ", ".join(f"{t.name} {t.dtype}{list(t.shape)}" for t in tensors)

@@ -1,10 +1,10 @@
-"""`python -m export evaluate`: measure packages, their network and a server beside each other."""
+"""`python -m export evaluate`: measure packages, their network and a server on the same photos."""
 
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,6 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
-    TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
@@ -26,7 +25,7 @@ from export.commands.terminal import console, one_line_errors
 from export.evaluation.column import Column, PackageColumn
 from export.evaluation.comparison import Comparison, compare
 from export.evaluation.network import NetworkColumn
-from export.evaluation.photo_set import read_photo_set
+from export.evaluation.photo_set import PhotoSet, read_photo_set
 from export.evaluation.server import open_server
 from export.evaluation.table import to_table, to_verdict
 from export.progress import OnProgress
@@ -120,8 +119,7 @@ def evaluate(
             columns.insert(0, _read_network(weights, manifests[0]))
         if url is not None:
             columns += stack.enter_context(open_server(url, manifests))
-        with _bars() as bars:
-            comparison = compare(columns, photos, bars.column, tolerance)
+        comparison = _compare(columns, photos, tolerance)
         _show(comparison, json_file)
     if comparison.failures:
         raise typer.Exit(GATE_FAILED)
@@ -139,7 +137,7 @@ def _note(note: str) -> None:
 
 
 def _require_writable(json_file: Path | None) -> None:
-    """Raise OSError before minutes of work rather than after them."""
+    """Raise OSError now rather than after minutes of work."""
     if json_file is None:
         return
     if not json_file.parent.is_dir():
@@ -149,7 +147,8 @@ def _require_writable(json_file: Path | None) -> None:
 
 
 def _show(comparison: Comparison, json_file: Path | None) -> None:
-    """The table for people and the JSON for programs, each where it is looked for."""
+    """Print the table and write the JSON: to ``json_file``, else to standard output if that is no
+    terminal, with the table on standard error."""
     content = json.dumps(comparison.to_json(), indent=2) + "\n"
     piped = json_file is None and not sys.stdout.isatty()
     if json_file is not None:
@@ -164,32 +163,25 @@ def _show(comparison: Comparison, json_file: Path | None) -> None:
         typer.echo(content, nl=False)
 
 
-class _SpeedColumn(ProgressColumn):
+class _Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f} photos/s")
 
 
-class _Bars:
-    """A progress bar for each column of the comparison."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    @contextmanager
-    def column(self, column: Column) -> Iterator[OnProgress]:
-        bar = self._progress.add_task(escape(f"{column.title} {column.source}"), total=None)
-        yield lambda done, total: self._progress.update(bar, completed=done, total=total)
-
-
-@contextmanager
-def _bars() -> Iterator[_Bars]:
+def _compare(columns: Sequence[Column], photos: PhotoSet, tolerance: float | None) -> Comparison:
+    """`compare`, with a progress bar for each column."""
     parts = (
-        TextColumn("{task.description}"),
+        "{task.description}",
         BarColumn(),
         MofNCompleteColumn(),
-        _SpeedColumn(),
+        _Speed(),
         TimeRemainingColumn(),
     )
-    with Progress(*parts, console=console, transient=True) as progress:
-        yield _Bars(progress)
+    with Progress(*parts, console=console, transient=True) as bars:
+
+        def add_bar(column: Column) -> OnProgress:
+            bar = bars.add_task(escape(f"{column.title} {column.source}"), total=None)
+            return lambda done, total: bars.update(bar, completed=done, total=total)
+
+        return compare(columns, photos, add_bar, tolerance)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from service.package import PackageError
 TOLERANCES = {"ap": 0.5, "top1": 0.5, "agreement": 3.0}
 ROUNDING = 1e-9
 
-OnColumn = Callable[[Column], AbstractContextManager[OnProgress]]
+OnColumn = Callable[[Column], OnProgress]  # a column begins; what to tell of its progress
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,10 @@ def compare(
 ) -> Comparison:
     """Have each column answer all photos; the first is the reference.
 
-    ``on_column`` opens a column's progress. Raises PackageError if the columns are of different
-    tasks or labels, PhotoSetError if there is nothing to measure, and what a column raises.
+    tolerance: points of a hundred; None takes that of `TOLERANCES`.
+
+    Raises PackageError if the columns are of different tasks or labels, PhotoSetError if there is
+    nothing to measure, and what a column raises.
     """
     _check_alike([column.manifest for column in columns])
     if photos.objects is None and photos.classes is None and len(columns) == 1:
@@ -109,8 +110,7 @@ def compare(
     reference = None
     for column in columns:
         started = time.perf_counter()
-        with on_column(column) as on_progress:
-            answers = column.answer(photos.photos, on_progress)
+        answers = column.answer(photos.photos, on_column(column))
         seconds = time.perf_counter() - started
         reference = answers if reference is None else reference
         results.append(

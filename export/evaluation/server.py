@@ -1,4 +1,4 @@
-"""Packages behind a running server, asked as any caller asks."""
+"""Packages behind a running server, asked through its HTTP API (docs/api.md)."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -17,8 +17,9 @@ from service.manifest import ModelManifest
 
 CONCURRENCY = 8
 TIMEOUT_SECONDS = 60
-ATTEMPTS = 8  # at a server that others keep busy
+ATTEMPTS = 8  # while the server is overloaded
 LONGEST_WAIT_SECONDS = 10
+OVERLOADED = (429, 503)
 
 
 class ServerError(ConnectionError):
@@ -26,7 +27,7 @@ class ServerError(ConnectionError):
 
 
 class ServerColumn:
-    """A model of the server at ``http``'s base URL, asked for one photo a request."""
+    """A model of the server at ``http``'s base URL; one photo a request."""
 
     def __init__(self, http: httpx.Client, manifest: ModelManifest) -> None:
         self._http = http
@@ -34,43 +35,48 @@ class ServerColumn:
         self.title = f"HTTP {manifest.precision}"
         self.source = _reference(manifest)
         self.sha256 = manifest.sha256
-        self._path, self._rows_name, self._parameters = _question(manifest)
+        self._parameters: dict[str, str | float] = {"model": self.source}
+        if manifest.task == "classification":
+            self._path, self._rows_name = "/v1/classify", "classifications"
+            self._parameters["top_k"] = top_k(manifest)
+        else:
+            self._path, self._rows_name = "/v1/detect", "detections"
+            self._parameters["score_threshold"] = str(QUERY.score_threshold)
+            self._parameters["iou_threshold"] = str(QUERY.iou_threshold)
+            self._parameters["max_detections"] = QUERY.max_detections
 
     def answer(self, photos: Sequence[Path], on_progress: OnProgress) -> list[list[Row]]:
         """See `Column`; `CONCURRENCY` photos at a time. Raises ServerError or PhotoError."""
         answers: list[list[Row]] = []
-        with ThreadPoolExecutor(CONCURRENCY, "ask") as threads:
-            for rows in threads.map(self._ask, photos):
+        with ThreadPoolExecutor(CONCURRENCY, "request") as threads:
+            for rows in threads.map(self._answer_one, photos):
                 answers.append(rows)
                 on_progress(len(answers), len(photos))
         return answers
 
-    def _ask(self, photo: Path) -> list[Row]:
-        content = photo.read_bytes()
-        for attempt in range(1, ATTEMPTS + 1):
-            response = _send(
-                self._http,
-                "POST",
-                self._path,
-                content=content,
-                params=self._parameters,
-                headers={"Content-Type": "application/octet-stream"},
-            )
-            if response.status_code not in (429, 503) or attempt == ATTEMPTS:
+    def _answer_one(self, photo: Path) -> list[Row]:
+        request = {
+            "content": photo.read_bytes(),
+            "params": self._parameters,
+            "headers": {"Content-Type": "application/octet-stream"},
+        }
+        response = _send(self._http, "POST", self._path, **request)
+        for _ in range(ATTEMPTS - 1):
+            if response.status_code not in OVERLOADED:
                 break
             time.sleep(_wait(response))
-        if response.is_client_error and response.status_code != 429:
+            response = _send(self._http, "POST", self._path, **request)
+        if response.is_client_error and response.status_code not in OVERLOADED:
             raise PhotoError(f"{photo}: {self._http.base_url} refuses it: {_detail(response)}")
-        answer = _content(response)
-        rows: list[Row] = answer["results"][0][self._rows_name]
+        rows: list[Row] = _content(response)["results"][0][self._rows_name]
         return rows
 
 
 @contextmanager
 def open_server(url: str, manifests: Sequence[ModelManifest]) -> Iterator[list[ServerColumn]]:
-    """A column for each of the packages that the server at ``url`` holds.
+    """A column for each of the packages that the server at ``url`` serves.
 
-    Raises ServerError if it holds none of them, or a changed one under a package's name.
+    Raises ServerError if it serves none of them, or another graph under a package's name.
     """
     try:
         http = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS)
@@ -79,16 +85,22 @@ def open_server(url: str, manifests: Sequence[ModelManifest]) -> Iterator[list[S
     with http:
         served = _served(http)
         for manifest in manifests:
-            _check_graph(http, manifest, served)
+            name = _reference(manifest)
+            if served.get(name, manifest.sha256) != manifest.sha256:
+                raise ServerError(
+                    f"{http.base_url} serves another graph as {name}: its sha256 is"
+                    f" {served[name][:12]}…, the package's {manifest.sha256[:12]}…; restart the"
+                    " server on this package"
+                )
         columns = [ServerColumn(http, m) for m in manifests if _reference(m) in served]
         if not columns:
-            asked = ", ".join(map(_reference, manifests))
-            raise ServerError(f"{http.base_url} serves no {asked}, but {', '.join(served)}")
+            names = ", ".join(map(_reference, manifests))
+            raise ServerError(f"{http.base_url} serves no {names}, but {', '.join(served)}")
         yield columns
 
 
 def _served(http: httpx.Client) -> dict[str, str]:
-    """The sha256 of each model that the server holds, by name/version."""
+    """The sha256 of each model that the server serves, by name/version."""
     content = _content(_send(http, "GET", "/v1/models"))
     try:
         return {f"{row['name']}/{row['version']}": row["sha256"] for row in content["models"]}
@@ -96,42 +108,20 @@ def _served(http: httpx.Client) -> dict[str, str]:
         raise ServerError(f"{http.base_url} is no Boxport server: it lists no models") from None
 
 
-def _check_graph(http: httpx.Client, manifest: ModelManifest, served: dict[str, str]) -> None:
-    name = _reference(manifest)
-    if served.get(name, manifest.sha256) != manifest.sha256:
-        raise ServerError(
-            f"{http.base_url} serves another graph as {name}: its sha256 is {served[name][:12]}…,"
-            f" the package's {manifest.sha256[:12]}…; restart the server on this package"
-        )
-
-
 def _send(http: httpx.Client, method: str, path: str, **request: Any) -> httpx.Response:
     try:
         return http.request(method, path, **request)
     except httpx.TransportError as error:
         reason = str(error) or type(error).__name__
-        raise ServerError(f"{http.base_url} cannot be asked: {reason}") from error
+        raise ServerError(f"{http.base_url} cannot be reached: {reason}") from error
 
 
 def _reference(manifest: ModelManifest) -> str:
     return f"{manifest.name}/{manifest.version}"
 
 
-def _question(manifest: ModelManifest) -> tuple[str, str, dict[str, str | float]]:
-    """The path, the field of a result that holds its rows, and the parameters."""
-    model = _reference(manifest)
-    if manifest.task == "classification":
-        return "/v1/classify", "classifications", {"model": model, "top_k": top_k(manifest)}
-    thresholds: dict[str, str | float] = {
-        "score_threshold": str(QUERY.score_threshold),
-        "iou_threshold": str(QUERY.iou_threshold),
-        "max_detections": QUERY.max_detections,
-    }
-    return "/v1/detect", "detections", {"model": model, **thresholds}
-
-
 def _content(response: httpx.Response) -> dict[str, Any]:
-    """The JSON object of an answer; raises ServerError if it is none."""
+    """The JSON object of a reply; raises ServerError if there is none."""
     url = response.request.url.copy_with(query=None)
     if not response.is_success:
         raise ServerError(f"{url} answers {response.status_code}: {_detail(response)}")
@@ -145,7 +135,7 @@ def _content(response: httpx.Response) -> dict[str, Any]:
 
 
 def _detail(response: httpx.Response) -> str:
-    """What a problem says in its own words; of another's answer, how it starts."""
+    """A problem's own detail, or how any other reply begins."""
     try:
         return str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):
@@ -153,6 +143,7 @@ def _detail(response: httpx.Response) -> str:
 
 
 def _wait(response: httpx.Response) -> float:
+    """Seconds until the next attempt."""
     try:
         return min(float(response.headers["Retry-After"]), LONGEST_WAIT_SECONDS)
     except (KeyError, ValueError):

@@ -1,14 +1,13 @@
-"""What a graph must be so that any ONNX Runtime can run it, years from now, at full speed."""
+"""Checks of an ONNX graph: whether any runtime can run it, now and later, at full speed."""
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import onnx
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
 STANDARD_DOMAINS = ("", "ai.onnx")
-TRAINING_OPERATORS = frozenset({"BatchNormalization", "Dropout"})  # folded; does nothing
+TRAINING_OPERATORS = frozenset({"BatchNormalization", "Dropout"})
 MAX_BYTES = 2**31 - 1  # of one protobuf message
 
 
@@ -17,7 +16,7 @@ class GraphError(Exception):
 
 
 def check_size(size: int, most: int = MAX_BYTES) -> None:
-    """Refuse weights of ``size`` bytes that one file cannot hold; raises GraphError.
+    """Raise GraphError if one file cannot hold weights of ``size`` bytes.
 
     ONNX could keep them in a second file, but the manifest's sha256 would not cover it, and no
     architecture of `models.variants` comes near the limit.
@@ -30,11 +29,9 @@ def check_size(size: int, most: int = MAX_BYTES) -> None:
 
 
 def check_graph(model: ModelProto, opset: int) -> None:
-    """Refuse what ONNX's own checker lets pass: nodes of training, operators of other domains than
-    ONNX's, another opset than ``opset``, float64, weights that nothing reads or that lie elsewhere.
-
-    Raises GraphError with one line that names the first fault.
-    """
+    """Raise GraphError, one line that names the first fault, for what ONNX's own checker accepts:
+    training operators, other domains than ONNX's, another opset than ``opset``, float64, weights
+    that nothing reads or that are in another file."""
     _check_opsets(model, opset)
     nodes = list(_nodes(model.graph))
     _check_operators(model, nodes)
@@ -92,6 +89,6 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[NodeProto]:
                 yield from _nodes(attribute.g)
 
 
-def _some(names: set[Any]) -> str:
+def _some(names: set[str]) -> str:
     first = sorted(names)[:3]
     return ", ".join(first) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

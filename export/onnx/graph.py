@@ -39,20 +39,20 @@ def decode_best(
     score_threshold: Tensor,
     max_detections: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """`decode_anchors` of the `candidate_anchors` alone: scores [N, k, C] and boxes [N, k, 4].
+    """`decode_anchors` of the `candidate_anchors` only: scores [N, k, C] and boxes [N, k, 4].
 
-    Logits have the order of their scores, so the rest need not be turned into scores and boxes.
+    Logits have the order of their scores, so candidates are chosen before anything is decoded.
     """
     top = candidate_anchors(logits, score_threshold, max_detections, MAX_CANDIDATES)  # [N, k]
     images, count = logits.shape[:2]
-    rows = top + torch.arange(images).unsqueeze(1) * count  # of all images' anchors in a row
+    rows = top + torch.arange(images).unsqueeze(1) * count  # among all images' anchors
     return decode_anchors(
         logits.flatten(0, 1)[rows], deltas.flatten(0, 1)[rows], anchors[top], coder, height, width
     )
 
 
 class FixedSizeDecoder(nn.Module):
-    """Scores and boxes of a one-stage detector whose input has one size; anchors are constants."""
+    """Scores and boxes of a one-stage detector whose input has one size: anchors are constants."""
 
     def __init__(self, network: OneStageDetector, spec: InputSpec) -> None:
         super().__init__()
@@ -71,7 +71,8 @@ class FixedSizeDecoder(nn.Module):
 
 
 class VaryingSizeDecoder(nn.Module):
-    """The same where the size varies: the anchors are laid over each input anew."""
+    """Scores and boxes of a one-stage detector whose input varies: anchors are computed for each
+    input size."""
 
     def __init__(self, network: OneStageDetector) -> None:
         super().__init__()
@@ -92,7 +93,7 @@ class VaryingSizeDecoder(nn.Module):
 
 
 class RegionDecoder(nn.Module):
-    """Scores and boxes of a two-stage detector, whatever its input's size and the settings."""
+    """Scores and boxes of a two-stage detector; they do not depend on the settings."""
 
     def __init__(self, network: FasterRCNN) -> None:
         super().__init__()
@@ -114,7 +115,8 @@ class RegionDecoder(nn.Module):
 
 
 class DetectorGraph(nn.Module):
-    """A detector's inputs and outputs are those of contract 1, in its order."""
+    """A detector from pixels to detections; inputs and outputs are those of docs/graph.md, in its
+    order."""
 
     def __init__(self, decoder: nn.Module, spec: InputSpec) -> None:
         super().__init__()
@@ -143,8 +145,8 @@ class DetectorGraph(nn.Module):
 
 
 class ClassifierGraph(nn.Module):
-    """Probabilities float32 [N, C]: of one class among all, adding up to one, or for an image that
-    may show several, each on its own."""
+    """A classifier from pixels to probabilities float32 [N, C]: softmax over the classes, or with
+    ``multi_label`` a sigmoid of each."""
 
     def __init__(self, network: nn.Module, spec: InputSpec, multi_label: bool) -> None:
         super().__init__()
@@ -158,7 +160,10 @@ class ClassifierGraph(nn.Module):
 
 
 def build_graph(network: nn.Module, spec: InputSpec, multi_label: bool = False) -> nn.Module:
-    """The graph of a trained ``network``, ready for inference."""
+    """The graph of a trained ``network``, in evaluation mode and without gradients.
+
+    spec: its input. multi_label: whether a classifier gives each class a probability of its own.
+    """
     graph: nn.Module
     if isinstance(network, FasterRCNN):
         graph = DetectorGraph(RegionDecoder(network), spec)

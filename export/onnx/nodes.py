@@ -1,6 +1,7 @@
-"""Finding one's way in an ONNX graph."""
+"""Reading and editing ONNX graphs."""
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,9 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+Array = npt.NDArray[Any]
+
+IMAGES = "images"  # the graph's input
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 
 
@@ -17,9 +21,9 @@ def is_weighted(node: onnx.NodeProto) -> bool:
 
 
 def network_nodes(model: onnx.ModelProto) -> set[str]:
-    """Names of the layers and of all that leads to one; what comes after the last layer, such as
-    decoding, selection and softmax, is not of the network."""
-    ahead: set[str] = set()  # values that lead to a layer
+    """Names of the layers and of all nodes that a layer depends on; what comes after the last
+    layer, such as decoding, selection and softmax, does not belong to the network."""
+    ahead: set[str] = set()  # values that a layer depends on
     found = set()
     for node in reversed(model.graph.node):
         if is_weighted(node) or any(name in ahead for name in node.output):
@@ -28,7 +32,7 @@ def network_nodes(model: onnx.ModelProto) -> set[str]:
     return found
 
 
-def constants(model: onnx.ModelProto) -> dict[str, np.ndarray[Any, Any]]:
+def constants(model: onnx.ModelProto) -> dict[str, Array]:
     """Initializers by name."""
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
@@ -48,7 +52,7 @@ def makers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """Those that ``node`` states, by name."""
+    """The attributes that ``node`` states, by name."""
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
@@ -60,9 +64,41 @@ def insert_before(model: onnx.ModelProto, node: onnx.NodeProto, *inserted: onnx.
 
 
 def add_constant(model: onnx.ModelProto, name: str, value: npt.ArrayLike) -> str:
-    """Give ``model`` an initializer; its name."""
+    """Give ``model`` an initializer, in place; returns its name."""
     model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     return name
+
+
+def copied(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def chain_after(
+    model: onnx.ModelProto, value: str, op_types: Sequence[str]
+) -> list[onnx.NodeProto] | None:
+    """Nodes of ``op_types``, the first of which reads ``value``, and each other alone reads what
+    the one before it gives. None if there is no such chain."""
+    following = readers(model)
+    nodes = [node for node in following[value] if node.op_type == op_types[0]][:1]
+    for expected in op_types[1:]:
+        after = following[nodes[-1].output[0]] if nodes else []
+        if len(after) != 1 or after[0].op_type != expected:
+            return None
+        nodes.append(after[0])
+    return nodes or None
+
+
+def bias_of(conv: onnx.NodeProto, values: Mapping[str, Array]) -> Array:
+    """A convolution's bias [O] from the constants ``values``: zeros if it has none."""
+    return values[conv.input[2]] if len(conv.input) > 2 else np.zeros(len(values[conv.input[1]]))
+
+
+def set_bias(model: onnx.ModelProto, conv: onnx.NodeProto, name: str, bias: Array) -> None:
+    """Give ``conv`` a bias [O], in place."""
+    del conv.input[2:]
+    conv.input.append(add_constant(model, name, bias.astype(np.float32)))
 
 
 def drop_unused_nodes(model: onnx.ModelProto) -> None:

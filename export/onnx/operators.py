@@ -1,7 +1,7 @@
 """ONNX subgraphs for the operators in `models.operators`.
 
-What torch.export cannot follow through a loop is an operator of its own; the exporter puts the
-subgraph below in its place. The parity gate then compares the two on real photos.
+Loops that torch.export cannot trace are operators of their own, which the exporter replaces by the
+subgraphs below. The parity gate then compares the two on real photos.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,8 +39,7 @@ def candidate_anchors_in_onnx(
 
 
 def _best_anchors(scores: Any, number: int) -> tuple[Any, Any]:
-    """Best classes' scores and indices of anchors, [N, k] each. ONNX's TopK prefers the lower
-    index among equal ones, as the definition does."""
+    """Scores of the anchors whose best class scores best, and their indices, [N, k] each."""
     anchors = scores.shape[1]
     kept = (
         ints(min(number, anchors))
@@ -60,23 +59,25 @@ def select_detections_in_onnx(
     max_candidates: int,
     class_agnostic: Any = None,  # bool
 ) -> tuple[Any, ...]:
-    """The subgraph. Ties fall as in PyTorch: ONNX's TopK and NMS prefer the lower index."""
+    """The subgraph: the outputs of docs/graph.md. Of equal scores the lower index comes first, in
+    ONNX's TopK and NMS as in PyTorch's definition."""
     classes = scores.shape[2]
     best, top = _best_anchors(scores, max_candidates)  # [N, k]
     candidates = op.Shape(top, start=1, end=2)  # k
     top = op.Unsqueeze(top, ints(-1))
     top_boxes = op.GatherND(boxes, top, batch_dims=1)  # [N, k, 4]
     top_scores = op.GatherND(scores, top, batch_dims=1)  # [N, k, C]
-    rivals = op.Transpose(top_scores, perm=[0, 2, 1])  # [N, C, k]
+    class_scores = op.Transpose(top_scores, perm=[0, 2, 1])  # [N, C, k]
     if class_agnostic is not None:
-        # NMS compares within a row: one row of best classes' scores, nothing in the others
-        one_row = op.Pad(op.Unsqueeze(best, ints(1)), ints(0, 0, 0, 0, classes - 1, 0))
-        rivals = op.Where(class_agnostic, one_row, rivals)
+        # NMS compares within a class: the best scores as the first class, nothing in the others
+        one_class = op.Pad(op.Unsqueeze(best, ints(1)), ints(0, 0, 0, 0, classes - 1, 0))
+        class_scores = op.Where(class_agnostic, one_class, class_scores)
 
-    # rows of (image, row of rivals, candidate)
-    kept = op.NonMaxSuppression(top_boxes, rivals, max_detections, iou_threshold, score_threshold)
-    blank = op.ConstantOfShape(op.Shape(rivals))
-    kept_scores = op.ScatterND(blank, kept, op.GatherND(rivals, kept))  # [N, C, k]
+    # rows of (image, class, candidate)
+    settings = (max_detections, iou_threshold, score_threshold)
+    kept = op.NonMaxSuppression(top_boxes, class_scores, *settings)
+    blank = op.ConstantOfShape(op.Shape(class_scores))
+    kept_scores = op.ScatterND(blank, kept, op.GatherND(class_scores, kept))  # [N, C, k]
     flat = op.Reshape(kept_scores, ints(0, -1))
 
     rows = op.Min(max_detections, op.Mul(candidates, ints(classes)))
@@ -104,7 +105,8 @@ def pool_regions_in_onnx(
     strides: Sequence[int],
     pooling: str,
 ) -> Any:
-    """The subgraph: each level's regions are taken out, cut, and put back in their places."""
+    """The subgraph: regions float32 [N * R, C, OUTPUT_SIZE, OUTPUT_SIZE], each pooled from its
+    level and put back in its place."""
     # the image that each region is of: [N, R], flattened
     count = op.Squeeze(op.Shape(boxes, start=0, end=1))
     images = op.Range(op.Constant(value_int=0), count, op.Constant(value_int=1))

@@ -1,4 +1,4 @@
-"""A graph as an ONNX model."""
+"""PyTorch graph -> ONNX model, by PyTorch's exporter and the passes after it."""
 
 import logging
 import warnings
@@ -26,8 +26,10 @@ MAX_DETECTIONS_AXIS = "K"
 
 
 def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
-    """Export ``graph``, its batch dynamic; raises GraphError or onnx.checker.ValidationError if the
-    result is unsound."""
+    """Export ``graph`` with a dynamic batch.
+
+    Raises GraphError or onnx.checker.ValidationError if the result fails a check.
+    """
     program = trace(variant, graph)
     fold_batch_norms(program.model)
     resize_by_scale(program.model)
@@ -43,11 +45,11 @@ def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
 
 
 def trace(variant: Variant, graph: nn.Module) -> torch.onnx.ONNXProgram:
-    """What PyTorch's exporter makes of ``graph``, with the traced graph that it came from."""
+    """What PyTorch's exporter makes of ``graph``, before any pass; it holds the traced graph."""
     detects = variant.task == "detection"
     spec = variant.input
-    # Two images: with one, the exporter would take the batch size for a constant. A size that
-    # varies is traced on small images, of two sides for the same reason.
+    # Two images: with one, the exporter would take the batch size for a constant. An input that
+    # varies is traced small, with two different sides for the same reason.
     sides = TRACED_SIDES if spec.varies else (spec.height, spec.width)
     images = torch.zeros(2, *sides, 3, dtype=torch.uint8)
     axes = {0: torch.export.Dim("N")}

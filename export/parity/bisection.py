@@ -22,7 +22,7 @@ from onnx import helper
 
 from export.parity.comparison import ParityError
 from export.parity.layers import LayeredModel, Values
-from export.parity.model import Array, Feeds, open_unoptimised
+from export.parity.model import Array, Feeds, open_quietly
 from service.manifest import Precision
 
 # How far one node may differ, as a share of the greatest magnitude in its output. In full precision
@@ -218,7 +218,8 @@ class Nodes:
             name: values[name].astype(helper.tensor_dtype_to_np_dtype(types[name]), copy=False)
             for name in given
         }
-        answers: list[Array] = open_unoptimised(model).run([OWN + name for name in outputs], inputs)
+        session = open_quietly(model, optimised=False)
+        answers: list[Array] = session.run([OWN + name for name in outputs], inputs)
         return answers
 
     def _subgraph(self, output: str) -> Subgraph:

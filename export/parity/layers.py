@@ -11,8 +11,9 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
+from export.onnx.nodes import copied
 from export.onnx.trace import trace
-from export.parity.model import Feeds, open_unoptimised
+from export.parity.model import Feeds, open_quietly
 from models.variants import Variant
 
 Values = Feeds  # arrays by name
@@ -59,13 +60,12 @@ def onnx_layers(model: onnx.ModelProto, name: str) -> LayeredModel:
     typed = [*inferred.graph.value_info, *inferred.graph.output]
     types = {value.name: value.type.tensor_type.elem_type for value in typed}
     values = [output for node in model.graph.node for output in node.output if types.get(output)]
-    exposed = onnx.ModelProto()
-    exposed.CopyFrom(model)
+    exposed = copied(model)
     del exposed.graph.output[:]
     exposed.graph.output.extend(
         helper.make_tensor_value_info(value, types[value], None) for value in values
     )
-    session = open_unoptimised(exposed)
+    session = open_quietly(exposed, optimised=False)
     return LayeredModel(
         name, lambda feeds: dict(zip(values, session.run(values, feeds), strict=True)), {}
     )

@@ -1,4 +1,4 @@
-"""Biases that make up for what rounding the weights does to a layer's mean output.
+"""Biases that compensate for the shift that rounding the weights gives to a layer's mean output.
 
 Rounding a weight W to Wq shifts the output of its channel by (Wq - W) E[x] on average. That adds up
 from layer to layer, most of all in depthwise layers, whose few weights do not average out. Nagel et
@@ -7,26 +7,30 @@ section 4.2, with E[x] from photos.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-import onnxruntime as ort
-from onnx import helper, numpy_helper
+from onnx import helper
 
-from export.onnx.nodes import constants, drop_unused_constants
-from export.parity import Feeds
+from export.onnx.nodes import (
+    Array,
+    attributes,
+    bias_of,
+    constants,
+    copied,
+    drop_unused_constants,
+    set_bias,
+)
+from export.parity import Feeds, open_quietly
 
-Array = npt.NDArray[Any]
 Shifts = Mapping[str, Array]
 LARGEST = 127  # of a weight in 8 bits; there is no -128, so that zero is in the middle
 
 
 def rounding_shifts(model: onnx.ModelProto, feeds: Sequence[Feeds]) -> Shifts:
-    """By how much rounding its weights shifts the mean outputs [O] of each convolution, by name.
+    """By how much rounding its weights shifts the mean output [O] of each convolution, by name.
 
-    model: prepared for 8 bits. feeds: of the photos that E[x] is found on.
+    model: prepared for 8 bits. feeds: of the photos that E[x] is measured on.
     """
     values = constants(model)
     layers = [n for n in model.graph.node if n.op_type == "Conv" and n.input[1] in values]
@@ -34,7 +38,7 @@ def rounding_shifts(model: onnx.ModelProto, feeds: Sequence[Feeds]) -> Shifts:
     shifts = {}
     for layer in layers:
         weight = values[layer.input[1]]  # [O, I / groups, k, k]
-        groups = next((a.i for a in layer.attribute if a.name == "group"), 1)
+        groups = attributes(layer).get("group", 1)
         error = (_rounded(weight) - weight).sum(axis=(2, 3))  # [O, I / groups]
         inputs = means[layer.input[0]].reshape(groups, 1, -1)  # [groups, 1, I / groups]
         by_group = error.reshape(groups, -1, error.shape[1]) * inputs
@@ -43,17 +47,12 @@ def rounding_shifts(model: onnx.ModelProto, feeds: Sequence[Feeds]) -> Shifts:
 
 
 def correct_biases(model: onnx.ModelProto, shifts: Shifts) -> None:
-    """Take ``shifts`` from the biases of the convolutions that they name, in place."""
+    """Subtract ``shifts`` from the biases of the convolutions that they name, in place."""
     values = constants(model)
     for layer in model.graph.node:
         if layer.name in shifts:
-            shift = shifts[layer.name]
-            bias = values[layer.input[2]] if len(layer.input) > 2 else np.zeros_like(shift)
-            name = f"{layer.name}.corrected_bias"
-            corrected = (bias - shift).astype(np.float32)
-            model.graph.initializer.append(numpy_helper.from_array(corrected, name))
-            del layer.input[2:]
-            layer.input.append(name)
+            corrected = bias_of(layer, values) - shifts[layer.name]
+            set_bias(model, layer, f"{layer.name}.corrected_bias", corrected)
     drop_unused_constants(model)
 
 
@@ -69,15 +68,12 @@ def _channel_means(
     model: onnx.ModelProto, names: set[str], feeds: Sequence[Feeds]
 ) -> dict[str, Array]:
     """The mean of each channel of feature maps [N, C, H, W] over all photos and places."""
-    exposed = onnx.ModelProto()
-    exposed.CopyFrom(model)
+    exposed = copied(model)
     known = {output.name for output in exposed.graph.output}
     exposed.graph.output.extend(
         helper.make_empty_tensor_value_info(name) for name in sorted(names - known)
     )
-    options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors
-    session = ort.InferenceSession(exposed.SerializeToString(), options, ["CPUExecutionProvider"])
+    session = open_quietly(exposed)
     wanted = sorted(names)
     sums = [np.zeros(1) for _ in wanted]
     for feed in feeds:

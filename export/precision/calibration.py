@@ -1,4 +1,4 @@
-"""Calibration: the range that each tensor's values lie in when the model looks at real photos."""
+"""Calibration: the range of each tensor's values on real photos."""
 
 import tempfile
 from collections.abc import Sequence
@@ -15,17 +15,21 @@ from export.progress import OnProgress, ignore_progress
 
 Method = Literal["percentile", "entropy", "minmax"]
 
-# How many photos' activations are in memory at once: every tensor of the graph is kept.
-PHOTOS_AT_ONCE = 2
+ONNX_RUNTIME_METHODS: dict[Method, CalibrationMethod] = {
+    "percentile": CalibrationMethod.Percentile,
+    "entropy": CalibrationMethod.Entropy,
+    "minmax": CalibrationMethod.MinMax,
+}
+PHOTOS_AT_ONCE = 2  # all their activations are in memory
 
 
 @dataclass(frozen=True)
 class Calibration:
     """How ranges are found.
 
-    minmax: all that was seen. percentile: without the ``100 - percentile`` per cent that lie
-    outermost. entropy: where the least information is lost (Migacz, "8-bit Inference with
-    TensorRT", GTC 2017).
+    minmax: all values seen. percentile: without the outermost ``100 - percentile`` per cent.
+    entropy: where the least information is lost (Migacz, "8-bit Inference with TensorRT", GTC
+    2017).
     """
 
     method: Method = "percentile"
@@ -52,7 +56,9 @@ def calibrate(
 ) -> TensorsData:
     """The range of every tensor that operators of ``op_types`` read or write, over ``feeds``, each
     of one photo."""
-    method, options = _as_onnx_runtime_says(calibration)
+    options: dict[str, Any] = {} if calibration.method == "minmax" else {"symmetric": False}
+    if calibration.method == "percentile":
+        options["percentile"] = calibration.percentile
     with tempfile.TemporaryDirectory(prefix="boxport-calibration-") as folder:
         source = Path(folder) / "float.onnx"
         onnx.save(model, source)
@@ -60,7 +66,7 @@ def calibrate(
             source,
             list(op_types),
             str(Path(folder) / "augmented.onnx"),
-            method,
+            ONNX_RUNTIME_METHODS[calibration.method],
             extra_options=options,
         )
         for start in range(0, len(feeds), PHOTOS_AT_ONCE):
@@ -70,19 +76,8 @@ def calibrate(
         return calibrator.compute_data()
 
 
-def _as_onnx_runtime_says(calibration: Calibration) -> tuple[CalibrationMethod, dict[str, Any]]:
-    match calibration.method:
-        case "minmax":
-            return CalibrationMethod.MinMax, {}
-        case "entropy":
-            return CalibrationMethod.Entropy, {"symmetric": False}
-        case "percentile":
-            options = {"percentile": calibration.percentile, "symmetric": False}
-            return CalibrationMethod.Percentile, options
-
-
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds, one after the other, as ONNX Runtime's calibrators ask for them."""
+    """Feeds, one after the other, for ONNX Runtime's calibrators."""
 
     def __init__(self, feeds: Sequence[Feeds]) -> None:
         self._feeds = iter(feeds)

@@ -1,13 +1,13 @@
-"""How much of a float32 model's answers another precision of it gives: one number, 0 to 1."""
+"""How close another precision's answers are to a float32 model's: one number, 0 to 1."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 
 from export.evaluation.figures import to_coco
+from export.parity import open_quietly
 from models.evaluation import BoxRow, average_precision
 from service.imaging.resize import ModelInput
 from service.inference.detector import DetectionQuery, Detector
@@ -16,17 +16,19 @@ from service.package import ModelPackage
 
 Fidelity = Callable[[onnx.ModelProto], float]
 
-SCORE_THRESHOLD = 0.3  # of the float model's detections that are to be found again
+SCORE_THRESHOLD = 0.3  # above which the float model's detections are the truth
+LOW_THRESHOLD = 0.01  # above which detections are compared with it
 
 
 def detector_fidelity(
     manifest: DetectionManifest, reference: onnx.ModelProto, photos: Sequence[ModelInput]
 ) -> Fidelity:
     """COCO's AP on ``photos``, with what ``reference`` finds there as the truth."""
-    truth = _as_truth(manifest, _detect(manifest, reference, photos, SCORE_THRESHOLD), photos)
+    found = _detect(manifest, reference, photos, SCORE_THRESHOLD)
+    truth = _as_truth(manifest, found, len(photos))
 
     def fidelity(model: onnx.ModelProto) -> float:
-        return average_precision(truth, _detect(manifest, model, photos, 0.01)).ap
+        return average_precision(truth, _detect(manifest, model, photos, LOW_THRESHOLD)).ap
 
     return fidelity
 
@@ -42,7 +44,7 @@ def classifier_fidelity(reference: onnx.ModelProto, photos: Sequence[ModelInput]
 
 
 def _classify(model: onnx.ModelProto, photos: Sequence[ModelInput]) -> np.ndarray[Any, Any]:
-    session = _open(model)
+    session = open_quietly(model)
     return np.concatenate([session.run(None, {"images": p.pixels[None]})[0] for p in photos])
 
 
@@ -52,7 +54,7 @@ def _detect(
     photos: Sequence[ModelInput],
     score_threshold: float,
 ) -> list[BoxRow]:
-    detector = Detector(ModelPackage(manifest, _open(model)))
+    detector = Detector(ModelPackage(manifest, open_quietly(model)))
     query = DetectionQuery(np.float32(score_threshold), np.float32(0.5), 100, None)
     rows: list[BoxRow] = []
     for image_id, photo in enumerate(photos):
@@ -60,28 +62,10 @@ def _detect(
     return rows
 
 
-def _as_truth(
-    manifest: DetectionManifest, rows: Sequence[BoxRow], photos: Sequence[ModelInput]
-) -> dict[str, Any]:
+def _as_truth(manifest: DetectionManifest, rows: Sequence[BoxRow], images: int) -> dict[str, Any]:
     """Detections as a COCO instances file would state them."""
     return {
-        "images": [{"id": image_id} for image_id in range(len(photos))],
+        "images": [{"id": image_id} for image_id in range(images)],
         "categories": [{"id": label.id, "name": label.name} for label in manifest.labels],
-        "annotations": [
-            {
-                "id": number,
-                "image_id": row.image_id,
-                "category_id": row.category_id,
-                "bbox": list(row.bbox),
-                "area": row.bbox[2] * row.bbox[3],
-                "iscrowd": 0,
-            }
-            for number, row in enumerate(rows, start=1)
-        ],
+        "annotations": [vars(row) for row in rows],
     }
-
-
-def _open(model: onnx.ModelProto) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors
-    return ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])

@@ -14,23 +14,22 @@ It adds up the same integers, and zeros where a place does not look.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper
 
 from export.onnx.nodes import (
+    IMAGES,
+    Array,
     add_constant,
     attributes,
+    chain_after,
     constants,
     drop_unused_constants,
     insert_before,
     makers,
-    readers,
 )
-from export.precision.preparation import IMAGES
 
 GROUP = 4  # pixels
 TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
@@ -110,13 +109,11 @@ def group_pixels(model: onnx.ModelProto) -> None:
 
 def _first_layer(model: onnx.ModelProto) -> FirstLayer | None:
     """The first layer if it is in 8 bits, as are the pixels that it reads."""
-    following, making, values = readers(model), makers(model), constants(model)
-    chain = [node for node in following[IMAGES] if node.op_type == "Transpose"]
-    for expected in ("DequantizeLinear", "Conv", "QuantizeLinear", "DequantizeLinear"):
-        after = following[chain[-1].output[0]] if chain else []
-        if len(after) != 1 or after[0].op_type != expected:
-            return None
-        chain.append(after[0])
+    operators = ("Transpose", "DequantizeLinear", "Conv", "QuantizeLinear", "DequantizeLinear")
+    chain = chain_after(model, IMAGES, operators)
+    if chain is None:
+        return None
+    making, values = makers(model), constants(model)
     transpose, dequantize, conv, quantize, dequantize_map = chain
     parameters = tuple(making[name] for name in conv.input[1:] if name in making)
     read = [name for node in parameters for name in node.input]
@@ -125,7 +122,7 @@ def _first_layer(model: onnx.ModelProto) -> FirstLayer | None:
     return FirstLayer(transpose, dequantize, conv, quantize, dequantize_map, parameters)
 
 
-def _grouped(weight: npt.NDArray[Any], stride: int, left: int) -> tuple[npt.NDArray[Any], int, int]:
+def _grouped(weight: Array, stride: int, left: int) -> tuple[Array, int, int]:
     """The weight [places x O, GROUP x C, k, groups] of what ``weight`` [O, C, k, k] does in each of
     a group's places, and how many groups are to be padded before and after a row."""
     outputs, channels, height, kernel = weight.shape

@@ -1,11 +1,10 @@
-"""16-bit floats: the network in binary16, the pixels before it and the decoding after it as they
-were."""
+"""16-bit floats: the network in binary16, pixels before it and decoding after it in float32."""
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export.onnx.nodes import drop_unused_constants, network_nodes
+from export.onnx.nodes import add_constant, copied, drop_unused_constants, network_nodes
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 # Inputs that stay as they are although the operator computes in half: Resize's regions and scales.
@@ -19,8 +18,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     Boxes and scores are computed from the network's outputs in float32, as pixels of large photos
     and near-equal scores need more than 11 bits.
     """
-    half = onnx.ModelProto()
-    half.CopyFrom(model)
+    half = copied(model)
     _Halver(half).run()
     onnx.checker.check_model(half, full_check=True)
     return half
@@ -69,7 +67,7 @@ class _Halver:
         if key not in self.casts:
             self.casts[key] = f"{tensor.name}.half"
             values = numpy_helper.to_array(tensor).clip(-LARGEST, LARGEST).astype(np.float16)
-            self.graph.initializer.append(numpy_helper.from_array(values, self.casts[key]))
+            add_constant(self.model, self.casts[key], values)
         return self.casts[key]
 
     def _cast(self, name: str, dtype: int) -> str:

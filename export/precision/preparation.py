@@ -1,24 +1,31 @@
-"""A float32 graph, made ready for 8 bits: nothing in it that could have been worked out before."""
+"""A float32 graph, made ready for 8 bits: constants folded, operators fused."""
 
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from export.onnx.nodes import constants, drop_unused_constants, readers
+from export.onnx.nodes import (
+    IMAGES,
+    add_constant,
+    bias_of,
+    chain_after,
+    constants,
+    drop_unused_constants,
+    insert_before,
+    set_bias,
+)
 from export.onnx.passes import fold_pads
 from service.manifest import InputSpec
 
-IMAGES = "images"
-
 
 def prepare(model: onnx.ModelProto, spec: InputSpec) -> onnx.ModelProto:
-    """``model`` with constants folded, fused as ONNX Runtime fuses it, and with shapes.
+    """A copy of ``model`` with constants folded, fused as ONNX Runtime fuses it, and with shapes.
 
-    Pads before a max pooling become its own; the normalisation of the pixels becomes part of the
+    Pads before a max pooling become its own. The normalisation of the pixels becomes part of the
     first convolution, which then reads the photo's own 8 bits.
     """
     with tempfile.TemporaryDirectory(prefix="boxport-quantise-") as folder:
@@ -38,41 +45,31 @@ def prepare(model: onnx.ModelProto, spec: InputSpec) -> onnx.ModelProto:
 def _fold_normalisation(model: onnx.ModelProto, spec: InputSpec) -> None:
     """images -> Cast -> Mul -> Add -> Conv becomes images -> DequantizeLinear -> Conv.
 
-    Possible where all channels share mean and deviation, as of 8 bits there is one scale and one
-    whole zero point z = round(255 mean). What z is off by, up to half a grey level, is added to the
-    convolution's bias; at the border, where zeros are padded, that is wrong by as little.
+    Possible where all channels share mean and deviation, as 8 bits have one scale and one integer
+    zero point z = round(255 mean). The rounding error of z, up to half a grey level, is added to
+    the convolution's bias; at the border, where zeros are padded, that is wrong by as little.
     """
     if len({*spec.mean}) > 1 or len({*spec.std}) > 1:
         return
-    mean, std = spec.mean[0], spec.std[0]
-    reading, values = readers(model), constants(model)
-    chain = [node for node in reading[IMAGES] if node.op_type == "Transpose"]
-    for expected in ("Cast", "Mul", "Add", "Conv"):
-        after = reading[chain[-1].output[0]]
-        if len(after) != 1 or after[0].op_type != expected:
-            return
-        chain.append(after[0])
+    chain = chain_after(model, IMAGES, ("Transpose", "Cast", "Mul", "Add", "Conv"))
+    if chain is None:
+        return
     transpose, cast, mul, add, conv = chain
+    values, mean, std = constants(model), spec.mean[0], spec.std[0]
     scale, zero = 1 / (255 * std), round(255 * mean)
-    weight = values[conv.input[1]]
-    bias = values[conv.input[2]] if len(conv.input) > 2 else np.zeros(len(weight), np.float32)
-    bias = bias + weight.sum(axis=(1, 2, 3)) * (zero - 255 * mean) * scale
-    for name, value in (
-        (f"{IMAGES}.scale", np.array(scale, dtype=np.float32)),
-        (f"{IMAGES}.zero_point", np.array(zero, dtype=np.uint8)),
-        (f"{conv.name}.bias", bias.astype(np.float32)),
-    ):
-        model.graph.initializer.append(numpy_helper.from_array(value, name))
+    shift = values[conv.input[1]].sum(axis=(1, 2, 3)) * (zero - 255 * mean) * scale  # [O]
+    set_bias(model, conv, f"{conv.name}.bias", bias_of(conv, values) + shift)
     dequantize = helper.make_node(
         "DequantizeLinear",
-        [transpose.output[0], f"{IMAGES}.scale", f"{IMAGES}.zero_point"],
+        [
+            transpose.output[0],
+            add_constant(model, f"{IMAGES}.scale", np.float32(scale)),
+            add_constant(model, f"{IMAGES}.zero_point", np.uint8(zero)),
+        ],
         [f"{IMAGES}.normalised"],
         name=f"{IMAGES}.dequantize",
     )
-    place = list(model.graph.node).index(cast)
+    insert_before(model, cast, dequantize)
     for node in (cast, mul, add):
         model.graph.node.remove(node)
-    model.graph.node.insert(place, dequantize)
-    del conv.input[2:]
     conv.input[0] = dequantize.output[0]
-    conv.input.append(f"{conv.name}.bias")

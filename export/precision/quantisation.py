@@ -15,7 +15,7 @@ from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-from export.onnx.nodes import is_weighted, network_nodes
+from export.onnx.nodes import copied, is_weighted, network_nodes
 from export.precision.bias_correction import Shifts, correct_biases
 from export.precision.first_layer import group_pixels
 from export.precision.repetition import repeat_by_index
@@ -60,8 +60,7 @@ class Quantiser:
         channels. With EfficientNet-Lite0's first convolution in float 86.8 % of the photos keep
         their best class, with no layer in float 93.7 % (docs/precision.md).
         """
-        copy = onnx.ModelProto()
-        copy.CopyFrom(self.prepared)
+        copy = copied(self.prepared)
         correct_biases(copy, {k: v for k, v in self.shifts.items() if k not in in_float})
         quantizer = QDQQuantizer(
             copy,

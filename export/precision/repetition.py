@@ -5,14 +5,13 @@ to take rows and columns copies whole ones, in a seventh of the time.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper
 
 from export.onnx.nodes import (
+    Array,
     add_constant,
     attributes,
     constants,
@@ -73,6 +72,6 @@ def repeat_by_index(model: onnx.ModelProto) -> None:
     drop_unused_nodes(model)
 
 
-def _scale(node: onnx.NodeProto, values: Mapping[str, npt.NDArray[Any]]) -> list[list[float]]:
+def _scale(node: onnx.NodeProto, values: Mapping[str, Array]) -> list[list[float]]:
     """Scale and zero point of a node that quantizes a feature map, or undoes it."""
     return [values[name].ravel().tolist() for name in node.input[1:]]

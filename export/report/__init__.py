@@ -1,9 +1,9 @@
-"""A package as one web page: what it is, what it is worth, how it was proven.
+"""A package as one web page: what it is, its accuracy and latency, how it was proven.
 
 latency.py     how long the package takes on this machine
-examples.py    photos, with what the package and its reference see in them
+examples.py    photos, with what the package and its reference find in them
 tables.py      words and figures
-charts.py      bars of the figures; drawings.py places them
+charts.py      bars of the figures; drawings.py computes their places
 report.html    the page
 """
 
@@ -35,8 +35,8 @@ def write_report(
     """Write ``report.html`` beside the package in ``folder``: one page that needs nothing else.
 
     photos: those that examples are chosen from. reference: what the package was compared with; its
-    ``session`` may be `export.evaluation.network.TorchSession`. others: packages of the same model
-    in other precisions, shown beside it. seconds: to time each setting for.
+    ``session`` may be `export.parity.TorchSession`. others: packages of the same model in other
+    precisions, shown beside it. seconds: to time each setting for.
 
     Raises PhotoError or PackageError.
     """
@@ -55,14 +55,14 @@ def write_report(
 
 
 def manifest_mark(manifest: bytes) -> str:
-    """What the page holds as a sign of the manifest, the file's bytes, that it belongs to."""
+    """A tag of the page that names the manifest, by the sha256 of its file's bytes."""
     return f'<meta name="boxport-manifest" content="{hashlib.sha256(manifest).hexdigest()}">'
 
 
 def _render(
     manifest_file: Path, packages: Sequence[tables.Measured], examples: Sequence[Example]
 ) -> str:
-    # Names of classes, files and licences come from anywhere: everything is escaped.
+    # Names of classes, files and licences are not trusted: everything is escaped.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -87,8 +87,6 @@ def _render(
         headlines=tables.headlines(first),
         summary=tables.summary(first.manifest),
         reservations=tables.reservations(first, packages[1:]),
-        identity=tables.identity(first),
-        origin=tables.origin(first.manifest),
         tolerance_rows=tables.tolerance_rows(first.manifest),
         input_rows=tables.input_rows(first.manifest),
         accuracy_charts=[chart for chart in drawn if chart is not None],

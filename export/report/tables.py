@@ -1,4 +1,4 @@
-"""What a report says in words and figures."""
+"""The words and figures of a report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ from export.report.latency import Latency
 from service.manifest import Accuracy, ModelManifest
 
 FEW_PHOTOS = 20  # a parity or accuracy figure of fewer says little
-BUSY = 0.9  # of the time on one thread; with less, somebody else had the processor
-MOST_DROP = 0.005  # of AP or top-1 against the best precision shown
+BUSY = 0.9  # share of the time on one thread; with less, other work had the processor
+MOST_DROP = 0.005  # of AP or top-1 below the best precision shown
 UNKNOWN_LICENCE = "unknown"
+UNSTATED = "–"  # noqa: RUF001
 LEADING = ("ap", "ap50", "top1", "top5")
 RESIZES = {
     "letterbox": "fitted into the upper left corner, the rest filled",
@@ -21,7 +22,7 @@ RESIZES = {
 
 @dataclass(frozen=True)
 class Measured:
-    """A package of the report: its manifest, the size of its graph's file, how long it takes."""
+    """A package of the report, with the size of its graph's file and its latency here."""
 
     manifest: ModelManifest
     graph_bytes: int
@@ -49,7 +50,7 @@ class Headline:
 
 
 def metric_name(key: str) -> str:
-    return METRIC_NAMES.get(key, key.replace("_", " "))
+    return METRIC_NAMES.get(key, key)
 
 
 def megabytes(size: int) -> str:
@@ -71,7 +72,7 @@ def main_metric(accuracy: Accuracy) -> str:
 
 
 def headlines(package: Measured) -> list[Headline]:
-    """The figures that decide."""
+    """The figures that decide whether a package is of use."""
     manifest, accuracy = package.manifest, package.manifest.accuracy
     first = package.latency[0]
     return [
@@ -89,7 +90,7 @@ def headlines(package: Measured) -> list[Headline]:
 
 def accuracy_headline(accuracy: Accuracy | None) -> Headline:
     if accuracy is None or not accuracy.metrics:
-        return Headline("Accuracy", "–", "was not measured at export")  # noqa: RUF001
+        return Headline("Accuracy", UNSTATED, "was not measured at export")
     key = main_metric(accuracy)
     others = [f"{metric_name(k)} {v:.3f}" for k, v in accuracy.metrics.items() if k != key][:1]
     meaning = ", ".join([*others, f"{accuracy.images:,} photos"])
@@ -126,7 +127,7 @@ def summary(manifest: ModelManifest) -> str:
 
 
 def reservations(package: Measured, others: Sequence[Measured]) -> list[str]:
-    """What speaks against deploying the package without a further look."""
+    """Reasons not to deploy the package as it is, one sentence each."""
     manifest = package.manifest
     found = []
     if manifest.provenance.licence == UNKNOWN_LICENCE:
@@ -159,40 +160,17 @@ def accuracy_drop(package: Measured, others: Sequence[Measured]) -> tuple[float,
     if accuracy is None or not accuracy.metrics:
         return None
     key = main_metric(accuracy)
-    rivals = [
-        (other.manifest.accuracy.metrics[key], other.title)
+    comparable = [
+        (other.metrics[key], other.title)
         for other in others
         if other.manifest.accuracy is not None
         and other.manifest.accuracy.data == accuracy.data
-        and key in other.manifest.accuracy.metrics
+        and key in other.metrics
     ]
-    if not rivals:
+    if not comparable:
         return None
-    best, title = max(rivals)
+    best, title = max(comparable)
     return best - accuracy.metrics[key], metric_name(key), title
-
-
-def origin(manifest: ModelManifest) -> dict[str, str]:
-    provenance = manifest.provenance
-    return {
-        "Architecture": provenance.architecture,
-        "Weights": provenance.weights_file,
-        "sha256 of the weights": provenance.weights_sha256,
-        "Licence": provenance.licence,
-        "Made with": ", ".join(f"{tool} {number}" for tool, number in provenance.tools.items()),
-    }
-
-
-def identity(package: Measured) -> dict[str, str]:
-    manifest = package.manifest
-    return {
-        "Package": f"{manifest.name}/{manifest.version}",
-        "Task": manifest.task,
-        "Precision": manifest.precision,
-        "File": f"{package.graph_bytes:,} bytes",
-        "sha256 of the graph": manifest.sha256,
-        "ONNX opset": str(manifest.opset),
-    }
 
 
 def input_rows(manifest: ModelManifest) -> dict[str, str]:
@@ -224,24 +202,17 @@ def input_rows(manifest: ModelManifest) -> dict[str, str]:
 
 
 def tolerance_rows(manifest: ModelManifest) -> list[tuple[str, str, str]]:
-    """Name, greatest difference, tolerance."""
+    """Name, greatest difference seen, and what the tolerance allows."""
     parity, tolerance = manifest.parity, manifest.parity.tolerance
-    unstated = "–"  # noqa: RUF001
-    rows = [
-        (
-            "Scores differ by",
-            f"{parity.max_score_difference:.2g}",
-            f"at most {tolerance.score:g}" if tolerance else unstated,
-        )
-    ]
+    rows = [("Scores differ by", f"{parity.max_score_difference:.2g}", "at most {0.score:g}")]
     if parity.max_box_difference_px is not None:
-        limit = tolerance.box_px if tolerance else None
-        allowed = unstated if limit is None else f"at most {limit:g} px"
+        exact = tolerance is not None and tolerance.box_px is not None
+        allowed = "at most {0.box_px:g} px" if exact else UNSTATED
         rows.append(("Boxes differ by", f"{parity.max_box_difference_px:.2g} px", allowed))
     if parity.min_iou is not None:
-        limit = tolerance.iou if tolerance else None
-        allowed = unstated if limit is None else f"at least {limit:g}"
-        rows.append(("Boxes overlap (IoU)", f"{parity.min_iou:.4f}", allowed))
-    allowed = f"at least {percent(tolerance.matched)}" if tolerance else unstated
-    rows.append(("Answers that agree", percent(parity.agreeing), allowed))
-    return rows
+        rows.append(("Boxes overlap (IoU)", f"{parity.min_iou:.4f}", "at least {0.iou:g}"))
+    rows.append(("Answers that agree", percent(parity.agreeing), "at least {1}"))
+    if tolerance is None:
+        return [(name, seen, UNSTATED) for name, seen, _ in rows]
+    share = percent(tolerance.matched)
+    return [(name, seen, allowed.format(tolerance, share)) for name, seen, allowed in rows]

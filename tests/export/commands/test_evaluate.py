@@ -204,7 +204,7 @@ def test_a_busy_server_is_asked_again(package: Path, photos: Path, tmp_path: Pat
 
 def test_an_address_where_nobody_listens_is_named(package: Path, album: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    for address, words in ((url, "cannot be asked"), (urlsplit(url).netloc, "cannot be asked")):
+    for address, words in ((url, "cannot be reached"), (urlsplit(url).netloc, "cannot be reached")):
         result = evaluate(package, "--images", album, "--url", address)
         assert result.exit_code == 1
         line = result.stderr.strip().splitlines()[-1]
