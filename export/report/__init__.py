@@ -3,7 +3,7 @@
 latency.py     how long the package takes on this machine
 examples.py    photos, with what the package and its reference find in them
 tables.py      words and figures
-charts.py      bars of the figures; drawings.py computes their places
+charts.py      the bars of the figures
 report.html    the page
 """
 

@@ -13,8 +13,7 @@ from PIL import Image
 
 from export.photos import find_photos
 from export.report import manifest_mark, tables, write_report
-from export.report.charts import class_chart
-from export.report.drawings import Value, bar_chart
+from export.report.charts import accuracy_chart, class_chart, latency_chart
 from export.report.examples import (
     EXAMPLES,
     PACKAGE_COLOUR,
@@ -267,26 +266,20 @@ def test_reservations_name_what_speaks_against_deploying(manifest: ModelManifest
     )
 
 
-def test_bars_keep_within_the_chart() -> None:
-    chart = bar_chart(
-        "t",
-        ["a", "b"],
-        [("x" * 80, [Value(1.0, "1", 1.9), Value(None, "–")])],  # noqa: RUF001
-    )
-    (group,) = chart.groups
-    assert len(group.name) < 30
-    assert chart.left + group.bars[0].length < group.bars[0].mark < chart.width
-    assert group.bars[1].length == 0
-    assert [label for _, label in chart.ticks] == ["0", "0.5", "1", "1.5", "2"]
-    assert bar_chart("t", ["a"], [("x", [Value(None, "–")])]) is None  # noqa: RUF001
-    assert bar_chart("t", ["a"], [("x", [Value(0.0, "0")])]).groups[0].bars[0].length == 0
+def test_bars_keep_within_the_chart(manifest: ModelManifest) -> None:
+    chart = latency_chart([measured(manifest), measured(manifest, replace(LATENCY, p95_ms=None))])
+    ((_, (bar, without_mark)),) = chart.rows
+    assert (chart.percent(bar.value), chart.percent(bar.mark)) == (80, 100)
+    assert without_mark.mark is None
+    unmeasured = measured(manifest.model_copy(update={"accuracy": None}))
+    assert accuracy_chart([unmeasured]) is class_chart([unmeasured]) is None
 
 
 def test_of_very_many_classes_the_best_and_the_worst_are_drawn(manifest: ModelManifest) -> None:
     classes = {f"class {i}": i / 100 for i in range(100)}
     accuracy = Accuracy(data="set", images=100, metrics={"ap": 0.5}, classes=classes)
     chart = class_chart([measured(manifest.model_copy(update={"accuracy": accuracy}))])
-    names = [group.name for group in chart.groups]
+    names = [name for name, _ in chart.rows]
     assert len(names) == 40
     assert (names[0], names[-1]) == ("class 99", "class 0")
     assert "of 100 classes" in chart.note
