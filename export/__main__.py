@@ -1,4 +1,4 @@
-"""`python -m export`: turn checkpoints into model packages, and prove what they are worth."""
+"""`python -m export`: turn checkpoints into model packages, verify and measure them."""
 
 import typer
 
@@ -9,7 +9,7 @@ from export.commands.sign import keygen, sign
 from export.commands.verify import verify
 
 app = typer.Typer(
-    help="Turn checkpoints into model packages, and prove what they are worth.",
+    help="Turn checkpoints into model packages; convert, measure, verify and sign packages.",
     no_args_is_help=True,
     add_completion=False,
 )

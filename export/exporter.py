@@ -11,6 +11,7 @@ import onnx
 import onnxruntime as ort
 from torch import nn
 
+from export.errors import ExportError
 from export.evaluation.photo_set import EvaluationSet
 from export.labels import KNOWN
 from export.onnx.graph import build_graph
@@ -49,21 +50,17 @@ DETECTION_DEFAULTS = DetectionDefaults(score_threshold=0.3, iou_threshold=0.5, m
 CLASSIFICATION_DEFAULTS = ClassificationDefaults(top_k=5)
 
 
-class ExportError(Exception):
-    """An export that cannot be done; the message says why."""
-
-
 @dataclass(frozen=True)
 class ExportJob:
-    """What to export, and where to.
+    """A checkpoint to export, and where to.
 
     output: ``…/<name>/<version>``, which name the package; must not exist yet.
     labels: of the classes in the network's order, for a checkpoint that does not hold them.
     photos: folder of real photos for the parity gate.
-    input_size: side of the input in pixels where it is not to be the architecture's own; of inputs
-        whose size varies, the shorter side.
+    input_size: side of the input in pixels, None for the architecture's own; of inputs whose size
+        varies, the shorter side.
     multi_label: whether an image may be of several classes, for a classifier trained so.
-    timing_seconds: how long the report's latency is measured, for each of its settings.
+    timing_seconds: how long the report's latency is measured for each of its settings.
     """
 
     architecture: str
@@ -85,7 +82,7 @@ def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest
     PackageError.
     """
     variant = _find_variant(job)
-    with written_aside(job.output) as folder:  # first: a bad output shows at once
+    with written_aside(job.output) as folder:  # first, so that a bad output is found at once
         progress.step(f"reading {job.weights}")
         network, labels, recognised = _load(job, variant)
         progress.step(f"loaded {recognised}")
@@ -169,7 +166,7 @@ def _check_evaluation(job: ExportJob, variant: Variant, labels: tuple[Label, ...
 
 
 def _find_variant(job: ExportJob) -> Variant:
-    """The architecture's row, at the size that is asked for."""
+    """The architecture's row, at the job's input size."""
     try:
         variant = find_variant(job.architecture)
     except KeyError:
@@ -192,7 +189,7 @@ def _load(job: ExportJob, variant: Variant) -> tuple[nn.Module, tuple[Label, ...
         labels = tuple(Label(id=i, name=name) for i, name in checkpoint.labels)
     if labels is None:
         count = count_classes(variant.build(1), checkpoint.state)
-        # of another architecture's checkpoint nobody should have to name the labels first
+        # raises if the checkpoint is of another architecture, whatever its labels
         _fill(variant.build(count or 1), checkpoint, job)
         raise ExportError(
             f"{job.weights} does not name its {count} classes; pass --labels with a file of one"

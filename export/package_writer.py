@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from export.errors import ExportError
 from export.evaluation.accuracy import measure_accuracy
 from export.evaluation.photo_set import EvaluationSet
 from export.progress import SILENT, ProgressReporter
@@ -28,18 +29,18 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 
-class OutputError(Exception):
-    """A place that no package can be written to; the message says why, and what to do."""
+class OutputError(ExportError):
+    """A path that no package can be written to; the message says why, and what to do."""
 
 
 @contextmanager
 def written_aside(output: Path) -> Iterator[Path]:
     """A folder to write the package ``output``, ``…/<name>/<version>``, into.
 
-    It bears those two names itself, so that the package can be opened in it, and lies in the same
-    store, hence in the same file system, out of the service's sight. When the block ends it is
+    It has those two names itself, so that the package can be opened in it, and is in the same
+    store, hence in the same file system, where the service does not look. When the block ends it is
     flushed to the disk and renamed to ``output``. If anything is raised, an interruption included,
-    nothing is left of it, nor of the folders that were made for it.
+    it is deleted, as are the folders that were made for it.
 
     Raises OutputError before the block if ``output`` exists, names no package or cannot be written,
     and out of it if the disk is full.
@@ -61,7 +62,7 @@ def written_aside(output: Path) -> Iterator[Path]:
         raise _explained(error, output) from error
     finally:
         for parent in made:
-            with suppress(OSError):  # it was never made, or holds something of others by now
+            with suppress(OSError):  # it was never made, or holds other files by now
                 parent.rmdir()
 
 
@@ -90,7 +91,7 @@ def finish_package(
     package = open_package(folder, threads=0)
     if evaluation is not None:
         progress.step(f"measuring accuracy on {evaluation.images}")
-        truth = evaluation.read(manifest.labels, progress.step)
+        truth = evaluation.read(manifest.labels, on_note=progress.step)
         accuracy = measure_accuracy(package, truth, progress.update)
         manifest = manifest.model_copy(update={"accuracy": accuracy})
         manifest.write(folder / MANIFEST_FILE)
@@ -137,8 +138,8 @@ def _sweep(store: Path) -> None:
 
 
 def _lock(folder: Path, wait: bool = True) -> int | None:
-    """A descriptor that holds ``folder`` locked; None if somebody else does, or if the file system
-    has no such locks."""
+    """A descriptor that holds ``folder`` locked; None if another process does, or if the file
+    system has no such locks."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -154,7 +155,7 @@ def _unlock(descriptor: int | None) -> None:
 
 
 def _flush(folder: Path) -> None:
-    """Have the disk hold ``folder`` and all in it: after a rename a power cut must not empty it."""
+    """Write ``folder`` and all in it to the disk, or a power cut after the rename empties it."""
     for path in folder.rglob("*"):
         _flush_entry(path)
     _flush_entry(folder)
@@ -169,7 +170,7 @@ def _flush_entry(path: Path) -> None:
 
 
 def _explained(error: OSError, output: Path) -> Exception:
-    """``error`` in the terms of ``output``, if it comes of writing there."""
+    """``error`` as an OutputError, if writing to ``output`` raised it."""
     if error.errno in FULL:
         return OutputError(
             f"{output}: there is no room for it ({error.strerror}), and nothing was written;"
@@ -181,6 +182,6 @@ def _explained(error: OSError, output: Path) -> Exception:
     if error.filename is not None and (error.filename in ours or PREFIX in str(error.filename)):
         return OutputError(
             f"{output}: cannot be written ({error.filename}: {error.strerror});"
-            " choose another output, or mend that folder"
+            " choose another output, or make that folder writable"
         )
     return error

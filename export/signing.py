@@ -1,4 +1,4 @@
-"""Keys of one's own, and packages signed with them."""
+"""Key pairs, and signatures of packages with them."""
 
 import os
 from pathlib import Path
@@ -19,9 +19,9 @@ from service.signature import SIGNATURE_FILE, SignatureError
 
 
 def make_keys(private: Path, public: Path) -> None:
-    """Write a new pair of ed25519 keys as PEM files, the private one for its owner's eyes only.
+    """Write a new pair of ed25519 keys as PEM files, the private one readable by its owner only.
 
-    Raises SignatureError if either file exists: a key that is lost signs nothing any more.
+    Raises SignatureError if either file exists: an overwritten key could sign no more.
     """
     for path in (private, public):
         if os.path.lexists(path):
@@ -37,7 +37,7 @@ def make_keys(private: Path, public: Path) -> None:
 def sign(folder: Path, private: Path) -> None:
     """Write the signature of the package in ``folder``, in place of any that it has.
 
-    Raises PackageError for a package that is not whole, SignatureError for a key of no use.
+    Raises PackageError if the package is damaged, SignatureError if the key cannot be used.
     """
     key = _read_private_key(private)
     verify_package(folder)

@@ -8,10 +8,11 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
-from export.onnx.checks import GraphError, check_graph
+from export.errors import ExportError
+from export.onnx.checks import check_graph
 from export.onnx.trace import describe
 from export.parity import Image
-from export.parity.answers import AnswerError, check_answer, check_batch, check_settings
+from export.parity.answers import check_answer, check_batch, check_settings
 from export.photos import read_photos
 from export.report import REPORT_FILE, manifest_mark
 from service.imaging.files import PhotoError
@@ -29,7 +30,7 @@ from service.signature import SIGNATURE_FILE, SignatureError, check_signature, r
 BATCH_SIZES = (2, 8)  # in which photos must have the answers that they have alone
 
 
-class Fault(Exception):
+class Fault(ExportError):
     """What is wrong with a package; the message is one line."""
 
 
@@ -37,7 +38,7 @@ class NothingToCheck(Exception):
     """A check that does not concern a package; the message says why."""
 
 
-FAULTS = (Fault, ManifestError, SignatureError, PackageError, GraphError, AnswerError, PhotoError)
+FAULTS = (ExportError, ManifestError, SignatureError, PackageError, PhotoError)
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What `python -m export` can be told to do; a file for each command."""
+"""The commands of `python -m export`; a file for each."""

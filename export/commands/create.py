@@ -47,22 +47,22 @@ def create(
         int | None,
         typer.Option(
             min=32,
-            help="Side of the input in pixels, where it is not to be the architecture's own; for"
-            " torchvision's detectors, whose input varies, the shorter side.",
+            help="Side of the input in pixels, if not the architecture's own; the shorter side of"
+            " torchvision's detectors, whose input varies.",
         ),
     ] = None,
     multi_label: Annotated[
         bool,
         typer.Option(
             help="For a classifier trained so that a photo may be of several classes: each gets a"
-            " probability of its own (sigmoid) in place of a share of one (softmax)."
+            " probability of its own (sigmoid), not a share of one (softmax)."
         ),
     ] = False,
     licence: Annotated[str, typer.Option(help="Of the weights, for the manifest.")] = "unknown",
     annotations: Annotations = None,
     images: Images = None,
 ) -> None:
-    """Write a model package: one ONNX file, its manifest and a report of what it is worth.
+    """Write a model package: one ONNX file, its manifest and a report of its accuracy and latency.
 
     Nothing is written unless ONNX Runtime gives PyTorch's answers: the same labels, scores within
     0.0001 and boxes within 0.01 pixels, at batch 1, 2 and 7, on real photos and on images that are

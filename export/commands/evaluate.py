@@ -25,7 +25,7 @@ from export.commands.terminal import console, one_line_errors
 from export.evaluation.column import Column, PackageColumn
 from export.evaluation.comparison import Comparison, compare
 from export.evaluation.network import NetworkColumn
-from export.evaluation.photo_set import PhotoSet, read_photo_set
+from export.evaluation.photo_set import EvaluationSet, PhotoSet, read_photo_set
 from export.evaluation.server import open_server
 from export.evaluation.table import to_table, to_verdict
 from export.progress import OnProgress
@@ -113,7 +113,7 @@ def evaluate(
         _require_writable(json_file)
         opened = [open_package(folder, threads=0) for folder in packages]
         manifests = [package.manifest for package in opened]
-        photos = read_photo_set(manifests[0], images, annotations, limit, _note)
+        photos = read_photo_set(manifests[0], EvaluationSet(images, annotations), limit, _note)
         columns: list[Column] = [PackageColumn(package) for package in opened]
         if weights is not None:
             columns.insert(0, _read_network(weights, manifests[0]))

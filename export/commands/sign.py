@@ -1,4 +1,4 @@
-"""`python -m export keygen` and `python -m export sign`: answer for packages by name."""
+"""`python -m export keygen` and `python -m export sign`: keys, and signatures of packages."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from service.signature import SIGNATURE_FILE
 
 def keygen(
     private: Annotated[Path, typer.Option(help="File for the private key, to be kept secret.")],
-    public: Annotated[Path, typer.Option(help="File for the public key, to be given away.")],
+    public: Annotated[Path, typer.Option(help="File for the public key, to be handed out.")],
 ) -> None:
     """Make a pair of ed25519 keys to sign packages with."""
     with one_line_errors():
@@ -28,7 +28,7 @@ def sign(
     ],
     key: Annotated[Path, typer.Option(help="The private key, a PEM file.")],
 ) -> None:
-    """Sign packages, so that a service that asks for signatures serves them.
+    """Sign packages, so that a service that requires signatures serves them.
 
     The signature is of the manifest, which holds the graph's sha256.
     """

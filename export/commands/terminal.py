@@ -1,4 +1,4 @@
-"""What the commands share: how they show progress, and how they fail in one line."""
+"""What the commands share: progress, results, and errors of one line."""
 
 import signal
 from collections.abc import Iterator
@@ -12,13 +12,8 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from export.exporter import ExportError
-from export.labels import LabelsError
-from export.onnx.checks import GraphError
-from export.package_writer import OutputError
-from export.parity import ParityError
+from export.errors import ExportError
 from export.parity.bisection import Bisection, LocatedParityError
-from export.precision.conversion import ConversionError
 from export.progress import ProgressReporter
 from models.weights import CheckpointError
 from service.imaging.files import PhotoError
@@ -26,20 +21,8 @@ from service.manifest import ModelManifest
 from service.package import PackageError
 from service.signature import SignatureError
 
-FAULTS = (
-    ExportError,
-    OutputError,
-    LabelsError,
-    CheckpointError,
-    PhotoError,
-    GraphError,
-    ParityError,
-    ConversionError,
-    PackageError,
-    SignatureError,
-    OSError,
-)
-ENDINGS = (signal.SIGTERM, signal.SIGHUP)  # as Ctrl-C does, which Python itself turns into one
+FAULTS = (ExportError, CheckpointError, PhotoError, PackageError, SignatureError, OSError)
+INTERRUPTIONS = (signal.SIGTERM, signal.SIGHUP)  # beside Ctrl-C, which Python itself handles
 
 console = Console(stderr=True)
 
@@ -80,10 +63,10 @@ def show_package(manifest: ModelManifest, output: Path) -> None:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """A fault that the user can mend ends the command with one line and the exit status 1, an
-    interruption with the status that shells expect."""
+    """An expected error ends the command with one line and the exit status 1, an interruption with
+    the status that shells expect."""
     try:
-        with _ended_in_order():
+        with _interruptible():
             yield
     except KeyboardInterrupt as end:
         number = end.args[0] if end.args else signal.SIGINT
@@ -100,13 +83,14 @@ def one_line_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """While it lasts, `ENDINGS` raise KeyboardInterrupt, so that what was begun is cleared away."""
+def _interruptible() -> Iterator[None]:
+    """While it lasts, `INTERRUPTIONS` raise KeyboardInterrupt, so that unfinished work is
+    deleted."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt(number)
 
-    before = {number: signal.signal(number, end) for number in ENDINGS}
+    before = {number: signal.signal(number, end) for number in INTERRUPTIONS}
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""`python -m export verify`: check packages from their files alone."""
+"""`python -m export verify`: check packages from their files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,8 +30,8 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Check packages from their files alone: that each is what its manifest says, and answers as
-    contract 1 asks.
+    """Check packages from their files: that each is what its manifest says, and answers as
+    docs/graph.md says.
 
     A line for each check. Exit status: 0 if all passed, 1 if not.
     """

@@ -1,4 +1,4 @@
-"""One way to have photos answered, as a column of the comparison."""
+"""One way to answer photos, as a column of the comparison."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
@@ -19,7 +19,7 @@ from service.package import ModelPackage
 
 BATCH_SIZE = 8
 TOP_K = 5
-# What COCO's protocol sees: nearly everything, and of it the best hundred of each photo.
+# What COCO's protocol takes: nearly every detection, of each photo the best hundred.
 QUERY = DetectionQuery(
     score_threshold=np.float32(0.001),
     iou_threshold=np.float32(0.5),
@@ -69,7 +69,7 @@ class PackageColumn:
         return answers
 
     def _run(self, images: Sequence[ModelInput]) -> list[list[Row]]:
-        """Rows of each image, of which only those of one size run together."""
+        """Rows of each image; only images of one size run in one batch."""
         groups: dict[Hashable, list[int]] = defaultdict(list)
         for i, image in enumerate(images):
             groups[self._predictor.group(image, self._query)].append(i)
@@ -81,5 +81,5 @@ class PackageColumn:
 
 
 def top_k(manifest: ModelManifest) -> int:
-    """How many classes of a photo are looked at."""
+    """How many classes of a photo are compared."""
     return min(TOP_K, len(manifest.labels))

@@ -1,4 +1,4 @@
-"""Columns beside each other on the same photos, and whether one falls too far behind the first."""
+"""Columns side by side on the same photos, and whether one is too far below the first."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,17 +12,17 @@ from export.progress import OnProgress
 from service.manifest import Label, ModelManifest
 from service.package import PackageError
 
-# The figure that decides is the first of these that was measured. It may fall by so many points of
-# a hundred below the reference's: answers that differ cancel out in AP, not in agreement.
+# The first of these that was measured decides. It may be so many points of a hundred below the
+# reference's: answers that differ cancel out in AP, not in agreement.
 TOLERANCES = {"ap": 0.5, "top1": 0.5, "agreement": 3.0}
 ROUNDING = 1e-9
 
-OnColumn = Callable[[Column], OnProgress]  # a column begins; what to tell of its progress
+OnColumn = Callable[[Column], OnProgress]  # called as a column begins, for what shows its progress
 
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of a column. Agreement is that with the reference, in 0..1."""
+    """A column's figures. ``agreement`` is that with the reference, in 0..1."""
 
     column: Column
     figures: Figures
@@ -63,7 +63,7 @@ class Comparison:
         return tuple(result for result in self.results if not self.passes(result))
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain values; figures in 0..1 but for those whose name says points."""
+        """Plain values for JSON; figures in 0..1, except those whose name says points."""
         return {
             "data": self.photos.name,
             "images": len(self.photos.photos),

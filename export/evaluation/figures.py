@@ -1,4 +1,4 @@
-"""A column's answers as figures: how good they are, and how like another column's."""
+"""A column's answers as figures: their accuracy, and their agreement with another column's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ DETECTION_METRICS = tuple(METRIC_NAMES)[:7]
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures in 0..1 by name; those that there is nothing to measure on are left out.
+    """Figures in 0..1 by name, without those that nothing was measured for.
 
     metrics: COCO's, as `models.evaluation.DetectionEvaluation` names and describes them, or top1
-        and top5; empty of photos of which nothing is known.
-    classes: AP of each class, by its name; of a detector.
+        and top5; empty if nothing is known of the photos.
+    classes: a detector's AP of each class, by its name.
     """
 
     metrics: dict[str, float]
@@ -39,7 +39,7 @@ class Figures:
 
 
 def measure(photos: PhotoSet, answers: Answers) -> Figures:
-    """How good ``answers`` are, as far as it is known what the photos show."""
+    """The accuracy of ``answers``, as far as it is known what the photos show."""
     if photos.objects is not None:
         return _measure_detections(photos.objects, answers)
     if photos.classes is not None:
@@ -48,7 +48,7 @@ def measure(photos: PhotoSet, answers: Answers) -> Figures:
 
 
 def agreement(manifest: ModelManifest, answers: Answers, reference: Answers) -> float:
-    """How like the answers are to those of another column, in 0..1.
+    """How far the answers agree with those of another column, in 0..1.
 
     Of a classifier: the share of photos with the same best class. Of a detector: the share of both
     columns' detections, above the model's default threshold, that are matched one to one with a

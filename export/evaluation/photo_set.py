@@ -1,4 +1,4 @@
-"""Photos to measure on, and what is known to be in them."""
+"""Photos to measure on, and what they are known to show."""
 
 import hashlib
 import json
@@ -17,15 +17,15 @@ from service.manifest import Label, ModelManifest
 
 Item = TypeVar("Item")
 
-# Faults of a row that leave open what it means. Boxes that stick out of their photo, which public
-# data sets have, are measured on as they are.
+# Faults that make a row meaningless. Boxes that reach beyond their photo, which public data sets
+# have, are used as they are.
 UNREADABLE: frozenset[Kind] = frozenset(
     {"bad row", "duplicate image", "unknown image", "unknown class", "bad box"}
 )
 
 
 class PhotoSetError(PhotoError):
-    """Photos, or what is said of them, that nothing can be measured on; the message says why."""
+    """Photos or annotations that nothing can be measured on; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -53,40 +53,37 @@ class EvaluationSet:
     images: Path
     annotations: Path | None = None
 
-    def read(self, labels: Sequence[Label], on_note: OnStep = ignore_step) -> PhotoSet:
-        """The photos with what they show, by a model's ``labels``. Raises PhotoSetError.
+    def read(
+        self, labels: Sequence[Label], limit: int | None = None, on_note: OnStep = ignore_step
+    ) -> PhotoSet:
+        """At most ``limit`` photos, spread over all, with what they show by a model's ``labels``.
 
-        on_note: is told how many files of a classifier's folders are passed over.
+        on_note: is told how many files of a classifier's folders are passed over. Raises
+        PhotoSetError.
         """
         if self.annotations is None:
-            return read_class_folders(self.images, labels, on_note=on_note)
-        return read_annotated(self.annotations, self.images, labels)
+            return read_class_folders(self.images, labels, limit, on_note)
+        return read_annotated(self.annotations, self.images, labels, limit)
 
 
 def read_photo_set(
     manifest: ModelManifest,
-    images: Path,
-    annotations: Path | None = None,
+    source: EvaluationSet,
     limit: int | None = None,
     on_note: OnStep = ignore_step,
 ) -> PhotoSet:
-    """Photos for the model of ``manifest``, at most ``limit`` spread over the whole set.
-
-    With ``annotations`` those that the COCO file lists; for a classifier a folder for each class,
-    if ``images`` holds folders; else the photos in ``images``, of which nothing is known.
-    ``on_note`` is told how many other files are passed over. Raises PhotoError.
-    """
+    """`EvaluationSet.read` for the model of ``manifest``; without annotations, and without folders
+    for a classifier, all photos of the folder, of which nothing is known. Raises PhotoError."""
+    images, annotations = source.images, source.annotations
     if annotations is not None and manifest.task != "detection":
         raise PhotoSetError(
             f"{annotations}: boxes do not measure {manifest.name}, a classifier; leave the"
             " annotations out and give a folder with a folder of photos for each class"
         )
-    if annotations is not None:
-        return read_annotated(annotations, images, manifest.labels, limit)
-    if not images.is_dir():
+    if annotations is None and not images.is_dir():
         raise PhotoSetError(f"{images}: there is no such folder")
-    if manifest.task == "classification" and _folders(images):
-        return read_class_folders(images, manifest.labels, limit, on_note)
+    if annotations is not None or (manifest.task == "classification" and _folders(images)):
+        return source.read(manifest.labels, limit, on_note)
     photos = find_photos(images, on_note)
     return PhotoSet(_described(images, photos), len(photos), spread(photos, limit))
 
@@ -94,7 +91,7 @@ def read_photo_set(
 def read_annotated(
     annotations: Path, images: Path, labels: Sequence[Label], limit: int | None = None
 ) -> PhotoSet:
-    """The photos of a COCO instances file, whose names lie in the folder ``images``.
+    """The photos of a COCO instances file, which are in the folder ``images``.
 
     Raises PhotoSetError if the file cannot be read, if it has objects of a category that is not,
     by id and name, one of ``labels``, or if a photo is missing.
@@ -128,7 +125,7 @@ def read_annotated(
 def read_class_folders(
     folder: Path, labels: Sequence[Label], limit: int | None = None, on_note: OnStep = ignore_step
 ) -> PhotoSet:
-    """Photos at any depth in folders that are each called as one of ``labels``, or as its id where
+    """Photos at any depth in folders that are each named after one of ``labels``, or its id if
     several have that name. Not every label needs a folder. Raises PhotoSetError."""
     if not folder.is_dir():
         raise PhotoSetError(f"{folder}: there is no such folder")
@@ -162,7 +159,7 @@ def _refuse_unreadable(faults: Sequence[Fault]) -> None:
 
 
 def _check_categories(annotations: Path, content: dict[str, Any], labels: Sequence[Label]) -> None:
-    """Categories without an object may be strange: some tools write one for all others."""
+    """Categories without an object may be unknown: some tools write one for all others."""
     known = {label.id: label.name for label in labels}
     used = {row["category_id"] for row in content["annotations"]}
     for category in content["categories"]:
@@ -180,8 +177,8 @@ def _label_of(folder: Path, labels: Sequence[Label]) -> Label:
     found = by_name or [label for label in labels if str(label.id) == folder.name]
     if not found:
         raise PhotoSetError(
-            f"{folder}: the model has no label {folder.name!r}; call each folder as a label, such"
-            f" as {labels[0].name!r}, or as its id"
+            f"{folder}: the model has no label {folder.name!r}; name each folder after a label,"
+            f" such as {labels[0].name!r}, or its id"
         )
     if len(found) > 1:
         ids = ", ".join(str(label.id) for label in found)

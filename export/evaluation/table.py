@@ -13,7 +13,7 @@ NAMES = {**METRIC_NAMES, "agreement": "agreement"}
 
 
 def to_table(comparison: Comparison) -> Table:
-    """A row a figure, a column a model; behind a figure its difference from the first column's."""
+    """A row a figure, a column a model; after each figure its difference from the first."""
     photos = comparison.photos
     number, total = len(photos.photos), photos.total
     share = f"{number} photos" if number == total else f"{number} of {total} photos"
@@ -38,7 +38,7 @@ def to_table(comparison: Comparison) -> Table:
 
 
 def to_verdict(comparison: Comparison) -> str:
-    """What the gate says, in a line."""
+    """Whether the comparison is passed, in a line."""
     name, tolerance = NAMES[comparison.metric], f"{comparison.tolerance:g} points"
     first = comparison.reference.column
     if len(comparison.results) == 1:
@@ -54,7 +54,7 @@ def to_verdict(comparison: Comparison) -> str:
 
 
 def _cells(values: Sequence[float | None]) -> list[str]:
-    """Each value in points of a hundred, behind all but the first the difference from that."""
+    """Each value in points of a hundred; after all but the first the difference from it."""
     reference = values[0]
     cells = []
     for i, value in enumerate(values):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from export.errors import ExportError
 from service.manifest import Label
 
 FOLDER = Path(__file__).parent
@@ -13,7 +14,7 @@ class KnownSet:
     """A data set's file, the id of its first line, and whether a background precedes it.
 
     COCO's ids run to 90 but ten of them name no object; its file has those too, so that a line's
-    place is its id, as the outputs of networks trained on it are.
+    number is its id, as in the outputs of networks trained on it.
     """
 
     file: str
@@ -28,7 +29,7 @@ KNOWN = {
 }
 
 
-class LabelsError(Exception):
+class LabelsError(ExportError):
     """A labels file that cannot be read; the message says why."""
 
 

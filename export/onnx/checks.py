@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import onnx
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
+from export.errors import ExportError
+
 STANDARD_DOMAINS = ("", "ai.onnx")
 TRAINING_OPERATORS = frozenset({"BatchNormalization", "Dropout"})
 MAX_BYTES = 2**31 - 1  # of one protobuf message
 
 
-class GraphError(Exception):
+class GraphError(ExportError):
     """A graph that must not become a package; the message says what is wrong with it."""
 
 
@@ -53,7 +55,7 @@ def _check_operators(model: ModelProto, nodes: list[NodeProto]) -> None:
     training = Counter(n.op_type for n in nodes if n.op_type in TRAINING_OPERATORS)
     if training:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(training.items()))
-        raise GraphError(f"the graph still has nodes of training: {counts}")
+        raise GraphError(f"the graph still has training operators: {counts}")
 
 
 def _check_types(model: ModelProto, nodes: list[NodeProto]) -> None:
@@ -77,7 +79,7 @@ def _check_initializers(model: ModelProto, nodes: list[NodeProto]) -> None:
         raise GraphError(f"nothing reads the initializers {_some(unread)}")
     elsewhere = {t.name for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL}
     if elsewhere:
-        raise GraphError(f"the weights lie in another file: {_some(elsewhere)}")
+        raise GraphError(f"the weights are in another file: {_some(elsewhere)}")
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[NodeProto]:

@@ -1,4 +1,4 @@
-"""The whole path from uint8 images to answers as one module: what is exported, and its reference.
+"""The whole path from uint8 images to answers as one module: what is exported and compared with.
 
 images uint8 [N, H, W, 3] ─ normalise ─ network ─ cut ─ decode ─ select ─► detections
 images uint8 [N, H, W, 3] ─ normalise ─ network ─ softmax or sigmoid ► probabilities

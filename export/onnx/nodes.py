@@ -47,7 +47,7 @@ def readers(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
 
 
 def makers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
-    """The node that each value comes from."""
+    """The node that computes each value."""
     return {name: node for node in model.graph.node for name in node.output}
 
 
@@ -78,8 +78,8 @@ def copied(model: onnx.ModelProto) -> onnx.ModelProto:
 def chain_after(
     model: onnx.ModelProto, value: str, op_types: Sequence[str]
 ) -> list[onnx.NodeProto] | None:
-    """Nodes of ``op_types``, the first of which reads ``value``, and each other alone reads what
-    the one before it gives. None if there is no such chain."""
+    """Nodes of ``op_types``: the first reads ``value``, each other is the only reader of the one
+    before it. None if there is no such chain."""
     following = readers(model)
     nodes = [node for node in following[value] if node.op_type == op_types[0]][:1]
     for expected in op_types[1:]:
@@ -102,7 +102,7 @@ def set_bias(model: onnx.ModelProto, conv: onnx.NodeProto, name: str, bias: Arra
 
 
 def drop_unused_nodes(model: onnx.ModelProto) -> None:
-    """Take out the nodes that no output needs, and then the initializers that no node reads."""
+    """Remove the nodes that no output depends on, and then `drop_unused_constants`, in place."""
     needed = {output.name for output in model.graph.output}
     for node in reversed(list(model.graph.node)):
         if needed.intersection(node.output):
@@ -113,7 +113,7 @@ def drop_unused_nodes(model: onnx.ModelProto) -> None:
 
 
 def drop_unused_constants(model: onnx.ModelProto) -> None:
-    """Take out the initializers that no node reads."""
+    """Remove the initializers that no node reads, in place."""
     used = {name for node in model.graph.node for name in node.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
     del model.graph.initializer[:]

@@ -85,14 +85,8 @@ def describe(values: Iterable[onnx.ValueInfoProto]) -> tuple[manifest.Tensor, ..
     return tuple(
         manifest.Tensor(
             name=value.name,
-            dtype=_dtype_name(value.type.tensor_type.elem_type),
+            dtype=onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower(),
             shape=tuple(d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim),
         )
         for value in values
     )
-
-
-def _dtype_name(elem_type: int) -> str:
-    """ONNX Runtime's name of an element type, such as "float" or "uint8"."""
-    name: str = onnx.TensorProto.DataType.Name(elem_type)
-    return name.lower()

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from export.errors import ExportError
 from export.matching import Detections, box_iou
 from export.parity.cases import Case
 from export.parity.comparison import TOLERANCES, Tally, compare_detections
@@ -9,7 +10,7 @@ from export.parity.model import Array, Image, Outputs, to_feeds
 from service.manifest import ClassificationManifest, ModelManifest
 from service.package import ModelPackage
 
-LOW_SCORE = 0.02  # a threshold that lets much through
+LOW_SCORE = 0.02  # a threshold that many detections pass
 STRICT_IOU = 0.3
 FEW = 3  # detections asked for
 ROUNDING = 1e-3  # pixels beyond an edge, or of a sum of probabilities
@@ -17,7 +18,7 @@ IOU_ROUNDING = 0.005
 NUMPY_TYPES = {"float": np.float32, "int64": np.int64}
 
 
-class AnswerError(Exception):
+class AnswerError(ExportError):
     """An answer that docs/graph.md does not allow; the message says what is wrong with it."""
 
 

@@ -15,7 +15,7 @@ SCORE_THRESHOLD = 0.05  # low, so that many detections are compared
 IOU_THRESHOLD = 0.5
 MAX_DETECTIONS = 100
 FEW_DETECTIONS = 3
-SAMPLE = 4  # photos that the adversarial cases are made of
+SAMPLE = 4  # photos that the hard cases are made from
 TILES = 4  # along each side
 
 
@@ -65,7 +65,8 @@ def detector_cases(reference: Model, photos: Sequence[Image]) -> list[Case]:
     """Cases that only a detector has. Runs ``reference`` once, to learn which scores to expect."""
     sample = list(photos[:SAMPLE])
     flat = flat_images(sample[0])
-    best = best_scores(reference, [*sample, *flat])
+    everything = Case("", stack([*sample, *flat]), score_threshold=0.0, max_detections=1)
+    best = reference.run(everything.feeds("detection"))[2][:, 0]  # scores, float32 [N]
     of_photos, of_flat = np.sort(best[: len(sample)]), best[len(sample) :]
     middle = float(of_photos[(len(sample) - 1) // 2] + of_photos[len(sample) // 2]) / 2
     above_all = float(of_photos[-1] + 1) / 2
@@ -87,12 +88,6 @@ def detector_cases(reference: Model, photos: Sequence[Image]) -> list[Case]:
         ),
         Case("suppression across classes", stack(sample), class_agnostic=True),
     ]
-
-
-def best_scores(reference: Model, images: Sequence[Image]) -> Image:
-    """The best score in each image, float32 [N]."""
-    case = Case("", stack(images), score_threshold=0.0, max_detections=1)
-    return reference.run(case.feeds("detection"))[2][:, 0]
 
 
 def cut_photos(photos: Sequence[Image]) -> list[Image]:
@@ -118,7 +113,7 @@ def shaped_photos(photos: Sequence[Image]) -> list[Image]:
 
 
 def empty_images(like: Image) -> list[Image]:
-    """Images of nothing: black, white, and noise that is the same at every export."""
+    """Images without objects: black, white, and noise that is the same at every export."""
     noise = np.random.default_rng(0).integers(0, 256, like.shape, dtype=np.uint8)
     return [np.zeros_like(like), np.full_like(like, 255), noise]
 

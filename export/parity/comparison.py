@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from export.errors import ExportError
 from export.matching import Criteria, Detections, Flags, box_iou, match, may_match
 from export.parity.cases import IOU_THRESHOLD, Case
 from export.parity.model import Feeds
@@ -16,7 +17,7 @@ from service.manifest import ParityCase, Precision, Tolerance
 # The others round in every layer: at 5e-4 (binary16), at 4e-3 (bfloat16) and at a 255th of a
 # layer's range (int8), which is as coarse as bfloat16. A graph so rounded is another model: near a
 # threshold, or between two candidates for one object, it now and then decides otherwise, and no
-# bound on single detections would be both honest and of use. Hence a share of them, counted over
+# bound on every single detection is both useful and met. Hence a share of them, counted over
 # both sides, must have a match. In EfficientDet-Lite0 trained on VOC it is .999 in fp16, and .975
 # in int8 with all layers quantised.
 TOLERANCES: dict[Precision, Tolerance] = {
@@ -28,7 +29,7 @@ TOLERANCES: dict[Precision, Tolerance] = {
 IOU_ROUNDING = 0.01  # of the IoU above which one box suppresses another
 
 
-class ParityError(Exception):
+class ParityError(ExportError):
     """Two models disagree; the message says on what, where and by how much.
 
     feeds: a batch that shows it, where there is one. image: which of the batch does.

@@ -24,7 +24,7 @@ from export.onnx.nodes import (
 from export.parity import Feeds, open_quietly
 
 Shifts = Mapping[str, Array]
-LARGEST = 127  # of a weight in 8 bits; there is no -128, so that zero is in the middle
+LARGEST = 127  # of a weight in 8 bits; -128 is not used, so that the range is symmetric
 
 
 def rounding_shifts(model: onnx.ModelProto, feeds: Sequence[Feeds]) -> Shifts:
@@ -57,7 +57,7 @@ def correct_biases(model: onnx.ModelProto, shifts: Shifts) -> None:
 
 
 def _rounded(weight: Array) -> Array:
-    """``weight`` after 8 bits, each output channel with its own scale."""
+    """``weight`` rounded to 8 bits, each output channel with its own scale."""
     scale = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / LARGEST
     scale[scale == 0] = 1
     rounded: Array = np.round(weight / scale) * scale
@@ -67,7 +67,7 @@ def _rounded(weight: Array) -> Array:
 def _channel_means(
     model: onnx.ModelProto, names: set[str], feeds: Sequence[Feeds]
 ) -> dict[str, Array]:
-    """The mean of each channel of feature maps [N, C, H, W] over all photos and places."""
+    """The means [C] of the channels of the feature maps ``names`` [N, C, H, W], over ``feeds``."""
     exposed = copied(model)
     known = {output.name for output in exposed.graph.output}
     exposed.graph.output.extend(

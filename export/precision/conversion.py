@@ -1,4 +1,4 @@
-"""float32 package -> package in lower precision: the steps."""
+"""float32 package -> package in lower precision, step by step."""
 
 import contextlib
 import hashlib
@@ -13,6 +13,7 @@ from typing import Any
 import onnx
 import onnxruntime as ort
 
+from export.errors import ExportError
 from export.evaluation.photo_set import EvaluationSet, spread
 from export.onnx.checks import check_graph
 from export.onnx.trace import describe
@@ -43,13 +44,13 @@ CALIBRATION_PHOTOS = 32
 FEWEST_PHOTOS = 4
 
 
-class ConversionError(Exception):
+class ConversionError(ExportError):
     """A package that cannot be converted; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class ConversionJob:
-    """What to convert, and where to.
+    """A package to convert, and where to.
 
     package: folder of a float32 package. output: ``…/<name>/<version>``; must not exist yet.
     photos: folder of real photos like those that the model will see.
@@ -75,7 +76,7 @@ def convert(job: ConversionJob, progress: ProgressReporter = SILENT) -> ModelMan
 
     Raises ConversionError, OutputError, PackageError, PhotoError, GraphError or ParityError.
     """
-    with written_aside(job.output) as folder:  # first: a bad output shows at once
+    with written_aside(job.output) as folder:  # first, so that a bad output is found at once
         source = open_package(job.package, threads=0)
         manifest = source.manifest
         if manifest.precision != "fp32":
@@ -143,7 +144,7 @@ def _to_int8(
     photos: Sequence[ModelInput],
     progress: ProgressReporter,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """The graph in 8 bits, and how that was done."""
+    """The graph in 8 bits, and how it was made: fields of `Conversion`."""
     if len(photos) < FEWEST_PHOTOS:
         raise ConversionError(
             f"{job.photos}: {len(photos)} photos are too few to find ranges on;"
@@ -155,8 +156,8 @@ def _to_int8(
             fidelity = detector_fidelity(manifest, model, photos)
         else:
             fidelity = classifier_fidelity(model, photos)
-        # With a threshold of 0 as many anchors are decoded of every photo: calibration takes no
-        # tensor whose shape varies.
+        # With a threshold of 0 every photo has as many candidates: calibration needs tensors of
+        # one shape.
         feeds = [to_feeds(manifest, [photo.pixels], score_threshold=0.0) for photo in photos]
         shifts = rounding_shifts(prepared, feeds)
         results = []
@@ -186,7 +187,7 @@ def _to_int8(
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Without what ONNX Runtime's quantisation prints and logs."""
+    """Suppress what ONNX Runtime's quantisation prints and logs."""
     logging.disable(logging.WARNING)
     try:
         with contextlib.redirect_stdout(io.StringIO()):

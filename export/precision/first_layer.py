@@ -1,19 +1,20 @@
-"""The first convolution, over groups of four pixels.
+"""The first convolution as one over groups of four pixels, which is faster in integers.
 
-ONNX Runtime has a fast convolution in integers for channels that come by fours (MLAS, ConvSym), and
-takes more than twice as long over a photo's three. Four pixels next to each other are in memory
-what one place of 12 channels is, so the convolution can as well go over those. One of stride 2 and
-32 channels finds two places of 32 in each group, which are in memory what one of 64 is:
+ONNX Runtime has a fast integer convolution for channels in multiples of four (MLAS, ConvSym), and
+takes more than twice as long for a photo's three. Four adjacent pixels have the memory layout of
+one place with 12 channels, so the convolution can run on those. With stride 2 and 32 channels it
+has two places of 32 in each group, which have the memory layout of one with 64:
 
     group                0                     1             of 12 channels
     pixel        0    1    2    3      4    5    6    7      of 3
     place 0      *    *    *                                 channels 0 to 31
     place 1                *    *      *                     channels 32 to 63
 
-It adds up the same integers, and zeros where a place does not look.
+It adds up the same integers, and zeros where a place does not read.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -32,34 +33,29 @@ from export.onnx.nodes import (
 )
 
 GROUP = 4  # pixels
+# from the pixels to the first feature map
+OPERATORS = ("Transpose", "DequantizeLinear", "Conv", "QuantizeLinear", "DequantizeLinear")
 TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
-@dataclass(frozen=True)
-class FirstLayer:
-    """The nodes from a photo to the first feature map: images -> transpose -> dequantize -> conv ->
-    quantize -> dequantize_map, and those that the convolution's weights and biases come from."""
-
-    transpose: onnx.NodeProto
-    dequantize: onnx.NodeProto
-    conv: onnx.NodeProto
-    quantize: onnx.NodeProto
-    dequantize_map: onnx.NodeProto
-    parameters: tuple[onnx.NodeProto, ...]
-
-
 def group_pixels(model: onnx.ModelProto) -> None:
-    """Let the first convolution of ``model``, in 8 bits, go over groups of pixels, in place.
+    """Make the first convolution of ``model``, in 8 bits, one over groups of pixels, in place.
 
-    It is left alone where it or what it reads is in float, and where the groups do not fit.
+    It is unchanged if it or its input is in float, or if the groups do not fit.
     """
-    layer, values = _first_layer(model), constants(model)
+    layer = chain_after(model, IMAGES, OPERATORS)
     if layer is None:
         return
-    stated = attributes(layer.conv)
+    conv = layer[2]
+    making, values = makers(model), constants(model)
+    parameters = [making[name] for name in conv.input[1:] if name in making]
+    in_8_bits = all(name in values for node in parameters for name in node.input)
+    if len(parameters) + 1 < len(conv.input) or not in_8_bits:
+        return
+    stated = attributes(conv)
     top, left, bottom, right = stated.get("pads", (0, 0, 0, 0))
     down, along = stated.get("strides", (1, 1))
-    weight = values[layer.parameters[0].input[0]]
+    weight = values[parameters[0].input[0]]
     outputs, channels, _, kernel = weight.shape
     (images,) = (value for value in model.graph.input if value.name == IMAGES)
     width = images.type.tensor_type.shape.dim[2].dim_value  # 0 if it varies
@@ -73,63 +69,55 @@ def group_pixels(model: onnx.ModelProto) -> None:
     ):
         return
     grouped, before, after = _grouped(weight, along, left)
-    for node in layer.parameters:
+    for node in parameters:
         for i, name in enumerate(node.input):
             value = grouped if values[name].ndim > 1 else np.tile(values[name], GROUP // along)
             node.input[i] = add_constant(model, f"{name}.grouped", value)
     stated["kernel_shape"] = grouped.shape[2:]
     stated["strides"] = down, 1
     stated["pads"] = top, before, bottom, after
-    del layer.conv.attribute[:]
-    layer.conv.attribute.extend(helper.make_attribute(*item) for item in stated.items())
-
-    # What has another shape gets another name: values of one name are compared by the parity gate.
-    groups, answer = f"{IMAGES}.grouped", layer.quantize.output[0]
-    layer.transpose.input[0] = groups
-    chain = (layer.transpose, layer.dequantize, layer.conv, layer.quantize)
-    for node, following in zip(chain, (*chain[1:], None), strict=True):
-        node.output[0] += ".grouped"
-        if following is not None:
-            following.input[0] = node.output[0]
-    quantized, nhwc, apart = layer.quantize.output[0], f"{answer}.nhwc", f"{answer}.apart"
-    in_groups = add_constant(model, f"{groups}.shape", [0, 0, width // GROUP, GROUP * channels])
-    as_places = add_constant(model, f"{apart}.shape", [0, 0, width // along, outputs])
-    insert_before(
-        model, layer.transpose, helper.make_node("Reshape", [IMAGES, in_groups], [groups], groups)
-    )
-    insert_before(
-        model,
-        layer.dequantize_map,
-        helper.make_node("Transpose", [quantized], [nhwc], nhwc, perm=TO_NHWC),
-        helper.make_node("Reshape", [nhwc, as_places], [apart], apart),
-        helper.make_node("Transpose", [apart], [answer], answer, perm=TO_NCHW),
-    )
+    del conv.attribute[:]
+    conv.attribute.extend(helper.make_attribute(*item) for item in stated.items())
+    groups, places = [0, 0, width // GROUP, GROUP * channels], [0, 0, width // along, outputs]
+    _reshape(model, layer, groups, places)
     drop_unused_constants(model)
 
 
-def _first_layer(model: onnx.ModelProto) -> FirstLayer | None:
-    """The first layer if it is in 8 bits, as are the pixels that it reads."""
-    operators = ("Transpose", "DequantizeLinear", "Conv", "QuantizeLinear", "DequantizeLinear")
-    chain = chain_after(model, IMAGES, operators)
-    if chain is None:
-        return None
-    making, values = makers(model), constants(model)
-    transpose, dequantize, conv, quantize, dequantize_map = chain
-    parameters = tuple(making[name] for name in conv.input[1:] if name in making)
-    read = [name for node in parameters for name in node.input]
-    if len(parameters) + 1 < len(conv.input) or not all(name in values for name in read):
-        return None
-    return FirstLayer(transpose, dequantize, conv, quantize, dequantize_map, parameters)
+def _reshape(
+    model: onnx.ModelProto, layer: Sequence[onnx.NodeProto], groups: list[int], places: list[int]
+) -> None:
+    """Let ``layer`` read the images as ``groups``, and give a feature map of ``places``: shapes
+    [N, H, W, C], where 0 keeps a dimension."""
+    transpose, _, _, quantize, dequantize = layer
+    # Values of another shape get another name: bisection compares those of the same name.
+    grouped, answer = f"{IMAGES}.grouped", quantize.output[0]
+    transpose.input[0] = grouped
+    for node, following in pairwise(layer[:4]):
+        node.output[0] += ".grouped"
+        following.input[0] = node.output[0]
+    quantize.output[0] += ".grouped"
+    nhwc, apart = f"{answer}.nhwc", f"{answer}.apart"
+    in_groups = add_constant(model, f"{grouped}.shape", groups)
+    as_places = add_constant(model, f"{apart}.shape", places)
+    reshape = helper.make_node("Reshape", [IMAGES, in_groups], [grouped], grouped)
+    insert_before(model, transpose, reshape)
+    insert_before(
+        model,
+        dequantize,
+        helper.make_node("Transpose", [quantize.output[0]], [nhwc], nhwc, perm=TO_NHWC),
+        helper.make_node("Reshape", [nhwc, as_places], [apart], apart),
+        helper.make_node("Transpose", [apart], [answer], answer, perm=TO_NCHW),
+    )
 
 
 def _grouped(weight: Array, stride: int, left: int) -> tuple[Array, int, int]:
-    """The weight [places x O, GROUP x C, k, groups] of what ``weight`` [O, C, k, k] does in each of
-    a group's places, and how many groups are to be padded before and after a row."""
+    """The weight [places x O, GROUP x C, k, groups] that applies ``weight`` [O, C, k, k] at each
+    place of a group, and how many groups to pad before and after a row."""
     outputs, channels, height, kernel = weight.shape
     places = GROUP // stride
     before = -(-left // GROUP)
     after = (stride * (places - 1) - left + kernel - 1) // GROUP
-    # every pixel of the groups that the places look at
+    # over every pixel of the groups that the places read
     wide = np.zeros((places, outputs, channels, height, (before + 1 + after) * GROUP), weight.dtype)
     for place in range(places):
         start = before * GROUP + stride * place - left

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 from export.onnx.nodes import add_constant, copied, drop_unused_constants, network_nodes
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
-# Inputs that stay as they are although the operator computes in half: Resize's regions and scales.
+# Inputs that stay in float32 although the operator computes in float16: Resize's regions, scales.
 KEPT_INPUTS = {"Resize": (1, 2)}
 LARGEST = float(np.finfo(np.float16).max)
 
@@ -15,8 +15,8 @@ LARGEST = float(np.finfo(np.float16).max)
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """``model`` with its network in float16. Inputs and outputs keep their types.
 
-    Boxes and scores are computed from the network's outputs in float32, as pixels of large photos
-    and near-equal scores need more than 11 bits.
+    Boxes and scores are computed from the network's outputs in float32: pixels of large photos and
+    near-equal scores need more than 11 bits.
     """
     half = copied(model)
     _Halver(half).run()
@@ -34,7 +34,7 @@ class _Halver:
         values = (*inferred.value_info, *inferred.input, *inferred.output)
         self.floats = {v.name for v in values if v.type.tensor_type.elem_type == FLOAT}
         self.initializers = {tensor.name: tensor for tensor in self.graph.initializer}
-        self.casts: dict[tuple[str, int], str] = {}  # (value, type) -> its name in that type
+        self.made: set[str] = set()  # values in the other type that there are already
         self.halved: set[str] = set()  # values that the network computes
 
     def run(self) -> None:
@@ -54,33 +54,33 @@ class _Halver:
         drop_unused_constants(self.model)
 
     def _read(self, name: str, half: bool) -> str:
-        """The name under which ``name`` is to be read, in half or in full."""
+        """The name of ``name`` in float16 or in float32, with a cast if there is none yet."""
         if name in self.initializers:
             tensor = self.initializers[name]
             return self._half_constant(tensor) if half and tensor.data_type == FLOAT else name
         if name not in self.floats or (name in self.halved) == half:
             return name
-        return self._cast(name, HALF if half else FLOAT)
+        return self._cast(name, half)
 
     def _half_constant(self, tensor: TensorProto) -> str:
-        key = (tensor.name, HALF)
-        if key not in self.casts:
-            self.casts[key] = f"{tensor.name}.half"
+        name = f"{tensor.name}.half"
+        if name not in self.made:
             values = numpy_helper.to_array(tensor).clip(-LARGEST, LARGEST).astype(np.float16)
-            add_constant(self.model, self.casts[key], values)
-        return self.casts[key]
+            self.made.add(add_constant(self.model, name, values))
+        return name
 
-    def _cast(self, name: str, dtype: int) -> str:
-        key = (name, dtype)
-        if key not in self.casts:
-            self.casts[key] = f"{name}.{'half' if dtype == HALF else 'full'}"
-            node = helper.make_node("Cast", [name], [self.casts[key]], to=dtype)
-            node.name = f"{self.casts[key]}.cast"
-            self.graph.node.append(node)
-        return self.casts[key]
+    def _cast(self, name: str, half: bool) -> str:
+        cast = f"{name}.{'half' if half else 'full'}"
+        if cast not in self.made:
+            self.made.add(cast)
+            dtype = HALF if half else FLOAT
+            self.graph.node.append(
+                helper.make_node("Cast", [name], [cast], f"{cast}.cast", to=dtype)
+            )
+        return cast
 
     def _retype(self, node: onnx.NodeProto) -> None:
-        """What a node of the network says of its own type."""
+        """Change the types that a node of the network states."""
         for attribute in node.attribute:
             if node.op_type == "Cast" and attribute.name == "to" and attribute.i == FLOAT:
                 attribute.i = HALF

@@ -20,7 +20,7 @@ from export.precision.bias_correction import Shifts, correct_biases
 from export.precision.first_layer import group_pixels
 from export.precision.repetition import repeat_by_index
 
-# What has a kernel for integers. Only feature maps are computed so, and what has weights: decoding,
+# Operators with a kernel for integers. Only layers and operators on feature maps use it: decoding,
 # selection and softmax cost little, and need floats.
 OPERATORS = (
     "Conv",
@@ -43,9 +43,9 @@ MODULE = re.compile(r"network\.((?:[a-z_]\w*\.)*?(?:\d+|\w+(?=\.\w+(?:\.weight|$
 
 @dataclass(frozen=True)
 class Quantiser:
-    """A prepared graph with all that makes it one of 8 bits.
+    """A prepared graph with what its quantisation needs.
 
-    ranges: of every tensor. shifts: what rounding does to the layers' means, to be made up for.
+    ranges: of every tensor. shifts: of the layers' mean outputs, to be corrected.
     """
 
     prepared: onnx.ModelProto
@@ -53,12 +53,12 @@ class Quantiser:
     shifts: Shifts = field(default_factory=dict)
 
     def quantise(self, in_float: Collection[str] = ()) -> onnx.ModelProto:
-        """The graph in 8 bits, but for the layers named ``in_float``.
+        """The graph in 8 bits, except for the layers named ``in_float``.
 
-        One of those that stands alone between two layers in integers is the worse for it: when ONNX
-        Runtime loads the file, it rounds the layer's weights itself, with one scale for all
-        channels. With EfficientNet-Lite0's first convolution in float 86.8 % of the photos keep
-        their best class, with no layer in float 93.7 % (docs/precision.md).
+        A single float layer between two integer layers can lower accuracy: ONNX Runtime rounds its
+        weights itself when it loads the file, with one scale for all channels. With
+        EfficientNet-Lite0's first convolution in float 86.8 % of the photos keep their best class,
+        with no layer in float 93.7 % (docs/precision.md).
         """
         copy = copied(self.prepared)
         correct_biases(copy, {k: v for k, v in self.shifts.items() if k not in in_float})
@@ -83,7 +83,7 @@ class Quantiser:
 
 
 def _kept_in_float(model: onnx.ModelProto) -> list[str]:
-    """Nodes that have a kernel for integers but work on no feature map of the network."""
+    """Nodes with a kernel for integers that are neither a layer nor work on a feature map."""
     network = network_nodes(model)
     ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in model.graph.value_info}
     return [
@@ -95,7 +95,7 @@ def _kept_in_float(model: onnx.ModelProto) -> list[str]:
 
 
 def layers(model: onnx.ModelProto) -> dict[str, list[str]]:
-    """The nodes that have weights, by the network's module that they are of."""
+    """The nodes that have weights, by the network's module that they belong to."""
     groups: dict[str, list[str]] = {}
     for node in model.graph.node:
         if is_weighted(node):

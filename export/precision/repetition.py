@@ -1,4 +1,4 @@
-"""Nearest upsampling of 8-bit feature maps by taking each row and column as often as it shows.
+"""Nearest upsampling of 8-bit feature maps by gathering rows and columns.
 
 Over maps whose channels come last, as those in integers do, ONNX Runtime resizes number by number;
 to take rows and columns copies whole ones, in a seventh of the time.
@@ -23,11 +23,11 @@ from export.onnx.nodes import (
 from export.precision.first_layer import TO_NCHW, TO_NHWC
 
 NEAREST = {"mode": b"nearest", "nearest_mode": b"floor"}
-FIRST_OF_CELL = b"asymmetric"  # the place that is read of pixel x is x divided by the scale
+FIRST_OF_CELL = b"asymmetric"  # pixel x reads the place x divided by the scale
 
 
 def repeat_by_index(model: onnx.ModelProto) -> None:
-    """Gather rows and columns instead of each Resize between 8 bits of one scale, in place.
+    """Replace each Resize between 8-bit maps of one scale by gathers of rows and columns, in place.
 
     A Resize of another mode is left alone, and one whose size varies.
     """
@@ -73,5 +73,5 @@ def repeat_by_index(model: onnx.ModelProto) -> None:
 
 
 def _scale(node: onnx.NodeProto, values: Mapping[str, Array]) -> list[list[float]]:
-    """Scale and zero point of a node that quantizes a feature map, or undoes it."""
+    """Scale and zero point of a QuantizeLinear or DequantizeLinear node."""
     return [values[name].ravel().tolist() for name in node.input[1:]]

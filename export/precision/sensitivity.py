@@ -1,4 +1,4 @@
-"""Which layers lose most in 8 bits, and are worth keeping in float."""
+"""Which layers lose most in 8 bits and should stay in float."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,8 @@ from export.precision.fidelity import Fidelity
 from export.precision.quantisation import Quantiser, layers
 from export.progress import OnProgress, ignore_progress
 
-# A layer must win back this share of what is lost to be kept in float,
-WORTHWHILE = 0.2
-# and all that are kept may have this share of the weighted operators' nodes.
-MOST_IN_FLOAT = 0.15
+MIN_GAIN = 0.2  # of the fidelity lost, that a layer in float must win back
+MAX_IN_FLOAT = 0.15  # of the layers' nodes
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,13 @@ def search(
         on_progress(done, steps)
         alone[name] = fidelity(quantiser.quantise(nodes))
     gains = {name: reached - quantised for name, reached in alone.items()}
-    allowed = MOST_IN_FLOAT * sum(map(len, groups.values()))
+    allowed = MAX_IN_FLOAT * sum(map(len, groups.values()))
     best = quantised
     chosen: list[str] = []
     ranked = sorted(gains, key=gains.__getitem__, reverse=True)
     for done, name in enumerate(ranked, start=len(groups)):
         on_progress(done, steps)
-        if gains[name] < WORTHWHILE * (1 - quantised):
+        if gains[name] < MIN_GAIN * (1 - quantised):
             break
         tried = [*chosen, name]
         nodes = [node for group in tried for node in groups[group]]

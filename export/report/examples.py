@@ -1,8 +1,8 @@
-"""Photos with what both models see in them."""
+"""Photos with what both models find in them."""
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,12 +20,12 @@ from service.package import ModelPackage
 EXAMPLES = 6
 CANDIDATES = 24  # photos that these are chosen from
 PHOTO_SIDE, WEBP_QUALITY = 560, 65
-# Wide and whole below, narrow and dashed on top: where one lies on the other both are seen.
+# Wide and solid below, narrow and dashed on top: where two coincide both are visible.
 REFERENCE_COLOUR, REFERENCE_WIDTH = "#3d8bff", 7
 PACKAGE_COLOUR, PACKAGE_WIDTH = "#ffc400", 3
 DASH, GAP = 10, 8
 LABEL_SIZE, LABEL_HEIGHT = 18, 25
-MOST_PAIRS = 8  # told of a photo
+MOST_PAIRS = 8  # shown of a photo
 
 Place = tuple[float, float, float, float]  # xyxy in the page's pixels
 
@@ -43,7 +43,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Example:
-    """A photo of the page, with what is told of it; ``more`` pairs are not."""
+    """A photo of the page and the pairs shown with it; ``more`` pairs are not shown."""
 
     name: str
     picture: str
@@ -52,40 +52,37 @@ class Example:
     more: int = 0
 
 
-class Answerer:
-    """A package as the service would ask it, with its own default thresholds."""
-
-    def __init__(self, package: ModelPackage) -> None:
-        self._predictor = open_predictor(package)
-        self._query = self._predictor.to_query(PARAMETERS[package.manifest.task]())
-
-    def answer(self, photo: Image.Image) -> list[Row]:
-        """Rows as the HTTP API gives them (docs/api.md), the best first."""
-        image = to_input(photo, self._predictor.manifest.input)
-        return self._predictor.run([image], [self._query])[0]
+def answers_of(package: ModelPackage) -> Callable[[Image.Image], list[Row]]:
+    """What gives a photo's rows as the HTTP API does (docs/api.md), with default parameters."""
+    predictor = open_predictor(package)
+    query = predictor.to_query(PARAMETERS[package.manifest.task]())
+    spec = package.manifest.input
+    return lambda photo: predictor.run([to_input(photo, spec)], [query])[0]
 
 
 def make_examples(
     photos: Sequence[Path], reference: ModelPackage, package: ModelPackage
 ) -> tuple[Example, ...]:
-    """What ``reference`` and ``package`` see in some of ``photos``, those with most to see first.
+    """What ``reference`` and ``package`` find in some of ``photos``, those with most to find first.
 
     Raises PhotoError if one cannot be read.
     """
-    ours, theirs = Answerer(package), Answerer(reference)
-    answers = {path: ours.answer(read_image(path)) for path in photos[:CANDIDATES]}
+    answer, answer_of_reference = answers_of(package), answers_of(reference)
+    answers = {path: answer(read_image(path)) for path in photos[:CANDIDATES]}
     chosen = sorted(answers, key=lambda path: min(len(answers[path]), 4), reverse=True)[:EXAMPLES]
+    detects = package.manifest.task == "detection"
     examples = []
     for path in chosen:
         photo = read_image(path)
-        rows, own = theirs.answer(photo), answers[path]
-        detects = package.manifest.task == "detection"
-        pairs = pair_detections(rows, own) if detects else pair_classes(rows, own)
+        expected, actual = answer_of_reference(photo), answers[path]
+        pairs = pair_detections(expected, actual) if detects else pair_classes(expected, actual)
+        picture = draw(photo, expected, actual) if detects else shrunk(photo)[0]
+        found = ", ".join(f"{row['label']} {row['score']:.2f}" for row in actual[:MOST_PAIRS])
         examples.append(
             Example(
                 path.name,
-                embed(draw(photo, rows, own) if detects else shrunk(photo)[0]),
-                f"Photo {path.name}; the package sees {seen(own)}",
+                embed(picture),
+                f"Photo {path.name}; the package finds {found or 'nothing'}",
                 tuple(pairs[:MOST_PAIRS]),
                 max(0, len(pairs) - MOST_PAIRS),
             )
@@ -93,35 +90,27 @@ def make_examples(
     return tuple(examples)
 
 
-def seen(rows: Sequence[Row]) -> str:
-    return ", ".join(f"{row['label']} {row['score']:.2f}" for row in rows[:MOST_PAIRS]) or "nothing"
-
-
 def pair_detections(reference: Sequence[Row], package: Sequence[Row]) -> list[Pair]:
     """Each detection with its match of the other model, if it has one; the best score first."""
     matches = match(Detections.from_rows(package), Detections.from_rows(reference), SAME_OBJECT)
-    matched = {m.first: m for m in matches}
+    scores = {m.first: (reference[m.second]["score"], m.iou) for m in matches}
+    matched = {m.second for m in matches}
     pairs = []
     for i, row in enumerate(package):
-        m = matched.get(i)
-        score = None if m is None else reference[m.second]["score"]
-        pairs.append(Pair(row["label"], score, row["score"], None if m is None else m.iou))
-    missing = set(range(len(reference))) - {m.second for m in matches}
-    pairs += [Pair(reference[j]["label"], reference[j]["score"], None) for j in sorted(missing)]
+        score, iou = scores.get(i, (None, None))
+        pairs.append(Pair(row["label"], score, row["score"], iou))
+    for j, row in enumerate(reference):
+        if j not in matched:
+            pairs.append(Pair(row["label"], row["score"], None))
     return sorted(pairs, key=lambda pair: -max(pair.reference or 0, pair.package or 0))
 
 
 def pair_classes(reference: Sequence[Row], package: Sequence[Row]) -> list[Pair]:
     """Each of the best classes of either model; the score of one that ranks it lower is None."""
-    wanted = {row["label_id"]: row for row in reference}
-    got = {row["label_id"]: row for row in package}
+    first, second = ({row["label_id"]: row for row in rows} for rows in (reference, package))
     return [
-        Pair(
-            (wanted.get(i) or got[i])["label"],
-            wanted[i]["score"] if i in wanted else None,
-            got[i]["score"] if i in got else None,
-        )
-        for i in {**wanted, **got}
+        Pair(row["label"], first.get(i, {}).get("score"), second.get(i, {}).get("score"))
+        for i, row in {**first, **second}.items()
     ]
 
 
@@ -161,8 +150,8 @@ def _dashed(pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float]) ->
 def _label(
     pen: ImageDraw.ImageDraw, package: Sequence[Row], scale: float, size: tuple[int, int]
 ) -> None:
-    """The package's labels at the corners of their boxes, the best first, as far as each finds a
-    place of its own; the table below tells them all."""
+    """The package's labels at the corners of their boxes, the best first; one that would cover
+    another is left out, as the table below the photo has them all."""
     font = ImageFont.load_default(LABEL_SIZE)
     taken: list[Place] = []
     for row in package:

@@ -1,16 +1,17 @@
-"""How long a package takes on this machine."""
+"""The latency of a package on this machine."""
 
 import itertools
 import platform
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from export.parity import Feeds, Image, to_feeds
+from export.parity import Image, to_feeds
 from service.cpus import available_cpus
-from service.package import ModelPackage, open_package
+from service.package import open_package
 
 BATCH_SIZES = (1, 8)
 MOST_RUNS = 200  # of one setting
@@ -56,41 +57,30 @@ def _measure(package: Path, image: Image, batch_size: int, threads: int, seconds
     opened = open_package(package, threads)
     feeds = to_feeds(opened.manifest, [image] * batch_size)
     start, cpu_start = time.perf_counter(), time.process_time()
-    times = [_time(opened, feeds)]
+    times: list[float] = []
     while not _suffices(times, seconds):
-        times.append(_time(opened, feeds))
-    settled = times[1:] or times  # the first run sets memory aside
+        run_start = time.perf_counter()
+        opened.run(feeds)
+        times.append(time.perf_counter() - run_start)
+    settled = times[1:] or times  # the first run allocates memory
     p95 = float(np.percentile(settled, 95)) * 1000 if len(settled) >= FEWEST_FOR_P95 else None
     cpu_share = (time.process_time() - cpu_start) / (time.perf_counter() - start) / threads
     median = float(np.median(settled)) * 1000
     return Latency(batch_size, threads, len(settled), median, p95, min(1.0, cpu_share))
 
 
-def _time(package: ModelPackage, feeds: Feeds) -> float:
-    start = time.perf_counter()
-    package.run(feeds)
-    return time.perf_counter() - start
-
-
 def _suffices(times: list[float], seconds: float) -> bool:
-    """Slow packages get longer, so that a percentile can be told, but not for ever."""
+    """Whether there are enough runs; slow packages get up to `PATIENCE` times as long, so that they
+    have a percentile."""
     few = len(times) <= FEWEST_FOR_P95
-    return sum(times) >= seconds * (PATIENCE if few else 1) or len(times) > MOST_RUNS
+    enough = sum(times) >= seconds * (PATIENCE if few else 1)
+    return bool(times) and (enough or len(times) > MOST_RUNS)
 
 
 def machine_name(cpu_info: Path = CPU_INFO) -> str:
-    """This machine's processor, as its maker calls it, and how many of it are ours."""
+    """This machine's processor, and how many of it this process may use."""
+    content = cpu_info.read_text() if cpu_info.is_file() else ""  # there on Linux
+    found = re.search(r"^model name\s*: *(.+)$", content, re.MULTILINE)
+    processor = found[1] if found else platform.processor() or platform.machine()
     cpus = available_cpus()
-    return f"{_processor(cpu_info)}, {cpus} processor{'s' if cpus > 1 else ''}"
-
-
-def _processor(cpu_info: Path) -> str:
-    try:
-        lines = cpu_info.read_text().splitlines()
-    except OSError:  # not Linux
-        lines = []
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            return value.strip()
-    return platform.processor() or platform.machine()
+    return f"{processor}, {cpus} processor{'s' if cpus > 1 else ''}"

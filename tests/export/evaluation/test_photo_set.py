@@ -6,6 +6,7 @@ import pytest
 
 from export.evaluation.column import PackageColumn
 from export.evaluation.photo_set import (
+    EvaluationSet,
     PhotoSetError,
     read_annotated,
     read_class_folders,
@@ -80,7 +81,7 @@ class TestCocoFile:
         self, tmp_path: Path, photos: Path, classifier: PackageColumn
     ) -> None:
         with pytest.raises(PhotoSetError, match="a classifier; leave the annotations out"):
-            read_photo_set(classifier.manifest, photos, write_instances(tmp_path))
+            read_photo_set(classifier.manifest, EvaluationSet(photos, write_instances(tmp_path)))
 
 
 class TestClassFolders:
@@ -127,13 +128,13 @@ class TestClassFolders:
 
 
 def test_plain_photos_are_those_in_the_folder(photos: Path, detector: PackageColumn) -> None:
-    found = read_photo_set(detector.manifest, photos, limit=3)
+    found = read_photo_set(detector.manifest, EvaluationSet(photos), limit=3)
     assert [photo.name for photo in found.photos] == ["astronaut.jpg", "coffee.jpg", "gravel.jpg"]
     assert (found.total, found.objects, found.classes) == (7, None, None)
     with pytest.raises(PhotoSetError, match="there is no such folder"):
-        read_photo_set(detector.manifest, photos / "none")
+        read_photo_set(detector.manifest, EvaluationSet(photos / "none"))
 
 
 def test_plain_photos_need_a_photo(tmp_path: Path, detector: PackageColumn) -> None:
     with pytest.raises(PhotoError, match="holds no photo"):
-        read_photo_set(detector.manifest, tmp_path)
+        read_photo_set(detector.manifest, EvaluationSet(tmp_path))

@@ -70,9 +70,9 @@ def move_weights(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (add_batch_norm, "still has nodes of training: 1 BatchNormalization"),
-        (lambda m: put_first(m, "Dropout"), "still has nodes of training: 1 Dropout"),
-        (add_branch, "still has nodes of training: 2 Dropout"),
+        (add_batch_norm, "still has training operators: 1 BatchNormalization"),
+        (lambda m: put_first(m, "Dropout"), "still has training operators: 1 Dropout"),
+        (add_branch, "still has training operators: 2 Dropout"),
         (lambda m: put_first(m, "Gelu", "com.microsoft"), "not ONNX's own: com.microsoft.Gelu"),
         (add_function, "not ONNX's own: own.F"),
         (
@@ -88,7 +88,7 @@ def move_weights(model: onnx.ModelProto) -> None:
             "computes in float64: images",
         ),
         (add_initializer, "nothing reads the initializers new"),
-        (move_weights, "the weights lie in another file: "),
+        (move_weights, "the weights are in another file: "),
     ],
     ids=[
         "a batch norm",

@@ -73,9 +73,7 @@ def test_8_bits_are_not_converted_again(int8: Path, photos: Path, tmp_path: Path
     assert not (tmp_path / "store").exists()
 
 
-def test_bfloat16_is_refused_with_the_runtimes_reason(
-    store: Path, photos: Path, tmp_path: Path
-) -> None:
+def test_bfloat16_is_refused_with_the_reason(store: Path, photos: Path, tmp_path: Path) -> None:
     job = ConversionJob(store / CLASSIFIER / "1", "bf16", tmp_path / "x" / "1", photos)
     with pytest.raises(ConversionError, match=r"no package in bf16: .*CPUExecutionProvider"):
         convert(job)

@@ -29,7 +29,7 @@ def ranges(prepared: onnx.ModelProto, pixels: np.ndarray[Any, Any]) -> TensorsDa
 def test_layer_that_matters_is_kept(
     prepared: onnx.ModelProto, ranges: TensorsData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensitivity, "MOST_IN_FLOAT", 0.5)
+    monkeypatch.setattr(sensitivity, "MAX_IN_FLOAT", 0.5)
     found = search(
         Quantiser(prepared, ranges), lambda model: 0.9 if "stage" in in_float(model) else 0.6, 0.6
     )
@@ -47,7 +47,7 @@ def test_nothing_is_kept_where_nothing_is_won(
 def test_no_more_is_kept_than_allowed(
     prepared: onnx.ModelProto, ranges: TensorsData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensitivity, "MOST_IN_FLOAT", 0.34)  # one layer of three
+    monkeypatch.setattr(sensitivity, "MAX_IN_FLOAT", 0.34)  # one layer of three
     found = search(
         Quantiser(prepared, ranges), lambda model: 0.5 + 0.15 * len(in_float(model)), 0.5
     )
@@ -70,8 +70,8 @@ def test_no_graph_is_measured_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of the small graph's own answers: each layer alone, then those that are kept with others."""
-    monkeypatch.setattr(sensitivity, "MOST_IN_FLOAT", 1)
-    monkeypatch.setattr(sensitivity, "WORTHWHILE", -1e3)
+    monkeypatch.setattr(sensitivity, "MAX_IN_FLOAT", 1)
+    monkeypatch.setattr(sensitivity, "MIN_GAIN", -1e3)
     fidelity = classifier_fidelity(small, photos_of(pixels))
     measured: list[frozenset[str]] = []
 

@@ -1,0 +1,14 @@
+"""What the commands show in one line.
+
+ExportError                 an export that cannot be done
+├── OutputError             a place that no package can be written to
+├── LabelsError             a labels file that cannot be read
+├── GraphError              a graph that must not become a package
+├── ParityError             a graph that does not answer as its reference does
+├── AnswerError             an answer that docs/graph.md does not allow
+└── ConversionError         a package that cannot be converted
+"""
+
+
+class ExportError(Exception):
+    """An export that cannot be done; the message says why, and where there is a way what to do."""
