@@ -15,13 +15,7 @@ from export.evaluation.accuracy import measure_accuracy
 from export.evaluation.photo_set import EvaluationSet
 from export.progress import SILENT, ProgressReporter
 from export.report import write_report
-from service.manifest import (
-    GRAPH_FILE,
-    MANIFEST_FILE,
-    NAME_PATTERN,
-    VERSION_PATTERN,
-    ModelManifest,
-)
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, NAME_PATTERN, VERSION_PATTERN, ModelManifest
 from service.package import ModelPackage, open_package
 
 PREFIX = ".unfinished-"

@@ -9,7 +9,7 @@ from export.evaluation.column import Column
 from export.evaluation.figures import Figures, agreement, measure
 from export.evaluation.photo_set import PhotoSet, PhotoSetError
 from export.progress import OnProgress
-from service.manifest import Label, ModelManifest
+from service.manifest import ModelManifest
 from service.package import PackageError
 
 # The first of these that was measured decides. It may be so many points of a hundred below the
@@ -134,12 +134,8 @@ def _check_alike(manifests: Sequence[ModelManifest]) -> None:
         names = f"{first.name}/{first.version} and {other.name}/{other.version}"
         if other.task != first.task:
             raise PackageError(f"{names}: one does {first.task}, the other {other.task}")
-        if _named(other.labels) != _named(first.labels):
+        if set(other.labels) != set(first.labels):
             raise PackageError(f"{names}: their labels differ, so their answers do not compare")
-
-
-def _named(labels: Sequence[Label]) -> set[tuple[int, str]]:
-    return {(label.id, label.name) for label in labels}
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

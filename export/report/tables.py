@@ -115,13 +115,12 @@ def parity_sentence(manifest: ModelManifest) -> str:
 def summary(manifest: ModelManifest) -> str:
     count = len(manifest.labels)
     if manifest.task == "detection":
-        verb = f"Finds objects of {count:,} classes"
-    elif manifest.activation == "sigmoid":
-        verb = f"Says which of {count:,} classes a photo shows, several at once"
+        use = f"Finds objects of {count:,} classes"
     else:
-        verb = f"Says which of {count:,} classes a photo shows"
+        several = ", several at once" if manifest.activation == "sigmoid" else ""
+        use = f"Says which of {count:,} classes a photo shows{several}"
     return (
-        f"{verb}. {manifest.provenance.architecture} in one ONNX file, {manifest.precision},"
+        f"{use}. {manifest.provenance.architecture} in one ONNX file, {manifest.precision},"
         " from raw pixels to final answers."
     )
 

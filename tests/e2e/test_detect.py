@@ -100,8 +100,8 @@ def test_a_faster_resize_changes_little(
     slow = detections(post_raw(exact, photo, score_threshold=0.4))
     fast = detections(post_raw(http, photo, score_threshold=0.3))
     for row in slow:
-        twins = [one for one in fast if one["label"] == row["label"]]
-        nearest = min(twins, key=lambda one: abs(one["score"] - row["score"]))
+        alike = [one for one in fast if one["label"] == row["label"]]
+        nearest = min(alike, key=lambda one: abs(one["score"] - row["score"]))
         assert nearest["score"] == pytest.approx(row["score"], abs=0.03)
         assert nearest["box"] == pytest.approx(row["box"], abs=5)
 

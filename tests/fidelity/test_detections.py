@@ -167,15 +167,15 @@ def in_photo(
 
 
 def agree(found: Detections, expected: Detections) -> None:
-    """Each expected detection has a twin; near the threshold, or where two boxes of like scores
+    """Each expected detection has a match; near the threshold, or where two boxes of like scores
     suppress each other, one of two may be the one that stays."""
     assert len(expected.scores) > 5
     overlaps = box_iou(expected.boxes, found.boxes)
     overlaps = overlaps * (expected.labels[:, None] == found.labels[None, :])
-    twins = overlaps.argmax(dim=1)
+    nearest = overlaps.argmax(dim=1)
     matched = overlaps.amax(dim=1) > 0.9
     assert matched.float().mean() > 0.97
-    boxes = (found.boxes[twins] - expected.boxes).abs().amax(dim=1)[matched]
-    scores = (found.scores[twins] - expected.scores).abs()[matched]
+    boxes = (found.boxes[nearest] - expected.boxes).abs().amax(dim=1)[matched]
+    scores = (found.scores[nearest] - expected.scores).abs()[matched]
     assert boxes.max() < BOX_TOLERANCE
     assert scores.max() < SCORE_TOLERANCE

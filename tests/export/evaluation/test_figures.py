@@ -34,18 +34,18 @@ HERE, NEAR, THERE = (10, 10, 50, 50), (12, 10, 52, 50), (90, 90, 130, 130)
         ([], [found(HERE)], 0.0),
     ],
     ids=[
-        "a twin",
+        "a match",
         "elsewhere",
         "another label",
         "one more",
         "one less",
-        "one twin only",
+        "one match only",
         "not above the threshold",
         "nothing",
         "nothing found",
     ],
 )
-def test_detections_agree_with_their_twins(
+def test_detections_agree_with_their_matches(
     detector: PackageColumn, own: list[dict], other: list[dict], expected: float
 ) -> None:
     assert detector.manifest.defaults.score_threshold == 0.3

@@ -35,24 +35,24 @@ LATENCY = Latency(1, 1, 30, 20.0, 25.0, 1.0)
 
 @pytest.fixture(scope="module")
 def packages(store: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with reports: of the classifier, and of the detector beside an int8 twin."""
+    """A store with reports: of the classifier, and of the detector beside an int8 copy."""
     copy = tmp_path_factory.mktemp("store")
     for name in (CLASSIFIER, DETECTOR):
         shutil.copytree(store / name / "1", copy / name / "1")
-    twin = shutil.copytree(store / DETECTOR / "1", copy / "twin" / "1")
-    manifest = read_manifest(twin / "manifest.json")
+    int8 = shutil.copytree(store / DETECTOR / "1", copy / "copy" / "1")
+    manifest = read_manifest(int8 / "manifest.json")
     labels = (Label(id=1, name=EVIL), *manifest.labels[1:])
     accuracy = Accuracy(data="x", images=9, metrics={"ap": 0.2}, classes={EVIL: 0.3, "cat": 0.4})
-    update = {"name": "twin", "precision": "int8", "labels": labels, "accuracy": accuracy}
-    manifest.model_copy(update=update).write(twin / "manifest.json")
-    for name in (CLASSIFIER, DETECTOR, "twin"):
+    update = {"name": "copy", "precision": "int8", "labels": labels, "accuracy": accuracy}
+    manifest.model_copy(update=update).write(int8 / "manifest.json")
+    for name in (CLASSIFIER, DETECTOR, "copy"):
         folder = copy / name / "1"
-        others = [twin] if name == DETECTOR else []
+        others = [int8] if name == DETECTOR else []
         write_report(folder, find_photos(photos), open_package(folder), others, seconds=0)
     return copy
 
 
-@pytest.fixture(params=[CLASSIFIER, DETECTOR, "twin"])
+@pytest.fixture(params=[CLASSIFIER, DETECTOR, "copy"])
 def html(request: pytest.FixtureRequest, packages: Path) -> str:
     return (packages / request.param / "1" / "report.html").read_text(encoding="utf-8")
 
@@ -117,7 +117,7 @@ def test_page_tells_what_was_exported_from_what(packages: Path) -> None:
 
 
 def test_names_are_escaped(packages: Path) -> None:
-    html = (packages / "twin" / "1" / "report.html").read_text(encoding="utf-8")
+    html = (packages / "copy" / "1" / "report.html").read_text(encoding="utf-8")
     assert "<script" not in html
     assert EVIL in Page(html).text
 
@@ -126,9 +126,9 @@ def test_precisions_are_told_side_by_side(packages: Path) -> None:
     html = (packages / DETECTOR / "1" / "report.html").read_text(encoding="utf-8")
     text = Page(html).text
     assert "Precisions side by side" in text
-    assert "twin/1" in text
+    assert "copy/1" in text
     assert html.count('class="swatch s1"') >= 2  # in the charts of accuracy and of latency
-    alone = (packages / "twin" / "1" / "report.html").read_text(encoding="utf-8")
+    alone = (packages / "copy" / "1" / "report.html").read_text(encoding="utf-8")
     assert "side by side" not in alone
 
 
