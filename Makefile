@@ -32,7 +32,7 @@ test: check $(NODE_TOOLS) chromium haproxy ## Check the code, then run all tests
 bench: $(VENV)/bench.done ## Measure Boxport beside its peers, for an hour, and write docs/performance.md
 	$(BIN)/python -m benchmarks run $(BENCH)
 
-check: $(VENV)/test.done ## Lint, check types and the directions of imports
+check: $(VENV)/test.done ## Lint, check types, directions of imports and import cycles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -44,9 +44,9 @@ class Attempts:
     def begin(self) -> None:
         """Count this attempt, and the death of the last one; raises OSError."""
         if self.folder.kind(self._name) is fs.FileType.File:
-            noted = json.loads(self.folder.read(self._name))
-            self.begun, self.at = noted["begun"], noted["at"]
-            self.deaths = {int(photo): number for photo, number in noted["deaths"].items()}
+            recorded = json.loads(self.folder.read(self._name))
+            self.begun, self.at = recorded["begun"], recorded["at"]
+            self.deaths = {int(photo): number for photo, number in recorded["deaths"].items()}
         if self.at is not None:
             self.deaths[self.at] = self.deaths.get(self.at, 0) + 1
         self.begun += 1
@@ -56,8 +56,8 @@ class Attempts:
         """Record the photo that is answered next; raises OSError."""
         self.at = at
         with self.folder.write(self._name) as file:
-            noted = {"begun": self.begun, "at": at, "deaths": self.deaths}
-            file.write(json.dumps(noted).encode())
+            recorded = {"begun": self.begun, "at": at, "deaths": self.deaths}
+            file.write(json.dumps(recorded).encode())
 
     def end(self) -> None:
         """Remove the file: the shard has its part. Raises OSError."""

@@ -44,6 +44,8 @@ def connect(address: str | None, model_bytes: int) -> Iterator[None]:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if address is not None:
+        _reach(address)
     try:
         if address is None:
             ray.init(
@@ -54,11 +56,8 @@ def connect(address: str | None, model_bytes: int) -> Iterator[None]:
                 **quiet,
             )
         else:
-            _reach(address)
             code = {"py_modules": [str(Path(service.__file__).parent)], "excludes": EXCLUDED}
             ray.init(address=address, runtime_env=code, **quiet)
-    except BulkError:
-        raise
     except Exception as error:  # Ray's errors have no common base
         ray.shutdown()
         raise BulkError(f"{address or 'Ray'}: {one_line(error)}") from error

@@ -56,10 +56,6 @@ class Listing(ABC):
     folder: Folder
 
     @property
-    def uri(self) -> str:
-        return self.folder.uri
-
-    @property
     @abstractmethod
     def digest(self) -> str:
         """SHA-256, in hex, of what identifies these photos."""

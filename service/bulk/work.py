@@ -29,7 +29,7 @@ class Work:
         folder has anything else."""
         manifest = request.manifest
         job = Job(
-            input=Input(uri=listing.uri, photos=len(listing), sha256=listing.digest),
+            input=Input(uri=listing.folder.uri, photos=len(listing), sha256=listing.digest),
             model=Model(name=manifest.name, version=manifest.version, sha256=manifest.sha256),
             parameters=request.parameters,
             settings=answer_settings(settings),
