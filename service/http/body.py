@@ -8,6 +8,7 @@ Parameters may also stand in the query of the other two forms.
 """
 
 import binascii
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +20,10 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from service.engine.admission import Room
 from service.engine.engine import Content
 from service.fetch.fetcher import UrlFetcher
-from service.http.context import RequestContext
+from service.http.context import RequestContext, body_too_large
 from service.problems import Problem
 
+FORM, JSON = "multipart/form-data", "application/json"
 MAX_FIELDS = 100  # of a form, beside its files
 LIST_PARAMETERS = frozenset({"labels"})
 
@@ -61,23 +63,24 @@ async def read_request(context: RequestContext, room: Room) -> ImageRequest:
     ``room`` is that of the body.
     """
     settings = context.worker.settings
-    body = await read_body(context.stream(), settings.max_body_bytes, room)
-    texts: dict[str, Any] = {}
-    typed: dict[str, Any] = {}
-    if context.content_type == "multipart/form-data":
-        images, texts = await _from_multipart(
-            body, context.headers["content-type"], settings.max_images
-        )
-    elif context.content_type == "application/json":
-        images, typed = _from_json(body, context.worker.fetcher)
-    elif context.is_raw_image:
-        images = [body] if body else []
-    else:
+    context.check_length(settings.max_body_bytes)
+    if not (context.is_raw_image or context.content_type in (FORM, JSON)):
         raise Problem(
             "unsupported_media_type",
             f"The content type is {context.content_type or 'missing'}; send multipart/form-data"
             " with files in the field 'images', an image/* body, or application/json.",
         )
+    body = await read_body(context.stream(), settings.max_body_bytes, room)
+    texts: dict[str, Any] = {}
+    typed: dict[str, Any] = {}
+    if context.content_type == FORM:
+        images, texts = await _from_multipart(
+            body, context.headers["content-type"], settings.max_images
+        )
+    elif context.content_type == JSON:
+        images, typed = _from_json(body, context.worker.fetcher)
+    else:
+        images = [body] if body else []
     if not images:
         raise Problem("empty_body", "The request has no image.")
     if len(images) > settings.max_images:
@@ -99,7 +102,7 @@ async def read_body(stream: AsyncIterable[bytes], limit: int, room: Room) -> byt
     async for chunk in stream:
         size += len(chunk)
         if size > limit:
-            raise Problem("body_too_large", f"The body has more than {limit} bytes.")
+            raise body_too_large(limit)
         room.add(len(chunk))
         chunks.append(chunk)
     return b"".join(chunks)
@@ -129,7 +132,8 @@ async def _from_multipart(
     fields: list[tuple[str, Any]] = []
     for name, part in form.multi_items():
         if isinstance(part, UploadFile) and name == "images":
-            images.append(await part.read())
+            images.append(_decode_part(await part.read(), part.headers))
+            await part.close()
         elif isinstance(part, UploadFile):
             raise Problem("unknown_parameter", f"There is no file field {name!r}; use 'images'.")
         elif name == "images":
@@ -141,9 +145,25 @@ async def _from_multipart(
     return images, _collect(fields)
 
 
+def _decode_part(content: bytes, headers: Headers) -> Content:
+    """The bytes of a file of a form; what was made for mail may have written them in letters."""
+    encoding = headers.get("content-transfer-encoding", "binary").strip().lower()
+    match encoding:
+        case "binary" | "8bit" | "7bit":
+            return content
+        case "base64":
+            try:
+                return binascii.a2b_base64(content)
+            except binascii.Error as error:
+                return Problem("invalid_image", f"The file cannot be decoded as base64: {error}.")
+        case "quoted-printable":
+            return binascii.a2b_qp(content)
+    return Problem("invalid_image", f"Content-Transfer-Encoding: {encoding[:40]!r} is not known.")
+
+
 def _from_json(body: bytes, fetcher: UrlFetcher | None) -> tuple[list[Content], dict[str, Any]]:
     try:
-        content = orjson.loads(body)
+        content = orjson.loads(body.removeprefix(BOM_UTF8))  # RFC 8259, 8.1
     except orjson.JSONDecodeError as error:
         raise Problem("malformed_body", f"The JSON body cannot be read: {error}.") from error
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):

@@ -177,6 +177,13 @@ class RequestContext(RequestRecord):
                 yield chunk
             more = message.get("more_body", False)
 
+    def check_length(self, limit: int) -> None:
+        """Raise Problem if the body is stated to have more than ``limit`` bytes: before it is read,
+        so that a caller who has asked whether to send it (`Expect: 100-continue`) is told."""
+        stated = self.headers.get("content-length", "")
+        if stated.isascii() and stated.isdigit() and float(stated) > limit:
+            raise body_too_large(limit)
+
     async def in_time(self, reading: Awaitable[Result]) -> Result:
         """The result of ``reading`` the body, which is cancelled at the request's deadline; raises
         Problem then."""
@@ -221,6 +228,10 @@ class RequestContext(RequestRecord):
         """Record which model answered, and where the time of each image went."""
         self.model = answer.manifest.name
         self.stages = stages_of(answer.times)
+
+
+def body_too_large(limit: int) -> Problem:
+    return Problem("body_too_large", f"The body has more than {limit} bytes.")
 
 
 def stages_of(times: Sequence[Times]) -> Iterator[Stage]:

@@ -162,6 +162,8 @@ class Reply:
             problem = to_problem(error, context)
             context.reason = problem.code
             response = context.route.dialect(problem, context.request_id)
+            if "expect" in context.headers and not context.request_bytes:
+                response.headers["Connection"] = "close"  # the body may come or not
             if problem.code == "method_not_allowed":
                 response.headers["Allow"] = ", ".join(context.route.methods)
         if not self._has_begun:

@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import socket
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -211,6 +212,21 @@ def test_too_many_bytes_in_chunks_of_unstated_length(strict_server: Server) -> N
     else:
         assert connection.getresponse().status == 413
     connection.close()
+
+
+@pytest.mark.parametrize("path", ["/v1/detect", "/v2/models/efficientdet_lite0_voc/infer"])
+@pytest.mark.parametrize(("length", "answer"), [(200_001, b"413"), (100, b"100")])
+def test_who_asks_first_whether_to_send_the_body_is_told(
+    strict_server: Server, path: str, length: int, answer: bytes
+) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+    head += f"Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection(strict_server.address, timeout=60) as connection:
+        connection.sendall(head.encode())
+        with connection.makefile("rb") as reply:
+            assert reply.readline().split()[1] == answer
+            if answer == b"413":
+                assert b"body_too_large" in reply.read(), "and the connection is closed"
 
 
 def test_too_many_images(strict_server: Server, cat: bytes) -> None:

@@ -1,5 +1,6 @@
 """Reading bodies: JSON, and of a request for inference the tensors sent as bytes after it."""
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -113,7 +114,7 @@ JsonPart = TypeVar("JsonPart", bound=Part)
 def read_json(kind: type[JsonPart], text: bytes) -> JsonPart:
     """``text`` as a ``kind``; raises Problem naming the first fault."""
     try:
-        return kind.model_validate(orjson.loads(text))
+        return kind.model_validate(orjson.loads(text.removeprefix(BOM_UTF8)))
     except orjson.JSONDecodeError as error:
         raise _malformed(f"The JSON cannot be read: {error}") from None
     except ValidationError as error:

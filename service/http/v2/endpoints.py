@@ -172,4 +172,5 @@ async def _read_command(context: RequestContext, kind: type[JsonPart]) -> JsonPa
 
 
 def _inflated(context: RequestContext, limit: int) -> AsyncIterator[bytes]:
+    context.check_length(limit)
     return inflated(context.stream(), context.headers.get("content-encoding"), limit)

@@ -30,7 +30,11 @@ def make_worker(**settings: Any) -> Any:
     """A worker without models."""
     made = Settings(**settings)
     return SimpleNamespace(
-        settings=made, access=AccessControl(made), lifecycle=Lifecycle(), recorder=Recorder()
+        settings=made,
+        access=AccessControl(made),
+        fetcher=None,
+        lifecycle=Lifecycle(),
+        recorder=Recorder(),
     )
 
 

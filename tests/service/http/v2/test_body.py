@@ -1,6 +1,7 @@
 """Taking a request's body apart."""
 
 import json
+from codecs import BOM_UTF8
 from typing import Any
 
 import pytest
@@ -42,6 +43,10 @@ def test_without_the_header_all_is_json() -> None:
     request = read_infer_body(body_of(IMAGE)[0], None)
     assert list(request.inputs) == ["image"]
     assert (request.id, request.outputs, request.binary) == ("", {}, False)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_json() -> None:
+    assert list(read_infer_body(BOM_UTF8 + body_of(IMAGE)[0], None).inputs) == ["image"]
 
 
 @pytest.mark.parametrize(
