@@ -1,4 +1,4 @@
-"""Which answers count as the same work."""
+"""Answers that count as equal."""
 
 import json
 

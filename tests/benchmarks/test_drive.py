@@ -1,4 +1,4 @@
-"""What of a load counts."""
+"""The figures of a load."""
 
 import pytest
 

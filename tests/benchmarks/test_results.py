@@ -1,4 +1,4 @@
-"""How observations become ratios."""
+"""Ratios of observations."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ WHERE = {"model": "pets", "photos": "small", "load": "closed 16"}
 
 
 def results_of(**values: list[float]) -> Results:
-    """per_second of each, a value a round."""
+    """Throughputs of each system, a value for each round."""
     results = Results()
     for system, speeds in values.items():
         for turn, speed in enumerate(speeds):

@@ -1,4 +1,4 @@
-"""What a Grafana dashboard asks of Prometheus, held against what a service exposes."""
+"""Checks the queries of a Grafana dashboard against the metrics of a service."""
 
 import re
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Exposed:
 
 
 class Fault(Exception):
-    """A query that Prometheus would answer with nothing, or with nonsense."""
+    """A query with an empty or meaningless result."""
 
 
 def queries(dashboard: dict[str, Any]) -> Iterator[Query]:

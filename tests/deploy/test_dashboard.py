@@ -1,4 +1,4 @@
-"""The Grafana dashboard asks for metrics that there are, in a way that makes sense."""
+"""The queries of the Grafana dashboard are valid and use metrics that exist."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ def dashboard() -> dict[str, Any]:
 
 @pytest.fixture
 def metrics() -> str:
-    """What /metrics says once one of everything has happened."""
+    """/metrics with a sample of each metric."""
     model = ModelState("detector", "1", "aa", "int8", "CPUExecutionProvider", 1, queued=1)
     metrics = Metrics(lambda: State([model], images=1, requests=1, session_bytes=1))
     metrics.request("/v1/detect", "detector", 200, "ok", 0.05)

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: forms and JSON that are nearly what the service takes."""
+"""Hypothesis strategies: forms and JSON that are valid or nearly so."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ anything = st.recursive(
 
 
 def json_bodies(images: Sequence[bytes]) -> st.SearchStrategy[bytes]:
-    """JSON with images, sound or not, and at times no JSON at all."""
+    """JSON with valid or invalid images, and sometimes no JSON at all."""
     sound = st.sampled_from([base64.b64encode(image).decode() for image in images])
     uri = sound.map(lambda whole: f"data:image/png;base64,{whole}")
     given = st.fixed_dictionaries({"base64": sound | uri | st.text(max_size=20)})
@@ -47,7 +47,7 @@ def json_bodies(images: Sequence[bytes]) -> st.SearchStrategy[bytes]:
 
 @st.composite
 def forms(draw: st.DrawFn, images: Sequence[bytes]) -> tuple[str, bytes]:
-    """A Content-Type and a multipart body, in which anything may be missing or wrong."""
+    """A Content-Type and a multipart body, with anything missing or wrong."""
     line = draw(st.sampled_from([b"\r\n"] * 20 + [b"\n", b"", b"\r\n\r\n"]))
     parts = draw(st.lists(_part(images, line), min_size=1, max_size=5))
     body = b"".join(b"--" + BOUNDARY + line + part + line for part in parts)

@@ -1,4 +1,4 @@
-"""Hypothesis keeps nothing in the repository."""
+"""Keeps Hypothesis' files out of the repository."""
 
 import tempfile
 

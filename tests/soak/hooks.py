@@ -1,4 +1,4 @@
-"""What schemathesis cannot know of the service: what an image is, and which names there are."""
+"""Tells schemathesis what an image is and which names exist."""
 
 import base64
 from io import BytesIO

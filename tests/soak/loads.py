@@ -1,4 +1,4 @@
-"""What the loads are made of, and what came of them."""
+"""Requests of loads, and their throughput."""
 
 import base64
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Image files that are damaged on purpose: by chance, but the same ones every time."""
+"""Image files with random damage, reproducible by seed."""
 
 import random
 import struct
@@ -82,7 +82,7 @@ def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
 
 
 def mutants(files: list[bytes], seed: int) -> Iterator[bytes]:
-    """Without an end; the number of a mutant and ``seed`` say what it is."""
+    """Endless; each mutant depends on its number and ``seed`` alone."""
     number = 0
     while True:
         chooser = random.Random(f"{seed}/{number}")
@@ -119,7 +119,7 @@ def splice(file: bytes, chooser: random.Random, files: list[bytes]) -> bytes:
 
 
 def inflate_number(file: bytes, chooser: random.Random, files: list[bytes]) -> bytes:
-    """A length, a count or a size somewhere becomes a very large or an odd one."""
+    """Overwrite some number in the file by a very large or an unusual one."""
     layout = chooser.choice((">H", "<H", ">I", "<I"))
     largest = 2 ** (8 * struct.calcsize(layout)) - 1
     value = chooser.choice((0, 1, 2**15, largest // 2, largest - 1, largest))
@@ -128,7 +128,7 @@ def inflate_number(file: bytes, chooser: random.Random, files: list[bytes]) -> b
 
 
 def repeat_piece(file: bytes, chooser: random.Random, files: list[bytes]) -> bytes:
-    """A chunk, a frame or a directory comes twice, or very often."""
+    """Repeat a piece of the file twice or many times."""
     start, length = _place(file, chooser), chooser.choice((1, 12, 64, 1024))
     return file[:start] + file[start : start + length] * chooser.choice((2, 3, 50)) + file[start:]
 

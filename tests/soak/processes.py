@@ -1,4 +1,4 @@
-"""What the processes of a server hold."""
+"""Memory and descriptors of a server's processes."""
 
 import statistics
 import threading
@@ -14,7 +14,7 @@ WORKER = "_bentoml_impl.worker.service"
 
 
 def workers(server: Server) -> list[psutil.Process]:
-    """The processes that answer, oldest first."""
+    """The worker processes, oldest first."""
     children = psutil.Process(server.process.pid).children(recursive=True)
     found = []
     for child in children:
@@ -33,7 +33,7 @@ def resident_bytes(server: Server) -> int:
 
 
 def descriptors(server: Server) -> int:
-    """That the workers have open."""
+    """The number of descriptors that the workers have open."""
     return sum(worker.num_fds() for worker in workers(server))
 
 
@@ -47,7 +47,7 @@ def client_ports(worker: psutil.Process) -> set[int]:
 
 
 class Memory:
-    """Resident bytes of a server, looked at now and then. ``samples``: (seconds, bytes)."""
+    """Resident bytes of a server over time. samples: (seconds, bytes)."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -71,7 +71,7 @@ class Memory:
 
 @contextmanager
 def watched_memory(server: Server, seconds: float = 0.5) -> Iterator[Memory]:
-    """Look every so many seconds while the block runs."""
+    """Sample the memory every ``seconds`` while the block runs."""
     memory, over = Memory(server), threading.Event()
 
     def background() -> None:

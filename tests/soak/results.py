@@ -1,8 +1,10 @@
-"""The figures that a test measured: shown, and kept where BOXPORT_SOAK_RESULTS says."""
+"""Prints the figures of a test, and records them in the folder BOXPORT_SOAK_RESULTS."""
 
 import json
 import os
 from pathlib import Path
+
+from benchmarks.results import quantile
 
 RESULTS_VARIABLE = "BOXPORT_SOAK_RESULTS"
 
@@ -22,13 +24,9 @@ def length(variable: str, full: float) -> float:
     return float(os.environ.get(f"BOXPORT_SOAK_{variable}", full))
 
 
-def quantile(values: list[float], share: float) -> float:
-    """The value below which ``share`` of ``values`` lie; 0 of none."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
-
-
 def milliseconds(values: list[float]) -> dict[str, float]:
-    """How seconds are spread."""
+    """Percentiles of ``values``, which are seconds; none of none."""
     shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
-    return {name: round(quantile(values, share) * 1000, 1) for name, share in shares.items()}
+    return {
+        name: round(quantile(values, share) * 1000, 1) for name, share in shares.items() if values
+    }

@@ -1,4 +1,4 @@
-"""Everything that callers do, for a long time: nothing piles up."""
+"""Requests of all kinds for a long time: no resource grows."""
 
 import base64
 import json
@@ -35,7 +35,7 @@ def form(images: list[bytes]) -> bytes:
 
 
 def all_kinds(photos: Path) -> list[Request]:
-    """In every form, to both tasks; wrong ones, ones whose caller goes, and the listings."""
+    """Requests in every form, to both tasks: valid, wrong and aborted ones, and listings."""
     raw = [*photo_requests(photos, "/v1/classify"), *photo_requests(photos, "/v1/detect")]
     files = [base64.b64decode(request.body) for request in raw]
     three = base64.b64encode(form(files[:3])).decode()

@@ -1,4 +1,4 @@
-"""Bodies that are damaged in every way: each gets an answer or a problem, and costs nothing."""
+"""Damaged bodies: each gets an answer or a problem, and no resource grows."""
 
 import itertools
 from collections import Counter
@@ -26,7 +26,7 @@ SHARES = {"images": 0.7, "forms": 0.15, "json": 0.15}
 
 
 class Target:
-    """A server that is sent bodies, and is still the same one in the end."""
+    """A server under test, whose worker must survive."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -35,7 +35,7 @@ class Target:
         self.replies: Counter[str] = Counter()
 
     def post(self, path: str, content_type: str, body: bytes) -> None:
-        """Send ``body``, and look that it is answered, or refused in our own words."""
+        """Send ``body`` and check that it is answered, or refused with a known problem."""
         reply = self._client.post(path, content=body, headers={"Content-Type": content_type})
         assert "Traceback" not in reply.text
         if reply.status_code == 200:
@@ -81,7 +81,7 @@ def files(photos: Path) -> list[bytes]:
 
 
 def test_seeds_are_sound(server: Server, files: list[bytes]) -> None:
-    """All are decoded, so what the mutants change is what is looked at."""
+    """All of them decode, so mutants change files that are otherwise valid."""
     for file in files:
         reply = httpx.post(
             f"{server.url}/v1/classify", content=file, headers={"Content-Type": "image/*"}

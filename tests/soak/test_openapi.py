@@ -1,4 +1,4 @@
-"""The service does what its OpenAPI description says: no status, body or type that is not in it."""
+"""The service answers as its OpenAPI description says: no other status, body or type."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ CONFIG = Path(__file__).parent / "schemathesis.toml"
     ],
 )
 def test_description_is_true(examples: int, phases: str, tmp_path: Path) -> None:
-    """schemathesis asks for all that is described, and for much that is nearly so."""
+    """schemathesis sends requests that match the description, and variations of them."""
     with running_server(tmp_path, access_log_sample=0.01) as server:
         command = [sys.executable, "-m", "schemathesis.cli", "--config-file", CONFIG, "run"]
         options = ["--max-examples", str(examples), "--phases", phases, "--seed", "1"]

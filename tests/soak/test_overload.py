@@ -8,10 +8,11 @@ import pytest
 
 from benchmarks.load import Plan
 from benchmarks.load_process import run_load
+from benchmarks.results import quantile
 from tests.e2e.server import running_server
 from tests.soak.loads import per_second, photo_requests, port_of
 from tests.soak.processes import watched_memory
-from tests.soak.results import length, milliseconds, quantile, record
+from tests.soak.results import length, milliseconds, record
 
 SECONDS = length("OVERLOAD_SECONDS", 60)
 DEADLINE = 2.0
@@ -51,5 +52,5 @@ def test_overload_costs_only_what_is_too_much(path: str, tmp_path: Path, photos:
     assert {outcome.status for outcome in outcomes} <= {200, *REFUSED, 504}
     assert goodput >= 0.9
     assert quantile([outcome.latency for outcome in accepted], 0.99) < DEADLINE
-    assert quantile(refusals, 0.99) < 0.05
+    assert quantile(refusals or [0.0], 0.99) < 0.05
     assert memory.growth(0.2) < 0.05

@@ -1,4 +1,4 @@
-"""New versions come, and old ones go, while requests by the bare name go on: none is lost."""
+"""Versions are replaced under load, while requests name only the model: none is lost."""
 
 import shutil
 import time
@@ -25,7 +25,7 @@ PART_SECONDS = 0.15
 
 
 def copy_slowly(source: Path, store: Path, version: int) -> None:
-    """The package file by file and part by part, as a slow network would: it can be seen half."""
+    """Copy the package part by part, as over a slow network: incomplete files can be seen."""
     whole = copy_package(source, store.parent / "drafts", "pets", version)
     folder = store / "pets" / str(version)
     folder.mkdir()

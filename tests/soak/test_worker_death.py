@@ -1,4 +1,4 @@
-"""A worker is killed under load: lost is only what it was just answering."""
+"""A worker is killed under load: only the requests that it was answering are lost."""
 
 import signal
 import time
@@ -19,7 +19,7 @@ RESPAWN_SECONDS = 30
 
 
 def kill(worker: psutil.Process) -> set[int]:
-    """Kill a worker; the client's ports of the connections that it had then."""
+    """Kill a worker; the client's ports of its connections."""
     worker.send_signal(signal.SIGSTOP)  # so that it answers none, and accepts none, in between
     ports = client_ports(worker)
     worker.send_signal(signal.SIGKILL)
@@ -28,7 +28,7 @@ def kill(worker: psutil.Process) -> set[int]:
 
 
 def wait_for_workers(server: Server, number: int) -> None:
-    """Until there are so many again."""
+    """Wait until there are ``number`` workers again."""
     began = time.monotonic()
     while len(workers(server)) < number:
         assert time.monotonic() - began < RESPAWN_SECONDS, server.log.read_text()[-2000:]
@@ -40,7 +40,7 @@ def wait_for_workers(server: Server, number: int) -> None:
 def test_killed_worker_takes_only_its_own_answers_with_it(
     number: int, tmp_path: Path, photos: Path
 ) -> None:
-    """With another worker there, it answers on; with none, requests wait for the next."""
+    """If there is another worker, it keeps answering; if not, requests wait for the new one."""
     # half of the connections are new, so that both workers have some
     requests = photo_requests(photos, "/v1/classify")
     requests += photo_requests(photos, "/v1/classify", Connection="close")

@@ -1,4 +1,4 @@
-"""A Dockerfile's steps, done without a container engine: RUN in a chroot, COPY by copying.
+"""Runs the steps of a Dockerfile without a container engine: RUN in a chroot, COPY by copying.
 
 It knows the instructions that ours has. Stages that the last one does not need are left out, as
 BuildKit does.
@@ -22,7 +22,7 @@ Step = tuple[str, str]  # an instruction and its value
 
 @dataclass(frozen=True)
 class Image:
-    """What steps end in: a root folder and how commands are run there.
+    """The result of the steps: a root folder and how commands are run there.
 
     arguments: the ARGs of this stage, which a container does not see.
     """

@@ -1,4 +1,4 @@
-"""A service that some command starts, for as long as a test needs it."""
+"""Runs a service during a test, started by any command."""
 
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ def serving(
 
 
 def label_of(server: Server, photo: Path) -> str:
-    """What the service's default detector sees first in ``photo``."""
+    """The first detection of the default detector in ``photo``."""
     headers = {"content-type": "image/jpeg"}
     reply = httpx.post(
         f"{server.url}/v1/detect", content=photo.read_bytes(), headers=headers, timeout=60

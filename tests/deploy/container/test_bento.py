@@ -1,4 +1,4 @@
-"""`bentoml build`: what the bento holds, and that this is enough to serve."""
+"""`bentoml build`: what the bento contains, and that it can serve."""
 
 import os
 import subprocess
@@ -38,12 +38,12 @@ def files_of(folder: Path) -> set[str]:
 
 
 def loaded(server: Server) -> set[str]:
-    """The libraries in the memory of those that answer."""
+    """The shared libraries in the memory of the workers."""
     return {part.path for worker in server.workers for part in worker.memory_maps()}
 
 
 def bentoml_environment(home: Path) -> dict[str, str]:
-    """Of this process, without what leads to the repository's code."""
+    """The environment of this process, without paths of the repository."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return kept | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
 
@@ -85,7 +85,7 @@ def test_it_holds_the_service_and_the_models_and_nothing_else(bento: Path, store
 
 
 def test_image_holds_the_same(bento: Path, tmp_path: Path) -> None:
-    """The Dockerfile copies from the repository; both are to ship one thing."""
+    """The Dockerfile copies from the repository; both must ship the same files."""
     image = Build(ROOT / "deploy" / "Dockerfile", ROOT, tmp_path, dry=True, VARIANT="cpu").run()
     flat = {path.removeprefix("deploy/container/cpu/") for path in files_of(bento / "src")}
     assert files_of(image.root / "app") == flat - {"bentofile.yaml"}

@@ -1,4 +1,4 @@
-"""The Dockerfile, read: what an engine would make of it. `test_image` does its steps."""
+"""The Dockerfile as an engine would read it. `test_image` runs its steps."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def test_it_is_built_by_engines_without_buildkit() -> None:
 
 
 def test_user_has_no_rights(image: Image) -> None:
-    """As a number: Kubernetes cannot know that a name is not root's."""
+    """As a number: Kubernetes cannot know whether a name is root's."""
     user, group = image.user.split(":")
     assert int(user) > 0
     assert int(group) > 0
@@ -63,7 +63,7 @@ def test_each_variable_of_ours_is_a_setting(image: Image) -> None:
 
 
 def test_settings_have_no_name_that_kubernetes_sets() -> None:
-    """Of a Service called boxport it tells each pod BOXPORT_PORT, BOXPORT_SERVICE_HOST, …"""
+    """A Service called boxport gives pods BOXPORT_PORT, BOXPORT_SERVICE_HOST and others."""
     for name in Settings.model_fields:
         assert name != "port"
         assert not name.startswith(("port_", "service_host", "service_port"))

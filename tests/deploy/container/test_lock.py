@@ -1,4 +1,4 @@
-"""What images install is pinned, known and permitted."""
+"""The packages of images are pinned, listed and have permitted licences."""
 
 import json
 import sys
@@ -108,7 +108,7 @@ def test_sbom_has_the_packages_and_the_models(variant: str, store: Path) -> None
 @pytest.mark.full
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_sbom_is_what_cyclonedx_asks_for(variant: str) -> None:
-    """The validator takes a quarter of a minute; `make lock` asks it too."""
+    """The validator takes 15 seconds; `make lock` runs it too."""
     text = (HERE / variant / "sbom.cdx.json").read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
 

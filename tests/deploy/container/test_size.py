@@ -1,4 +1,4 @@
-"""The image's size, added up without an engine."""
+"""The image's size, computed without an engine."""
 
 import re
 import sys

@@ -22,7 +22,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Variant:
-    """An overlay and the components that somebody adds to it."""
+    """An overlay with components added to it."""
 
     overlay: str
     components: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ VARIANTS = (
 
 @functools.cache
 def render(variant: Variant) -> list[Manifest]:
-    """What kustomize makes of it; nobody may change it."""
+    """The rendered manifests, which must not be changed."""
     with tempfile.TemporaryDirectory() as folder:
         # kustomize knows /tmp by no other name than its own
         here = Path(folder).resolve()
@@ -62,7 +62,7 @@ def render(variant: Variant) -> list[Manifest]:
 
 
 def build(folder: Path) -> list[Manifest]:
-    """What the kustomization in ``folder`` comes to."""
+    """The manifests of the kustomization in ``folder``."""
     done = subprocess.run(
         [KUBECTL, "kustomize", folder], capture_output=True, text=True, timeout=60
     )
@@ -97,7 +97,7 @@ class Pods:
 
     @property
     def service(self) -> dict[str, Any]:
-        """The container that serves; the others are done before it starts."""
+        """The container of the service; the others are init containers."""
         (container,) = self.spec["containers"]
         return container
 

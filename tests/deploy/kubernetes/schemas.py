@@ -1,4 +1,4 @@
-"""What a cluster would say of a manifest: the schemas of Kubernetes, and of two kinds beyond it."""
+"""Validates manifests by the schemas of Kubernetes and of two custom kinds."""
 
 import functools
 import json
@@ -18,7 +18,7 @@ VERSIONS = ("1.29", "1.37")
 
 
 def faults(manifest: Manifest) -> list[str]:
-    """A line for each thing that is wrong with it, in any of `VERSIONS`; so are unknown fields."""
+    """A line for each fault in any of `VERSIONS`; unknown fields are faults."""
     match manifest["apiVersion"], manifest["kind"]:
         case "monitoring.coreos.com/v1", "ServiceMonitor":
             return list(_beyond_kubernetes(manifest, "service_monitor.yaml"))
@@ -33,7 +33,7 @@ def _of_kubernetes(manifest: Manifest) -> list[str]:
 
 @functools.cache
 def _of_text(text: str) -> list[str]:
-    """Most manifests are the same in all variants, and a schema takes long to read."""
+    """Cached: most manifests are the same in all variants, and schemas are slow to read."""
     return list(_faults_by_version(json.loads(text)))
 
 

@@ -1,4 +1,4 @@
-"""What one manifest says of another is so."""
+"""References between manifests are consistent."""
 
 from typing import Any
 

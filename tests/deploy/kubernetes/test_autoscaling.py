@@ -1,4 +1,4 @@
-"""The adapter's rules make what the autoscalers ask for, of metrics that the service exposes."""
+"""The adapter's rules make the autoscalers' metrics from metrics that the service exposes."""
 
 import re
 from typing import Any
@@ -31,7 +31,7 @@ TEMPLATE = {
 
 @pytest.fixture
 def metrics() -> str:
-    """What Prometheus has of /metrics once one of everything has happened."""
+    """/metrics with a sample of each metric, as Prometheus has it."""
     model = ModelState("detector", "1", "aa", "int8", "CPUExecutionProvider", 1, queued=1)
     metrics = Metrics(lambda: State([model], images=1, requests=1, session_bytes=1))
     metrics.image("detector", "ok", {"decode": 0.003, "queue": 0.001, "inference": 0.04})
@@ -40,7 +40,7 @@ def metrics() -> str:
 
 
 def _as_scraped(text: str) -> str:
-    """With the labels that the Prometheus Operator gives to what it finds by a Service."""
+    """With the labels that the Prometheus Operator adds to targets of a Service."""
     own = 'namespace="shop",pod="boxport-1"'
     text = re.sub(r"^(\w+)\{(.*)\} ", rf"\1{{{own},\2}} ", text, flags=re.MULTILINE)
     return re.sub(r"^(\w+) (?=\S+$)", rf"\1{{{own}}} ", text, flags=re.MULTILINE)
@@ -106,14 +106,15 @@ def test_rates_are_over_several_scrapes() -> None:
 
 
 def test_targets_are_within_what_the_metric_can_be(autoscaler: dict[str, Any]) -> None:
-    """Milliseconds of waiting, which the adapter's thousandths can tell; and a share of one GPU."""
+    """Milliseconds of waiting, which the adapter's unit of a thousandth can express; a share of a
+    GPU."""
     asked = _asked(autoscaler)
     assert 0.01 <= asked["boxport_queue_seconds"] <= 0.1
     assert 0.5 <= asked.get("boxport_busy_runs", 0.75) <= 0.9
 
 
 def test_load_of_the_device_is_a_metric_beside_the_queue(autoscaler: dict[str, Any]) -> None:
-    """An idle pod and one half busy have the same queue: none."""
+    """An idle pod and a half-loaded one have the same queue: none."""
     of_device = [m for m in autoscaler["metrics"] if m["type"] == "Resource"]
     assert len(of_device) + ("boxport_busy_runs" in _asked(autoscaler)) == 1
     assert len(autoscaler["metrics"]) == 2
@@ -134,7 +135,7 @@ def _spec(variant: Variant) -> dict[str, Any]:
 
 
 def _asked(autoscaler: dict[str, Any]) -> dict[str, float]:
-    """Targets by their metrics' names, of those that Kubernetes does not measure itself."""
+    """Targets by name of metric, without those that Kubernetes measures itself."""
     return {
         metric["pods"]["metric"]["name"]: quantity(metric["pods"]["target"]["averageValue"])
         for metric in autoscaler["metrics"]
@@ -151,7 +152,7 @@ def _query(rule: dict[str, Any]) -> str:
 
 
 def _dashboard(expression: str) -> dict[str, Any]:
-    """As `faults` reads queries."""
+    """In the form that `faults` reads."""
     series = "(" not in expression
     if series:
         query = {"query": f"label_values({expression}, pod)"}

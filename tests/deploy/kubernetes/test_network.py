@@ -1,4 +1,4 @@
-"""Who may ask the pods, and whom they may call."""
+"""Who may connect to the pods, and where they may connect to."""
 
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -26,7 +26,7 @@ def test_ingress_prometheus_and_named_pods_may_ask_and_nobody_else(
 
 
 def test_probes_come_from_the_node(pods: Pods) -> None:
-    """Which no policy keeps out; a probe that named a host would come from elsewhere."""
+    """No policy blocks it; a probe with a host would come from elsewhere."""
     probes = [probe for name, probe in pods.service.items() if name.endswith("Probe")]
     assert len(probes) == 3
     assert not any("host" in probe["httpGet"] for probe in probes)
@@ -69,7 +69,7 @@ def _policies(manifests: list[Manifest], direction: str) -> list[dict[str, Any]]
 
 
 def _ports_to(manifests: list[Manifest], address: str) -> set[tuple[str, int]]:
-    """On which an address outside the cluster may be called."""
+    """Ports on which addresses outside the cluster may be reached."""
     return {
         (port["protocol"], port["port"])
         for policy in _policies(manifests, "Egress")

@@ -1,4 +1,4 @@
-"""The pods may do no more than they need, are asked where the service answers, and have room."""
+"""The pods have the least privileges, correct probes and enough resources."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ USER = 10001  # of the image
 
 
 def test_pods_meet_the_restricted_standard(pods: Pods) -> None:
-    """Of the Pod Security Standards, which a namespace can demand."""
+    """Of the Pod Security Standards, which a namespace can enforce."""
     assert not pods.spec.keys() & {"hostNetwork", "hostPID", "hostIPC"}
     context = pods.spec["securityContext"]
     assert context["runAsNonRoot"] is True
@@ -90,7 +90,7 @@ def test_each_container_has_bounds(pods: Pods) -> None:
 
 
 def test_processors_are_whole(pods: Pods) -> None:
-    """As many runs are started as the limit has whole processors (service/cpus.py)."""
+    """As many runs are concurrent as the limit has whole processors (service/cpus.py)."""
     assert quantity(pods.service["resources"]["limits"]["cpu"]) % 1 == 0
 
 

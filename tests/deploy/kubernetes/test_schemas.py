@@ -1,4 +1,4 @@
-"""Every manifest is one that a cluster takes."""
+"""Every manifest is valid by the schemas."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""The settings in the manifests are ones that the service takes, and the pods fit them."""
+"""The settings in the manifests are valid, and match the pods."""
 
 import sys
 from pathlib import Path
@@ -93,7 +93,7 @@ def test_memory_holds_the_worst_that_is_let_in(settings: Settings, pods: Pods) -
 def test_variables_that_kubernetes_sets_for_the_service_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Were enableServiceLinks on, as it is in pods of others that run the same image."""
+    """With enableServiceLinks, as in other pods that run the same image."""
     manifests = render(CPU)
     before = _read(manifests, Pods.of(manifests), tmp_path, monkeypatch)
     stated = sources()
@@ -118,7 +118,7 @@ def test_pods_are_not_given_them(pods: Pods) -> None:
 
 
 def service_links(service: Manifest) -> dict[str, str]:
-    """What the kubelet sets in other pods of the namespace for a Service."""
+    """The variables that the kubelet sets in other pods of the namespace for a Service."""
     prefix, address = service["metadata"]["name"].upper().replace("-", "_"), "10.96.0.7"
     ports = service["spec"]["ports"]
     first = f"tcp://{address}:{ports[0]['port']}"
@@ -141,7 +141,7 @@ def service_links(service: Manifest) -> dict[str, str]:
 
 
 def _widest_service() -> Manifest:
-    """With ports of the names that people give them."""
+    """With usual names of ports."""
     names = ("http", "https", "metrics", "grpc", "http1", "http2", "web")
     ports = [{"name": name, "port": 80 + number} for number, name in enumerate(names)]
     return {"metadata": {"name": "boxport"}, "spec": {"ports": ports}}

@@ -51,7 +51,7 @@ class LocalCluster:
         return [str(i) for i in range(1, self.replicas + 1)]
 
     def replica(self, name: str) -> str:
-        """Its own URL."""
+        """The URL of a replica."""
         return f"http://127.0.0.1:{self.port + int(name)}"
 
     def processes(self, name: str) -> list[psutil.Process]:
@@ -82,7 +82,7 @@ class LocalCluster:
         return self.metrics(name).get("boxport_requests_total", route="/v1/classify", status="200")
 
     def metrics(self, name: str) -> Metrics:
-        """A replica's own."""
+        """The metrics of a replica."""
         return Metrics.parse(httpx.get(f"{self.replica(name)}/metrics", timeout=30).text)
 
     def run(self, command: str) -> subprocess.CompletedProcess:
@@ -145,7 +145,7 @@ def running_cluster(
 
 
 def kill(processes: Sequence[psutil.Process]) -> None:
-    """All at once, as the kernel does when memory is short."""
+    """Kill them at the same time, as the kernel does when memory is short."""
     for process in processes:
         process.send_signal(signal.SIGSTOP)  # so that none sees the other die
     for process in processes:

@@ -1,4 +1,4 @@
-"""A cluster of one: what the balancer passes on, what it says itself, and what commands say."""
+"""A cluster of one replica: what the balancer forwards, its own replies, and the commands."""
 
 import signal
 import socket
@@ -40,12 +40,12 @@ def caller(cluster: LocalCluster, address: str = "127.0.0.1") -> httpx.Client:
 
 @pytest.fixture(scope="module")
 def form(photos: Path) -> dict[str, Any]:
-    """As many photos as there is room for, as httpx takes them: half a megabyte."""
+    """As many photos as fit into the service, in httpx's form: half a megabyte."""
     return {"files": [("images", ("photo.jpg", (photos / "cat.jpg").read_bytes()))] * FULL}
 
 
 def test_overload_is_the_services_to_answer(cluster: LocalCluster, form: dict[str, Any]) -> None:
-    """It refuses before it has read the body, and the balancer lets that through as well."""
+    """It refuses before it has read the body, and the balancer forwards the refusal."""
     with caller(cluster, "127.0.0.2") as client, ThreadPoolExecutor(RATE) as pool:
         asking = [pool.submit(client.post, "/v1/classify", **form) for _ in range(RATE)]
         replies = [future.result() for future in asking]
@@ -169,7 +169,7 @@ def test_end_leaves_nothing_and_nobody_unanswered(
 
 
 def refusal(folder: Path, port: int, store: Path, **settings: object) -> list[str]:
-    """What a cluster says that does not start."""
+    """The output of a cluster that does not start."""
     process = launch(folder, port, 1, store, **settings)
     try:
         assert process.wait(STOP_SECONDS) == 1

@@ -69,7 +69,7 @@ def test_nobody_notices_that_replicas_are_drained_and_rolled(
 
 
 def measured(load: Load, cluster: LocalCluster) -> float:
-    """Photos a second, of which each replica answers its part."""
+    """Photos a second, shared by the replicas."""
     before = {name: cluster.answered(name) for name in cluster.names}
     rate = load.rate(MEASURED_SECONDS)
     parts = [cluster.answered(name) - before[name] for name in cluster.names]
@@ -78,7 +78,7 @@ def measured(load: Load, cluster: LocalCluster) -> float:
 
 
 def drain(cluster: LocalCluster, name: str) -> None:
-    """Have a replica end by itself: it finishes what it has, and gets nothing new."""
+    """A replica ends gracefully: it finishes its requests and gets no new ones."""
     process = cluster.processes(name)[0]
     process.terminate()
     eventually(lambda: cluster.status(name).startswith("NOLB"), "it is passed over", 10)
@@ -88,7 +88,7 @@ def drain(cluster: LocalCluster, name: str) -> None:
 
 
 def roll(cluster: LocalCluster) -> list[str]:
-    """Restart all replicas; the names of those that have other processes now."""
+    """Restart all replicas; the names of those with new processes."""
     before = {name: cluster.processes(name)[0].pid for name in cluster.names}
     done = cluster.run("roll")
     assert done.returncode == 0, done.stderr

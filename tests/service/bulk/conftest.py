@@ -1,4 +1,4 @@
-"""Photos and folders that bulk jobs are tried on."""
+"""Photos and folders of the tests of bulk jobs."""
 
 import shutil
 from pathlib import Path
@@ -31,5 +31,5 @@ def album(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Folder:
-    """An empty folder of this machine."""
+    """An empty local folder."""
     return Folder(str(tmp_path), fs.LocalFileSystem(), str(tmp_path))

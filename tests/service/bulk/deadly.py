@@ -24,7 +24,7 @@ DEADLY = 3
 
 @dataclass(frozen=True)
 class DeadlyShard:
-    """Another shard, one of whose photos is deadly."""
+    """A shard with one deadly photo."""
 
     whole: Any
 

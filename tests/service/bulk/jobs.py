@@ -1,4 +1,4 @@
-"""Running bulk jobs as people do, and reading what comes of them."""
+"""Runs bulk jobs as commands, and reads their results."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's, without what would set the service or Ray."""
+    """The environment of this process, without variables of the service and Ray."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("BOXPORT_", "RAY_"))}
     return {**clean, **variables}
 
@@ -37,7 +37,7 @@ def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str
 
 
 def rows_of(folder: Path | str, **options: Any) -> list[dict[str, Any]]:
-    """The results as anybody would read them."""
+    """The results, read as a Parquet dataset."""
     rows: list[dict[str, Any]] = (
         ds.dataset(folder, format="parquet", **options).to_table().to_pylist()
     )

@@ -108,7 +108,7 @@ def test_a_photo_that_goes_away_is_a_row_with_its_error(
 
 @dataclass(frozen=True)
 class Flaky:
-    """A shard of one photo, which a store gives at the third time."""
+    """A shard of one photo that can be read only at the third attempt."""
 
     number: int
     first: int

@@ -1,4 +1,4 @@
-"""10,000 photos, and a node lost half way; and how fast a job is. Results stand in docs/bulk.md."""
+"""10,000 photos with a node lost halfway, and the speed of a job. Results are in docs/bulk.md."""
 
 import os
 import re
@@ -27,12 +27,12 @@ ROUND_PHOTOS = 2_000
 
 @pytest.fixture(scope="module")
 def different(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """64 photos of the usual size of a web page's."""
+    """64 photos of a size usual on web pages."""
     return small_photos(photos, tmp_path_factory.mktemp("different"))
 
 
 def repeat(different: Path, folder: Path, number: int) -> Path:
-    """So many photos that are these again and again, under names of their own."""
+    """A folder of ``number`` photos: these, repeated under new names."""
     folder.mkdir()
     sources = sorted(different.iterdir())
     for i in range(number):
@@ -80,7 +80,7 @@ def parts_as_they_come(output: Path, driver: "subprocess.Popen[str]") -> Iterato
 
 
 def test_a_job_is_nearly_as_fast_as_the_processors_are(different: Path, tmp_path: Path) -> None:
-    """In turns with the upper bound, since a machine is never as fast twice."""
+    """In turns with the upper bound, since the speed of a machine drifts."""
     album = repeat(different, tmp_path / "album", ROUND_PHOTOS)
     package = ROOT / "model_store" / MODEL / "1"
     ratios = []

@@ -1,4 +1,4 @@
-"""Photos at which processes die: from the third attempt on they are found."""
+"""Photos that crash the process are found from the third attempt on."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from service.bulk.folder import Folder
 
 
 def die_at(folder: Folder, photo: int | None) -> Attempts:
-    """An attempt that ends without `end`, at a photo if it is at one at a time."""
+    """An attempt that ends without `end`, at a photo if photos are answered one at a time."""
     attempts = Attempts(folder, 3)
     attempts.begin()
     if attempts.careful and photo is not None:

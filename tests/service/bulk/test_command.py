@@ -1,4 +1,4 @@
-"""`python -m service.bulk`: what is wrong is told in one line, before Ray is started."""
+"""`python -m service.bulk`: errors are one line, before Ray is started."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ Refused = Callable[..., str]
 
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """The line that a command ends with."""
+    """The error line of a command."""
 
     def refused(*arguments: object) -> str:
         monkeypatch.chdir(ROOT)

@@ -1,4 +1,4 @@
-"""Folders here; those in an object store are in test_object_store.py."""
+"""Local folders; those in an object store are in test_object_store.py."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Who goes on with a job must mean the same one."""
+"""A job can only be continued as the same job."""
 
 import json
 from pathlib import Path

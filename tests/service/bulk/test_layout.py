@@ -1,4 +1,4 @@
-"""What actors take of their nodes."""
+"""The resources of actors."""
 
 import pytest
 

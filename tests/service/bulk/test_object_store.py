@@ -61,7 +61,7 @@ def wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
 
 @pytest.fixture
 def uri(store: str, request: pytest.FixtureRequest) -> str:
-    """A place of the test's own, to be filled in."""
+    """A URI for each test, with a place for the path."""
     return f"s3://test:test@shop/{request.node.name}/{{}}?{store}"
 
 

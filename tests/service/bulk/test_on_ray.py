@@ -36,7 +36,7 @@ def address() -> Iterator[str]:
 
 
 def answers_of(store: Path, album: Path, names: list[str]) -> dict[str, Any]:
-    """What the engine itself says of photos, asked one by one."""
+    """The engine's own answers to photos, one by one."""
     settings = Settings(model_store=store, watch_seconds=0, max_batch_size=1, concurrent_runs=1)
     engine = Engine(settings, Metrics(lambda: State([], 0, 0, 0)))
     parameters = DetectParameters(score_threshold=0.4, labels=["cat", "person"])
@@ -110,7 +110,7 @@ def test_what_was_done_before_the_driver_was_killed_is_not_redone(
 
 
 def wait_for_parts(output: Path, driver: "subprocess.Popen[bytes]") -> list[Path]:
-    """Those that are there as soon as there is one."""
+    """The parts, once there is at least one."""
     ends = time.monotonic() + 60
     while time.monotonic() < ends and driver.poll() is None:
         if parts := sorted(output.glob("part-*.parquet")):
@@ -123,7 +123,7 @@ def wait_for_parts(output: Path, driver: "subprocess.Popen[bytes]") -> list[Path
 def test_a_photo_at_which_actors_die_is_a_row_with_its_error(
     album: Path, tmp_path: Path, address: str
 ) -> None:
-    """Whatever kills them: here a photo whose reading does."""
+    """Whatever kills them; here, reading a photo."""
     arguments = f"{str(album)!r}, {str(tmp_path / 'found')!r}"
     code = f"from tests.service.bulk.deadly import main; main({arguments})"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Which model is asked, and what."""
+"""The model and the parameters of a job."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Parts: what is there counts, what is missing is known, what is damaged is told."""
+"""Parts: complete, missing and damaged ones."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Photos in Parquet: of several files and row groups, in any of the forms that data sets have."""
+"""Photos in Parquet: several files and row groups, in the forms that data sets have."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where results may go."""
+"""Valid places for results."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The network of the tests of fetching: real on loopback, and nothing beyond."""
+"""The network of these tests: loopback only."""
 
 import asyncio
 import errno
@@ -44,14 +44,14 @@ def connects(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def store() -> Iterator[LocalServer]:
-    """A server of images at an address that the operator has exempted."""
+    """A server of images at an address that the operator has allowed."""
     with local_server(STORE) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def no_trust() -> ssl.SSLContext:
-    """Trusts no certificate, and is made in no time."""
+    """Trusts no certificate; fast to make."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 

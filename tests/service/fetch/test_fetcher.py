@@ -1,4 +1,4 @@
-"""What a URL gives, and how much of it, for how long."""
+"""The content of a URL, and the limits of size and time."""
 
 import asyncio
 import gzip
@@ -21,7 +21,7 @@ CHUNK = b"10000\r\n" + bytes(65536) + b"\r\n"
 
 
 def problem_of(fetch: Fetch, server: LocalServer, answer: Answer, **settings: object) -> Problem:
-    """What goes wrong with ``answer``."""
+    """The problem that ``answer`` causes."""
     server.answers["/"] = answer
     with pytest.raises(Problem) as caught:
         fetch(server.url(), port=server.port, **settings)
@@ -263,7 +263,7 @@ def test_a_slow_look_up_counts(fetch: Fetch) -> None:
 
 
 async def count_at_once(fetcher: UrlFetcher, server: LocalServer) -> int:
-    """How many of many fetches ask a silent server at the same time."""
+    """The number of concurrent connections of many fetches to a silent server."""
     server.answers["/silent"] = raw(b"", pause=5)
     urls = [server.url("/silent")] * MAX_CONNECTIONS * 2
     tasks = [asyncio.create_task(fetcher.fetch(url)) for url in urls]
@@ -286,7 +286,7 @@ async def give_up(tasks: list[asyncio.Task[bytes]]) -> None:
 def test_fetches_that_fail_or_are_given_up_leave_their_places(
     store: LocalServer, no_trust: ssl.SSLContext
 ) -> None:
-    """Those are the worst that are given up when a place has just become free for them."""
+    """The critical case: a fetch is cancelled when it has just got a place."""
     store.answers["/endless"] = raw(OK + b"\r\n", bytes(1000), forever=True)
     store.answers["/"] = reply(200, b"an image")
     policy = FetchPolicy((STORE,), 10_000, 10, 3, (store.port,), (ip_network(f"{STORE}/32"),))

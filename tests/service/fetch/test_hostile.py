@@ -1,4 +1,4 @@
-"""Nothing that a stranger names leads behind the firewall."""
+"""No URL of a caller reaches behind the firewall."""
 
 import socket
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ PUBLIC = "93.184.215.14"
 
 
 class Canary:
-    """A server that nobody may reach, at one port of 127.0.0.1 and of ::1 where there is one."""
+    """A server that must not be reached, at one port of 127.0.0.1 and of ::1, if there is IPv6."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.servers = [stack.enter_context(local_server())]
@@ -152,7 +152,7 @@ def test_a_name_with_one_private_address_among_public_ones_is_refused(
 def test_what_is_forbidden_and_what_is_silent_cannot_be_told_apart(
     store: LocalServer, fetch: Fetch
 ) -> None:
-    """Else the answers would draw a map of the network behind the service."""
+    """Else the answers would reveal the network behind the service."""
     port = store.port
     resolver = Resolver(
         {"private.org": [["10.0.0.1"]], "closed.org": [[STORE]], "public.org": [[PUBLIC]]}

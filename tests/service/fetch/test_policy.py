@@ -1,4 +1,4 @@
-"""Hosts, ports and the one form of a URL that is read."""
+"""Hosts, ports and the accepted form of a URL."""
 
 import pytest
 

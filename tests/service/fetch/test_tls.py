@@ -47,7 +47,7 @@ def serve_and_fetch(fetch: Fetch) -> Callable[..., tuple[bytes, list[str | None]
     def run(
         certificate: Path, trust: ssl.SSLContext, host: str = NAME
     ) -> tuple[bytes, list[str | None]]:
-        """What the URL gives, and the names that the server was asked for in the handshake."""
+        """The content of the URL, and the server names of the TLS handshakes."""
         asked: list[str | None] = []
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)

@@ -1,1 +1,0 @@
-"""The checks of a dashboard stand beside the tests."""

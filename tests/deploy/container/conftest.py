@@ -1,1 +1,0 @@
-"""What reads and runs a Dockerfile stands beside the tests."""
