@@ -1,5 +1,6 @@
 """Serving a detector."""
 
+import unicodedata
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -63,7 +64,9 @@ class Detector:
 
     def __init__(self, package: ModelPackage[DetectionManifest]) -> None:
         self._package, self.manifest = package, package.manifest
-        self._index = {label.name: i for i, label in enumerate(package.manifest.labels)}
+        self._indices: dict[str, list[int]] = {}
+        for i, label in enumerate(package.manifest.labels):
+            self._indices.setdefault(_composed(label.name), []).append(i)
 
     def to_query(self, parameters: DetectParameters) -> DetectionQuery:
         chosen = {
@@ -129,11 +132,17 @@ class Detector:
     def _to_indices(self, names: list[str] | None) -> frozenset[int] | None:
         if names is None:
             return None
-        unknown = [name for name in names if name not in self._index]
+        unknown = [name for name in names if _composed(name) not in self._indices]
         if unknown:
             raise Problem(
                 "invalid_parameter",
                 f"labels: {self.manifest.name} has no label {unknown[0]!r};"
                 f" GET /v1/models/{self.manifest.name} lists them.",
             )
-        return frozenset(self._index[name] for name in names)
+        return frozenset(i for name in names for i in self._indices[_composed(name)])
+
+
+def _composed(name: str) -> str:
+    """``name`` in Unicode's form NFC: macOS takes letters and their accents apart in the names of
+    files and folders, and so of labels, which a keyboard writes as one."""
+    return unicodedata.normalize("NFC", name)

@@ -2,7 +2,10 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
 import pytest
 
@@ -11,6 +14,7 @@ from service.imaging.resize import ModelInput
 from service.inference.detector import DetectionQuery, Detector
 from service.package import PackageError, open_package, verify_package
 from service.parameters import DetectParameters
+from service.problems import Problem
 
 LOW = {"score_threshold": 0.02, "iou_threshold": 0.3}
 
@@ -63,3 +67,17 @@ def test_package_from_before_there_was_the_input_is_refused(store: Path, tmp_pat
     assert message.startswith(str(package))
     assert message.endswith("max_detections, class_agnostic; export the model again")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(("stored", "asked"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_a_label_is_found_however_its_accents_are_written(
+    store: Path, stored: Literal["NFC", "NFD"], asked: Literal["NFC", "NFD"]
+) -> None:
+    package = open_package(store / "efficientdet_lite0_voc" / "1")
+    labels = [*package.manifest.labels]
+    labels[7] = labels[7].model_copy(update={"name": normalize(stored, "café")})
+    manifest = package.manifest.model_copy(update={"labels": labels})
+    renamed = Detector(replace(package, manifest=manifest))
+    assert query(renamed, labels=[normalize(asked, "café")]).kept == {7}
+    with pytest.raises(Problem, match="has no label 'cafe'"):
+        query(renamed, labels=["cafe"])
