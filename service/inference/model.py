@@ -5,6 +5,7 @@ bytes ─► queue ─► batch ─► decode and resize ─► ONNX Runtime ─
 For a GPU other threads decode, before the queue.
 """
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
@@ -23,6 +24,7 @@ from service.inference.task import Job, Predictor, Result
 from service.manifest import ModelManifest, Task
 from service.package import ModelPackage
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
+from service.problems import Problem
 
 PREDICTORS: dict[Task, type[Detector] | type[Classifier]] = {
     "detection": Detector,
@@ -121,7 +123,9 @@ class LoadedModel:
         self.pace.batch_ended(len(jobs))
         return [outcomes[job] for job in jobs]
 
-    def _infer(self, group: Sequence[tuple[Job, ModelInput]], taken: int) -> dict[Job, Result]:
+    def _infer(
+        self, group: Sequence[tuple[Job, ModelInput]], taken: int
+    ) -> dict[Job, Result | Exception]:
         """Run images of one group together. ``taken``: images that this thread has."""
         self._on_batch(self.manifest.name, len(group))
         images, queries = [image for _, image in group], [job.query for job, _ in group]
@@ -129,15 +133,26 @@ class LoadedModel:
             began = time.perf_counter()
             rows = self.predictor.run(images, queries, alone=alone)
             seconds = time.perf_counter() - began
-        results: dict[Job, Result] = {}
+        results: dict[Job, Result | Exception] = {}
         for (job, image), found in zip(group, rows, strict=True):
             job.stages["inference"] = seconds
+            if not all(math.isfinite(row["score"]) for row in found):
+                results[job] = self._not_a_number()
+                continue
             results[job] = {
                 "width": image.placement.width,
                 "height": image.placement.height,
                 self.predictor.rows_name: found,
             }
         return results
+
+    def _not_a_number(self) -> Problem:
+        """JSON has no NaN, and the order of such scores says nothing."""
+        return Problem(
+            "internal_error",
+            f"{self.manifest.name} gives this image a score that is not a number: its weights or"
+            " its precision are at fault (fp16 overflows above 65504).",
+        )
 
     def close(self) -> None:
         """Finish what has been accepted, then stop the threads."""

@@ -1,6 +1,7 @@
 """A served model: real graphs behind a batcher, and what it expects of its own pace."""
 
 import asyncio
+import math
 import os
 import threading
 from dataclasses import replace
@@ -75,8 +76,26 @@ def test_a_photo_that_cannot_be_decoded_costs_its_batch_nothing(
     assert stages == [["queue", "inference"], decoded, ["queue"], decoded]
     assert isinstance(results.pop(2), Problem)
     for result in results:
-        assert result["classifications"] == [{"version": "1"}]
+        assert result["classifications"] == [{"version": "1", "score": 1.0}]
     assert loader.models[0].predictor.images == 3, "and is not run"
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf])
+def test_a_score_that_is_no_number_is_no_answer(
+    model: LoadedModel, image: ModelInput, monkeypatch: pytest.MonkeyPatch, score: float
+) -> None:
+    scores = iter([0.5, score])
+    monkeypatch.setattr(
+        model.predictor, "run", lambda images, _, alone: [[{"score": next(scores)}] for _ in images]
+    )
+
+    async def scenario() -> list:
+        return await asyncio.gather(*(submit(model, image) for _ in "ab"), return_exceptions=True)
+
+    good, bad = asyncio.run(scenario())
+    assert good["classifications"] == [{"score": 0.5}]
+    assert isinstance(bad, Problem)
+    assert (bad.code, "not a number" in bad.detail) == ("internal_error", True)
 
 
 def test_threads_of_their_own_decode_before_the_queue(
