@@ -1,10 +1,8 @@
-"""One checkpoint of the table, fetched: an interrupted download goes on where it stopped, and what
-arrives is checked against the hash in its name."""
+"""Fetching one checkpoint of the table: an interrupted download is resumed, and what arrives is
+checked against the hash in its name."""
 
 import hashlib
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -21,25 +19,27 @@ def download(
 ) -> Path:
     """Fetch ``entry``'s file into ``folder``, unless it is there already, and return its path.
 
-    on_progress: called with the bytes that are here, those of earlier runs included, and the
+    on_progress: called with the bytes that are here, those of earlier calls included, and the
         size of the whole file, None where the server does not say.
 
-    Raises ZooError. What arrived before a connection broke stays for the next call to go on from.
+    Raises ZooError. What arrived before a connection broke is kept, and the next call resumes.
     """
     path = folder / entry.file
-    partial = _Partial(path.with_name(f"{path.name}.partial"))
+    partial = path.with_name(f"{path.name}.partial")
     try:
         if path.exists():
             _check_existing(entry, path)
             return path
         folder.mkdir(parents=True, exist_ok=True)
-        _fetch(entry.url, partial, on_progress)
+        resumed = _size(partial) > 0
+        _receive(entry.url, partial, on_progress)
+        if resumed and not _matches(entry, partial):  # the rest is of a file that has changed since
+            partial.unlink()
+            _receive(entry.url, partial, on_progress)
         _check_fetched(entry, partial)
-        partial.path.replace(path)
-        partial.remove()
+        partial.replace(path)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        resumable = partial.size and partial.version
-        kept = f" ({partial.size:,} bytes kept to go on from)" if resumable else ""
+        kept = f" ({_size(partial):,} bytes kept to go on from)" if _size(partial) else ""
         raise ZooError(
             f"cannot reach {entry.url}: {_reason(error)}{kept};"
             f" download it elsewhere and put it at {path}"
@@ -49,115 +49,57 @@ def download(
     return path
 
 
-@dataclass(frozen=True)
-class _Partial:
-    """The part of a remote file that is here, and beside it the version that it is a part of."""
-
-    path: Path
-
-    @property
-    def _version_path(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.version")
-
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size if self.path.is_file() else 0
-
-    @property
-    def version(self) -> str:
-        """What `_version` gave; empty where nothing is known."""
-        return self._version_path.read_text() if self._version_path.is_file() else ""
-
-    def begin(self, version: str) -> None:
-        """Forget what is here; what is appended from now on belongs to ``version``."""
-        self.path.write_bytes(b"")  # first, so that no old bytes ever stand under a new version
-        self._version_path.write_text(version)
-
-    def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self._version_path.unlink(missing_ok=True)
-
-
-def _fetch(url: str, partial: _Partial, on_progress: OnProgress) -> None:
-    """Make ``partial`` whole, from where it stands if the server lets us."""
-    with httpx.Client(follow_redirects=True, timeout=TIMEOUT) as client:
-        if not _receive(client, url, partial, on_progress):
-            partial.remove()
-            _receive(client, url, partial, on_progress)
-
-
-def _receive(client: httpx.Client, url: str, partial: _Partial, on_progress: OnProgress) -> bool:
-    """One request. False where its answer does not continue ``partial``, which is then as it was.
-
-    Only a first request can be answered so: without a part there is nothing to continue.
-    """
+def _receive(url: str, partial: Path, on_progress: OnProgress) -> None:
+    """Append what ``partial`` lacks, or write all of it if the server sends all."""
+    done = _size(partial)
     headers = {"Accept-Encoding": "identity"}  # a range counts the bytes of the file itself
-    resuming = bool(partial.size and partial.version)
-    if resuming:
-        headers |= {"Range": f"bytes={partial.size}-", "If-Range": partial.version}
-    with client.stream("GET", url, headers=headers) as response:
-        start, total = _content_range(response)
-        # a server may ignore If-Range, and send the rest of a file that is not ours
-        ours = _version(response) in ("", partial.version)
-        if resuming and response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return ours and total == partial.size  # nothing is missing
+    if done:
+        headers["Range"] = f"bytes={done}-"
+    with (
+        httpx.Client(follow_redirects=True, timeout=TIMEOUT) as client,
+        client.stream("GET", url, headers=headers) as response,
+    ):
+        if done and response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # there is no more
         response.raise_for_status()
-        if resuming and response.status_code == httpx.codes.PARTIAL_CONTENT:
-            if not (ours and start == partial.size):
-                return False
-        else:
-            partial.begin(_version(response))
-            total = _content_length(response)
-        done = partial.size
+        if response.status_code != httpx.codes.PARTIAL_CONTENT:
+            done = 0
+        length = response.headers.get("Content-Length", "")
+        total = done + int(length) if length.isdecimal() else None
         on_progress(done, total)
-        with partial.path.open("ab") as file:
+        with partial.open("ab" if done else "wb") as file:
             for chunk in response.iter_raw():
                 done += file.write(chunk)
                 on_progress(done, total)
-    return True
 
 
-def _version(response: httpx.Response) -> str:
-    """What tells this content from a later one at the same URL; empty where the server is silent.
-
-    A weak ETag says nothing of bytes, and RFC 9110 (13.1.5) forbids it in If-Range.
-    """
-    etag: str = response.headers.get("ETag", "")
-    modified: str = response.headers.get("Last-Modified", "")
-    return etag if etag.startswith('"') else modified
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
 
-def _content_range(response: httpx.Response) -> tuple[int | None, int | None]:
-    """First byte and whole size, from `bytes 5-9/10` or `bytes */10`; None for what is not said."""
-    header = response.headers.get("Content-Range", "")
-    match = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", header)
-    start, total = match.groups() if match else (None, None)
-    return (int(start) if start else None, int(total) if total else None)
-
-
-def _content_length(response: httpx.Response) -> int | None:
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else None
+def _matches(entry: ZooEntry, path: Path) -> bool:
+    return _sha256(path).startswith(entry.sha256_prefix)
 
 
 def _check_existing(entry: ZooEntry, path: Path) -> None:
     """A file under the official name may have been put there by hand, so it is not overwritten."""
-    expected, got = entry.sha256_prefix, _sha256(path)
-    if expected is not None and not got.startswith(expected):
+    if not _matches(entry, path):
         raise ZooError(
-            f"{path} is there, but with a wrong sha256: expected {expected}…,"
-            f" got {got[: len(expected)]}…; move it away to download it anew"
+            f"{path} is there, but with a wrong sha256: {_difference(entry, path)}; move it away to"
+            " download it again"
         )
 
 
-def _check_fetched(entry: ZooEntry, partial: _Partial) -> None:
-    expected, got = entry.sha256_prefix, _sha256(partial.path)
-    if expected is not None and not got.startswith(expected):
-        partial.remove()
-        raise ZooError(
-            f"{entry.url} came with a wrong sha256 and was deleted:"
-            f" expected {expected}…, got {got[: len(expected)]}…"
-        )
+def _check_fetched(entry: ZooEntry, partial: Path) -> None:
+    if not _matches(entry, partial):
+        difference = _difference(entry, partial)
+        partial.unlink()
+        raise ZooError(f"{entry.url} came with a wrong sha256 and was deleted: {difference}")
+
+
+def _difference(entry: ZooEntry, path: Path) -> str:
+    expected = entry.sha256_prefix
+    return f"expected {expected}…, got {_sha256(path)[: len(expected)]}…"
 
 
 def _sha256(path: Path) -> str:

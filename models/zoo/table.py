@@ -1,6 +1,5 @@
 """The official public checkpoints of our variants: where they are, and what is said of them."""
 
-import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
@@ -21,14 +20,14 @@ class ZooEntry:
     """A row: one public checkpoint, and what its publisher says of it.
 
     variant: the row of models/variants.py whose network it fits.
-    sha256_prefix: start of the file's SHA-256 in hexadecimal, or None where none is published.
+    sha256_prefix: start of the file's SHA-256 in hexadecimal, which ends its name.
     metric, value: "AP" is COCO's box AP at IoU .50:.95, "top-1" the accuracy; in percent.
     data: what it was trained on, and on whose validation photos ``value`` was measured.
     """
 
     variant: str
     url: str
-    sha256_prefix: str | None
+    sha256_prefix: str
     metric: Metric
     value: float
     data: str
@@ -51,8 +50,8 @@ def _detectors(base: str, licence: str, *rows: tuple[str, str, float]) -> tuple[
 def _entry(
     base: str, licence: str, metric: Metric, data: str, variant: str, file: str, value: float
 ) -> ZooEntry:
-    named = re.search(r"-([0-9a-f]{8})\.pth$", file)
-    return ZooEntry(variant, base + file, named[1] if named else None, metric, value, data, licence)
+    prefix = file.removesuffix(".pth").rpartition("-")[2]
+    return ZooEntry(variant, base + file, prefix, metric, value, data, licence)
 
 
 # A row is the variant, its file, and the figure in percent.
