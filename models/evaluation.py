@@ -2,11 +2,9 @@
 
 import contextlib
 import io
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +19,7 @@ RECALLS = tuple(i / 100 for i in range(101))
 # Where the figures stand in pycocotools' arrays [IoU, recall, class, area, detections a photo].
 AT_50, ALL_AREAS, BEST_100 = 0, 0, 2
 
-# An instances file in COCO's format, or what is in it.
-Annotations = Path | dict[str, Any]
+Annotations = dict[str, Any]  # the content of a COCO instances file
 
 
 @dataclass(frozen=True)
@@ -230,9 +227,6 @@ def _read(annotations: Annotations) -> dict[str, Any]:
 
     Rows are renumbered from 1, because pycocotools takes a match with row 0 for none.
     """
-    content = annotations
-    if not isinstance(content, dict):
-        content = json.loads(content.read_text(encoding="utf-8"))
     rows = [
         {
             **row,
@@ -240,10 +234,10 @@ def _read(annotations: Annotations) -> dict[str, Any]:
             "iscrowd": int(row.get("iscrowd") or 0),
             "area": row.get("area", row["bbox"][2] * row["bbox"][3]),
         }
-        for i, row in enumerate(content["annotations"], start=1)
+        for i, row in enumerate(annotations["annotations"], start=1)
     ]
-    categories = sorted(content["categories"], key=lambda category: category["id"])
-    return {"images": content["images"], "annotations": rows, "categories": categories}
+    categories = sorted(annotations["categories"], key=lambda category: category["id"])
+    return {"images": annotations["images"], "annotations": rows, "categories": categories}
 
 
 def _run_pycocotools(content: dict[str, Any], rows: list[BoxRow]) -> COCOeval:

@@ -92,7 +92,7 @@ def test_training_export_and_service_see_the_same_pixels(folder: Path, kind: str
         np.testing.assert_array_equal(other.pixels, own.pixels, path.name)
         assert other.placement == own.placement
         pixels = torch.tensor(own.pixels)[None].permute(0, 3, 1, 2)
-        expected = normalise(pixels, spec.mean, spec.std)
+        expected = normalise(pixels, spec)
         torch.testing.assert_close(seen, expected, rtol=0, atol=0, msg=path.name)
 
 

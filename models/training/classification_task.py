@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import default_collate
 
 from models.evaluation import evaluate_classifications
 from models.training.annotations import ClassFolders
-from models.training.dataset import ClassificationDataset, collate_classes, normalise, stack
+from models.training.dataset import ClassificationDataset, normalise, stack
 from models.training.devices import Process
 from models.training.recipe import Recipe
 from service.imaging.files import read_photo
@@ -27,7 +28,7 @@ class ClassificationTask:
 
     metric = "top1"  # by which the best weights are chosen
     losses_named = ("class_loss",)
-    collate = staticmethod(collate_classes)
+    collate = staticmethod(default_collate)  # images [N, 3, H, W], labels int64 [N]
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class ClassificationTask:
     ) -> tuple[Tensor, ...]:
         """Cross-entropy of ``batch``."""
         images, labels = (x.to(self.process.device) for x in batch)
-        logits = network(self._normalise(images))
+        logits = network(normalise(images, self.spec))
         smoothing = self.recipe.label_smoothing
         return (F.cross_entropy(logits.float(), labels, label_smoothing=smoothing),)
 
@@ -64,7 +65,7 @@ class ClassificationTask:
             for start in range(0, len(photos), BATCH_SIZE):
                 batch = photos[start : start + BATCH_SIZE]
                 images = stack([read_photo(photo.path, self.spec) for photo in batch])
-                logits = network(self._normalise(images.to(self.process.device)))
+                logits = network(normalise(images.to(self.process.device), self.spec))
                 rows.append(logits.softmax(dim=1).cpu())
                 on_progress(len(images))
         return torch.cat(rows).numpy()
@@ -72,7 +73,3 @@ class ClassificationTask:
     @property
     def validation_size(self) -> int:
         return len(self.validation.photos)
-
-    def _normalise(self, images: Tensor) -> Tensor:
-        images = images.contiguous(memory_format=torch.channels_last)
-        return normalise(images, self.spec.mean, self.spec.std)

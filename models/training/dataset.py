@@ -156,15 +156,8 @@ def collate(samples: list[Sample]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     return torch.stack(images), list(boxes), list(labels)
 
 
-def collate_classes(samples: list[ClassSample]) -> tuple[Tensor, Tensor]:
-    """Images stacked [N, 3, H, W], labels int64 [N]."""
-    images, labels = zip(*samples, strict=True)
-    return torch.stack(images), torch.tensor(labels, dtype=torch.int64)
-
-
-def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """uint8 [N, 3, H, W] -> float32, as the exported graph does it."""
-    shape = (1, 3, 1, 1)
-    scaled = images.to(torch.float32) / 255
-    centre = torch.tensor(mean, device=images.device).reshape(shape)
-    return (scaled - centre) / torch.tensor(std, device=images.device).reshape(shape)
+def normalise(images: Tensor, spec: InputSpec) -> Tensor:
+    """uint8 [N, 3, H, W] -> float32, channels last, as the exported graph does it."""
+    mean, std = torch.tensor((spec.mean, spec.std), device=images.device).reshape(2, 3, 1, 1)
+    scaled = images.contiguous(memory_format=torch.channels_last).to(torch.float32) / 255
+    return (scaled - mean) / std

@@ -94,7 +94,7 @@ class DetectionTask:
     def frozen_features(self, images: Tensor) -> list[Tensor]:
         """What the frozen stages give for ``images``, uint8 [N, 3, H, W]; to be computed once."""
         with torch.no_grad():
-            normalised = self._normalise(images.to(self.process.device))
+            normalised = normalise(images.to(self.process.device), self.spec)
             return self.network.backbone.run_first(normalised, self.recipe.frozen_stages)
 
     def evaluate(self, network: nn.Module, on_progress: OnProgress) -> dict[str, float]:
@@ -112,7 +112,7 @@ class DetectionTask:
             for indices in batches_of_one_size(sizes, BATCH_SIZE):
                 inputs = [read_photo(photos[i].path, self.spec) for i in indices]
                 images = stack(inputs)
-                outputs = network(self._normalise(images.to(self.process.device)))
+                outputs = network(normalise(images.to(self.process.device), self.spec))
                 scores, boxes = self._decoder(*images.shape[-2:])(*outputs)
                 found = select_detections(scores.cpu(), boxes.cpu(), *thresholds)
                 for i, x, number, *detections in zip(indices, inputs, *found, strict=True):
@@ -130,16 +130,12 @@ class DetectionTask:
     ) -> tuple[Tensor, list[Tensor]]:
         """Normalised images at a size of this batch's own, with their boxes."""
         least, most = self.recipe.multi_scale
-        normalised = self._normalise(images)
+        normalised = normalise(images, self.spec)
         if least == most == 1:
             return normalised, boxes
         size = round(self.side * rng.uniform(least, most) / SIZE_STEP) * SIZE_STEP
         scaled = F.interpolate(normalised, size=(size, size), mode="bilinear", antialias=True)
         return scaled, [b * size / self.side for b in boxes]
-
-    def _normalise(self, images: Tensor) -> Tensor:
-        images = images.contiguous(memory_format=torch.channels_last)
-        return normalise(images, self.spec.mean, self.spec.std)
 
     def _decoder(self, height: int, width: int) -> DetectionDecoder:
         size = height, width

@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import torch
@@ -81,7 +81,7 @@ class Trainer:
         )
         # one log, whatever the number of processes
         log = RunLog(self.output, self.position.epoch) if self.process.is_main else None
-        with log or nullcontext():
+        with closing(log) if log is not None else nullcontext():
             while self.position.epoch < self.recipe.epochs:
                 speed = self._run_epoch(progress, whole)
                 row = self._row(speed)

@@ -2,7 +2,6 @@
 
 import csv
 from pathlib import Path
-from types import TracebackType
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -19,15 +18,7 @@ class RunLog:
         self._rewrite()
         self.board = SummaryWriter(str(output / "tensorboard"), purge_step=epochs_done + 1)
 
-    def __enter__(self) -> "RunLog":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self.board.close()
 
     def add(self, row: dict[str, float]) -> None:

@@ -116,14 +116,6 @@ def test_a_photo_that_the_annotations_do_not_know_is_refused() -> None:
         average_precision(TWO_CATS, [BoxRow(9, CAT, HERE, 0.9)])
 
 
-def test_a_file_and_its_content_measure_the_same(tmp_path: Path) -> None:
-    file = tmp_path / "instances.json"
-    file.write_text(json.dumps(TWO_CATS))
-    rows = [BoxRow(0, CAT, HERE, 0.9)]
-    assert average_precision(file, rows) == average_precision(TWO_CATS, rows)
-    assert evaluate_detections(file, rows) == evaluate_detections(TWO_CATS, rows)
-
-
 def test_annotations_are_left_as_they_are() -> None:
     before = json.dumps(TWO_CATS)
     evaluate_detections(TWO_CATS, [BoxRow(0, CAT, HERE, 0.9)])

@@ -19,12 +19,7 @@ from models.evaluation import (
 )
 from models.training.report.drawings import Log, charts, heat_map, panels
 from models.training.report.galleries import (
-    BOXES_OF_A_ROLE,
-    JPEG_QUALITY,
-    MISTAKES,
-    PHOTO_SIDE,
     ROLES,
-    Example,
     Gallery,
     JudgedPhoto,
     chips,
@@ -42,18 +37,6 @@ from models.training.report.tables import (
     percent,
     summary,
 )
-
-__all__ = [
-    "BOXES_OF_A_ROLE",
-    "JPEG_QUALITY",
-    "MISTAKES",
-    "PHOTO_SIDE",
-    "Example",
-    "TrainingReport",
-    "classification_report",
-    "detection_report",
-    "write_report",
-]
 
 Table = Mapping[str, str]
 

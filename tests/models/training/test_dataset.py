@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from models.training.annotations import LabelledPhoto, Photo, read_coco
 from models.training.augment import Augment
@@ -19,7 +19,6 @@ from models.training.dataset import (
     ClassificationDataset,
     DetectionDataset,
     collate,
-    collate_classes,
     normalise,
     random_crop,
     random_region,
@@ -149,7 +148,7 @@ def test_samples_are_the_same_however_many_processes_load_them(
         if task == "detection":
             dataset, join = detections(pictures, 3), collate
         else:
-            dataset, join = ClassificationDataset(labelled, CROP, 3), collate_classes
+            dataset, join = ClassificationDataset(labelled, CROP, 3), default_collate
         keep = persistent and workers > 0
         return DataLoader(dataset, 2, collate_fn=join, num_workers=workers, persistent_workers=keep)
 
@@ -187,7 +186,8 @@ def test_coco_becomes_batches(tmp_path: Path) -> None:
     assert images.shape == (2, 3, 80, 80)
     assert [b.tolist() for b in boxes] == [[], [[8.0, 12.0, 24.0, 32.0]]]
     assert [y.tolist() for y in labels] == [[], [0]]
-    scaled = normalise(images, (0.5, 0.25, 0.0), (0.5, 1.0, 2.0))
+    means = {"mean": (0.5, 0.25, 0.0), "std": (0.5, 1.0, 2.0)}
+    scaled = normalise(images, square(80).model_copy(update=means))
     torch.testing.assert_close(scaled[:, 2], images[:, 2] / 510)
     torch.testing.assert_close(scaled[:, 0], images[:, 0] / 127.5 - 1)
 
@@ -195,7 +195,7 @@ def test_coco_becomes_batches(tmp_path: Path) -> None:
 def test_classes_become_batches(labelled: tuple[LabelledPhoto, ...]) -> None:
     dataset = ClassificationDataset(labelled, CROP)
     assert len(dataset) == 5
-    images, labels = collate_classes([dataset[i] for i in range(5)])
+    images, labels = default_collate([dataset[i] for i in range(5)])
     assert images.shape == (5, 3, 224, 224)
     assert images.dtype == torch.uint8
     assert labels.dtype == torch.int64

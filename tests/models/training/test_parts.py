@@ -1,5 +1,6 @@
 """The parts of a run: its batches, its optimizer, its log, its state."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -65,10 +66,10 @@ def test_norms_and_biases_do_not_decay() -> None:
 
 
 def test_log_keeps_the_rows_of_epochs_that_are_done(tmp_path: Path) -> None:
-    with RunLog(tmp_path, epochs_done=0) as log:
+    with closing(RunLog(tmp_path, epochs_done=0)) as log:
         log.add({"epoch": 1.0, "class_loss": 0.5})
         log.add({"epoch": 2.0, "class_loss": 0.4, "ap": 0.1})
-    with RunLog(tmp_path, epochs_done=1) as log:
+    with closing(RunLog(tmp_path, epochs_done=1)) as log:
         log.add({"epoch": 2.0, "class_loss": 0.3})
     assert read_rows(tmp_path / "log.csv") == [
         {"epoch": 1.0, "class_loss": 0.5},

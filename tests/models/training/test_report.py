@@ -13,15 +13,12 @@ from PIL import Image
 
 from models.evaluation import BoxRow
 from models.training.report import (
-    BOXES_OF_A_ROLE,
-    JPEG_QUALITY,
-    MISTAKES,
-    PHOTO_SIDE,
     TrainingReport,
     classification_report,
     detection_report,
     write_report,
 )
+from models.training.report.galleries import BOXES_OF_A_ROLE, JPEG_QUALITY, MISTAKES, PHOTO_SIDE
 from tests.html_page import Page
 
 EVIL = "<script>alert('cat')</script>"
