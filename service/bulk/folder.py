@@ -54,14 +54,21 @@ class Folder:
         return size
 
     def find(self) -> list[Found]:
-        """All files in and below it, by name, except hidden ones; raises OSError."""
+        """All files in and below it, by name, except hidden ones; raises OSError, and BulkError for
+        a name that no result could bear."""
         selector = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
         start = len(self.path.rstrip("/")) + 1
-        found = [
-            Found(info.path[start:], info.size)
-            for info in self.system.get_file_info(selector)
-            if info.is_file
-        ]
+        try:
+            found = [
+                Found(info.path[start:], info.size)
+                for info in self.system.get_file_info(selector)
+                if info.is_file
+            ]
+        except UnicodeDecodeError as error:
+            raise BulkError(
+                f"{self.uri}: the name {error.object!r} is not in UTF-8; rename the file"
+                " (convmv does it for whole folders)"
+            ) from None
         shown = [file for file in found if not _is_hidden(file.name)]
         return sorted(shown, key=lambda file: file.name)
 

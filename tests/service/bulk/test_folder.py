@@ -1,5 +1,6 @@
 """Local folders; those in an object store are in test_object_store.py."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ def test_files_are_found_by_name_and_hidden_ones_are_not(here: Folder, tmp_path:
         ("b/_MG_1.JPG", 5),
     ]
     assert here.names() == {"a.jpg"}
+
+
+def test_a_name_that_no_result_could_bear_is_named(here: Folder, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"12345")
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"12345")
+    with pytest.raises(BulkError, match=r"caf\\xe9.jpg' is not in UTF-8; rename the file"):
+        here.find()
 
 
 def test_what_is_written_appears_at_once(here: Folder, tmp_path: Path) -> None:
