@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -27,9 +27,6 @@ class Parameters:
         for name, value in given.items():
             if hasattr(value, "item"):  # numpy's numbers
                 given[name] = value.item()
-        if "labels" in given:
-            labels = given["labels"]
-            given["labels"] = [labels] if isinstance(labels, str) else list(labels)
         if "tile" not in given:
             given.pop("overlap", None)
         return {"call": self.call, **given}
@@ -51,6 +48,8 @@ class DetectParameters(Parameters):
     overlap: float = 0.2
 
     def __post_init__(self) -> None:
+        if self.labels is not None:
+            object.__setattr__(self, "labels", _to_list(self.labels))
         _check_pixels("max_side", self.max_side)
         _check_pixels("tile", self.tile)
         if not 0 <= self.overlap < 1:
@@ -83,6 +82,13 @@ def to_query(parameters: Mapping[str, Any]) -> str:
         else:
             pairs.append((name, str(value)))
     return urlencode(pairs)
+
+
+def _to_list(labels: Iterable[str]) -> list[str]:
+    """One label, or several in whatever holds them; a set has no order, and gets one."""
+    if isinstance(labels, str):
+        return [labels]
+    return [str(label) for label in (sorted(labels) if isinstance(labels, Set) else labels)]
 
 
 def _check_pixels(name: str, pixels: int | None) -> None:
