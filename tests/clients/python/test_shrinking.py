@@ -97,6 +97,16 @@ def test_a_palette_with_transparency_keeps_it() -> None:
     assert opened(shrink(picture, 10).content).mode == "RGBA"
 
 
+@pytest.mark.parametrize(("mode", "colour"), [("RGB", (0, 0, 0)), ("L", 0), ("1", 0)])
+def test_the_transparent_colour_of_a_png_stays_transparent(mode: str, colour: object) -> None:
+    picture = Image.new(mode, (40, 40), 1 if mode == "1" else "white")
+    picture.paste(colour, (0, 0, 20, 40))
+    content = BytesIO()
+    picture.save(content, "PNG", transparency=colour)
+    small = opened(shrink(content.getvalue(), 20).content)
+    assert [small.getpixel((x, 9))[-1] for x in (2, 17)] == [0, 255]
+
+
 def test_sixteen_bits_do_not_become_white() -> None:
     picture = Image.fromarray(np.full((20, 40), 128 * 257, np.uint16))
     assert picture.mode.startswith("I;16")

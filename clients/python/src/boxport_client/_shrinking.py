@@ -76,13 +76,15 @@ def to_compact(picture: Image.Image) -> bytes:
 def to_plain(picture: Image.Image) -> Image.Image:
     """``picture`` in a mode that can be resized smoothly: grey or RGB, either with alpha or not."""
     mode = picture.mode
-    if mode in JPEG_MODES or mode in TRANSPARENT_MODES - {"PA"}:
+    if mode in TRANSPARENT_MODES - {"PA"}:
         return picture
-    if mode == "1":
-        return picture.convert("L")
     if mode == "I" or mode.startswith("I;16"):  # Pillow's own conversion cuts all above 255
         return picture.convert("I").point(lambda value: value * (1 / 257)).convert("L")
-    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    if picture.has_transparency_data:  # a palette's, or the one transparent colour of a PNG
+        return picture.convert("RGBA")
+    if mode in JPEG_MODES:
+        return picture
+    return picture.convert("L" if mode == "1" else "RGB")
 
 
 def rescaled(
