@@ -235,7 +235,9 @@ def test_too_many_images(strict_server: Server, cat: bytes) -> None:
     assert_problem(response, 413, "too_many_images", "4 images")
 
 
-@pytest.mark.parametrize("path", ["/v1/", "/v1/nothing", "/v1/detect/more", "/v1/detects"])
+@pytest.mark.parametrize(
+    "path", ["/v1/", "/v1/nothing", "/v1/detect/", "/v1/detect/more", "/v1/detects"]
+)
 def test_path_that_is_not_there(http: httpx.Client, path: str) -> None:
     assert_problem(http.post(path), 404, "not_found", "POST /v1/detect")
 

@@ -42,6 +42,13 @@ def read_file(content: bytes, encoding: str | None) -> Content:
     return image
 
 
+def test_names_and_boundary_may_be_quoted_or_not() -> None:
+    """.NET quotes the boundary, and not the names."""
+    head = b"Content-Disposition: form-data; name=images; filename=a.jpg"
+    body = b"--x\r\n%b\r\n\r\nabc\r\n--x--\r\n" % head
+    assert read('multipart/form-data; boundary="x"', body) == [b"abc"]
+
+
 @pytest.mark.parametrize(
     ("content", "encoding"),
     [

@@ -7,7 +7,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from service.imaging.images import decode_image, open_image, to_rgb
 from service.problems import Problem
@@ -189,6 +189,15 @@ def test_cmyk_becomes_rgb(image_format: str) -> None:
     assert difference(decoded, quadrants()) < 8
 
 
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_colour_profile_changes_no_pixel(image_format: str) -> None:
+    """Training has read the stored values too."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    tagged = encode(quadrants(), image_format, icc_profile=profile)
+    plain = decode_image(encode(quadrants(), image_format), LIMIT)
+    assert decode_image(tagged, LIMIT).tobytes() == plain.tobytes()
+
+
 @pytest.mark.parametrize("image_format", ["PNG", "TIFF"])
 def test_16_bits_are_scaled_to_8(image_format: str) -> None:
     ramp = np.linspace(0, 65535, 60 * 40).reshape(40, 60).astype(np.uint16)
@@ -332,6 +341,7 @@ def test_whatever_decoding_raises_is_a_problem() -> None:
         (b"# Boxport\n" * 20, "invalid_image", "no image"),
         (b"\xff\xd8\xff\xe0" + bytes(50), "invalid_image", "image"),
         (encode(quadrants(), "JPEG")[:-300], "invalid_image", "cut short"),
+        (encode(quadrants(), "JPEG")[:-2], "invalid_image", "cut short"),
         (encode(quadrants(), "PNG")[:-40], "invalid_image", "cut short"),
         (encode(quadrants(), "WEBP")[:-40], "invalid_image", "cut short"),
         (encode(quadrants(), "ICO"), "invalid_image", "no image"),
@@ -345,6 +355,7 @@ def test_whatever_decoding_raises_is_a_problem() -> None:
         "text",
         "only the start of a JPEG",
         "JPEG cut short",
+        "JPEG without its end marker",
         "PNG cut short",
         "WebP cut short",
         "a format that is not accepted",

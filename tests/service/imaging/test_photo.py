@@ -87,6 +87,16 @@ def test_a_photo_of_usual_size_is_read_pixel_by_pixel(photos: Path, spec: InputS
     np.testing.assert_array_equal(read(content, spec).pixels, read_whole(content, spec).pixels)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (30_000, 1), (1, 30_000), (2, 3)])
+def test_a_side_of_a_pixel_is_a_photo_too(spec: InputSpec, size: tuple[int, int]) -> None:
+    content = BytesIO()
+    Image.new("RGB", size, "red").save(content, "PNG")
+    found = read(content.getvalue(), spec)
+    assert found.pixels.shape == (spec.height, spec.width, 3)
+    assert (found.pixels == (255, 0, 0)).all(axis=2).any()
+    assert (found.placement.width, found.placement.height) == size
+
+
 def test_it_can_be_left_off(photos: Path, spec: InputSpec) -> None:
     content = large_photo(photos, (2400, 1800))
     with open_image(content, LIMIT) as image:
