@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from models.layers import ConvNorm, Padding
+from models.layers import Padding, conv2d
 from models.staged import StagedBackbone
 
 STEM_CHANNELS = 32
@@ -107,29 +107,27 @@ def scale_stages(scaling: Scaling) -> tuple[Stage, ...]:
     )
 
 
-def conv_norm(
-    scaling: Scaling,
-    convention: Convention,
-    in_channels: int,
-    out_channels: int,
-    kernel: int,
-    stride: int = 1,
-    groups: int = 1,
-    activate: bool = True,
-) -> ConvNorm:
+class ConvNorm(nn.Sequential):
     """The convolution, norm and activation of which every layer of a variant is made."""
-    activation = nn.ReLU6 if scaling.lite else nn.SiLU
-    return ConvNorm(
-        in_channels,
-        out_channels,
-        kernel,
-        stride,
-        groups,
-        eps=convention.eps,
-        momentum=convention.momentum,
-        activation=activation if activate else None,
-        padding=convention.padding,
-    )
+
+    def __init__(
+        self,
+        scaling: Scaling,
+        convention: Convention,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        activate: bool = True,
+    ) -> None:
+        super().__init__()
+        conv = conv2d(in_channels, out_channels, kernel, stride, groups, False, convention.padding)
+        self.add_module("conv", conv)
+        norm = nn.BatchNorm2d(out_channels, convention.eps, convention.momentum)
+        self.add_module("norm", norm)
+        if activate:
+            self.add_module("activation", nn.ReLU6() if scaling.lite else nn.SiLU())
 
 
 class SqueezeExcite(nn.Module):
@@ -163,11 +161,11 @@ class MBConv(nn.Module):
         super().__init__()
         hidden = in_channels * expansion
         self.expand = (
-            conv_norm(scaling, convention, in_channels, hidden, 1)
+            ConvNorm(scaling, convention, in_channels, hidden, 1)
             if expansion != 1
             else nn.Identity()
         )
-        self.depthwise = conv_norm(
+        self.depthwise = ConvNorm(
             scaling, convention, hidden, hidden, kernel, stride, groups=hidden
         )
         self.squeeze = (
@@ -175,7 +173,7 @@ class MBConv(nn.Module):
             if scaling.lite
             else SqueezeExcite(hidden, max(1, in_channels // SQUEEZE_RATIO))
         )
-        self.project = conv_norm(scaling, convention, hidden, out_channels, 1, activate=False)
+        self.project = ConvNorm(scaling, convention, hidden, out_channels, 1, activate=False)
         self.has_residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -192,7 +190,7 @@ class EfficientNetBackbone(StagedBackbone):
         super().__init__()
         stages = scale_stages(scaling)
         in_channels = round_channels(STEM_CHANNELS * (1.0 if scaling.lite else scaling.width))
-        self.stem = conv_norm(scaling, convention, 3, in_channels, 3, stride=2)
+        self.stem = ConvNorm(scaling, convention, 3, in_channels, 3, stride=2)
         self.stages = nn.Sequential()
         for stage in stages:
             blocks = []
@@ -233,7 +231,7 @@ class EfficientNet(nn.Module):
         super().__init__()
         channels = round_channels(HEAD_CHANNELS * (1.0 if scaling.lite else scaling.width))
         self.backbone = EfficientNetBackbone(scaling, convention)
-        self.head = conv_norm(scaling, convention, self.backbone.feature_channels[-1], channels, 1)
+        self.head = ConvNorm(scaling, convention, self.backbone.feature_channels[-1], channels, 1)
         self.classifier = nn.Linear(channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:

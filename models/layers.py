@@ -103,27 +103,3 @@ class SeparableConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pointwise(self.depthwise(x))
-
-
-class ConvNorm(nn.Sequential):
-    """Convolution without bias, batch norm, and an activation unless ``activation`` is None."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        stride: int = 1,
-        groups: int = 1,
-        *,
-        eps: float,
-        momentum: float,
-        activation: Activation | None,
-        padding: Padding = "same",
-    ) -> None:
-        super().__init__()
-        conv = conv2d(in_channels, out_channels, kernel, stride, groups, False, padding)
-        self.add_module("conv", conv)
-        self.add_module("norm", nn.BatchNorm2d(out_channels, eps, momentum))
-        if activation is not None:
-            self.add_module("activation", activation())

@@ -69,7 +69,3 @@ class ClassificationTask:
                 rows.append(logits.softmax(dim=1).cpu())
                 on_progress(len(images))
         return torch.cat(rows).numpy()
-
-    @property
-    def validation_size(self) -> int:
-        return len(self.validation.photos)

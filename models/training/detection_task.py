@@ -121,10 +121,6 @@ class DetectionTask:
                 on_progress(len(images))
         return rows
 
-    @property
-    def validation_size(self) -> int:
-        return len(self.validation.photos)
-
     def _rescale(
         self, images: Tensor, boxes: list[Tensor], rng: random.Random
     ) -> tuple[Tensor, list[Tensor]]:

@@ -155,7 +155,7 @@ class Trainer:
         """Metrics of the averaged weights, which are saved if they are the best."""
         if not self.process.is_main:
             return {}
-        bar = progress.add_task("evaluating", total=self.task.validation_size)
+        bar = progress.add_task("evaluating", total=len(self.task.validation.photos))
         metrics = self.task.evaluate(self.average.network, lambda n: progress.advance(bar, n))
         progress.remove_task(bar)
         if metrics[self.task.metric] > self.best:

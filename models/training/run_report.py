@@ -12,8 +12,8 @@ from models.training.devices import Process
 from models.training.loop import Trainer
 from models.training.report import (
     TrainingReport,
-    classification_report,
-    detection_report,
+    judge_classifications,
+    judge_detections,
     write_report,
 )
 from models.training.run_log import read_rows
@@ -29,29 +29,31 @@ def report_run(trainer: Trainer, seconds: float) -> None:
 
 
 def _report(trainer: Trainer, seconds: float) -> TrainingReport:
-    task, network = trainer.task, trainer.network
-    log = read_rows(trainer.output / "log.csv")
-    about, recipe = _about(trainer, seconds), _recipe(trainer)
-    title = f"Training of {trainer.architecture}"
+    task, photos = trainer.task, trainer.task.validation.photos
     with progress_bar(trainer.process) as progress:
-        bar = progress.add_task("report", total=task.validation_size)
+        bar = progress.add_task("report", total=len(photos))
+
+        def advance(number: int) -> None:
+            progress.advance(bar, number)
+
         if isinstance(task, DetectionTask):
-            rows = task.detect(network, lambda n: progress.advance(bar, n))
-            paths = {photo.image_id: photo.path for photo in task.validation.photos}
-            return detection_report(
-                task.truth, rows, paths.__getitem__, log, about, recipe=recipe, title=title
+            paths = {photo.image_id: photo.path for photo in photos}
+            rows = task.detect(trainer.network, advance)
+            judged = judge_detections(task.truth, rows, paths.__getitem__)
+        else:
+            judged = judge_classifications(
+                [name for _, name in task.categories],
+                task.predict(trainer.network, advance),
+                [photo.label for photo in photos],
+                [photo.path for photo in photos],
             )
-        photos = task.validation.photos
-        return classification_report(
-            [name for _, name in task.categories],
-            task.predict(network, lambda n: progress.advance(bar, n)),
-            [photo.label for photo in photos],
-            [photo.path for photo in photos],
-            log,
-            about,
-            recipe=recipe,
-            title=title,
-        )
+    return TrainingReport(
+        f"Training of {trainer.architecture}",
+        _about(trainer, seconds),
+        _recipe(trainer),
+        read_rows(trainer.output / "log.csv"),
+        *judged,
+    )
 
 
 def _about(trainer: Trainer, seconds: float) -> dict[str, str]:
@@ -60,7 +62,7 @@ def _about(trainer: Trainer, seconds: float) -> dict[str, str]:
         "architecture": trainer.architecture,
         "classes": str(len(task.categories)),
         "training photos": str(len(task.photos)),
-        "validation photos": str(task.validation_size),
+        "validation photos": str(len(task.validation.photos)),
         "device": _device_name(trainer.process),
         "precision": str(trainer.dtype).removeprefix("torch."),
         "time of the last run": f"{seconds / 60:.0f} minutes",

@@ -162,22 +162,15 @@ def _interpolate(pixels: npt.NDArray[np.uint8], width: int, height: int) -> npt.
 
 def _interpolate_axis(values: npt.NDArray[Any], axis: int, scaled: int) -> npt.NDArray[Any]:
     """``values`` with ``scaled`` places along ``axis``, each between its two neighbours."""
-    first, second, share = _neighbours(values.shape[axis], scaled)
-    share = np.expand_dims(share, tuple(i for i in range(values.ndim) if i != axis))
-    before, after = np.take(values, first, axis), np.take(values, second, axis)
-    mixed: npt.NDArray[Any] = before * (1 - share) + after * share
-    return mixed
-
-
-def _neighbours(
-    side: int, scaled: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-    """For each pixel of the ``scaled`` side the two of ``side`` around it, the second's share."""
-    centre = (np.arange(scaled) + 0.5) * (side / scaled) - 0.5
-    centre = np.clip(centre, 0, side - 1)
+    side = values.shape[axis]
+    centre = np.clip((np.arange(scaled) + 0.5) * (side / scaled) - 0.5, 0, side - 1)
     first = np.floor(centre).astype(np.intp)
     share = (centre - first).astype(np.float32)
-    return first, np.minimum(first + 1, side - 1), share
+    share = np.expand_dims(share, tuple(i for i in range(values.ndim) if i != axis))
+    before = np.take(values, first, axis)
+    after = np.take(values, np.minimum(first + 1, side - 1), axis)
+    mixed: npt.NDArray[Any] = before * (1 - share) + after * share
+    return mixed
 
 
 def _centre_crop(photo: Photo, spec: CentreCrop) -> Resized:

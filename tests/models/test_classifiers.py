@@ -7,8 +7,14 @@ import torch
 from torch import nn
 
 from models import efficientnet
-from models.efficientnet import EfficientNetBackbone, SqueezeExcite, round_channels, scale_stages
-from models.layers import Conv2dSame, ConvNorm
+from models.efficientnet import (
+    ConvNorm,
+    EfficientNetBackbone,
+    SqueezeExcite,
+    round_channels,
+    scale_stages,
+)
+from models.layers import Conv2dSame
 from tests.models.networks import build, count, randomise
 
 

@@ -43,7 +43,7 @@ Table = Mapping[str, str]
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """All that `write_report` tells of a run.
+    """The content of a run's page, see `write_report`.
 
     about: what was trained, on what and where, name → value, shown as it is: architecture, data,
     hardware, time, versions. recipe: the same of the recipe's settings.
@@ -60,52 +60,41 @@ class TrainingReport:
     galleries: tuple[Gallery, ...]
 
 
-def detection_report(
-    annotations_coco: dict[str, Any],
+def judge_detections(
+    annotations: dict[str, Any],
     rows: list[BoxRow],
     photo_path: Callable[[int], Path],
-    log: Log,
-    about: Table,
     score_threshold: float = 0.3,
-    *,
-    recipe: Table | None = None,
-    title: str = "Training report",
-) -> TrainingReport:
-    """The report of a detector from its ``rows`` on the photos of ``annotations_coco``.
+) -> tuple[DetectionEvaluation, tuple[Gallery, ...]]:
+    """A detector's figures and galleries, from its ``rows`` on the photos of ``annotations``, the
+    content of a COCO instances file.
 
     ``photo_path`` gives the file of a photo by its id; only those that are shown are opened.
     ``rows`` should reach down to scores near 0, as AP asks; what scores above ``score_threshold``
     is drawn and counted.
     """
-    names = {category["id"]: category["name"] for category in annotations_coco["categories"]}
-    matches = match_photos(annotations_coco, rows, score_threshold)
+    names = {category["id"]: category["name"] for category in annotations["categories"]}
+    matches = match_photos(annotations, rows, score_threshold)
     photos = [
         JudgedPhoto(image, matches[image["id"]], remarks(matches[image["id"]], names))
-        for image in annotations_coco["images"]
+        for image in annotations["images"]
     ]
-    evaluation = evaluate_detections(annotations_coco, rows, score_threshold)
-    galleries = detection_galleries(photos, names, photo_path)
-    return TrainingReport(title, about, recipe or {}, log, evaluation, galleries)
+    evaluation = evaluate_detections(annotations, rows, score_threshold)
+    return evaluation, detection_galleries(photos, names, photo_path)
 
 
-def classification_report(
+def judge_classifications(
     names: Sequence[str],
     probabilities: NDArray[np.floating],
     labels: Sequence[int],
     photo_paths: Sequence[Path],
-    log: Log,
-    about: Table,
-    *,
-    recipe: Table | None = None,
-    title: str = "Training report",
-) -> TrainingReport:
-    """The report of a classifier from its ``probabilities`` [photos, classes], in 0..1.
+) -> tuple[ClassificationEvaluation, tuple[Gallery, ...]]:
+    """A classifier's figures and galleries, from its ``probabilities`` [photos, classes], in 0..1.
 
     ``labels`` are the true classes, as indices of ``names``.
     """
     evaluation = evaluate_classifications(probabilities, labels, names)
-    galleries = classification_galleries(names, probabilities, labels, photo_paths)
-    return TrainingReport(title, about, recipe or {}, log, evaluation, galleries)
+    return evaluation, classification_galleries(names, probabilities, labels, photo_paths)
 
 
 def write_report(path: Path, report: TrainingReport) -> None:

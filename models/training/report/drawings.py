@@ -16,15 +16,10 @@ from models.evaluation import (
 )
 from models.training.report.tables import figure, percent
 
+Tick = tuple[float, str]  # where on the axis, and its label
 Log = Sequence[Mapping[str, float | None]]
 # More classes than this are told in tables alone: cells and panels would be too small to read.
 MAX_DRAWN_CLASSES = 60
-
-
-@dataclass(frozen=True)
-class _Tick:
-    at: float
-    label: str
 
 
 @dataclass(frozen=True)
@@ -45,8 +40,8 @@ class _Line:
 class _Chart:
     title: str
     alt: str
-    x_ticks: tuple[_Tick, ...]
-    y_ticks: tuple[_Tick, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
     lines: tuple[_Line, ...]
     right: float = 0.0
 
@@ -107,8 +102,8 @@ def _chart(title: str, log: Log, keys: Sequence[str]) -> _Chart:
     return _Chart(
         title,
         f"{title}, epochs {low:g} to {high:g}: {ends}",
-        tuple(_Tick(x_at(x), f"{x:g}") for x in x_ticks),
-        tuple(_Tick(y_at(y), f"{y:.4g}") for y in y_ticks),
+        tuple((x_at(x), f"{x:g}") for x in x_ticks),
+        tuple((y_at(y), f"{y:.4g}") for y in y_ticks),
         tuple(lines),
         right,
     )

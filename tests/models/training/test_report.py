@@ -14,8 +14,8 @@ from PIL import Image
 from models.evaluation import BoxRow
 from models.training.report import (
     TrainingReport,
-    classification_report,
-    detection_report,
+    judge_classifications,
+    judge_detections,
     write_report,
 )
 from models.training.report.galleries import BOXES_OF_A_ROLE, JPEG_QUALITY, MISTAKES, PHOTO_SIDE
@@ -76,10 +76,8 @@ def detections(photos: Path) -> TrainingReport:
         BoxRow(4, CAT, HERE, 0.6),  # right
         BoxRow(5, CAT, HERE, 0.3),  # not above the threshold
     ]
-    recipe = {"Epochs": "3"}
-    return detection_report(
-        truth, rows, lambda i: photos / f"<{i}>.jpg", LOG, ABOUT, recipe=recipe, title="A & B"
-    )
+    judged = judge_detections(truth, rows, lambda i: photos / f"<{i}>.jpg")
+    return TrainingReport("A & B", ABOUT, {"Epochs": "3"}, LOG, *judged)
 
 
 def classifications(photos: Path) -> TrainingReport:
@@ -89,7 +87,13 @@ def classifications(photos: Path) -> TrainingReport:
     paths = [photos / f"<{i}>.jpg" for i in range(4)]
     names = list(NAMES.values())
     log = [{"epoch": 1, "train_loss": 2.0, "top1": 0.25, "top5": 0.75}]
-    return classification_report(names, probabilities, [0, 0, 2, 1], paths, log, ABOUT)
+    judged = judge_classifications(names, probabilities, [0, 0, 2, 1], paths)
+    return TrainingReport("C", ABOUT, {}, log, *judged)
+
+
+def short_report(judged: tuple) -> TrainingReport:
+    """Of a run of which nothing else is known."""
+    return TrainingReport("Training report", {}, {}, [], *judged)
 
 
 def page_of(report: TrainingReport, folder: Path) -> tuple[Page, str]:
@@ -228,7 +232,7 @@ def test_mistakes_of_a_classifier_are_told_the_most_confident_first(
 
 def test_a_detector_that_finds_nothing_has_a_report(photos: Path, tmp_path: Path) -> None:
     truth = annotations((0, CAT, HERE), count=1)
-    report = detection_report(truth, [], lambda i: photos / f"<{i}>.jpg", [], {})
+    report = short_report(judge_detections(truth, [], lambda i: photos / f"<{i}>.jpg"))
     page, _ = page_of(report, tmp_path)
     assert [gallery.title for gallery in report.galleries] == ["Overlooked"]
     assert "0.000" in page.text
@@ -238,7 +242,7 @@ def test_a_detector_that_finds_nothing_has_a_report(photos: Path, tmp_path: Path
 def test_a_photo_that_cannot_be_read_leaves_a_gap(tmp_path: Path) -> None:
     (tmp_path / "0.jpg").write_text("not a photo")
     truth = annotations((0, CAT, HERE), (1, CAT, HERE), count=2)
-    report = detection_report(truth, [], lambda i: tmp_path / f"{i}.jpg", LOG, ABOUT)
+    report = short_report(judge_detections(truth, [], lambda i: tmp_path / f"{i}.jpg"))
     page, _ = page_of(report, tmp_path)
     assert page.all("img") == []
     assert page.text.count("This photo could not be read.") == 2
@@ -249,7 +253,7 @@ def test_a_turned_photo_is_shown_upright_as_its_boxes_are(tmp_path: Path) -> Non
     exif[274] = 6  # to be turned by 90°
     Image.new("RGB", (40, 20)).save(tmp_path / "0.jpg", exif=exif)
     truth = annotations((0, CAT, HERE))
-    report = detection_report(truth, [], lambda i: tmp_path / "0.jpg", [], {})
+    report = short_report(judge_detections(truth, [], lambda i: tmp_path / "0.jpg"))
     page, _ = page_of(report, tmp_path)
     data = page.all("img")[0]["src"].removeprefix("data:image/jpeg;base64,")
     with Image.open(io.BytesIO(base64.b64decode(data))) as image:
@@ -272,7 +276,7 @@ def test_many_classes_and_mistakes_stay_within_three_megabytes(
 
     truth = annotations(*boxes(5)) | {"categories": categories, "images": images}
     rows = [BoxRow(*row, float(generator.random())) for row in boxes(15)]
-    report = detection_report(truth, rows, lambda i: photos / f"<{i % 6}>.jpg", LOG, ABOUT)
+    report = short_report(judge_detections(truth, rows, lambda i: photos / f"<{i % 6}>.jpg"))
     assert len(report.galleries[0].examples) == MISTAKES
     wrong = [box for box in report.galleries[0].examples[0].boxes if box.role == "wrong"]
     assert len(wrong) == BOXES_OF_A_ROLE
@@ -287,7 +291,7 @@ def test_a_thousand_classes_are_told_in_a_table(photos: Path, tmp_path: Path) ->
     probabilities = np.full((2, 1000), 0.0005)
     probabilities[:, 3] = 0.5
     paths = [photos / f"<{i}>.jpg" for i in range(2)]
-    report = classification_report(names, probabilities, [3, 4], paths, [], {})
+    report = short_report(judge_classifications(names, probabilities, [3, 4], paths))
     page, html = page_of(report, tmp_path)
     assert page.open == []
     assert 'class="heat"' not in html
