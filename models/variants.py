@@ -186,12 +186,7 @@ def at_size(variant: Variant, size: int) -> Variant:
         factor = size / spec.shorter_side
         longer = round(spec.longer_side * factor)
         longest = -(-longer // spec.divisor) * spec.divisor
-        sides = {
-            "height": longest,
-            "width": longest,
-            "shorter_side": size,
-            "longer_side": longer,
-        }
+        sides = {"height": longest, "width": longest, "shorter_side": size, "longer_side": longer}
     else:
         sides = {"height": size, "width": size}
         if isinstance(spec, CentreCrop):

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 from torch import Tensor, nn
 
 from export.photos import read_photos
-from models.training.annotations import Annotations, ClassFolders, LabelledPhoto, Photo
+from models.training.annotations.content import Annotations, ClassFolders, LabelledPhoto, Photo
 from models.training.augment import Augment
 from models.training.classification_task import ClassificationTask
 from models.training.dataset import normalise

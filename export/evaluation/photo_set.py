@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from export.photos import find_photos
 from export.progress import OnStep, ignore_step
-from models.training.annotations import DataError, Fault, Kind, read_coco
-from models.training.annotations.files import visible_files
-from service.imaging.files import PhotoError
+from models.training.annotations.coco import read_coco
+from models.training.annotations.content import DataError, Fault, Kind
+from service.imaging.files import PhotoError, visible_files
 from service.imaging.formats import SUFFIXES, select_photos
 from service.manifest import Label, ModelManifest
 

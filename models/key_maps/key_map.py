@@ -9,10 +9,6 @@ from torch import nn
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
 
-def no_renumbering(network: nn.Module, key: str) -> str:
-    return key
-
-
 @dataclass(frozen=True)
 class KeyMap:
     """How one family's names become ours.
@@ -27,7 +23,7 @@ class KeyMap:
     name: str
     mark: str
     rules: tuple[Rule, ...]
-    renumber: Callable[[nn.Module, str], str] = no_renumbering
+    renumber: Callable[[nn.Module, str], str] = lambda network, key: key
 
     def rename(self, network: nn.Module, key: str) -> str:
         """Our name for ``key``; one that no rule knows stays as it is."""

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from torch import nn
 
 from models.training import options
-from models.training.annotations import ClassFolders, DataError
+from models.training.annotations.content import ClassFolders, DataError
 from models.training.augment import Augment
 from models.training.classification_task import ClassificationTask
 from models.training.console import console, progress_bar, say

@@ -5,7 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from models.training.annotations import Annotations, ClassFolders, Fault, LabelledPhoto, Photo
+from models.training.annotations.content import (
+    Annotations,
+    ClassFolders,
+    Fault,
+    LabelledPhoto,
+    Photo,
+)
 from service.imaging.files import MAX_PIXELS
 from service.imaging.images import decode_image
 from service.problems import Problem

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.utils.data import default_collate
 
 from models.evaluation import evaluate_classifications
-from models.training.annotations import ClassFolders
+from models.training.annotations.content import ClassFolders
 from models.training.dataset import ClassificationDataset, normalise, stack
 from models.training.devices import Process
 from models.training.recipe import Recipe

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models.training.annotations import Annotations, ClassFolders, DataError, Fault
+from models.training.annotations.content import Annotations, ClassFolders, DataError, Fault
 from models.training.check import check_photos
 from models.training.console import progress_bar, say
 from models.training.devices import Process

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from models.training.annotations import LabelledPhoto, Photo
+from models.training.annotations.content import LabelledPhoto, Photo
 from models.training.augment import Augment
 from models.training.augment.colour import random_colour, recolour
 from models.training.augment.geometry import Loaded

@@ -12,7 +12,7 @@ from models.detector import OneStageDetector
 from models.evaluation import BoxRow, average_precision
 from models.losses import DetectionLoss
 from models.postprocess import DetectionDecoder, select_detections
-from models.training.annotations import Annotations
+from models.training.annotations.content import Annotations
 from models.training.augment import Augment
 from models.training.dataset import (
     DetectionDataset,

@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from models.training.annotations import (
+from models.training.annotations.class_folders import read_class_folders
+from models.training.annotations.coco import read_coco
+from models.training.annotations.content import (
     Annotations,
     Categories,
     ClassFolders,
@@ -23,10 +25,8 @@ from models.training.annotations import (
     LabelledPhoto,
     Photo,
     Reading,
-    read_class_folders,
-    read_coco,
-    read_voc,
 )
+from models.training.annotations.voc import read_voc
 
 Content = TypeVar("Content", Annotations, ClassFolders)
 Item = TypeVar("Item", Photo, LabelledPhoto)

@@ -20,6 +20,13 @@ from rich.table import Table
 from models.zoo.download import download
 from models.zoo.table import ENTRIES, ZooError, find
 
+COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    DownloadColumn(),
+    TransferSpeedColumn(),
+    TimeRemainingColumn(),
+)
 console = Console(stderr=True)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Public checkpoints.")
@@ -55,7 +62,7 @@ def download_command(
     """Download a public checkpoint; after an interruption, run it again to go on."""
     try:
         entry = find(name)
-        with progress_bar() as progress:
+        with Progress(*COLUMNS, console=console, transient=True) as progress:
             task = progress.add_task(entry.file, total=None)
             path = download(
                 entry,
@@ -65,18 +72,6 @@ def download_command(
     except ZooError as error:
         raise _failure(str(error)) from error
     console.print(f"{path}: {entry.licence}", highlight=False, markup=False, soft_wrap=True)
-
-
-def progress_bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
 
 
 def _failure(message: str) -> typer.Exit:

@@ -19,6 +19,14 @@ class PhotoError(Exception):
     """A photo, or a folder of them, that is of no use; the message says which and why."""
 
 
+def visible_files(folder: Path) -> Iterator[Path]:
+    """Files below ``folder`` in a fixed order, without hidden ones and those in hidden folders."""
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and not path.is_dir():  # a broken link is a photo that is missing
+            yield path
+
+
 def read_image(path: Path) -> Image.Image:
     """One photo, upright, in RGB; raises PhotoError."""
     with _opened(path) as image:

@@ -82,7 +82,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """
     _scale_transparent_colour(image)
     image.load()
-    return _to_rgb(_upright(image))
+    with contextlib.suppress(Exception):  # damaged EXIF data says nothing of the pixels
+        ImageOps.exif_transpose(image, in_place=True)
+    return _to_rgb(image)
 
 
 def decode_image(content: bytes, max_pixels: int) -> Image.Image:
@@ -116,13 +118,6 @@ def _check_frames(image: Image.Image, max_frames: int) -> None:
             "image_too_large",
             f"The image has {frames} frames; at most {max_frames} are accepted.",
         )
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """``image`` turned by its EXIF orientation, if that can be read at all."""
-    with contextlib.suppress(Exception):  # damaged EXIF data says nothing of the pixels
-        ImageOps.exif_transpose(image, in_place=True)
-    return image
 
 
 def _scale_transparent_colour(image: Image.Image) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from tomlkit.exceptions import TOMLKitError
 
+from service.imaging.files import visible_files
 from service.imaging.formats import select_photos
 from service.imaging.images import open_image
 from service.package import PackageError, find_packages
@@ -64,8 +65,7 @@ def tune(
 
 def read_photos(folder: Path, settings: Settings) -> list[bytes]:
     """Files' bytes, each of which the service would decode; raises TuningError."""
-    files = sorted(path for path in folder.rglob("[!.]*") if not path.is_dir())
-    paths, note = select_photos(files, str)
+    paths, note = select_photos(visible_files(folder), str)
     if note is not None:
         say(f"{folder}: {note}")
     if not paths:

@@ -10,8 +10,9 @@ from models.training.annotations.content import (
     LabelledPhoto,
     Reading,
     first_names,
+    require_folder,
 )
-from models.training.annotations.files import require_folder, visible_files
+from service.imaging.files import visible_files
 from service.imaging.formats import select_photos
 
 

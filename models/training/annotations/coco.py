@@ -12,8 +12,9 @@ from models.training.annotations.content import (
     Fault,
     Reading,
     first_names,
+    read_text,
+    require_folder,
 )
-from models.training.annotations.files import read_text, require_folder
 from models.training.annotations.rows import BadRow, Row, is_number, make_photo, shown, whole
 
 

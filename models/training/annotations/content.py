@@ -124,6 +124,22 @@ class ClassFolders:
     categories: Categories
 
 
+def read_text(path: Path) -> str:
+    """A file of a data set, in UTF-8; raises DataError."""
+    try:
+        return path.read_text(encoding="utf-8-sig")  # Windows' tools put a mark in front
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not text in UTF-8") from error
+
+
+def require_folder(path: Path) -> None:
+    """Raise DataError if ``path`` is no folder."""
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder")
+
+
 def first_names(categories: Categories) -> str:
     """The first few, which suffice to recognise a list."""
     names = [name for _, name in categories]

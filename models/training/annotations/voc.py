@@ -13,9 +13,11 @@ from models.training.annotations.content import (
     DataError,
     Fault,
     Reading,
+    read_text,
+    require_folder,
 )
-from models.training.annotations.files import read_text, require_folder, visible_files
 from models.training.annotations.rows import BadRow, Row, is_number, make_photo, shown
+from service.imaging.files import visible_files
 from service.imaging.formats import select_photos
 
 

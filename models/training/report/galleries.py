@@ -4,7 +4,7 @@ import base64
 import io
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -145,23 +145,24 @@ def detection_galleries(
     missed = sorted(missed, key=lambda p: -p.largest_miss)[:MISSES]
     right = [p for p in photos if p.match.objects and not p.remarks]
     right = sorted(right, key=lambda p: p.merit, reverse=True)[:BEST]
-    return _with_examples(
-        Gallery(title, explanation, tuple(_example(p, names, photo_path) for p in chosen))
-        for title, explanation, chosen in (
-            (
-                "Most confident mistakes",
-                "The photos whose wrong detections score highest, and at most"
-                f" {BOXES_OF_A_ROLE} of these in each.",
-                mistaken,
-            ),
-            ("Overlooked", "The photos whose missed objects are largest.", missed),
-            ("At its best", "Every object found, and nothing else.", right),
-        )
+
+    def examples(chosen: list[JudgedPhoto]) -> list[Example]:
+        return [_example(photo, names, photo_path) for photo in chosen]
+
+    confident = (
+        "The photos whose wrong detections score highest, and at most"
+        f" {BOXES_OF_A_ROLE} of these in each."
+    )
+    return _galleries(
+        ("Most confident mistakes", confident, examples(mistaken)),
+        ("Overlooked", "The photos whose missed objects are largest.", examples(missed)),
+        ("At its best", "Every object found, and nothing else.", examples(right)),
     )
 
 
-def _with_examples(galleries: Iterator[Gallery]) -> tuple[Gallery, ...]:
-    return tuple(gallery for gallery in galleries if gallery.examples)
+def _galleries(*rows: tuple[str, str, list[Example]]) -> tuple[Gallery, ...]:
+    """Those that have examples, each from its title, explanation and examples."""
+    return tuple(Gallery(title, text, tuple(shown)) for title, text, shown in rows if shown)
 
 
 def _example(
@@ -226,12 +227,11 @@ def classification_galleries(
 
     wrong = [i for i in order if answers[i] != labels[i]][:MISTAKES]
     right = [i for i in order if answers[i] == labels[i]][:BEST]
-    return _with_examples(
-        Gallery(title, explanation, tuple(example(i) for i in chosen))
-        for title, explanation, chosen in (
-            ("Most confident mistakes", "The wrong answers of the highest probability.", wrong),
-            ("At its best", "The right answers of the highest probability.", right),
-        )
+    confident = "The wrong answers of the highest probability."
+    best = "The right answers of the highest probability."
+    return _galleries(
+        ("Most confident mistakes", confident, [example(i) for i in wrong]),
+        ("At its best", best, [example(i) for i in right]),
     )
 
 

@@ -7,15 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from models.training.annotations import (
-    Annotations,
-    ClassFolders,
-    Fault,
-    LabelledPhoto,
-    read_class_folders,
-    read_coco,
-    read_voc,
-)
+from models.training.annotations.class_folders import read_class_folders
+from models.training.annotations.coco import read_coco
+from models.training.annotations.content import Annotations, ClassFolders, Fault, LabelledPhoto
+from models.training.annotations.voc import read_voc
 from models.training.check import check_photos
 
 ORIENTATION = 0x0112  # EXIF's tag

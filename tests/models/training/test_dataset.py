@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from models.training.annotations import LabelledPhoto, Photo, read_coco
+from models.training.annotations.coco import read_coco
+from models.training.annotations.content import LabelledPhoto, Photo
 from models.training.augment import Augment
 from models.training.augment.geometry import Loaded
 from models.training.dataset import (

@@ -12,7 +12,7 @@ from PIL import Image
 from rich.progress import Progress
 
 from export.exporter import EvaluationSet, ExportJob, export
-from models.training.annotations import Annotations, Photo
+from models.training.annotations.content import Annotations, Photo
 from models.training.augment import Augment
 from models.training.dataset import collate
 from models.training.detection_task import DetectionTask, batches_of_one_size

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.training.annotations import Annotations, ClassFolders, DataError, LabelledPhoto, Photo
+from models.training.annotations.content import (
+    Annotations,
+    ClassFolders,
+    DataError,
+    LabelledPhoto,
+    Photo,
+)
 from models.training.splits import (
     class_layout,
     detection_layout,

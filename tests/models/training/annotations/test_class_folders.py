@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.training.annotations import DataError, Fault, read_class_folders
+from models.training.annotations.class_folders import read_class_folders
+from models.training.annotations.content import DataError, Fault
 
 
 def make_class_folders(folder: Path, *names: str) -> Path:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pycocotools.coco import COCO
 
-from models.training.annotations import Annotations, DataError, Fault, Reading, read_coco
+from models.training.annotations.coco import read_coco
+from models.training.annotations.content import Annotations, DataError, Fault, Reading
 from tests.models.training.annotations.objects import boxes_of
 
 Content = dict[str, Any]

@@ -6,7 +6,8 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from models.training.annotations import DataError, Fault, read_voc
+from models.training.annotations.content import DataError, Fault
+from models.training.annotations.voc import read_voc
 from tests.models.training.annotations.objects import boxes_of
 
 
