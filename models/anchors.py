@@ -37,6 +37,7 @@ class AnchorSettings:
 
     @property
     def per_cell(self) -> int:
+        """Anchors at each cell of a level."""
         return len(self.sizes[0]) * len(self.ratios)
 
 

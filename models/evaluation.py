@@ -33,20 +33,6 @@ class BoxRow:
 
 
 @dataclass(frozen=True)
-class AveragePrecision:
-    """Area under the precision-recall curve, mean over classes; in 0..1.
-
-    ap: mean over IoU thresholds .50, .55 ... .95. ap50, ap75: at that threshold alone.
-    images: how many photos it was measured on.
-    """
-
-    ap: float
-    ap50: float
-    ap75: float
-    images: int
-
-
-@dataclass(frozen=True)
 class Confusion:
     """``counts[t][p]``: how often the class ``names[t]`` was taken for the class ``names[p]``.
 
@@ -62,7 +48,7 @@ class Confusion:
 class ClassPrecision:
     """How well one class is detected.
 
-    ap, ap50: as in `AveragePrecision`; None if there is no object to be found.
+    ap, ap50: as in `DetectionEvaluation`; None if there is no object to be found.
     precision: at IoU .5, the best at each of `RECALLS` or more; empty without objects.
     scores: the score at which that recall is reached; 0 where it never is.
     """
@@ -80,6 +66,9 @@ class ClassPrecision:
 class DetectionEvaluation:
     """COCO's figures, in 0..1, each None where there is no object to measure it on.
 
+    ap: area under the precision-recall curve, of which the hundred best detections of each photo
+        and class count; mean over classes and over the IoU thresholds .50, .55 ... .95.
+    ap50, ap75: at that IoU threshold alone.
     ap_small, ap_medium, ap_large: of objects up to 32², up to 96², and of more square pixels.
     ar100: recall with the hundred best detections of a photo, mean over IoU thresholds.
     confusion: of detections that score above ``score_threshold``, see `match_photo`.
@@ -122,14 +111,6 @@ class ClassificationEvaluation:
     top5: float
     images: int
     confusion: Confusion
-
-
-def average_precision(annotations: Annotations, rows: list[BoxRow]) -> AveragePrecision:
-    """AP of ``rows``, of which the hundred best of each photo and class count."""
-    content = _read(annotations)
-    stats = _run_pycocotools(content, rows).stats
-    ap, ap50, ap75 = (max(0.0, float(value)) for value in stats[:3])  # -1: there is no object
-    return AveragePrecision(ap, ap50, ap75, len(content["images"]))
 
 
 def evaluate_detections(

@@ -8,7 +8,7 @@ import onnx
 
 from export.evaluation.figures import to_coco
 from export.parity import open_quietly
-from models.evaluation import BoxRow, average_precision
+from models.evaluation import BoxRow, evaluate_detections
 from service.imaging.resize import ModelInput
 from service.inference.detector import DetectionQuery, Detector
 from service.manifest import DetectionManifest
@@ -28,7 +28,8 @@ def detector_fidelity(
     truth = _as_truth(manifest, found, len(photos))
 
     def fidelity(model: onnx.ModelProto) -> float:
-        return average_precision(truth, _detect(manifest, model, photos, LOW_THRESHOLD)).ap
+        rows = _detect(manifest, model, photos, LOW_THRESHOLD)
+        return evaluate_detections(truth, rows).ap or 0.0
 
     return fidelity
 

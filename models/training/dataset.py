@@ -47,6 +47,7 @@ class EpochDataset(Dataset[AnySample]):
 
     @property
     def epoch(self) -> int:
+        """The epoch whose random views are made, from 0."""
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:

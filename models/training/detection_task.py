@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.detector import OneStageDetector
-from models.evaluation import BoxRow, average_precision
+from models.evaluation import BoxRow, evaluate_detections
 from models.losses import DetectionLoss
 from models.postprocess import DetectionDecoder, select_detections
 from models.training.annotations.content import Annotations
@@ -99,8 +99,8 @@ class DetectionTask:
 
     def evaluate(self, network: nn.Module, on_progress: OnProgress) -> dict[str, float]:
         """AP of ``network`` on the validation photos."""
-        measured = average_precision(self.truth, self.detect(network, on_progress))
-        return {"ap": measured.ap, "ap50": measured.ap50, "ap75": measured.ap75}
+        measured = evaluate_detections(self.truth, self.detect(network, on_progress))
+        return {name: getattr(measured, name) or 0.0 for name in ("ap", "ap50", "ap75")}
 
     def detect(self, network: nn.Module, on_progress: OnProgress) -> list[BoxRow]:
         """What ``network`` finds in the validation photos."""

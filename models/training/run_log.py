@@ -19,6 +19,7 @@ class RunLog:
         self.board = SummaryWriter(str(output / "tensorboard"), purge_step=epochs_done + 1)
 
     def close(self) -> None:
+        """Write what TensorBoard's writer still holds."""
         self.board.close()
 
     def add(self, row: dict[str, float]) -> None:

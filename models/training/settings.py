@@ -53,6 +53,7 @@ def check_settings(settings: RunSettings, output: Path) -> None:
 
 
 def save_settings(settings: RunSettings, output: Path) -> None:
+    """Write ``settings`` into the run's folder; raises OSError."""
     aside = output / f"{FILE}.partial"
     aside.write_text(json.dumps(_plain(settings), indent=2) + "\n", encoding="utf-8")
     aside.replace(output / FILE)

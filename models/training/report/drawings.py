@@ -164,6 +164,7 @@ class _Panel:
 
 
 def panels(evaluation: DetectionEvaluation | ClassificationEvaluation) -> list[_Panel]:
+    """A curve for each class of a detector, the best first; none of more than can be read."""
     if isinstance(evaluation, ClassificationEvaluation):
         return []
     drawn = [row for row in evaluation.classes if row.ap50 is not None]

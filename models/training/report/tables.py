@@ -38,14 +38,17 @@ class _ClassRow:
 
 
 def figure(value: float | None) -> str:
+    """A metric in 0..1 with three decimals, or a dash."""
     return "–" if value is None else f"{value:.3f}"  # noqa: RUF001
 
 
 def percent(part: float, whole: float = 1.0) -> str:
+    """The share of ``part`` in whole percent, or a dash if ``whole`` is 0."""
     return f"{100 * part / whole:.0f} %" if whole else "–"  # noqa: RUF001
 
 
 def summary(evaluation: DetectionEvaluation | ClassificationEvaluation) -> str:
+    """The result in a few sentences."""
     counts = np.array(evaluation.confusion.counts)
     if isinstance(evaluation, ClassificationEvaluation):
         return (
