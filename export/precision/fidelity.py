@@ -68,5 +68,5 @@ def _as_truth(manifest: DetectionManifest, rows: Sequence[BoxRow], images: int) 
     return {
         "images": [{"id": image_id} for image_id in range(images)],
         "categories": [{"id": label.id, "name": label.name} for label in manifest.labels],
-        "annotations": [vars(row) for row in rows],
+        "annotations": [{**vars(row), "bbox": list(row.bbox)} for row in rows],
     }
