@@ -158,8 +158,8 @@ def match_photos(
 def match_photo(annotations: list[dict[str, Any]], rows: list[BoxRow]) -> PhotoMatch:
     """Give each detection, the best first, the free object that it overlaps most, by .5 at least.
 
-    The class does not matter, that a cat which is called a dog shows as such and not as one cat
-    missed and one dog invented; of equal overlaps the right class wins. Detections that lie in a
+    The class does not matter, so that a cat taken for a dog counts as one confusion, not as a
+    missed cat and a false dog; of equal overlaps the right class wins. Detections that lie in a
     crowd of their class are neither right nor wrong: they are left out.
     """
     objects = [row for row in annotations if not row.get("iscrowd")]

@@ -40,7 +40,7 @@ class MisfitError(CheckpointError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Tensors by name, and what is known of them beside their values.
+    """Tensors by name, and the architecture and labels where they are known.
 
     labels: (id, name) of each class in the order of the network's outputs, where the file says.
     """
@@ -52,7 +52,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Recognised:
-    """What was made of a checkpoint: whose names it has, and how many tensors it filled.
+    """How a checkpoint was read: the family of its names, and how many tensors it filled.
 
     other_classes: whether it is of other classes, so that the class layer was left as it was.
     """

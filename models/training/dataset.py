@@ -1,7 +1,7 @@
 """Photos as training samples, for a loader.
 
-What a sample looks like is decided by the seed, the epoch and its index alone, so that a run can be
-repeated with any number of loading processes.
+A sample depends on the seed, the epoch and its index alone, so that a run can be repeated with any
+number of loader processes.
 """
 
 import math
@@ -34,7 +34,7 @@ COLOUR, HUE = 0.3, 0.02  # as a detector's `Augment` has them
 
 
 class EpochDataset(Dataset[AnySample]):
-    """A data set whose random choices are of the seed, the epoch and the index.
+    """A data set whose random choices depend on the seed, the epoch and the index alone.
 
     `set_epoch` is to be called before each pass of a loader; without it every pass is the same.
     """
@@ -58,7 +58,7 @@ class EpochDataset(Dataset[AnySample]):
         self._epoch.fill_(epoch)
 
     def rng(self, index: int) -> random.Random:
-        """The source of all that is random about a sample."""
+        """The random generator of sample ``index``."""
         return random.Random(f"{self.seed}/{self.epoch}/{index}")
 
 

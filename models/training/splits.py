@@ -36,7 +36,7 @@ TRAIN, VAL = "train", "val"
 
 @dataclass(frozen=True)
 class Layout(Generic[Content]):
-    """How a data set lies on the disk.
+    """How the files of a data set are laid out.
 
     read: reads a split by its name; with the categories that it must have, if not None.
     validation: the file or folder that says what to measure on, where the layout has one.
@@ -136,5 +136,5 @@ def _chosen(photos: Sequence[Photo | LabelledPhoto], share: float) -> set[Path]:
 
 
 def _rank(path: Path) -> bytes:
-    """An order that no order of names, by date or by class, shines through."""
+    """A hash of the file's name, which orders photos independently of dates or classes in names."""
     return hashlib.blake2b(path.name.encode()).digest()

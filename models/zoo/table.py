@@ -12,7 +12,7 @@ EFFDET = "https://github.com/rwightman/efficientdet-pytorch/releases/download/v0
 
 
 class ZooError(Exception):
-    """A checkpoint that could not be had; the message is one line and says what to do."""
+    """A checkpoint that cannot be fetched; the message is one line and says what to do."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def open_image(
 
 
 def orientation_of(image: Image.Image) -> int:
-    """1 to 8, as EXIF says of an open image; 1, upright, where it says nothing that can be read."""
+    """The EXIF orientation of an open image, 1 to 8; 1 (upright) if none can be read."""
     with contextlib.suppress(Exception):  # damaged EXIF data says nothing of the pixels
         orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
         if 1 <= orientation <= 8:
@@ -63,11 +63,11 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def decode_smaller(image: Image.Image, least: tuple[int, int]) -> int:
-    """Have an open JPEG decoded at half, a quarter or an eighth of its size, if neither side then
-    has less than ``least``; returns how many of its pixels a side of a decoded one is.
+    """Have an open JPEG decoded at a half, a quarter or an eighth of its size, as long as no side
+    falls below ``least`` (width, height); returns the factor by which it is smaller, else 1.
 
-    The decoder leaves the fine frequencies of each block of 8 x 8 pixels out: what comes is what
-    averaging its pixels would give, in a fraction of the time. Other formats know no such thing.
+    The decoder leaves out the high frequencies of each block of 8 x 8 pixels, which gives about the
+    average of its pixels in a fraction of the time. Other formats are decoded whole.
     """
     width = image.width
     if isinstance(image, JpegImageFile):

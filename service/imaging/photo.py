@@ -28,10 +28,10 @@ def prepare(
 
 
 def decode_to(image: Image.Image, least: tuple[int, int]) -> Photo:
-    """A photo of which at least so many pixels are decoded, if it has them.
+    """A photo, decoded at ``least`` (width, height as stored) or larger, and turned upright.
 
-    The last decoded pixel of a row or column is of fewer of the photo's than the others, if these
-    cannot be divided; in a photo that is turned it is the first.
+    If a side is not a multiple of the reduction, the last decoded pixel along it stands for fewer
+    of the photo's pixels than the others; in a photo that EXIF turns it can be the first.
     """
     orientation = orientation_of(image)
     size = image.size

@@ -25,9 +25,9 @@ def resample(
     *,
     exact: bool = False,
 ) -> Image.Image:
-    """Of an RGB ``image`` the part left, top, right, bottom of ``box``, in pixels, as ``size``.
+    """The part ``box`` (left, top, right, bottom in pixels) of RGB ``image``, resized to ``size``.
 
-    exact: whether Pillow is to do it.
+    exact: whether Pillow resizes it.
     """
     if exact or Resizer is None:
         return image.resize(size, method, box=box)

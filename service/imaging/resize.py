@@ -51,8 +51,8 @@ class ModelInput:
 class Photo:
     """An upright RGB photo of ``width`` x ``height``, which may have been decoded smaller.
 
-    image: its pixels. shrink: how many of the photo's a side of one of them is.
-    left, top: in pixels of ``image``, where the photo begins; a part of one at most.
+    image: its pixels. shrink: the factor by which it was decoded smaller.
+    left, top: where the photo begins, in pixels of ``image``; less than one pixel.
     exact: whether it is to be resized by Pillow (`service.imaging.resampling`).
     """
 
@@ -69,7 +69,7 @@ class Photo:
         return self.width, self.height
 
     def resize(self, sides: Size, method: Image.Resampling, box: Box) -> Image.Image:
-        """Of the photo's pixels left, top, right, bottom of ``box``, scaled to ``sides``."""
+        """The part ``box``, left, top, right, bottom in the photo's pixels, as ``sides``."""
         left, top, right, bottom = (side / self.shrink for side in box)
         inner = (
             left + self.left,
@@ -81,7 +81,7 @@ class Photo:
 
 
 def to_input(photo: Photo | Image.Image, spec: InputSpec, *, exact: bool = False) -> ModelInput:
-    """Resize an RGB photo as ``spec`` says; if it is to be ``exact``, by Pillow."""
+    """An RGB photo as an input of ``spec``. exact: whether Pillow resizes it."""
     if isinstance(photo, Image.Image):
         photo = Photo(photo, *photo.size)
     photo = replace(photo, exact=exact)

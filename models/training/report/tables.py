@@ -1,4 +1,4 @@
-"""The figures and tables of a report."""
+"""The metrics and tables of a report."""
 
 from dataclasses import dataclass
 
