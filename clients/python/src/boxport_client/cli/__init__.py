@@ -19,7 +19,7 @@ def main() -> NoReturn:
     try:
         from boxport_client.cli._exit_status import run_command
 
-        status = run_command(_run)
+        status = run_command(_run_app)
     except KeyboardInterrupt:  # before anything was started
         status = INTERRUPTED
     try:
@@ -33,7 +33,7 @@ def main() -> NoReturn:
     sys.exit(status)
 
 
-def _run() -> int:
+def _run_app() -> int:
     from boxport_client.cli._app import app
 
     return app(prog_name="boxport", standalone_mode=False) or 0
