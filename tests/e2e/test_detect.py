@@ -13,7 +13,7 @@ from PIL import Image
 
 from service.http.openapi.schemas import DetectAnswer
 from service.manifest import read_manifest
-from tests.e2e.server import running_server
+from tests.e2e.server import Server
 
 MODEL = "efficientdet_lite0_voc"
 LOW = {"score_threshold": 0.05}
@@ -55,12 +55,8 @@ def test_answer_has_the_promised_shape(http: httpx.Client, cat: bytes, store: Pa
 
 
 @pytest.fixture(scope="module")
-def exact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """Of a server that leaves resizing to Pillow."""
-    with (
-        running_server(tmp_path_factory.mktemp("exact"), exact_resize=True) as server,
-        httpx.Client(base_url=server.url, timeout=60) as client,
-    ):
+def exact(exact_server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=exact_server.url, timeout=60) as client:
         yield client
 
 

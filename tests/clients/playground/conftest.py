@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.clients.playground.bench import Bench
-from tests.e2e.server import running_server
 
 ARGUMENTS = (
     "--headless=new",
@@ -31,14 +30,10 @@ OpenBench = Callable[..., Bench]
 
 
 @pytest.fixture(scope="session")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of a running service: that of BOXPORT_TEST_URL, or one of our own."""
-    if given := os.environ.get("BOXPORT_TEST_URL"):
-        yield given
-        return
-    # what is found in a photo is the same on every machine
-    with running_server(tmp_path_factory.mktemp("playground"), exact_resize=True) as server:
-        yield server.url
+def url(request: pytest.FixtureRequest) -> str:
+    """Of a running service: that of BOXPORT_TEST_URL, or the tests' own."""
+    given = os.environ.get("BOXPORT_TEST_URL")
+    return given or request.getfixturevalue("exact_server").url
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 """What the SDK's tests share. They run where nothing but the SDK, numpy and pytest is installed, if
-the variable BOXPORT_TEST_URL names a service; else they start one."""
+the variable BOXPORT_TEST_URL names a service; else they use the tests' own."""
 
 import os
 from collections.abc import Iterator
@@ -20,15 +20,10 @@ def photos() -> Path:
 
 
 @pytest.fixture(scope="session")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(request: pytest.FixtureRequest) -> str:
     """Where a real service is, with the models that come with it."""
-    if "BOXPORT_TEST_URL" in os.environ:
-        yield os.environ["BOXPORT_TEST_URL"]
-        return
-    from tests.e2e.server import running_server
-
-    with running_server(tmp_path_factory.mktemp("server")) as server:
-        yield server.url
+    given = os.environ.get("BOXPORT_TEST_URL")
+    return given or request.getfixturevalue("server").url
 
 
 @pytest.fixture(params=["sync", "async"])

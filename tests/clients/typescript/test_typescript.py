@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.clients.contract.replay import CASES, PHOTOS
-from tests.e2e.server import running_server
 from tests.paths import ROOT
 
 PACKAGE = ROOT / "clients" / "typescript"
@@ -54,15 +53,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of a running service: that of BOXPORT_TEST_URL, or one of our own."""
-    if given := os.environ.get("BOXPORT_TEST_URL"):
-        yield given
-        return
-    # what is found in a photo is the same on every machine
-    with running_server(tmp_path_factory.mktemp("server"), exact_resize=True) as server:
-        yield server.url
+@pytest.fixture(scope="session")
+def url(request: pytest.FixtureRequest) -> str:
+    """Of a running service: that of BOXPORT_TEST_URL, or the tests' own."""
+    given = os.environ.get("BOXPORT_TEST_URL")
+    return given or request.getfixturevalue("exact_server").url
 
 
 @pytest.fixture

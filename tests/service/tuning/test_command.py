@@ -40,7 +40,7 @@ def tune(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
 def test_what_is_found_joins_what_the_file_says(photos: Path, tmp_path: Path) -> None:
     file = tmp_path / "boxport.toml"
     file.write_text(MINE)
-    options = ("--model", CLASSIFIER, "--seconds", 0.15)
+    options = ("--model", CLASSIFIER, "--seconds", 0.03)
     done = tune("--photos", photos, "--slo-p99-ms", 5000, *options, BOXPORT_SETTINGS_FILE=str(file))
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(file)
@@ -85,7 +85,7 @@ def test_files_that_are_no_photos_are_counted(photos: Path, tmp_path: Path) -> N
 def test_a_bound_that_nothing_meets_leaves_the_file_alone(photos: Path, tmp_path: Path) -> None:
     file = tmp_path / "boxport.toml"
     file.write_text(MINE)
-    options = ("--model", CLASSIFIER, "--seconds", 0.15, "--output", file)
+    options = ("--model", CLASSIFIER, "--seconds", 0.03, "--output", file)
     done = tune("--photos", photos, "--slo-p99-ms", 0.01, *options)
     assert done.returncode == 1
     assert "no layout answers 99 of 100 photos within 0.01 ms" in done.stderr
