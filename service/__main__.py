@@ -5,6 +5,7 @@ seconds.
 """
 
 import argparse
+import ast
 import inspect
 import json
 import os
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Callable
 from datetime import date
 from difflib import get_close_matches
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from textwrap import TextWrapper
 from typing import Any, get_args
@@ -48,7 +49,7 @@ def settings(arguments: argparse.Namespace) -> None:
       BOXPORT_MAX_IMAGES=8 python -m service settings
       BOXPORT_SETTINGS_FILE=boxport.toml python -m service settings --json
     """
-    from service.settings import Settings, SettingsError, read_settings, sources
+    from service.settings import ModelSettings, Settings, SettingsError, read_settings, sources
 
     with one_line_errors(SettingsError):
         dumped, source = read_settings().model_dump_json(), sources()
@@ -59,9 +60,9 @@ def settings(arguments: argparse.Namespace) -> None:
             "name": name,
             "value": values[name],
             "source": source[name],
-            "description": " ".join((field.description or "").split()),
+            "description": description,
         }
-        for name, field in Settings.model_fields.items()
+        for name, description in describe(ModelSettings, Settings).items()
     ]
     print(json.dumps(rows, indent=2, ensure_ascii=False) if arguments.json else _table(rows))
 
@@ -298,6 +299,18 @@ def _table(rows: list[dict[str, Any]]) -> str:
 def _text(value: Any) -> str:
     """As in the environment, or else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def describe(*classes: type) -> dict[str, str]:
+    """The docstrings below the fields of ``classes``, by name, read from the source: pydantic would
+    do it each time that a process starts."""
+    found = {}
+    for one in classes:
+        for statements in pairwise(ast.walk(ast.parse(inspect.getsource(one)))):
+            match statements:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                    found[name] = " ".join(text.split())
+    return found
 
 
 def _warn_of_misspellings(fields: list[str]) -> None:

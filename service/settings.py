@@ -55,9 +55,7 @@ class SettingsError(Exception):
 class ModelSettings(BaseModel):
     """How one model is run. What is not set follows from its execution provider."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", protected_namespaces=(), use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     execution_providers: Names = Field(("cpu",), min_length=1)
     """What graphs run on, separated by commas: tensorrt, cuda, openvino, coreml, directml, cpu; or

@@ -16,7 +16,7 @@ from service.providers import ProviderError
 from service.runtime.memory import limit_free_memory
 from service.settings import Settings
 from service.telemetry.logs import configure, logger
-from service.telemetry.metrics import Metrics, State
+from service.telemetry.metrics import Metrics, ServiceState
 from service.telemetry.recorder import RequestRecorder
 from service.telemetry.spans import open_spans
 
@@ -61,7 +61,7 @@ class Worker:
                 os.kill(os.getppid(), signal.SIGTERM)
             os._exit(1)  # anything else would end in uvicorn's traceback
 
-    def _state(self) -> State:
+    def _state(self) -> ServiceState:
         return dataclasses.replace(self.engine.state, requests=len(self.lifecycle.in_flight))
 
 

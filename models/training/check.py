@@ -12,9 +12,7 @@ from models.training.annotations.content import (
     LabelledPhoto,
     Photo,
 )
-from service.imaging.files import MAX_PIXELS
-from service.imaging.images import decode_image
-from service.problems import Problem
+from service.imaging.files import UnreadablePhoto, read_image
 
 Content = TypeVar("Content", Annotations, ClassFolders)
 OnProgress = Callable[[int, int], None]  # of how many photos are done, and how many there are
@@ -43,11 +41,9 @@ def check_photos(content: Content, on_progress: OnProgress) -> tuple[Content, li
 def _fault_of(photo: Photo | LabelledPhoto) -> Fault | None:
     where = str(photo.path)
     try:
-        image = decode_image(photo.path.read_bytes(), MAX_PIXELS)
-    except OSError as error:
-        return Fault(where, "missing photo", str(error.strerror))
-    except Problem as problem:
-        return Fault(where, "unreadable photo", problem.detail)
+        image = read_image(photo.path)
+    except UnreadablePhoto as error:
+        return Fault(where, "missing photo" if error.missing else "unreadable photo", error.reason)
     if isinstance(photo, LabelledPhoto) or image.size == (photo.width, photo.height):
         return None
     actual = f"{image.width} x {image.height}"

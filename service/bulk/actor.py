@@ -28,7 +28,7 @@ from service.parameters import RequestParameters
 from service.problems import Problem
 from service.providers import ProviderError
 from service.settings import Settings
-from service.telemetry.metrics import Metrics, State
+from service.telemetry.metrics import Metrics, ServiceState
 from service.terminal import one_line
 
 READ_PAUSES = (1.0, 4.0)  # seconds before the reading of a photo is tried again
@@ -114,7 +114,7 @@ class Actor:
             for name, content in self._task.files.items():
                 (package / name).write_bytes(content)
             settings = self._task.settings.model_copy(update={"model_store": Path(store)})
-            return Engine(settings, Metrics(lambda: State([], 0, 0, 0)))
+            return Engine(settings, Metrics(ServiceState))
 
     def _check_folder(self) -> None:
         folder = self._task.parts.folder

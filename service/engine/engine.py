@@ -24,7 +24,7 @@ from service.repository.repository import ModelRepository
 from service.repository.watcher import Watcher
 from service.settings import Settings
 from service.telemetry.logs import logger
-from service.telemetry.metrics import Metrics, ModelState, State
+from service.telemetry.metrics import Metrics, ModelState, ServiceState
 from service.telemetry.record import OK
 
 
@@ -138,9 +138,9 @@ class Engine:
         )
 
     @property
-    def state(self) -> State:
+    def state(self) -> ServiceState:
         """What the engine holds now, for its metrics."""
-        return State(
+        return ServiceState(
             models=[
                 ModelState(
                     manifest.name,
@@ -156,7 +156,6 @@ class Engine:
                 if manifest is not None
             ],
             images=self.admission.images,
-            requests=0,
             session_bytes=self.repository.loaded_bytes,
         )
 

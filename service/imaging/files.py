@@ -19,6 +19,14 @@ class PhotoError(Exception):
     """A photo, or a folder of them, that is of no use; the message says which and why."""
 
 
+class UnreadablePhoto(PhotoError):
+    """A photo that is ``missing``, as its file cannot be read, or damaged; ``reason`` says why."""
+
+    def __init__(self, path: Path, reason: str, *, missing: bool) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason, self.missing = reason, missing
+
+
 def visible_files(folder: Path) -> Iterator[Path]:
     """Files below ``folder`` in a fixed order, without hidden ones and those in hidden folders."""
     for path in sorted(folder.rglob("*")):
@@ -28,13 +36,13 @@ def visible_files(folder: Path) -> Iterator[Path]:
 
 
 def read_image(path: Path) -> Image.Image:
-    """One photo, upright, in RGB; raises PhotoError."""
+    """One photo, upright, in RGB; raises UnreadablePhoto."""
     with _opened(path) as image:
         return to_rgb(image)
 
 
 def read_photo(path: Path, spec: InputSpec, *, exact: bool = False) -> ModelInput:
-    """One photo as a model reads it when it is served; raises PhotoError.
+    """One photo as a model reads it when it is served; raises UnreadablePhoto.
 
     exact: whether Pillow is to resize it, as it does where nothing of the service is at hand.
     """
@@ -48,6 +56,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         with open_image(path.read_bytes(), MAX_PIXELS) as image:
             yield image
     except OSError as error:
-        raise PhotoError(f"{path}: {error.strerror}") from error
+        raise UnreadablePhoto(path, str(error.strerror), missing=True) from error
     except Problem as problem:
-        raise PhotoError(f"{path}: {problem.detail}") from problem
+        raise UnreadablePhoto(path, problem.detail, missing=False) from problem

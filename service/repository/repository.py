@@ -63,20 +63,26 @@ class ModelRepository:
         A name means its pinned version, or else its highest that can be served; None means the
         first model, by name, of ``task``.
         """
+        return self._find(reference, task)[0]
+
+    def find_manifest(self, reference: str) -> ModelManifest:
+        """That of the version which `find` gives; raises Problem as it does."""
+        return self._find(reference, None)[1]
+
+    def _find(self, reference: str | None, task: Task | None) -> tuple[ModelVersion, ModelManifest]:
         with self._lock:
             reference = reference or self._default_name(task)
             name = reference.partition("/")[0]
-            fit = [entry for entry in self._named(reference) if entry.manifest is not None]
-            served = [entry for entry in fit if entry.state is not State.UNLOADED]
+            fit = [(entry, entry.manifest) for entry in self._named(reference) if entry.manifest]
+            served = [found for found in fit if found[0].state is not State.UNLOADED]
             if not fit:
                 raise Problem("model_not_found", self._not_found(reference))
             if not served:
                 raise Problem("model_unloaded", f"{name} has been unloaded by an operator.")
-            entry = next((entry for entry in served if entry.pinned), served[0])
-            manifest = entry.manifest
-            if task is not None and manifest is not None and manifest.task != task:
+            entry, manifest = next((found for found in served if found[0].pinned), served[0])
+            if task not in (None, manifest.task):
                 raise Problem("wrong_task", f"{name} does {manifest.task}, not {task}.")
-            return entry
+            return entry, manifest
 
     def candidates(
         self, task: Task | None, reference: str | None, *, certain: bool

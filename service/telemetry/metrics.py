@@ -114,7 +114,7 @@ class ModelState:
 
 
 @dataclass(frozen=True)
-class State:
+class ServiceState:
     """What the service holds at one moment.
 
     models: all of the store, loaded or not.
@@ -123,10 +123,10 @@ class State:
     session_bytes: estimated memory of the loaded models.
     """
 
-    models: Sequence[ModelState]
-    images: int
-    requests: int
-    session_bytes: int
+    models: Sequence[ModelState] = ()
+    images: int = 0
+    requests: int = 0
+    session_bytes: int = 0
 
 
 class Metrics(Collector):
@@ -138,7 +138,7 @@ class Metrics(Collector):
     The label ``model`` is only ever a name of the store, or "none", whatever callers ask for.
     """
 
-    def __init__(self, state: Callable[[], State]) -> None:
+    def __init__(self, state: Callable[[], ServiceState]) -> None:
         self._state = state
         self._names = {NO_MODEL}  # every name that the store has had
         self._requests = Counter(
@@ -229,7 +229,7 @@ class Metrics(Collector):
         return model if model in self._names else NO_MODEL
 
 
-def _states(state: State) -> Iterator[Metric]:
+def _states(state: ServiceState) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "boxport_requests_in_flight", "Requests begun and not yet answered.", state.requests
     )

@@ -18,7 +18,7 @@ from service.inference.layout import Layout
 from service.inference.model import PARAMETERS
 from service.problems import Problem
 from service.settings import Settings
-from service.telemetry.metrics import Metrics, State
+from service.telemetry.metrics import Metrics, ServiceState
 
 CALLERS = (1, 4, 16)  # each sends one photo after the other
 DEADLINE_SECONDS = 60.0
@@ -78,7 +78,7 @@ def trial_of(package: Path, layout: Layout, photos: Sequence[bytes]) -> Iterator
         (store / package.parent.name).mkdir()
         (store / package.parent.name / package.name).symlink_to(package.resolve())
         settings = Settings(model_store=store, watch_seconds=0, models={}, **settings_of(layout))
-        engine = Engine(settings, Metrics(lambda: State([], 0, 0, 0)))
+        engine = Engine(settings, Metrics(ServiceState))
         try:
             yield Trial(runner, engine, photos)
         finally:

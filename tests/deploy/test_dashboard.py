@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.telemetry.metrics import Metrics, ModelState, State
+from service.telemetry.metrics import Metrics, ModelState, ServiceState
 from tests.deploy.dashboard import faults, metric_names, queries, read_metrics
 from tests.paths import ROOT
 
@@ -23,7 +23,7 @@ def dashboard() -> dict[str, Any]:
 def metrics() -> str:
     """/metrics with a sample of each metric."""
     model = ModelState("detector", "1", "aa", "int8", "CPUExecutionProvider", 1, queued=1)
-    metrics = Metrics(lambda: State([model], images=1, requests=1, session_bytes=1))
+    metrics = Metrics(lambda: ServiceState([model], images=1, requests=1, session_bytes=1))
     metrics.request("/v1/detect", "detector", 200, "ok", 0.05)
     metrics.image("detector", "ok", {"decode": 0.003, "queue": 0.001, "inference": 0.04})
     metrics.batch("detector", 2)

@@ -8,13 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
 from google.protobuf.message import Message
@@ -25,17 +24,15 @@ from export.evaluation.column import QUERY
 from export.evaluation.photo_set import EvaluationSet, PhotoSetError
 from export.exporter import ExportError, ExportJob, export
 from export.labels import read_labels
-from export.onnx.graph import build_graph
-from export.onnx.trace import to_onnx
 from export.package_writer import OutputError
-from export.parity import TOLERANCES, ParityError, check_parity, onnx_model, torch_model
+from export.parity import ParityError
 from export.photos import read_photos
 from export.verify import verify
-from models.variants import VARIANTS, Variant
-from models.weights import CheckpointError, load_checkpoint, load_into
+from models.variants import Variant
+from models.weights import CheckpointError
 from service.imaging.files import read_photo
 from service.inference.detector import Detector
-from service.manifest import ModelManifest, Parity, Task, read_manifest
+from service.manifest import ModelManifest, read_manifest
 from service.package import ModelPackage, open_package
 from tests.paths import ROOT
 
@@ -135,77 +132,6 @@ def test_existing_package_is_left_alone(
     with pytest.raises(OutputError, match="a changed model needs a new version"):
         export(ExportJob(checkpoint.stem, checkpoint, exported[0], photos, "MIT"))
     assert (exported[0] / "manifest.json").read_bytes() == before
-
-
-Tamper = Callable[[onnx.ModelProto], None]
-
-
-def scale_first_weights(model: onnx.ModelProto) -> None:
-    """One convolution's weights a thousandth too large."""
-    tensor = next(t for t in model.graph.initializer if t.name.endswith("stem.conv.weight"))
-    values = onnx.numpy_helper.to_array(tensor) * np.float32(1.001)
-    tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
-
-
-def shift_last_class(model: onnx.ModelProto) -> None:
-    """Labels one too high, everything else right."""
-    where = next(node for node in model.graph.node if "labels" in node.output)
-    one = onnx.numpy_helper.from_array(np.array(1), "one")
-    model.graph.initializer.append(one)
-    shifted = onnx.helper.make_node("Add", [where.input[1], "one"], ["shifted"])
-    where.input[1] = "shifted"
-    model.graph.node.insert(list(model.graph.node).index(where), shifted)
-
-
-@pytest.fixture(scope="module")
-def traced(checkpoint: Path) -> tuple[torch.nn.Module, bytes]:
-    """A detector's graph in PyTorch and in ONNX."""
-    variant = VARIANTS[checkpoint.stem]
-    network = variant.build(len(LABELS))
-    load_into(network, load_checkpoint(checkpoint).state, "")
-    graph = build_graph(network, variant.input)
-    return graph, to_onnx(variant, graph).SerializeToString()
-
-
-def check(
-    graph: torch.nn.Module,
-    session: ort.InferenceSession,
-    pixels: list[np.ndarray],
-    task: Task = "detection",
-) -> Parity:
-    models = torch_model(graph), onnx_model(session)
-    return check_parity(task, *models, pixels, TOLERANCES["fp32"])
-
-
-@pytest.mark.parametrize("tamper", [None, scale_first_weights, shift_last_class])
-def test_gate_catches_a_graph_that_is_not_the_model(
-    traced: tuple[torch.nn.Module, bytes], photos: Path, tamper: Tamper | None
-) -> None:
-    graph, content = traced
-    spec = VARIANTS["efficientdet_lite0"].input
-    pixels = [photo.pixels for photo in read_photos(photos, spec)]
-    if tamper is None:
-        assert check(graph, ort.InferenceSession(content), pixels).detections_compared
-        return
-    model = onnx.load_from_string(content)
-    tamper(model)
-    with pytest.raises(ParityError, match="have no match on the other side"):
-        check(graph, ort.InferenceSession(model.SerializeToString()), pixels)
-
-
-def test_gate_catches_a_classifier_that_differs(
-    imagenet_weights: Path, store: Path, photos: Path
-) -> None:
-    variant = VARIANTS["efficientnet_lite0"]
-    network = variant.build(1000)
-    load_into(network, load_checkpoint(imagenet_weights).state, "")
-    session = open_package(store / "efficientnet_lite0_imagenet" / "1").session
-    pixels = [p.pixels for p in read_photos(photos, variant.input)]
-    check(build_graph(network, variant.input), session, pixels, "classification")
-    with torch.no_grad():
-        network.classifier.bias[0] += 2
-    with pytest.raises(ParityError, match="probabilities differ"):
-        check(build_graph(network, variant.input), session, pixels, "classification")
 
 
 def test_failed_gate_writes_nothing(

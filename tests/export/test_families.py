@@ -30,7 +30,7 @@ from service.manifest import ModelManifest, read_manifest
 from service.package import open_package
 from service.parameters import DetectParameters
 from service.settings import Settings
-from service.telemetry.metrics import Metrics, State
+from service.telemetry.metrics import Metrics, ServiceState
 from tests.export.conftest import (
     LABELS,
     make_faster_rcnn,
@@ -220,7 +220,7 @@ def test_photos_of_all_shapes_in_one_queue(exported: Exported) -> None:
 def test_engine_serves_photos_of_all_shapes(exported: Exported, photos: Path) -> None:
     engine = Engine(
         Settings(model_store=exported.package.parent.parent, max_batch_size=2, concurrent_runs=1),
-        Metrics(lambda: State([], 0, 0, 0)),
+        Metrics(ServiceState),
     )
     contents = [(photos / f"{name}.jpg").read_bytes() for name in exported.images]
     parameters = DetectParameters(score_threshold=0.05)

@@ -139,9 +139,7 @@ def _find_versions(context: RequestContext) -> list[ModelVersion]:
 
 def _find(context: RequestContext) -> ModelManifest:
     """That of the model which the path names; raises Problem if it is not served."""
-    version = context.worker.engine.repository.find(context.path_reference)
-    assert version.manifest is not None  # as `find` promises
-    return version.manifest
+    return context.worker.engine.repository.find_manifest(context.path_reference)
 
 
 def _with_timeout(policy: RequestPolicy, seconds: float | None) -> RequestPolicy:

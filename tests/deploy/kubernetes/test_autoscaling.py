@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.telemetry.metrics import Metrics, ModelState, State
+from service.telemetry.metrics import Metrics, ModelState, ServiceState
 from tests.deploy.dashboard import faults
 from tests.deploy.kubernetes.manifests import (
     CPU,
@@ -33,7 +33,7 @@ TEMPLATE = {
 def metrics() -> str:
     """/metrics with a sample of each metric, as Prometheus has it."""
     model = ModelState("detector", "1", "aa", "int8", "CPUExecutionProvider", 1, queued=1)
-    metrics = Metrics(lambda: State([model], images=1, requests=1, session_bytes=1))
+    metrics = Metrics(lambda: ServiceState([model], images=1, requests=1, session_bytes=1))
     metrics.image("detector", "ok", {"decode": 0.003, "queue": 0.001, "inference": 0.04})
     metrics.batch("detector", 2)
     return _as_scraped(metrics.render()[0].decode())

@@ -19,7 +19,7 @@ from service.inference.deadline import Deadline, RequestPolicy
 from service.parameters import DetectParameters
 from service.problems import Problem
 from service.settings import Settings
-from service.telemetry.metrics import Metrics, State
+from service.telemetry.metrics import Metrics, ServiceState
 from tests.packages import CLASSIFIER
 from tests.paths import ROOT
 from tests.service.answers import assert_close
@@ -38,7 +38,7 @@ def address() -> Iterator[str]:
 def answers_of(store: Path, album: Path, names: list[str]) -> dict[str, Any]:
     """The engine's own answers to photos, one by one."""
     settings = Settings(model_store=store, watch_seconds=0, max_batch_size=1, concurrent_runs=1)
-    engine = Engine(settings, Metrics(lambda: State([], 0, 0, 0)))
+    engine = Engine(settings, Metrics(ServiceState))
     parameters = DetectParameters(score_threshold=0.4, labels=["cat", "person"])
 
     async def ask(name: str) -> Any:

@@ -15,12 +15,11 @@ from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import Problem
 from service.repository.version import State
 from service.settings import Settings
-from service.telemetry.metrics import Metrics
-from service.telemetry.metrics import State as Snapshot
+from service.telemetry.metrics import Metrics, ServiceState
 from tests.packages import CLASSIFIER, break_graph, copy_package
 from tests.service.answers import assert_close
 
-NOTHING = Snapshot([], 0, 0, 0)
+NOTHING = ServiceState()
 
 
 def make_engine(**settings: object) -> Engine:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.telemetry.metrics import ModelState, State
+from service.telemetry.metrics import ModelState, ServiceState
 
 
 class _Heard(logging.Handler):
@@ -30,9 +30,9 @@ def lines() -> Iterator[list[logging.LogRecord]]:
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> ServiceState:
     """Two versions of a detector, of which one is loaded, and a classifier."""
-    return State(
+    return ServiceState(
         models=[
             ModelState("detector", "1", "aa", "int8", "CPUExecutionProvider", 2, queued=3),
             ModelState("detector", "2", "bb", "float32", queued=4),

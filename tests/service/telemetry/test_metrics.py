@@ -11,13 +11,13 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from service.telemetry.metrics import Counter, Histogram, Metrics, ModelState, State
+from service.telemetry.metrics import Counter, Histogram, Metrics, ModelState, ServiceState
 from service.telemetry.record import OK
 from tests.paths import ROOT
 
 
 @pytest.fixture
-def metrics(state: State) -> Metrics:
+def metrics(state: ServiceState) -> Metrics:
     return Metrics(lambda: state)
 
 
@@ -77,7 +77,7 @@ def test_batches_and_load_failures(metrics: Metrics) -> None:
     assert value(metrics, "boxport_model_load_failures_total", model="broken") == 1
 
 
-def test_states_are_those_of_the_scrape(state: State) -> None:
+def test_states_are_those_of_the_scrape(state: ServiceState) -> None:
     now = state
     metrics = Metrics(lambda: now)
     assert value(metrics, "boxport_images_in_service") == 5
@@ -110,7 +110,7 @@ def test_only_names_of_the_store_become_labels(metrics: Metrics) -> None:
     assert value(metrics, "boxport_requests_total", model="none", status="404") == 100
 
 
-def test_model_that_joins_and_leaves_the_store_keeps_its_name(state: State) -> None:
+def test_model_that_joins_and_leaves_the_store_keeps_its_name(state: ServiceState) -> None:
     now = state
     metrics = Metrics(lambda: now)
     metrics.request("/v1/detect", "new", 404, "model_not_found", 0.001)
@@ -149,7 +149,7 @@ def test_all_others_get_text(metrics: Metrics, accept: str) -> None:
     assert list(read_text(content.decode()))
 
 
-def test_two_instances_share_nothing(state: State) -> None:
+def test_two_instances_share_nothing(state: ServiceState) -> None:
     one, other = Metrics(lambda: state), Metrics(lambda: state)
     one.load_failure("broken")
     assert value(other, "boxport_model_load_failures_total") is None
@@ -157,8 +157,8 @@ def test_two_instances_share_nothing(state: State) -> None:
 
 def test_bentoml_s_folder_of_metrics_stays_empty(tmp_path: Path) -> None:
     program = (
-        "from service.telemetry.metrics import Metrics, State\n"
-        "metrics = Metrics(lambda: State([], 0, 0, 0))\n"
+        "from service.telemetry.metrics import Metrics, ServiceState\n"
+        "metrics = Metrics(ServiceState)\n"
         "metrics.request('/v1/detect', None, 200, 'ok', 0.1)\n"
         "print(metrics.render()[0].decode())\n"
     )

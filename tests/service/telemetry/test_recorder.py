@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from service.settings import Settings
-from service.telemetry.metrics import Metrics, State
+from service.telemetry.metrics import Metrics, ServiceState
 from service.telemetry.record import RequestRecord, Stage
 from service.telemetry.recorder import AccessLog, RequestRecorder
 from service.telemetry.spans import Spans
@@ -125,7 +125,7 @@ def test_all_and_nothing(lines: list[logging.LogRecord], sample: float, written:
 
 
 def test_a_request_is_told_everywhere(
-    state: State, lines: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
+    state: ServiceState, lines: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OTEL_TRACES_SAMPLER", raising=False)
     metrics, exporter = Metrics(lambda: state), InMemorySpanExporter()

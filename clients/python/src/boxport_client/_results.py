@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -60,7 +61,7 @@ class Classification:
         return cls(content["label"], content["label_id"], content["score"])
 
 
-class _Result:
+class _Result(ABC):
     """What both kinds of result share: how they are read, and how they are written."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,9 +83,9 @@ class _Result:
         return cls._read(image, answer)
 
     @classmethod
+    @abstractmethod
     def _read(cls: type[R], image: Json, answer: Json) -> R:
         """Read the image's own part of an answer, and what is said once for all its images."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, repr=False)
