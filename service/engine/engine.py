@@ -83,7 +83,7 @@ class Engine:
         )
         shared = Shared(
             CorePool(own_processors()),
-            lambda: self.admission.images,
+            lambda: sum(model.pace.pending for model in self.repository.models),
             self.admission.hold_pixels,
             metrics.batch,
         )
@@ -123,13 +123,12 @@ class Engine:
         """
         started = time.perf_counter()
         with self.admission.hold_images(len(contents), policy.priority):
-            async with self.repository.take(parameters.model, task) as model:
+            async with self.repository.take(parameters.model, task, policy.deadline) as model:
                 query = model.predictor.to_query(parameters)
                 model.pace.check(policy.deadline, len(contents))
-                with model.pace.hold(len(contents)):
-                    works = [self._answer_one(model, one, query, policy) for one in contents]
-                    # most requests have one image, which needs no task of its own
-                    outcomes = [await works[0]] if len(works) == 1 else await gather(*works)
+                works = [self._answer_one(model, one, query, policy) for one in contents]
+                # most requests have one image, which needs no task of its own
+                outcomes = [await works[0]] if len(works) == 1 else await gather(*works)
         return Answer(
             model.manifest,
             [result for result, _ in outcomes],
@@ -171,10 +170,18 @@ class Engine:
         times = Times(time.perf_counter())
         result: Result | Problem
         try:
-            job = Job(await _fetch(content), query, policy)
-            times.started = time.perf_counter()
-            result = await model.submit(job)
-            times.stages = job.stages
+            match content:
+                case Problem():
+                    result = content
+                case bytes() | ModelInput():
+                    result = await _run(model, Job(content, query, policy), times)
+                case _:
+                    with self.admission.hold_bytes() as room:
+                        async with policy.deadline.limit("the image had come"):
+                            fetched = await content.read()
+                        room.add(len(fetched))
+                        model.pace.check(policy.deadline)
+                        result = await _run(model, Job(fetched, query, policy), times)
         except Problem as problem:
             result = problem.alone()
         except Exception:
@@ -188,8 +195,9 @@ class Engine:
         return result, times
 
 
-async def _fetch(content: Content) -> bytes | ModelInput:
-    """An image, once it is here; raises the Problem that it is or has."""
-    if isinstance(content, Problem):
-        raise content
-    return content if isinstance(content, bytes | ModelInput) else await content.read()
+async def _run(model: LoadedModel, job: Job, times: Times) -> Result:
+    """The result of an image that is here; ``times`` then say where its time went."""
+    times.started = time.perf_counter()
+    result = await model.submit(job)
+    times.stages = job.stages
+    return result

@@ -187,12 +187,8 @@ class RequestContext(RequestRecord):
     async def in_time(self, reading: Awaitable[Result]) -> Result:
         """The result of ``reading`` the body, which is cancelled at the request's deadline; raises
         Problem then."""
-        deadline = self.policy.deadline
-        try:
-            async with asyncio.timeout(deadline.remaining):
-                return await reading
-        except TimeoutError:
-            raise deadline.problem("the body had come") from None
+        async with self.policy.deadline.limit("the body had come"):
+            return await reading
 
     async def while_connected(self, work: Awaitable[Result]) -> Result:
         """The result of ``work``, which is cancelled once the caller goes; raises ClientGone then.

@@ -8,30 +8,33 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from service.inference.affinity import lower_priority
 from service.inference.deadline import Priority
-from service.inference.task import Job, Result
+from service.inference.task import Job
+
+Outcome = TypeVar("Outcome")
 
 # Of the batches that begin while both classes wait, every so many begins with a bulk job: bulk work
 # yields, but does not starve.
 BULK_TURN = 8
 
 
-class Batcher:
+class Batcher(Generic[Outcome]):
     """Runs jobs of concurrent callers together, on ``runners`` threads.
 
-    run: turns a batch, whose jobs are of one group, into as many results, in order, or the
+    run: turns a batch, whose jobs are of one group, into as many outcomes, in order, or the
         exceptions that jobs failed with; called from several threads at once.
     max_batch_size: most jobs of one batch.
 
-    If a batch fails, its jobs are run one by one, so that only the one at fault fails. What has
-    passed its deadline, or whose caller has gone, is dropped when its turn comes.
+    If a batch fails, its jobs are run one by one, so that only the one at fault fails. What passes
+    its deadline in the queue, or whose caller goes, leaves it at once, and its bytes with it.
     """
 
     def __init__(
         self,
-        run: Callable[[Sequence[Job]], Sequence[Result | Exception]],
+        run: Callable[[Sequence[Job]], Sequence[Outcome | Exception]],
         *,
         max_batch_size: int,
         runners: int,
@@ -55,20 +58,30 @@ class Batcher:
         """Jobs that no runner has taken yet."""
         return sum(map(len, self._queues.values()))
 
-    async def submit(self, job: Job) -> Result:
-        """The result of ``job``, whose stages then have the seconds in the "queue".
+    async def submit(self, job: Job) -> Outcome:
+        """The outcome of ``job``, whose stages then have the seconds in the "queue".
 
-        Raises what ``run`` raised for it, or the deadline's Problem.
+        Raises what ``run`` raised for it, or the deadline's Problem. What a runner has taken is
+        finished though it became late.
         """
-        job.policy.deadline.check("batching")
-        job.future = asyncio.get_running_loop().create_future()
+        deadline = job.policy.deadline
+        deadline.check("batching")
+        loop = asyncio.get_running_loop()
+        job.future = loop.create_future()
         job.submitted = time.perf_counter()
         with self._changed:
             if self._closed:  # no runner would ever take it
                 raise RuntimeError("the batcher is closed")
             self._queues[job.policy.priority].append(job)
             self._changed.notify()
-        return await job.future
+        timer = loop.call_later(deadline.remaining, self._expire, job)
+        try:
+            outcome: Outcome = await job.future
+        finally:
+            timer.cancel()
+            if job.future.cancelled():
+                self._withdraw(job)
+        return outcome
 
     def close(self) -> None:
         """Finish what is queued, then stop the runners."""
@@ -81,15 +94,37 @@ class Batcher:
         # collector finds the cycle
         del self._run
 
+    def _withdraw(self, job: Job) -> bool:
+        """Take ``job`` out of its queue; False if a runner was sooner."""
+        with self._changed:
+            try:
+                self._queues[job.policy.priority].remove(job)
+            except ValueError:
+                return False
+        return True
+
+    def _expire(self, job: Job) -> None:
+        if self._withdraw(job):
+            _refuse_late(job)
+
     def _work(self) -> None:
         lower_priority()
-        while (batch := self._take()) is not None:
-            began = time.perf_counter()
-            for job in batch:
-                job.stages["queue"] = began - job.submitted
-            outcomes = self._outcomes(batch)
-            loop = batch[0].future.get_loop()
-            loop.call_soon_threadsafe(_deliver, batch, outcomes)
+        while self._run_next():
+            pass
+
+    def _run_next(self) -> bool:
+        """Wait for a batch and run it; False once closed and empty. A call of its own, so that a
+        runner that waits for the next holds nothing of the last."""
+        batch = self._take()
+        if batch is None:
+            return False
+        began = time.perf_counter()
+        for job in batch:
+            job.stages["queue"] = began - job.submitted
+        outcomes = self._outcomes(batch)
+        loop = batch[0].future.get_loop()
+        loop.call_soon_threadsafe(_deliver, batch, outcomes)
+        return True
 
     def _take(self) -> list[Job] | None:
         """Wait for work; the next batch, or None once closed and empty.
@@ -118,7 +153,7 @@ class Batcher:
             _move(self._queues[priority], batch, limit)
         return batch
 
-    def _outcomes(self, jobs: list[Job]) -> list[Result | Exception]:
+    def _outcomes(self, jobs: list[Job]) -> list[Outcome | Exception]:
         try:
             return list(self._run(jobs))
         except Exception as error:
@@ -134,8 +169,8 @@ def _move(queue: deque[Job], batch: list[Job], limit: int) -> None:
         job = queue.popleft()
         if job.future.cancelled():
             continue
-        if job.policy.deadline.passed:
-            job.future.get_loop().call_soon_threadsafe(_expire, job)
+        if job.policy.deadline.passed:  # and the event loop has not come to its timer
+            job.future.get_loop().call_soon_threadsafe(_refuse_late, job)
         elif batch and job.group != batch[0].group:
             passed_over.append(job)
         else:
@@ -143,12 +178,12 @@ def _move(queue: deque[Job], batch: list[Job], limit: int) -> None:
     queue.extendleft(reversed(passed_over))
 
 
-def _expire(job: Job) -> None:
+def _refuse_late(job: Job) -> None:
     if not job.future.done():
         job.future.set_exception(job.policy.deadline.problem("its turn came"))
 
 
-def _deliver(batch: list[Job], outcomes: list[Result | Exception]) -> None:
+def _deliver(batch: list[Job], outcomes: Sequence[object]) -> None:
     """Answer each caller of a batch; runs on the event loop that they wait on."""
     for job, outcome in zip(batch, outcomes, strict=True):
         if job.future.done():  # its caller has gone

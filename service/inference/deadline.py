@@ -1,6 +1,10 @@
 """How urgent a request is: its deadline and its priority."""
 
+import asyncio
+import math
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 
@@ -35,11 +39,26 @@ class Deadline:
         if self.passed:
             raise self.problem(stage)
 
+    @asynccontextmanager
+    async def limit(self, stage: str) -> AsyncIterator[None]:
+        """Cancel what the block waits for once it passes; raises Problem then, as if ``stage`` had
+        not begun."""
+        try:
+            async with asyncio.timeout(None if self is NO_DEADLINE else self.remaining) as timer:
+                yield
+        except TimeoutError:
+            if timer.expired():
+                raise self.problem(stage) from None
+            raise
+
     def problem(self, stage: str) -> Problem:
         return Problem(
             "deadline_exceeded",
             f"The request had {self.granted * 1000:.0f} ms, which were over before {stage}.",
         )
+
+
+NO_DEADLINE = Deadline(math.inf, math.inf)
 
 
 class Priority(Enum):

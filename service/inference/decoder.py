@@ -1,16 +1,14 @@
 """From the bytes of image files to what a model reads."""
 
-import asyncio
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from service.imaging.formats import enable_formats
 from service.imaging.images import open_image
 from service.imaging.photo import prepare
 from service.imaging.resize import ModelInput
-from service.inference.affinity import lower_priority
+from service.inference.batcher import Batcher
 from service.inference.task import Job
 from service.manifest import InputSpec
 from service.settings import Settings
@@ -32,7 +30,11 @@ class Decoder:
         """Raises ValueError if a format of the settings cannot be read."""
         self._spec, self._settings, self._hold_pixels = spec, settings, hold_pixels
         self._formats = enable_formats(settings.image_formats)
-        self._pool = ThreadPoolExecutor(threads, "decode", lower_priority) if threads else None
+        self._ahead = (
+            Batcher(self._decode_each, max_batch_size=1, runners=threads, name="decode")
+            if threads
+            else None
+        )
 
     def decode(self, job: Job) -> ModelInput:
         """What the model reads of ``job``, decoded here and now unless that has been done.
@@ -61,12 +63,14 @@ class Decoder:
         if isinstance(job.content, ModelInput):
             return
         job.policy.deadline.check("decoding")
-        if self._pool is not None:
+        if self._ahead is not None:
             began = time.perf_counter()
-            loop = asyncio.get_running_loop()
-            job.content = await loop.run_in_executor(self._pool, self.decode, job)
-            job.stages["decode"] = time.perf_counter() - began  # with the wait for a thread
+            job.content = await self._ahead.submit(job)
+            job.stages = {"decode": time.perf_counter() - began}  # with the wait for a thread
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
+        if self._ahead is not None:
+            self._ahead.close()
+
+    def _decode_each(self, jobs: Sequence[Job]) -> list[ModelInput]:
+        return [self.decode(job) for job in jobs]

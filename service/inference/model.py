@@ -42,7 +42,7 @@ class Shared:
     """What the models of a process share.
 
     cores: its processors.
-    images_in_service: how many images of all models are not answered yet.
+    images_in_service: how many images of all models are here and not answered yet.
     hold_pixels: see `Decoder`.
     on_batch: hears the name of a model and the size of each batch that it runs.
     """
@@ -101,10 +101,11 @@ class LoadedModel:
 
         Raises what decoding or running it raised, or the deadline's Problem.
         """
-        await self._decoder.decode_ahead(job)
-        if isinstance(job.content, ModelInput):  # else the run that decodes it will know
-            job.group = self.predictor.group(job.content, job.query)
-        return await self._batcher.submit(job)
+        with self.pace.hold():
+            await self._decoder.decode_ahead(job)
+            if isinstance(job.content, ModelInput):  # else the run that decodes it will know
+                job.group = self.predictor.group(job.content, job.query)
+            return await self._batcher.submit(job)
 
     def _run(self, jobs: Sequence[Job]) -> list[Result | Exception]:
         """The result of each image of a batch, on a run's thread."""

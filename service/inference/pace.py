@@ -32,7 +32,7 @@ class Pace:
     def __init__(self, max_batch_size: int, concurrent_runs: int) -> None:
         self._max_batch_size, self._concurrent_runs = max_batch_size, concurrent_runs
         self._lock = threading.Lock()
-        self.pending = 0  # images accepted and not yet answered
+        self.pending = 0  # images that are here and not yet answered
         self._seconds_per_image = 0.0  # of each of the runs
         self._ended = time.perf_counter()  # the last batch, or the time in which there was none
 
@@ -62,15 +62,18 @@ class Pace:
             )
 
     @contextmanager
-    def hold(self, images: int) -> Iterator[None]:
-        """Count images that have been accepted, until they are answered."""
+    def hold(self) -> Iterator[None]:
+        """Count an image that is here, to be decoded and run, until it is answered.
+
+        One that is still on its way counts for nothing: nobody waits for it but its own request.
+        """
         if not self.pending:
             self._ended = time.perf_counter()
-        self.pending += images
+        self.pending += 1
         try:
             yield
         finally:
-            self.pending -= images
+            self.pending -= 1
 
     def batch_ended(self, images: int) -> None:
         """Learn from a batch that has just ended.
@@ -96,7 +99,7 @@ class Pace:
 class Concurrency:
     """Whether a model's runs have the machine to themselves, now and of late.
 
-    images_in_service: how many images of all models are not answered yet.
+    images_in_service: how many images of all models are here and not answered yet.
     """
 
     def __init__(self, images_in_service: Callable[[], int]) -> None:

@@ -33,7 +33,7 @@ class Job:
     stages: dict[str, float] = field(default_factory=dict)
     group: Hashable = None
     submitted: float = field(init=False)
-    future: "asyncio.Future[Result]" = field(init=False, repr=False)
+    future: "asyncio.Future[Any]" = field(init=False, repr=False)
 
 
 class Predictor(Protocol[Query]):

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
+from service.inference.deadline import NO_DEADLINE, Deadline
 from service.inference.model import LoadedModel
 from service.manifest import ModelManifest, Task
 from service.package import PackageError
@@ -113,22 +114,27 @@ class ModelRepository:
             raise
 
     @asynccontextmanager
-    async def take(self, reference: str | None, task: Task | None) -> AsyncIterator[LoadedModel]:
-        """The model that ``reference`` means, loaded; it stays so until it is given back."""
+    async def take(
+        self, reference: str | None, task: Task | None, deadline: Deadline = NO_DEADLINE
+    ) -> AsyncIterator[LoadedModel]:
+        """The model that ``reference`` means, loaded by ``deadline``; it stays so until it is given
+        back. Raises Problem."""
         with self._lock:
             entry = self.find(reference, task)
             entry.users += 1
             entry.used_at = time.monotonic()
         try:
-            yield entry.model or await self._reload_for_request(entry)
+            yield entry.model or await self._reload_for_request(entry, deadline)
         finally:
             with self._lock:
                 entry.users -= 1
                 self._close_if_unused(entry)
 
-    async def _reload_for_request(self, entry: ModelVersion) -> LoadedModel:
+    async def _reload_for_request(self, entry: ModelVersion, deadline: Deadline) -> LoadedModel:
         try:
-            return await asyncio.shield(asyncio.wrap_future(self._start_loading(entry)))
+            loading = asyncio.wrap_future(self._start_loading(entry))
+            async with deadline.limit("its model was loaded"):
+                return await asyncio.shield(loading)
         except (PackageError, ProviderError) as error:
             raise Problem("internal_error", f"{entry.name} could not be loaded again.") from error
 

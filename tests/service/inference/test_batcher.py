@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import weakref
 
 import pytest
 
@@ -210,3 +211,41 @@ def test_whatever_comes_and_goes_each_gets_its_own_result() -> None:
     ran = [item for batch in doubler.batches for item in batch]
     assert len(ran) == len(set(ran)) > 200
     assert all(len({item % 2 for item in batch}) == 1 for batch in doubler.batches)
+
+
+def test_what_is_given_up_leaves_the_queue_at_once(doubler: Doubler) -> None:
+    """Its bytes are counted no more, and so must not stay."""
+
+    async def scenario() -> None:
+        batcher = make(doubler)
+        first = await submit_all(batcher, [0])
+        await wait_for(lambda: batcher.waiting == 0)
+        queued = job(2, Deadline.after(PLENTY), Priority.BULK)
+        task = asyncio.create_task(batcher.submit(queued))
+        await wait_for(lambda: batcher.waiting == 1)
+        gone = weakref.ref(queued)
+        del queued
+        task.cancel()
+        await asyncio.wait([task])
+        del task
+        assert (batcher.waiting, gone()) == (0, None)
+        doubler.gate.set()
+        assert await outcomes(first) == [0]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_runner_that_waits_holds_nothing_of_its_last_batch(doubler: Doubler) -> None:
+    doubler.gate.set()
+
+    async def scenario() -> None:
+        batcher = make(doubler)
+        last = job(4, Deadline.after(PLENTY))
+        gone = weakref.ref(last)
+        assert await batcher.submit(last) == 8
+        del last
+        await wait_for(lambda: gone() is None)
+        batcher.close()
+
+    asyncio.run(scenario())

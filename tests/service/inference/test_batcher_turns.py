@@ -43,6 +43,24 @@ def test_what_is_late_when_its_turn_comes_is_not_run(doubler: Doubler) -> None:
     asyncio.run(scenario())
 
 
+def test_what_is_late_in_the_queue_is_told_at_its_deadline(doubler: Doubler) -> None:
+    """And not when a runner comes to it."""
+
+    async def scenario() -> None:
+        batcher = make(doubler)
+        first = await submit_all(batcher, [0])
+        await wait_for(lambda: batcher.waiting == 0)
+        (late,) = await submit_all(batcher, [2], seconds=0.05)
+        with pytest.raises(Problem, match="50 ms, which were over before its turn came"):
+            await asyncio.wait_for(late, 2)
+        assert batcher.waiting == 0
+        doubler.gate.set()
+        assert await outcomes(first) == [0]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
 def test_what_has_begun_is_finished_though_it_became_late(doubler: Doubler) -> None:
     async def scenario() -> None:
         batcher = make(doubler)

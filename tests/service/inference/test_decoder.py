@@ -73,7 +73,7 @@ def test_what_is_decoded_already_costs_nothing(
     assert (asked.stages, pixels.threads) == ({}, [])
 
 
-@pytest.mark.parametrize(("threads", "by"), [(0, []), (1, ["decode_0"])])
+@pytest.mark.parametrize(("threads", "by"), [(0, []), (1, ["decode-0"])])
 def test_threads_of_its_own_decode_ahead(
     manifest: ModelManifest, pixels: Pixels, photo: bytes, threads: int, by: list[str]
 ) -> None:

@@ -116,8 +116,8 @@ def test_threads_of_their_own_decode_before_the_queue(
     model.close()
     assert model.layout.decode_threads == 1
     assert list(asked.stages) == ["decode", "queue", "inference"]
-    assert decoded_by == ["decode_0"]
-    assert not {t.name for t in threading.enumerate()} & {"decode_0", f"{CLASSIFIER}-0"}
+    assert decoded_by == ["decode-0"]
+    assert not {t.name for t in threading.enumerate()} & {"decode-0", f"{CLASSIFIER}-0"}
 
 
 @pytest.mark.parametrize("threads", [0, 1], ids=["runs decode", "threads decode"])
