@@ -1,14 +1,21 @@
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .PHONY: help serve tools test bench check bento container lock cluster chromium haproxy clean
 
-PYTHON ?= python3.11
+# The newest Python that there is. Each is tried: a version manager's names need not run, and Debian
+# has the module that makes environments in a package of its own.
+PYTHONS := python3.14 python3.13 python3.12 python3.11
+FIND_PYTHON := for p in $(PYTHONS); do \
+	$$p -c 'import ensurepip, ssl, venv' 2>/dev/null && echo $$p && break; done
+PYTHON ?= $(eval PYTHON := $(shell $(FIND_PYTHON)))$(PYTHON)
 PORT ?= 3000
 REPLICAS ?= 2
 ENGINE ?= docker
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_TOOLS := clients/typescript/node_modules/.done
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP_INSTALL := $(BIN)/python deploy/attempt.py \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # BentoML empties a folder below its home at every start, so each port has a home of its own.
 export BENTOML_HOME ?= $(CURDIR)/.bentoml/$(PORT)
@@ -18,15 +25,15 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(VENV)/serve.done ## Serve the embedded models on port 3000 (PORT=8080 changes it)
-	@mkdir -p $(BENTOML_HOME)
-	$(BIN)/bentoml serve service.app:Boxport --port $(PORT)
+	@$(BIN)/python -m service serve --port $(PORT)
 
 cluster: $(VENV)/cluster.done haproxy ## Serve by two processes behind HAProxy (REPLICAS=4 changes it)
 	$(BIN)/python deploy/local-cluster start --replicas $(REPLICAS) --port $(PORT)
 
 tools: $(VENV)/tools.done ## Install what training and export need, PyTorch included
 
-test: check $(NODE_TOOLS) chromium haproxy ## Check the code, then run all tests
+test: check $(NODE_TOOLS) ## Check the code, then run all tests
+	@test "$$(id -u)" != 0 || $(MAKE) --silent --keep-going chromium haproxy || true
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(VENV)/bench.done ## Measure Boxport beside its peers, for an hour, and write docs/performance.md
@@ -58,32 +65,35 @@ clean: ## Delete everything that the other targets made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) --upgrade 'pip>=25.1'
+	@test -n "$(PYTHON)" || { echo "boxport: there is no Python 3.11 to 3.14 with venv: install one (on Debian and Ubuntu, apt-get install python3 python3-venv), or name it by PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "boxport: installing into $(VENV) with $(PYTHON), which takes a minute or more the first time"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "boxport: $(PYTHON) is older than Python 3.11")'
+	@$(PYTHON) deploy/attempt.py $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP_INSTALL) --upgrade 'pip>=25.1'
 
 $(VENV)/serve.done: pyproject.toml | $(VENV)/bin/python
-	$(PIP_INSTALL) --group serve
+	@$(PIP_INSTALL) --group serve
 	@touch $@
 
 $(VENV)/cluster.done: pyproject.toml | $(VENV)/bin/python
-	$(PIP_INSTALL) --group cluster
+	@$(PIP_INSTALL) --group cluster
 	@touch $@
 
 $(VENV)/tools.done: pyproject.toml | $(VENV)/bin/python
-	$(PIP_INSTALL) --group train
+	@$(PIP_INSTALL) --group train
 	@touch $@
 
 $(VENV)/release.done: pyproject.toml | $(VENV)/bin/python
-	$(PIP_INSTALL) --group release
+	@$(PIP_INSTALL) --group release
 	@touch $@
 
 $(VENV)/bench.done: pyproject.toml | $(VENV)/bin/python
-	$(PIP_INSTALL) --group bench
+	@$(PIP_INSTALL) --group bench
 	@touch $@
 
 $(VENV)/test.done: pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
-	$(PIP_INSTALL) --group test --editable 'clients/python[cli]'
-	$(PIP_INSTALL) --group oracles --no-deps
+	@$(PIP_INSTALL) --group test --editable 'clients/python[cli]'
+	@$(PIP_INSTALL) --group oracles --no-deps
 	@touch $@
 
 $(NODE_TOOLS): clients/typescript/package.json clients/typescript/package-lock.json
@@ -91,14 +101,9 @@ $(NODE_TOOLS): clients/typescript/package.json clients/typescript/package-lock.j
 	cd clients/typescript && npm ci --silent
 	@touch $@
 
-# What the playground's tests drive. Only root can install it.
-chromium:
-	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-		&& apt-get update -qq && apt-get install -qq --no-install-recommends chromium; } \
-		|| { echo "chromium is missing: install it; the playground's tests drive it" >&2; exit 1; }
-
-# What stands before the replicas of a local cluster. Only root can install it.
-haproxy:
-	@PATH="$$PATH:/usr/sbin"; command -v haproxy >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-		&& apt-get update -qq && apt-get install -qq --no-install-recommends haproxy; } \
-		|| { echo "haproxy is missing: install it; the local cluster needs it" >&2; exit 1; }
+# What the playground's tests drive, and what stands before the replicas of a local cluster. Only
+# root can install them; without them the tests of theirs are skipped.
+chromium haproxy:
+	@PATH="$$PATH:/usr/sbin"; command -v $@ >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -qq --no-install-recommends $@; } \
+		|| { echo "boxport: $@ is missing; on Debian: sudo apt-get install $@" >&2; exit 1; }

@@ -38,6 +38,22 @@ def main() -> None:
     arguments.run(arguments)
 
 
+def serve(arguments: argparse.Namespace) -> None:
+    """Serve on this machine, and say once ready how to try it; what `make serve` runs.
+
+    It is `bentoml serve service.app:Boxport`, which containers run by itself, after a
+    look whether the port is free and BENTOML_HOME can be written.
+
+      python -m service serve
+      python -m service serve --port 8080
+    """
+    from service.serve import StartError, serve
+    from service.settings import SettingsError, read_settings
+
+    with one_line_errors(SettingsError, StartError):
+        serve(arguments.port, read_settings())
+
+
 def settings(arguments: argparse.Namespace) -> None:
     """List all settings: value, where it comes from, and what it is for.
 
@@ -184,6 +200,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"boxport {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    command = _command(commands, serve)
+    command.add_argument(
+        "--port", type=int, default=int(DEFAULT_PORT), metavar="N", help="default: %(default)s"
+    )
 
     command = _command(commands, settings)
     command.add_argument("--json", action="store_true", help="for programs")

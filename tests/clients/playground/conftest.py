@@ -1,7 +1,6 @@
 """A real service and a real browser, shared by the tests of the playground."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.clients.playground.bench import Bench
+from tests.tools import need
 
 ARGUMENTS = (
     "--headless=new",
@@ -40,8 +40,7 @@ def url(request: pytest.FixtureRequest) -> str:
 def browser() -> Iterator[Browser]:
     """No longer than a file: while Playwright lives, its event loop runs in this thread, and no
     other test in the process can run one of its own."""
-    chromium = shutil.which("chromium")
-    assert chromium, "chromium is missing: `make test` installs it, or says what to do"
+    chromium = need("chromium", "chromium-browser", "google-chrome")
     with sync_playwright() as driver:
         launched = driver.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
         yield launched

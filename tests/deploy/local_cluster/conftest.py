@@ -7,6 +7,13 @@ from boxport_client import ClassificationResult
 
 from tests.deploy.local_cluster.clusters import LocalCluster, direct_answers
 from tests.packages import CLASSIFIER, copy_package
+from tests.tools import need
+
+
+@pytest.fixture(scope="session", autouse=True)
+def haproxy() -> None:
+    """A cluster does not start without it."""
+    need("haproxy")
 
 
 @pytest.fixture(scope="session")
