@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve tools test bench check bento container lock cluster chromium haproxy clean
+.PHONY: help serve tools test test-sdk bench check bento container lock cluster chromium haproxy clean
 
 # The newest Python that there is. Each is tried: a version manager's names need not run, and Debian
 # has the module that makes environments in a package of its own.
@@ -22,7 +22,7 @@ export BENTOML_HOME ?= $(CURDIR)/.bentoml/$(PORT)
 export BENTOML_DO_NOT_TRACK ?= True
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(VENV)/serve.done ## Serve the embedded models on port 3000 (PORT=8080 changes it)
 	@$(BIN)/python -m service serve --port $(PORT)
@@ -35,6 +35,9 @@ tools: $(VENV)/tools.done ## Install what training and export need, PyTorch incl
 test: check $(NODE_TOOLS) ## Check the code, then run all tests
 	@test "$$(id -u)" != 0 || $(MAKE) --silent --keep-going chromium haproxy || true
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-sdk: $(VENV)/test.done ## Test the SDK's wheel on each Python from 3.10 on that there is
+	$(BIN)/python -m pytest -m 'full or not full' tests/clients/python/test_alone.py
 
 bench: $(VENV)/bench.done ## Measure Boxport beside its peers, for an hour, and write docs/performance.md
 	$(BIN)/python -m benchmarks run $(BENCH)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 
 import yaml
 
@@ -26,17 +27,31 @@ def test_hooks_call_what_the_makefile_installs() -> None:
         assert f"$(BIN)/{tool}" in MAKEFILE
 
 
+WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+
+
 def test_every_job_of_the_workflow_ends_in_a_target() -> None:
-    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
-    last = [job["steps"][-1]["run"] for job in workflow["jobs"].values()]
-    assert last == ["make check", "make test"]
-    for command in last:
-        assert re.search(rf"^{command.removeprefix('make ')}:", MAKEFILE, re.MULTILINE)
+    last = [job["steps"][-1]["run"].split()[:2] for job in WORKFLOW["jobs"].values()]
+    assert last == [["make", "check"], ["make", "test"], ["make", "test-sdk"]]
+    for _, target in last:
+        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
+
+
+def test_every_python_that_is_promised_is_tested() -> None:
+    """The service on those that the Makefile takes, the SDK on those that its package states."""
+    assert WORKFLOW["jobs"]["test"]["strategy"]["matrix"]["python"] == PYTHONS
+    (taken,) = re.findall(r"^PYTHONS := (.+)$", MAKEFILE, re.MULTILINE)
+    assert taken.split() == [f"python{version}" for version in reversed(PYTHONS)]
+    sdk = tomllib.loads((ROOT / "clients" / "python" / "pyproject.toml").read_text())["project"]
+    stated = [row.split(" :: ")[-1] for row in sdk["classifiers"] if "Python :: 3." in row]
+    (setup,) = [s for s in WORKFLOW["jobs"]["sdk"]["steps"] if "setup-python" in s.get("uses", "")]
+    assert setup["with"]["python-version"].split() == stated == ["3.10", *PYTHONS]
 
 
 def test_the_documented_commands_are_targets() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    asked = {t for page in pages for t in re.findall(r"`make ([a-z]+)", page.read_text())}
+    asked = {t for page in pages for t in re.findall(r"`make ([a-z-]+)", page.read_text())}
     assert {"serve", "test", "bench"} <= asked
     for target in asked:
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target

@@ -1,6 +1,7 @@
 """The SDK's tests pass where only its wheel, numpy and pytest are installed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +15,33 @@ HERE = Path(__file__).parent
 NEED_MORE = ("test_alone.py", "test_killed_server.py", "test_user_code.py")
 
 
+def other_pythons() -> list[str]:
+    """Those of other versions that run: on PATH, or in the folders that BOXPORT_TEST_PYTHONS
+    names."""
+    path = os.pathsep.join([os.environ.get("BOXPORT_TEST_PYTHONS", ""), os.environ["PATH"]])
+    names = [f"python3.{minor}" for minor in range(10, 15) if minor != sys.version_info.minor]
+    found = filter(None, (shutil.which(name, path=path) for name in names))
+    return [
+        python
+        for python in found
+        if subprocess.run([python, "-c", "import ensurepip"], capture_output=True).returncode == 0
+    ]
+
+
+PYTHONS = [
+    pytest.param(sys.executable, id="this"),
+    *(
+        pytest.param(python, id=Path(python).name, marks=pytest.mark.full)
+        for python in other_pythons()
+    ),
+]
+
+
 def run(*command: object, **environment: str) -> str:
     done = subprocess.run(
         [str(word) for word in command],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | environment,
         capture_output=True,
         text=True,
     )
@@ -27,18 +50,26 @@ def run(*command: object, **environment: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That of an environment which has just the wheel, numpy and pytest."""
-    folder = tmp_path_factory.mktemp("alone")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
     run(
         *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"),
         *("--wheel-dir", folder, ROOT / "clients" / "python"),
     )
     (wheel,) = folder.glob("boxport_client-*.whl")
-    run(sys.executable, "-m", "venv", folder / "venv")
+    return wheel
+
+
+@pytest.fixture(scope="module", params=PYTHONS)
+def python(
+    request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """That of an environment which has just the wheel, numpy and pytest."""
+    folder = tmp_path_factory.mktemp("alone")
+    run(request.param, "-m", "venv", folder / "venv")
     python = folder / "venv" / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", wheel, "numpy", "pytest")
-    where = run(python, "-P", "-c", "import boxport_client; print(boxport_client.__file__)")
+    where = run(python, "-I", "-c", "import boxport_client; print(boxport_client.__file__)")
     assert where.startswith(str(folder))
     return python
 
