@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers import Activation, Conv2dSame, Padding, SeparableConv2d, max_pool2d
+from models.layers import Activation, Conv2d, MaxPool2d, Padding, SeparableConv2d
 
 BATCH_NORM_EPS = 1e-3
 BATCH_NORM_MOMENTUM = 0.01
@@ -85,7 +85,7 @@ class Project(nn.Sequential):
 
     def __init__(self, in_channels: int, channels: int, bias: bool) -> None:
         super().__init__()
-        self.add_module("conv", Conv2dSame(in_channels, channels, 1, bias=bias))
+        self.add_module("conv", Conv2d(in_channels, channels, 1, bias=bias))
         self.add_module("norm", batch_norm(channels))
 
 
@@ -126,7 +126,7 @@ class BiFPNCell(nn.Module):
         self.bottom_up = nn.ModuleList(
             Node(settings, 3 if level < levels - 1 else 2) for level in range(1, levels)
         )
-        self.downsample = max_pool2d(3, 2, settings.padding)
+        self.downsample = MaxPool2d(3, 2, settings.padding)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         top = len(features) - 1
@@ -159,7 +159,7 @@ class BiFPN(nn.Module):
         super().__init__()
         self.extra_levels = settings.levels - len(backbone_channels)
         self.project_extra = Project(backbone_channels[-1], settings.channels, settings.bias)
-        self.downsample = max_pool2d(3, 2, settings.padding)
+        self.downsample = MaxPool2d(3, 2, settings.padding)
         self.cells = nn.ModuleList(
             BiFPNCell(settings, backbone_channels if i == 0 else ()) for i in range(settings.depth)
         )

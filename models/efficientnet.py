@@ -7,11 +7,11 @@ stem, the head and the first and last stage as they are while the rest is scaled
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from models.layers import Padding, conv2d
+from models.layers import Conv2d, Padding
 from models.staged import StagedBackbone
 
 STEM_CHANNELS = 32
@@ -96,12 +96,10 @@ def scale_stages(scaling: Scaling) -> tuple[Stage, ...]:
     """The body's stages after compound scaling; Lite keeps the first and the last depth at one."""
     kept = (0, len(STAGES) - 1) if scaling.lite else ()
     return tuple(
-        Stage(
-            stage.kernel,
-            stage.stride,
-            stage.expansion,
-            round_channels(stage.channels * scaling.width),
-            stage.repeats if index in kept else math.ceil(stage.repeats * scaling.depth),
+        replace(
+            stage,
+            channels=round_channels(stage.channels * scaling.width),
+            repeats=stage.repeats if index in kept else math.ceil(stage.repeats * scaling.depth),
         )
         for index, stage in enumerate(STAGES)
     )
@@ -122,7 +120,7 @@ class ConvNorm(nn.Sequential):
         activate: bool = True,
     ) -> None:
         super().__init__()
-        conv = conv2d(in_channels, out_channels, kernel, stride, groups, False, convention.padding)
+        conv = Conv2d(in_channels, out_channels, kernel, stride, groups, False, convention.padding)
         self.add_module("conv", conv)
         norm = nn.BatchNorm2d(out_channels, convention.eps, convention.momentum)
         self.add_module("norm", norm)
@@ -146,35 +144,28 @@ class SqueezeExcite(nn.Module):
 
 class MBConv(nn.Module):
     """Inverted residual (MobileNetV2, arXiv 1801.04381): expand 1x1, depthwise kxk, squeeze and
-    excite unless Lite, project 1x1."""
+    excite unless Lite, project 1x1. A stage's first block has its stride."""
 
     def __init__(
-        self,
-        scaling: Scaling,
-        convention: Convention,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        stride: int,
-        expansion: int,
+        self, scaling: Scaling, convention: Convention, in_channels: int, stage: Stage, stride: int
     ) -> None:
         super().__init__()
-        hidden = in_channels * expansion
+        hidden = in_channels * stage.expansion
         self.expand = (
             ConvNorm(scaling, convention, in_channels, hidden, 1)
-            if expansion != 1
+            if stage.expansion != 1
             else nn.Identity()
         )
         self.depthwise = ConvNorm(
-            scaling, convention, hidden, hidden, kernel, stride, groups=hidden
+            scaling, convention, hidden, hidden, stage.kernel, stride, groups=hidden
         )
         self.squeeze = (
             nn.Identity()
             if scaling.lite
             else SqueezeExcite(hidden, max(1, in_channels // SQUEEZE_RATIO))
         )
-        self.project = ConvNorm(scaling, convention, hidden, out_channels, 1, activate=False)
-        self.has_residual = stride == 1 and in_channels == out_channels
+        self.project = ConvNorm(scaling, convention, hidden, stage.channels, 1, activate=False)
+        self.has_residual = stride == 1 and in_channels == stage.channels
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.project(self.squeeze(self.depthwise(self.expand(x))))
@@ -195,17 +186,8 @@ class EfficientNetBackbone(StagedBackbone):
         for stage in stages:
             blocks = []
             for repeat in range(stage.repeats):
-                blocks.append(
-                    MBConv(
-                        scaling,
-                        convention,
-                        in_channels,
-                        stage.channels,
-                        stage.kernel,
-                        stage.stride if repeat == 0 else 1,
-                        stage.expansion,
-                    )
-                )
+                stride = stage.stride if repeat == 0 else 1
+                blocks.append(MBConv(scaling, convention, in_channels, stage, stride))
                 in_channels = stage.channels
             self.stages.append(nn.Sequential(*blocks))
         self.feature_channels = tuple(stages[index].channels for index in FEATURE_STAGES)

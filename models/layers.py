@@ -31,11 +31,11 @@ def pad_same(x: Tensor, kernel: int, stride: int, value: float = 0.0) -> Tensor:
     return F.pad(x, (left, right, top, bottom), value=value)
 
 
-class Conv2dSame(nn.Conv2d):
-    """A square convolution padded as TensorFlow's 'SAME'.
+class Conv2d(nn.Conv2d):
+    """A square convolution whose output has ``ceil(size / stride)`` cells.
 
-    Stride 1 pads symmetrically, which the convolution does by itself; only strided layers need an
-    explicit pad, whose size depends on the input's.
+    TensorFlow's 'SAME' is symmetric at stride 1, which the convolution does by itself; only strided
+    layers need an explicit pad, whose size depends on the input's.
     """
 
     def __init__(
@@ -46,51 +46,30 @@ class Conv2dSame(nn.Conv2d):
         stride: int = 1,
         groups: int = 1,
         bias: bool = True,
+        padding: Padding = "same",
     ) -> None:
-        padding = kernel // 2 if stride == 1 else 0
-        super().__init__(
-            in_channels, out_channels, kernel, stride, padding, groups=groups, bias=bias
-        )
+        pads = padding == "same" and stride > 1
+        own = 0 if pads else kernel // 2
+        super().__init__(in_channels, out_channels, kernel, stride, own, groups=groups, bias=bias)
+        self.pads = pads
 
     def forward(self, x: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
-        return super().forward(x if stride == 1 else pad_same(x, kernel, stride))
+        return super().forward(pad_same(x, kernel, stride) if self.pads else x)
 
 
-class MaxPool2dSame(nn.Module):
-    """Max pooling padded as TensorFlow's 'SAME'; the padding never wins the maximum."""
+class MaxPool2d(nn.Module):
+    """Max pooling to ``ceil(size / stride)`` cells; the padding never wins the maximum."""
 
-    def __init__(self, kernel: int, stride: int) -> None:
+    def __init__(self, kernel: int, stride: int, padding: Padding = "same") -> None:
         super().__init__()
-        self.kernel, self.stride = kernel, stride
+        self.kernel, self.stride, self.padding = kernel, stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.padding == "symmetric":
+            return F.max_pool2d(x, self.kernel, self.stride, self.kernel // 2)
         x = pad_same(x, self.kernel, self.stride, value=torch.finfo(x.dtype).min)
         return F.max_pool2d(x, self.kernel, self.stride)
-
-
-def conv2d(
-    in_channels: int,
-    out_channels: int,
-    kernel: int,
-    stride: int = 1,
-    groups: int = 1,
-    bias: bool = True,
-    padding: Padding = "same",
-) -> nn.Conv2d:
-    """A square convolution whose output has ``ceil(size / stride)`` cells."""
-    if padding == "same":
-        return Conv2dSame(in_channels, out_channels, kernel, stride, groups, bias)
-    return nn.Conv2d(
-        in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias
-    )
-
-
-def max_pool2d(kernel: int, stride: int, padding: Padding = "same") -> nn.Module:
-    """Max pooling to ``ceil(size / stride)`` cells."""
-    if padding == "same":
-        return MaxPool2dSame(kernel, stride)
-    return nn.MaxPool2d(kernel, stride, kernel // 2)
 
 
 class SeparableConv2d(nn.Module):
@@ -98,8 +77,8 @@ class SeparableConv2d(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
         super().__init__()
-        self.depthwise = Conv2dSame(in_channels, in_channels, 3, groups=in_channels, bias=False)
-        self.pointwise = Conv2dSame(in_channels, out_channels, 1, bias=bias)
+        self.depthwise = Conv2d(in_channels, in_channels, 3, groups=in_channels, bias=False)
+        self.pointwise = Conv2d(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pointwise(self.depthwise(x))

@@ -86,22 +86,6 @@ SHORTER_SIDE_800 = ShorterSide(
 )
 CROP_224 = centre_crop(224, 256, "bilinear")
 
-
-def _resnets() -> dict[str, Variant]:
-    return {
-        name: Variant("classification", partial(ResNet, settings), CROP_224)
-        for name, settings in resnet.SETTINGS.items()
-    }
-
-
-def _vggs() -> dict[str, Variant]:
-    return {
-        name + suffix: Variant("classification", partial(VGG, depths, norm), CROP_224)
-        for name, depths in vgg.DEPTHS.items()
-        for suffix, norm in (("", False), ("_bn", True))
-    }
-
-
 # variant: (torchvision's crop, shorter side), (TensorFlow's crop, shorter side)
 EFFICIENTNET_SIZES = {
     "efficientnet_b0": ((224, 256), (224, 256)),
@@ -161,20 +145,23 @@ def _retinanets() -> dict[str, Variant]:
     return {**rows, "retinanet_lite0": lite}
 
 
-def _faster_rcnns() -> dict[str, Variant]:
-    return {
-        name: Variant("detection", partial(FasterRCNN, settings), SHORTER_SIDE_800)
-        for name, settings in faster_rcnn.SETTINGS.items()
-    }
-
-
 VARIANTS: dict[str, Variant] = {
-    **_resnets(),
-    **_vggs(),
+    **{
+        name: Variant("classification", partial(ResNet, settings), CROP_224)
+        for name, settings in resnet.SETTINGS.items()
+    },
+    **{
+        name + suffix: Variant("classification", partial(VGG, depths, norm), CROP_224)
+        for name, depths in vgg.DEPTHS.items()
+        for suffix, norm in (("", False), ("_bn", True))
+    },
     **_efficientnets(),
     **_efficientdets(),
     **_retinanets(),
-    **_faster_rcnns(),
+    **{
+        name: Variant("detection", partial(FasterRCNN, settings), SHORTER_SIDE_800)
+        for name, settings in faster_rcnn.SETTINGS.items()
+    },
 }
 
 

@@ -69,15 +69,7 @@ class Recognised:
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write ``checkpoint`` so that an interruption leaves the previous file whole."""
     aside = path.with_suffix(".partial")
-    torch.save(
-        {
-            "format": FORMAT,
-            "architecture": checkpoint.architecture,
-            "labels": checkpoint.labels,
-            "state": checkpoint.state,
-        },
-        aside,
-    )
+    torch.save({"format": FORMAT, **vars(checkpoint)}, aside)
     aside.replace(path)
 
 
@@ -118,22 +110,22 @@ def load_into(network: nn.Module, state: StateDict, source: str) -> Recognised:
 
     ``source`` names the checkpoint in the message.
     """
-    return _fill(network, _rename(network, state), source, _family_name(state))
+    return _fill(network, *_rename(network, state), source)
 
 
 def load_start(network: nn.Module, state: StateDict, source: str) -> Recognised:
     """`load_into` for training on: where ``state`` is of other classes, ``network`` keeps its own
     class layer."""
-    renamed, family = _rename(network, state), _family_name(state)
+    renamed, family = _rename(network, state)
     own = {k: v for k, v in network.state_dict().items() if k.startswith(f"{network.class_layer}.")}
     weight = f"{network.class_layer}.weight"
     if weight not in renamed or renamed[weight].shape == own[weight].shape:
-        return _fill(network, renamed, source, family)
-    recognised = _fill(network, renamed | own, source, family)
+        return _fill(network, renamed, family, source)
+    recognised = _fill(network, renamed | own, family, source)
     return Recognised(family, recognised.tensors - len(own), other_classes=True)
 
 
-def _fill(network: nn.Module, renamed: StateDict, source: str, family: str) -> Recognised:
+def _fill(network: nn.Module, renamed: StateDict, family: str, source: str) -> Recognised:
     """`load_into` for a state that has our names already."""
     expected = network.state_dict()
     _check_classes(network, renamed, expected, source)
@@ -161,15 +153,15 @@ def _fill(network: nn.Module, renamed: StateDict, source: str, family: str) -> R
 def load_backbone(detector: nn.Module, state: StateDict, source: str) -> Recognised:
     """Start a detector's backbone from a classifier's weights; its other tensors are left out."""
     prefix = "backbone."
-    renamed = _rename(detector, state)
+    renamed, family = _rename(detector, state)
     backbone = {k.removeprefix(prefix): v for k, v in renamed.items() if k.startswith(prefix)}
-    return _fill(detector.get_submodule("backbone"), backbone, source, _family_name(state))
+    return _fill(detector.get_submodule("backbone"), backbone, family, source)
 
 
 def count_classes(network: nn.Module, state: StateDict) -> int | None:
     """How many classes ``state`` has if it is of an architecture like ``network``, built for one
     class; None if it has no such layer."""
-    weight = _rename(network, state).get(f"{network.class_layer}.weight")
+    weight = _rename(network, state)[0].get(f"{network.class_layer}.weight")
     return None if weight is None else _classes(network, weight)
 
 
@@ -208,17 +200,12 @@ def _without_prefixes(state: StateDict) -> StateDict:
     return state
 
 
-def _rename(network: nn.Module, state: StateDict) -> StateDict:
-    """``state`` under our names, whatever its family."""
+def _rename(network: nn.Module, state: StateDict) -> tuple[StateDict, str]:
+    """``state`` under our names, whatever its family, and what that is called."""
     family = find_family(list(state))
     if family is None:
-        return state
-    return {family.rename(network, key): tensor for key, tensor in state.items()}
-
-
-def _family_name(state: StateDict) -> str:
-    family = find_family(list(state))
-    return OURS if family is None else family.name
+        return state, OURS
+    return {family.rename(network, key): tensor for key, tensor in state.items()}, family.name
 
 
 def _is_counter(key: str) -> bool:

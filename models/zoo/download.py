@@ -27,16 +27,24 @@ def download(
     path = folder / entry.file
     partial = path.with_name(f"{path.name}.partial")
     try:
-        if path.exists():
-            _check_existing(entry, path)
+        if path.exists():  # it may have been put there by hand, so it is not overwritten
+            if wrong := _difference(entry, path):
+                raise ZooError(
+                    f"{path} is there, but with a wrong sha256: {wrong}; move it away to download"
+                    " it again"
+                )
             return path
         folder.mkdir(parents=True, exist_ok=True)
         resumed = _size(partial) > 0
         _receive(entry.url, partial, on_progress)
-        if resumed and not _matches(entry, partial):  # the rest is of a file that has changed since
+        wrong = _difference(entry, partial)
+        if resumed and wrong:  # the rest is of a file that has changed since
             partial.unlink()
             _receive(entry.url, partial, on_progress)
-        _check_fetched(entry, partial)
+            wrong = _difference(entry, partial)
+        if wrong:
+            partial.unlink()
+            raise ZooError(f"{entry.url} came with a wrong sha256 and was deleted: {wrong}")
         partial.replace(path)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         kept = f" ({_size(partial):,} bytes kept to go on from)" if _size(partial) else ""
@@ -77,34 +85,14 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _matches(entry: ZooEntry, path: Path) -> bool:
-    return _sha256(path).startswith(entry.sha256_prefix)
-
-
-def _check_existing(entry: ZooEntry, path: Path) -> None:
-    """A file under the official name may have been put there by hand, so it is not overwritten."""
-    if not _matches(entry, path):
-        raise ZooError(
-            f"{path} is there, but with a wrong sha256: {_difference(entry, path)}; move it away to"
-            " download it again"
-        )
-
-
-def _check_fetched(entry: ZooEntry, partial: Path) -> None:
-    if not _matches(entry, partial):
-        difference = _difference(entry, partial)
-        partial.unlink()
-        raise ZooError(f"{entry.url} came with a wrong sha256 and was deleted: {difference}")
-
-
-def _difference(entry: ZooEntry, path: Path) -> str:
-    expected = entry.sha256_prefix
-    return f"expected {expected}…, got {_sha256(path)[: len(expected)]}…"
-
-
-def _sha256(path: Path) -> str:
+def _difference(entry: ZooEntry, path: Path) -> str | None:
+    """Between the hash in the entry and that of the file, in words; None if there is none."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    expected = entry.sha256_prefix
+    if found.startswith(expected):
+        return None
+    return f"expected {expected}…, got {found[: len(expected)]}…"
 
 
 def _reason(error: Exception) -> str:

@@ -1,14 +1,22 @@
 """The official public checkpoints of our variants: where they are, and what is said of them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
 Metric = Literal["AP", "top-1"]
 
-TORCHVISION = "https://download.pytorch.org/models/"
-TIMM = "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-weights/"
-EFFDET = "https://github.com/rwightman/efficientdet-pytorch/releases/download/v0.1/"
+# Where each publisher's files are, and their licence.
+TORCHVISION = "https://download.pytorch.org/models/", "BSD-3-Clause"
+TIMM = (
+    "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-weights/",
+    "Apache-2.0",
+)
+EFFDET = "https://github.com/rwightman/efficientdet-pytorch/releases/download/v0.1/", "Apache-2.0"
+# By what is measured, and on which data.
+IMAGENET: tuple[Metric, str] = ("top-1", "ImageNet-1k")
+COCO: tuple[Metric, str] = ("AP", "COCO 2017")
 
 
 class ZooError(Exception):
@@ -39,37 +47,27 @@ class ZooEntry:
         return self.url.rsplit("/", 1)[-1]
 
 
-def _classifiers(base: str, licence: str, *rows: tuple[str, str, float]) -> tuple[ZooEntry, ...]:
-    return tuple(_entry(base, licence, "top-1", "ImageNet-1k", *row) for row in rows)
+def _entries(
+    publisher: tuple[str, str], figure: tuple[Metric, str], *rows: tuple[str, str, float]
+) -> Iterator[ZooEntry]:
+    """A row is the variant, its file, and the figure in percent."""
+    (base, licence), (metric, data) = publisher, figure
+    for variant, file, value in rows:
+        prefix = file.removesuffix(".pth").rpartition("-")[2]
+        yield ZooEntry(variant, base + file, prefix, metric, value, data, licence)
 
 
-def _detectors(base: str, licence: str, *rows: tuple[str, str, float]) -> tuple[ZooEntry, ...]:
-    return tuple(_entry(base, licence, "AP", "COCO 2017", *row) for row in rows)
-
-
-def _entry(
-    base: str, licence: str, metric: Metric, data: str, variant: str, file: str, value: float
-) -> ZooEntry:
-    prefix = file.removesuffix(".pth").rpartition("-")[2]
-    return ZooEntry(variant, base + file, prefix, metric, value, data, licence)
-
-
-# A row is the variant, its file, and the figure in percent.
 ENTRIES: tuple[ZooEntry, ...] = (
-    # ResNet: IMAGENET1K_V1 of torchvision 0.28's models/resnet.py, its `acc@1`.
-    *_classifiers(
+    *_entries(
         TORCHVISION,
-        "BSD-3-Clause",
+        IMAGENET,
+        # ResNet: IMAGENET1K_V1 of torchvision 0.28's models/resnet.py, its `acc@1`.
         ("resnet18", "resnet18-f37072fd.pth", 69.758),
         ("resnet34", "resnet34-b627a593.pth", 73.314),
         ("resnet50", "resnet50-0676ba61.pth", 76.130),
         ("resnet101", "resnet101-63fe2227.pth", 77.374),
         ("resnet152", "resnet152-394f9c45.pth", 78.312),
-    ),
-    # VGG: IMAGENET1K_V1 of torchvision 0.28's models/vgg.py.
-    *_classifiers(
-        TORCHVISION,
-        "BSD-3-Clause",
+        # VGG: IMAGENET1K_V1 of torchvision 0.28's models/vgg.py.
         ("vgg11", "vgg11-8a719046.pth", 69.020),
         ("vgg13", "vgg13-19584684.pth", 69.928),
         ("vgg16", "vgg16-397923af.pth", 71.592),
@@ -78,11 +76,7 @@ ENTRIES: tuple[ZooEntry, ...] = (
         ("vgg13_bn", "vgg13_bn-abd245e5.pth", 71.586),
         ("vgg16_bn", "vgg16_bn-6c64b313.pth", 73.360),
         ("vgg19_bn", "vgg19_bn-c79401a0.pth", 74.218),
-    ),
-    # EfficientNet: IMAGENET1K_V1 of torchvision 0.28's models/efficientnet.py.
-    *_classifiers(
-        TORCHVISION,
-        "BSD-3-Clause",
+        # EfficientNet: IMAGENET1K_V1 of torchvision 0.28's models/efficientnet.py.
         ("efficientnet_b0", "efficientnet_b0_rwightman-7f5810bc.pth", 77.692),
         ("efficientnet_b1", "efficientnet_b1_rwightman-bac287d4.pth", 78.642),
         ("efficientnet_b2", "efficientnet_b2_rwightman-c35c1473.pth", 80.608),
@@ -92,11 +86,11 @@ ENTRIES: tuple[ZooEntry, ...] = (
         ("efficientnet_b6", "efficientnet_b6_lukemelas-24a108a5.pth", 84.008),
         ("efficientnet_b7", "efficientnet_b7_lukemelas-c5b4e57e.pth", 84.122),
     ),
-    # EfficientNet with TensorFlow's padding: the `aa_in1k` (AutoAugment) rows of timm 1.0's
-    # models/efficientnet.py; top-1 from its results/results-imagenet.csv at commit 0173a139.
-    *_classifiers(
+    *_entries(
         TIMM,
-        "Apache-2.0",
+        IMAGENET,
+        # EfficientNet with TensorFlow's padding: the `aa_in1k` (AutoAugment) rows of timm 1.0's
+        # models/efficientnet.py; top-1 from its results/results-imagenet.csv at commit 0173a139.
         ("tf_efficientnet_b0", "tf_efficientnet_b0_aa-827b6e33.pth", 76.834),
         ("tf_efficientnet_b1", "tf_efficientnet_b1_aa-ea7a6ee0.pth", 78.830),
         ("tf_efficientnet_b2", "tf_efficientnet_b2_aa-60c94f97.pth", 80.084),
@@ -105,31 +99,27 @@ ENTRIES: tuple[ZooEntry, ...] = (
         ("tf_efficientnet_b5", "tf_efficientnet_b5_aa-99018a74.pth", 83.688),
         ("tf_efficientnet_b6", "tf_efficientnet_b6_aa-80ba17e4.pth", 84.116),
         ("tf_efficientnet_b7", "tf_efficientnet_b7_aa-076e3472.pth", 84.414),
-    ),
-    # EfficientNet-Lite: timm's `tf_efficientnet_lite*.in1k`, figures as above.
-    *_classifiers(
-        TIMM,
-        "Apache-2.0",
+        # EfficientNet-Lite: timm's `tf_efficientnet_lite*.in1k`, figures as above.
         ("efficientnet_lite0", "tf_efficientnet_lite0-0aa007d2.pth", 74.830),
         ("efficientnet_lite1", "tf_efficientnet_lite1-bde8b488.pth", 76.644),
         ("efficientnet_lite2", "tf_efficientnet_lite2-dcccb7df.pth", 77.464),
         ("efficientnet_lite3", "tf_efficientnet_lite3-b733e338.pth", 79.808),
         ("efficientnet_lite4", "tf_efficientnet_lite4-741542c3.pth", 81.532),
     ),
-    # RetinaNet and Faster R-CNN: COCO_V1 of torchvision 0.28's models/detection, `box_map`.
-    *_detectors(
+    *_entries(
         TORCHVISION,
-        "BSD-3-Clause",
+        COCO,
+        # RetinaNet and Faster R-CNN: COCO_V1 of torchvision 0.28's models/detection, `box_map`.
         ("retinanet_resnet50_fpn", "retinanet_resnet50_fpn_coco-eeacb38b.pth", 36.4),
         ("retinanet_resnet50_fpn_v2", "retinanet_resnet50_fpn_v2_coco-5905b1c5.pth", 41.5),
         ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth", 37.0),
     ),
-    # EfficientDet: effdet 0.4.1's config/model_config.py; AP from its README, the column
-    # "mAP (val2017)". The first group is converted from Google's, the second trained by effdet,
-    # which has published no d2 to d5 of its own.
-    *_detectors(
+    *_entries(
         EFFDET,
-        "Apache-2.0",
+        COCO,
+        # EfficientDet: effdet 0.4.1's config/model_config.py; AP from its README, the column
+        # "mAP (val2017)". The first group is converted from Google's, the second trained by effdet,
+        # which has published no d2 to d5 of its own.
         ("tf_efficientdet_d0", "tf_efficientdet_d0_34-f153e0cf.pth", 34.2),
         ("tf_efficientdet_d1", "tf_efficientdet_d1_40-a30f94af.pth", 40.1),
         ("tf_efficientdet_d2", "tf_efficientdet_d2_43-8107aa99.pth", 43.4),
@@ -139,17 +129,9 @@ ENTRIES: tuple[ZooEntry, ...] = (
         ("tf_efficientdet_d6", "tf_efficientdet_d6_52-4eda3773.pth", 52.0),
         ("tf_efficientdet_d7", "tf_efficientdet_d7_53-6d1d7a95.pth", 53.1),
         ("tf_efficientdet_d7x", "tf_efficientdet_d7x-f390b87c.pth", 54.3),
-    ),
-    *_detectors(
-        EFFDET,
-        "Apache-2.0",
         ("efficientdet_d0", "efficientdet_d0-f3276ba8.pth", 33.6),
         ("efficientdet_d1", "efficientdet_d1-bb7e98fe.pth", 39.4),
-    ),
-    # EfficientDet-Lite: the same sources.
-    *_detectors(
-        EFFDET,
-        "Apache-2.0",
+        # EfficientDet-Lite: the same sources.
         ("efficientdet_lite0", "tf_efficientdet_lite0-dfacfc78.pth", 27.1),
         ("efficientdet_lite1", "tf_efficientdet_lite1-6dc7ab30.pth", 32.2),
         ("efficientdet_lite2", "tf_efficientdet_lite2-86c5d55b.pth", 35.9),
