@@ -29,9 +29,9 @@ from torch import nn
 from benchmarks.boxport import boxport, requests_of
 from benchmarks.drive import drive
 from benchmarks.packages import MODELS, make_store
+from export.evaluation.photo_set import read_photos
 from export.onnx.graph import build_graph
 from export.onnx.trace import describe, to_onnx
-from export.photos import read_photos
 from export.precision.half import to_half
 from models.variants import Variant, find_variant, letterbox
 from service.providers import PROVIDERS

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from export.photos import find_photos
+from export.evaluation.photo_set import find_photos
 from service.imaging.files import read_image
 
 SMALL_SIZE = (500, 375)

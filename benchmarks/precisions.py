@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from export.photos import find_photos
+from export.evaluation.photo_set import find_photos
 from service.imaging.files import MAX_PIXELS
 from service.imaging.images import decode_image
 from service.imaging.resize import to_input

@@ -15,7 +15,7 @@ import onnx
 import onnxruntime as ort
 from torch import Tensor
 
-from export.photos import read_photos
+from export.evaluation.photo_set import read_photos
 from service.manifest import read_manifest
 
 PACKAGE = Path("model_store/efficientdet_lite0_voc/1")

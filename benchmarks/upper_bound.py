@@ -23,7 +23,7 @@ from typing import Any
 import onnxruntime as ort
 
 from benchmarks.results import quantile
-from export.photos import find_photos
+from export.evaluation.photo_set import find_photos
 from service.imaging.files import read_photo
 from service.inference.classifier import Classifier
 from service.inference.detector import Detector

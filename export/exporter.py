@@ -12,15 +12,16 @@ import onnxruntime as ort
 from torch import nn
 
 from export.errors import ExportError
-from export.evaluation.photo_set import EvaluationSet
+from export.evaluation.photo_set import EvaluationSet, find_photos
 from export.labels import KNOWN
 from export.onnx.graph import build_graph
 from export.onnx.trace import OPSET, describe, to_onnx
 from export.package_writer import finish_package, written_aside
-from export.parity import TOLERANCES, TorchSession, check_parity, onnx_model, torch_model
 from export.parity.bisection import located
+from export.parity.comparison import TOLERANCES
+from export.parity.gate import check_parity
 from export.parity.layers import torch_layers
-from export.photos import find_photos
+from export.parity.model import TorchSession, onnx_model, torch_model
 from export.progress import SILENT, ProgressReporter
 from models.variants import VARIANTS, Variant, at_size, find_variant
 from models.weights import (
@@ -60,7 +61,6 @@ class ExportJob:
     input_size: side of the input in pixels, None for the architecture's own; of inputs whose size
         varies, the shorter side.
     multi_label: whether an image may be of several classes, for a classifier trained so.
-    timing_seconds: how long the report's latency is measured for each of its settings.
     """
 
     architecture: str
@@ -72,7 +72,6 @@ class ExportJob:
     evaluation: EvaluationSet | None = None
     input_size: int | None = None
     multi_label: bool = False
-    timing_seconds: float = 1.0
 
 
 def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest:
@@ -112,7 +111,6 @@ def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest
             ModelPackage(manifest, TorchSession(graph)),
             paths,
             job.evaluation,
-            job.timing_seconds,
             progress=progress,
         )
 
@@ -179,11 +177,7 @@ def _find_variant(job: ExportJob) -> Variant:
 
 def _load(job: ExportJob, variant: Variant) -> tuple[nn.Module, tuple[Label, ...], Recognised]:
     """The trained network, its labels, and what its checkpoint was recognised as."""
-    checkpoint = load_checkpoint(job.weights)
-    if checkpoint.architecture not in (None, job.architecture):
-        raise CheckpointError(
-            f"{job.weights} is of {checkpoint.architecture}, not {job.architecture}"
-        )
+    checkpoint = load_checkpoint(job.weights, job.architecture)
     labels = job.labels
     if labels is None and checkpoint.labels is not None:
         labels = tuple(Label(id=i, name=name) for i, name in checkpoint.labels)

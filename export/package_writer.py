@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from export.errors import ExportError
-from export.evaluation.accuracy import measure_accuracy
+from export.evaluation.figures import measure_accuracy
 from export.evaluation.photo_set import EvaluationSet
 from export.progress import SILENT, ProgressReporter
 from export.report import write_report
@@ -67,7 +67,6 @@ def finish_package(
     reference: ModelPackage,
     photos: Sequence[Path],
     evaluation: EvaluationSet | None,
-    timing_seconds: float,
     compared: Sequence[Path] = (),
     progress: ProgressReporter = SILENT,
 ) -> ModelManifest:
@@ -75,8 +74,7 @@ def finish_package(
     its accuracy on ``evaluation`` and write its report. Returns the manifest as it was written.
 
     reference: what the graph was proven against. photos: those that the report shows examples of.
-    timing_seconds: how long its latency is measured, for each of its settings. compared: packages
-    of the same model in other precisions, which the report shows beside it.
+    compared: packages of the same model in other precisions, which the report shows beside it.
 
     Raises PackageError or PhotoError.
     """
@@ -90,7 +88,7 @@ def finish_package(
         manifest = manifest.model_copy(update={"accuracy": accuracy})
         manifest.write(folder / MANIFEST_FILE)
     progress.step("writing the report")
-    write_report(folder, photos, reference, compared, timing_seconds)
+    write_report(folder, photos, reference, compared)
     return manifest
 
 

@@ -9,11 +9,11 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from export.errors import ExportError
+from export.evaluation.photo_set import read_photos
 from export.onnx.checks import check_graph
 from export.onnx.trace import describe
-from export.parity import Image
 from export.parity.answers import check_answer, check_batch, check_settings
-from export.photos import read_photos
+from export.parity.model import Image
 from export.report import REPORT_FILE, manifest_mark
 from service.imaging.files import PhotoError
 from service.manifest import (

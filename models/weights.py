@@ -73,16 +73,21 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     aside.replace(path)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, architecture: str | None = None) -> Checkpoint:
     """Read a checkpoint of ours, or a foreign one under its own names.
 
+    architecture: what one that states its own must be of.
+
     Foreign files are .safetensors, or what torch.save wrote: a state dict, or a mapping that holds
-    one. Nothing in them is executed. Raises CheckpointError for a file that is missing, damaged or
-    without weights.
+    one. Nothing in them is executed. Raises CheckpointError for a file that is missing, damaged,
+    without weights or of another architecture.
     """
     content = _read(path)
     if isinstance(content, Mapping) and content.get("format") == FORMAT:
-        return _own_checkpoint(content, path)
+        checkpoint = _own_checkpoint(content, path)
+        if architecture is not None and checkpoint.architecture not in (None, architecture):
+            raise CheckpointError(f"{path} is of {checkpoint.architecture}, not {architecture}")
+        return checkpoint
     state = _without_prefixes(_unwrap(content))
     if not state:
         raise CheckpointError(

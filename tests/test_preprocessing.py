@@ -10,7 +10,7 @@ import torch
 from PIL import ExifTags, Image
 from torch import Tensor, nn
 
-from export.photos import read_photos
+from export.evaluation.photo_set import read_photos
 from models.training.annotations.content import Annotations, ClassFolders, LabelledPhoto, Photo
 from models.training.augment import Augment
 from models.training.classification_task import ClassificationTask

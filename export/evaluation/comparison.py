@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.evaluation.column import Column
-from export.evaluation.figures import Figures, agreement, measure
+from export.evaluation.figures import Figures, agreement, measure, rounded
 from export.evaluation.photo_set import PhotoSet, PhotoSetError
 from export.progress import OnProgress
 from service.manifest import ModelManifest
@@ -78,8 +78,8 @@ class Comparison:
                     "title": result.column.title,
                     "source": result.column.source,
                     "sha256": result.column.sha256,
-                    "metrics": _rounded(result.figures.metrics),
-                    "classes": _rounded(result.figures.classes),
+                    "metrics": rounded(result.figures.metrics, 6),
+                    "classes": rounded(result.figures.classes, 6),
                     "agreement": round(result.agreement, 6),
                     "drop_points": round(self.drop(result), 4),
                     "passed": self.passes(result),
@@ -136,7 +136,3 @@ def _check_alike(manifests: Sequence[ModelManifest]) -> None:
             raise PackageError(f"{names}: one does {first.task}, the other {other.task}")
         if set(other.labels) != set(first.labels):
             raise PackageError(f"{names}: their labels differ, so their answers do not compare")
-
-
-def _rounded(values: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 6) for name, value in values.items()}

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from export.evaluation.column import PackageColumn
 from export.evaluation.photo_set import PhotoSet
 from export.matching import SAME_OBJECT, Detections, match
+from export.progress import OnProgress, ignore_progress
 from models.evaluation import BoxRow, evaluate_detections
 from service.inference.task import Row
-from service.manifest import ModelManifest
+from service.manifest import Accuracy, ModelManifest
+from service.package import ModelPackage
 
 Answers = Sequence[Sequence[Row]]  # of each photo, its rows
 METRIC_NAMES = {
@@ -47,6 +50,22 @@ def measure(photos: PhotoSet, answers: Answers) -> Figures:
     return Figures({}, {})
 
 
+def measure_accuracy(
+    package: ModelPackage, photos: PhotoSet, on_progress: OnProgress = ignore_progress
+) -> Accuracy:
+    """A package's figures for its manifest, measured through the code that serves it.
+
+    ``photos`` must say what they show. Raises PhotoError naming a photo that cannot be read.
+    """
+    figures = measure(photos, PackageColumn(package).answer(photos.photos, on_progress))
+    return Accuracy(
+        data=photos.name,
+        images=len(photos.photos),
+        metrics=rounded(figures.metrics, 4),
+        classes=rounded(figures.classes, 4) or None,
+    )
+
+
 def agreement(manifest: ModelManifest, answers: Answers, reference: Answers) -> float:
     """How far the answers agree with those of another column, in 0..1.
 
@@ -68,6 +87,10 @@ def agreement(manifest: ModelManifest, answers: Answers, reference: Answers) -> 
         matched += len(match(first, second, SAME_OBJECT))
         total += len(first) + len(second)
     return 2 * matched / total if total else 1.0
+
+
+def rounded(figures: dict[str, float], decimals: int) -> dict[str, float]:
+    return {name: round(value, decimals) for name, value in figures.items()}
 
 
 def _measure_detections(objects: dict[str, Any], answers: Answers) -> Figures:

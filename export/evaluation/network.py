@@ -7,9 +7,9 @@ from torch import nn
 
 from export.evaluation.column import PackageColumn
 from export.onnx.graph import build_graph
-from export.parity import TorchSession
+from export.parity.model import TorchSession
 from models.variants import find_variant
-from models.weights import CheckpointError, load_checkpoint, load_into
+from models.weights import load_checkpoint, load_into
 from service.manifest import ModelManifest
 from service.package import ModelPackage, PackageError
 
@@ -34,10 +34,7 @@ def _read_graph(weights: Path, manifest: ModelManifest) -> nn.Module:
             f"{manifest.name}/{manifest.version}: was exported from {architecture}, which is none"
             " of the architectures that `python -m models` lists"
         ) from None
-    checkpoint = load_checkpoint(weights)
-    if checkpoint.architecture not in (None, architecture):
-        raise CheckpointError(f"{weights} is of {checkpoint.architecture}, not {architecture}")
     network = variant.build(len(manifest.labels))
-    load_into(network, checkpoint.state, str(weights))
+    load_into(network, load_checkpoint(weights, architecture).state, str(weights))
     multi_label = manifest.task == "classification" and manifest.activation == "sigmoid"
     return build_graph(network, manifest.input, multi_label)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from export.photos import find_photos
 from export.progress import OnStep, ignore_step
 from models.training.annotations.coco import read_coco
 from models.training.annotations.content import DataError, Fault, Kind
-from service.imaging.files import PhotoError, visible_files
+from service.imaging.files import PhotoError, read_photo, visible_files
 from service.imaging.formats import SUFFIXES, select_photos
-from service.manifest import Label, ModelManifest
+from service.imaging.resize import ModelInput
+from service.manifest import InputSpec, Label, ModelManifest
 
 Item = TypeVar("Item")
 
@@ -64,6 +64,25 @@ class EvaluationSet:
         if self.annotations is None:
             return read_class_folders(self.images, labels, limit, on_note)
         return read_annotated(self.annotations, self.images, labels, limit)
+
+
+def find_photos(folder: Path, on_note: OnStep = ignore_step) -> list[Path]:
+    """The photos in ``folder``, by name; raises PhotoError if there is none.
+
+    on_note: is told how many other files are passed over, and of what kind.
+    """
+    files = sorted(path for path in folder.glob("[!.]*") if not path.is_dir())
+    paths, note = select_photos(files, str)
+    if note is not None:
+        on_note(f"{folder}: {note}")
+    if not paths:
+        raise PhotoError(f"{folder}: holds no photo ({', '.join(sorted(SUFFIXES))})")
+    return paths
+
+
+def read_photos(folder: Path, spec: InputSpec) -> list[ModelInput]:
+    """Every photo that `find_photos` finds, as `read_photo` reads it."""
+    return [read_photo(path, spec) for path in find_photos(folder)]
 
 
 def read_photo_set(

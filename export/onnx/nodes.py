@@ -51,6 +51,13 @@ def makers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     return {name: node for node in model.graph.node for name in node.output}
 
 
+def value_types(model: onnx.ModelProto) -> dict[str, int]:
+    """The element type of each value whose type can be inferred: a `TensorProto.DataType`."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    values = (*graph.input, *graph.value_info, *graph.output)
+    return {value.name: value.type.tensor_type.elem_type for value in values}
+
+
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     """The attributes that ``node`` states, by name."""
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}

@@ -8,37 +8,3 @@ layers.py        models whose intermediate values can be read
 bisection.py     the first node that differs, once the gate has failed
 answers.py       what any graph's answers must be, without a reference
 """
-
-from export.parity.cases import BATCH_SIZES, Case
-from export.parity.comparison import TOLERANCES, ParityError
-from export.parity.gate import check_parity
-from export.parity.model import (
-    Feeds,
-    Image,
-    Model,
-    Outputs,
-    TorchSession,
-    onnx_model,
-    open_quietly,
-    stack,
-    to_feeds,
-    torch_model,
-)
-
-__all__ = [
-    "BATCH_SIZES",
-    "TOLERANCES",
-    "Case",
-    "Feeds",
-    "Image",
-    "Model",
-    "Outputs",
-    "ParityError",
-    "TorchSession",
-    "check_parity",
-    "onnx_model",
-    "open_quietly",
-    "stack",
-    "to_feeds",
-    "torch_model",
-]

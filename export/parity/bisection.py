@@ -20,6 +20,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from export.onnx.nodes import makers, value_types
 from export.parity.comparison import ParityError
 from export.parity.layers import LayeredModel, Values
 from export.parity.model import Array, Feeds, open_quietly
@@ -153,13 +154,10 @@ class Nodes:
     """
 
     def __init__(self, model: onnx.ModelProto, values: Values) -> None:
-        inferred = onnx.shape_inference.infer_shapes(model).graph
-        described = [*inferred.input, *inferred.value_info, *inferred.output]
-        self.types = {value.name: value.type.tensor_type.elem_type for value in described}
-        self.model, self.values = model, values
+        self.model, self.values, self.types = model, values, value_types(model)
         self.initializers = {tensor.name: tensor for tensor in model.graph.initializer}
         self.inputs = {value.name for value in model.graph.input}
-        self.producers = {name: node for node in model.graph.node for name in node.output if name}
+        self.producers = makers(model)
         order = [name for name in self.producers if name in values and self.types.get(name)]
         self.known = {name: place for place, name in enumerate(order)}
         # Of equal values either may come first: the nodes after a TopK read the reference's

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from export.onnx.nodes import copied
+from export.onnx.nodes import copied, value_types
 from export.onnx.trace import trace
 from export.parity.model import Feeds, open_quietly
 from models.variants import Variant
@@ -56,9 +56,7 @@ def torch_layers(variant: Variant, graph: nn.Module) -> LayeredModel:
 
 def onnx_layers(model: onnx.ModelProto, name: str) -> LayeredModel:
     """``model`` in ONNX Runtime without optimisation, each of its values an output."""
-    inferred = onnx.shape_inference.infer_shapes(model)
-    typed = [*inferred.graph.value_info, *inferred.graph.output]
-    types = {value.name: value.type.tensor_type.elem_type for value in typed}
+    types = value_types(model)
     values = [output for node in model.graph.node for output in node.output if types.get(output)]
     exposed = copied(model)
     del exposed.graph.output[:]

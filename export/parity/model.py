@@ -42,10 +42,9 @@ class TorchSession:
         return [o.numpy() for o in ([outputs] if isinstance(outputs, Tensor) else outputs)]
 
 
-def torch_model(graph: nn.Module, name: str = "PyTorch") -> Model:
+def torch_model(graph: nn.Module) -> Model:
     """A graph of `export.onnx.graph`, run eagerly."""
-    session = TorchSession(graph)
-    return Model(name, lambda feeds: session.run(None, feeds))
+    return onnx_model(TorchSession(graph), "PyTorch")
 
 
 def onnx_model(session: ort.InferenceSession, name: str = "ONNX Runtime") -> Model:

@@ -21,7 +21,7 @@ from export.onnx.nodes import (
     drop_unused_constants,
     set_bias,
 )
-from export.parity import Feeds, open_quietly
+from export.parity.model import Feeds, open_quietly
 
 Shifts = Mapping[str, Array]
 LARGEST = 127  # of a weight in 8 bits; -128 is not used, so that the range is symmetric

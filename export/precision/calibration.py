@@ -10,7 +10,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
 from onnxruntime.quantization.calibrate import TensorsData, create_calibrator
 
-from export.parity import Feeds
+from export.parity.model import Feeds
 from export.progress import OnProgress, ignore_progress
 
 Method = Literal["percentile", "entropy", "minmax"]

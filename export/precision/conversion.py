@@ -14,14 +14,15 @@ import onnx
 import onnxruntime as ort
 
 from export.errors import ExportError
-from export.evaluation.photo_set import EvaluationSet, spread
+from export.evaluation.photo_set import EvaluationSet, find_photos, spread
 from export.onnx.checks import check_graph
 from export.onnx.trace import describe
 from export.package_writer import finish_package, written_aside
-from export.parity import TOLERANCES, check_parity, onnx_model, to_feeds
 from export.parity.bisection import located
+from export.parity.comparison import TOLERANCES
+from export.parity.gate import check_parity
 from export.parity.layers import onnx_layers
-from export.photos import find_photos
+from export.parity.model import onnx_model, to_feeds
 from export.precision.bias_correction import rounding_shifts
 from export.precision.calibration import METHODS, Calibration, calibrate
 from export.precision.fidelity import classifier_fidelity, detector_fidelity
@@ -52,7 +53,6 @@ class ConversionJob:
     calibration: how ranges are found; None tries every way and takes the best.
     search: whether layers that lose much are looked for, and kept in float.
     evaluation: what to measure accuracy on.
-    timing_seconds: how long the report's latency is measured, for each of its settings.
     """
 
     package: Path
@@ -63,7 +63,6 @@ class ConversionJob:
     search: bool = True
     most_photos: int = CALIBRATION_PHOTOS
     evaluation: EvaluationSet | None = None
-    timing_seconds: float = 1.0
 
 
 def convert(job: ConversionJob, progress: ProgressReporter = SILENT) -> ModelManifest:
@@ -126,7 +125,6 @@ def convert(job: ConversionJob, progress: ProgressReporter = SILENT) -> ModelMan
             source,
             paths,
             job.evaluation,
-            job.timing_seconds,
             compared=[job.package],
             progress=progress,
         )
@@ -166,7 +164,7 @@ def _to_int8(
         if job.search:
             progress.step("looking for layers that lose much in 8 bits")
             found = search(quantiser, fidelity, reached, progress.update)
-            in_float, reached = found.in_float, found.kept
+            in_float, reached = found.in_float, found.fidelity
         groups = layers(prepared)
         converted = quantiser.quantise([node for group in in_float for node in groups[group]])
     onnx.checker.check_model(converted, full_check=True)

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 
 from export.evaluation.figures import to_coco
-from export.parity import open_quietly
+from export.parity.model import open_quietly
 from models.evaluation import BoxRow, evaluate_detections
 from service.imaging.resize import ModelInput
 from service.inference.detector import DetectionQuery, Detector

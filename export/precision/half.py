@@ -4,7 +4,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export.onnx.nodes import add_constant, copied, drop_unused_constants, network_nodes
+from export.onnx.nodes import (
+    add_constant,
+    copied,
+    drop_unused_constants,
+    network_nodes,
+    value_types,
+)
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 # Inputs that stay in float32 although the operator computes in float16: Resize's regions, scales.
@@ -30,9 +36,7 @@ class _Halver:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model, self.graph = model, model.graph
         self.network = network_nodes(model)
-        inferred = onnx.shape_inference.infer_shapes(model).graph
-        values = (*inferred.value_info, *inferred.input, *inferred.output)
-        self.floats = {v.name for v in values if v.type.tensor_type.elem_type == FLOAT}
+        self.floats = {name for name, kind in value_types(model).items() if kind == FLOAT}
         self.initializers = {tensor.name: tensor for tensor in self.graph.initializer}
         self.made: set[str] = set()  # values in the other type that there are already
         self.halved: set[str] = set()  # values that the network computes

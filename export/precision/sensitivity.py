@@ -14,15 +14,11 @@ MAX_IN_FLOAT = 0.15  # of the layers' nodes
 class Sensitivity:
     """What a search found.
 
-    quantised: fidelity, 0..1, of the graph that is all in 8 bits; kept: of the one chosen.
-    gains: by layer, what keeping it alone in float adds.
-    in_float: the layers that are kept.
+    in_float: the layers that are kept. fidelity: of the graph with them, 0..1.
     """
 
-    quantised: float
-    kept: float
-    gains: dict[str, float]
     in_float: tuple[str, ...]
+    fidelity: float
 
 
 def search(
@@ -59,4 +55,4 @@ def search(
         if reached > best:
             best, chosen = reached, tried
     on_progress(steps, steps)
-    return Sensitivity(quantised, best, gains, tuple(chosen))
+    return Sensitivity(tuple(chosen), best)

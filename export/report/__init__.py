@@ -15,14 +15,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from export.report import tables
 from export.report.charts import accuracy_chart, class_chart, latency_chart
-from export.report.examples import PACKAGE_COLOUR, REFERENCE_COLOUR, Example, make_examples
+from export.report.examples import PACKAGE_COLOUR, REFERENCE_COLOUR, make_examples
 from export.report.latency import machine_name, measure_latency
 from service.imaging.files import read_photo
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, read_manifest
 from service.package import ModelPackage, open_package
 
 REPORT_FILE = "report.html"
-SECONDS = 1.0  # of timing, for each setting
 
 
 def write_report(
@@ -30,38 +29,25 @@ def write_report(
     photos: Sequence[Path],
     reference: ModelPackage,
     others: Sequence[Path] = (),
-    seconds: float = SECONDS,
 ) -> None:
     """Write ``report.html`` beside the package in ``folder``: one page that needs nothing else.
 
     photos: those that examples are chosen from. reference: what the package was compared with; its
     ``session`` may be `export.parity.TorchSession`. others: packages of the same model in other
-    precisions, shown beside it. seconds: to time each setting for.
+    precisions, shown beside it.
 
     Raises PhotoError or PackageError.
     """
     package = open_package(folder, threads=0)
     image = read_photo(photos[0], package.manifest.input).pixels
-    measured = [
+    packages = [
         tables.Measured(
             read_manifest(path / MANIFEST_FILE),
             (path / GRAPH_FILE).stat().st_size,
-            measure_latency(path, image, seconds),
+            measure_latency(path, image),
         )
         for path in (folder, *others)
     ]
-    page = _render(folder / MANIFEST_FILE, measured, make_examples(photos, reference, package))
-    (folder / REPORT_FILE).write_text(page, encoding="utf-8")
-
-
-def manifest_mark(manifest: bytes) -> str:
-    """A tag of the page that names the manifest, by the sha256 of its file's bytes."""
-    return f'<meta name="boxport-manifest" content="{hashlib.sha256(manifest).hexdigest()}">'
-
-
-def _render(
-    manifest_file: Path, packages: Sequence[tables.Measured], examples: Sequence[Example]
-) -> str:
     # Names of classes, files and licences are not trusted: everything is escaped.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -76,9 +62,9 @@ def _render(
         milliseconds=tables.milliseconds,
         percent=tables.percent,
     )
-    first, content = packages[0], manifest_file.read_bytes()
+    first, content = packages[0], (folder / MANIFEST_FILE).read_bytes()
     drawn = (accuracy_chart(packages), class_chart(packages))
-    return environment.get_template(REPORT_FILE).render(
+    page = environment.get_template(REPORT_FILE).render(
         manifest=first.manifest,
         manifest_sha256=hashlib.sha256(content).hexdigest(),
         mark=manifest_mark(content),
@@ -92,7 +78,13 @@ def _render(
         accuracy_charts=[chart for chart in drawn if chart is not None],
         latency_chart=latency_chart(packages),
         machine=machine_name(),
-        examples=examples,
+        examples=make_examples(photos, reference, package),
         reference_colour=REFERENCE_COLOUR,
         package_colour=PACKAGE_COLOUR,
     )
+    (folder / REPORT_FILE).write_text(page, encoding="utf-8")
+
+
+def manifest_mark(manifest: bytes) -> str:
+    """A tag of the page that names the manifest, by the sha256 of its file's bytes."""
+    return f'<meta name="boxport-manifest" content="{hashlib.sha256(manifest).hexdigest()}">'

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from export.parity import Image, to_feeds
+from export.parity.model import Image, to_feeds
 from service.cpus import available_cpus
 from service.package import open_package
 
 BATCH_SIZES = (1, 8)
 MOST_RUNS = 200  # of one setting
 FEWEST_FOR_P95 = 20
-PATIENCE = 4  # times the seconds asked for, at most
+SECONDS = 1.0  # of runs, for each setting
+PATIENCE = 4  # times as long, at most
 CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -44,21 +45,21 @@ class Latency:
         return 1000 / self.ms_per_image
 
 
-def measure_latency(package: Path, image: Image, seconds: float) -> tuple[Latency, ...]:
+def measure_latency(package: Path, image: Image) -> tuple[Latency, ...]:
     """Time the graph alone, decoded ``image`` uint8 [H, W, 3] to answer, at each batch size on one
-    thread and on all, for ``seconds`` each, up to four times as long if the runs are few."""
+    thread and on all, for `SECONDS` each, up to four times as long if the runs are few."""
     return tuple(
-        _measure(package, image, batch_size, threads, seconds)
+        _measure(package, image, batch_size, threads)
         for batch_size, threads in itertools.product(BATCH_SIZES, sorted({1, available_cpus()}))
     )
 
 
-def _measure(package: Path, image: Image, batch_size: int, threads: int, seconds: float) -> Latency:
+def _measure(package: Path, image: Image, batch_size: int, threads: int) -> Latency:
     opened = open_package(package, threads)
     feeds = to_feeds(opened.manifest, [image] * batch_size)
     start, cpu_start = time.perf_counter(), time.process_time()
     times: list[float] = []
-    while not _suffices(times, seconds):
+    while not _suffices(times):
         run_start = time.perf_counter()
         opened.run(feeds)
         times.append(time.perf_counter() - run_start)
@@ -69,11 +70,11 @@ def _measure(package: Path, image: Image, batch_size: int, threads: int, seconds
     return Latency(batch_size, threads, len(settled), median, p95, min(1.0, cpu_share))
 
 
-def _suffices(times: list[float], seconds: float) -> bool:
+def _suffices(times: list[float]) -> bool:
     """Whether there are enough runs; slow packages get up to `PATIENCE` times as long, so that they
     have a percentile."""
     few = len(times) <= FEWEST_FOR_P95
-    enough = sum(times) >= seconds * (PATIENCE if few else 1)
+    enough = sum(times) >= SECONDS * (PATIENCE if few else 1)
     return bool(times) and (enough or len(times) > MOST_RUNS)
 
 

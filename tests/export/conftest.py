@@ -1,6 +1,7 @@
 """Untrained detectors that nevertheless find things, for tests that need many detections; and a
 small graph."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -8,13 +9,23 @@ import pytest
 import torch
 from torch import nn
 
+from export.evaluation.photo_set import read_photos
 from export.onnx.graph import Normalise
-from export.parity import stack
-from export.photos import read_photos
+from export.parity.model import stack
+from export.report import latency
 from models.faster_rcnn import FasterRCNN
 from models.variants import VARIANTS, Variant
 from models.weights import Checkpoint, load_backbone, load_checkpoint, save_checkpoint
 from tests.export.small import SPEC, small_graph
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _brief_latency() -> Iterator[None]:
+    """Reports time few runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency, "SECONDS", 0.0)
+        yield
+
 
 LABELS = tuple((i + 1, name) for i, name in enumerate(("person", "cat", "cup", "rocket")))
 MEAN_LOGIT, LOGIT_SPREAD = -6.0, 1.5  # some hundred of 77,000 scores lie above .05

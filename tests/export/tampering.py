@@ -9,11 +9,11 @@ import onnx
 import torch
 from onnx import numpy_helper
 
+from export.evaluation.photo_set import read_photos
 from export.onnx.graph import build_graph
 from export.onnx.trace import to_onnx
-from export.parity import Feeds, stack
 from export.parity.layers import LayeredModel, torch_layers
-from export.photos import read_photos
+from export.parity.model import Feeds, stack
 from models.variants import VARIANTS, Variant, at_size
 from tests.export.conftest import LABELS, measure_norms, read_images
 

@@ -19,14 +19,13 @@ import torch
 from google.protobuf.message import Message
 
 from export import exporter
-from export.evaluation.accuracy import measure_accuracy
 from export.evaluation.column import QUERY
-from export.evaluation.photo_set import EvaluationSet, PhotoSetError
+from export.evaluation.figures import measure_accuracy
+from export.evaluation.photo_set import EvaluationSet, PhotoSetError, read_photos
 from export.exporter import ExportError, ExportJob, export
 from export.labels import read_labels
 from export.package_writer import OutputError
-from export.parity import ParityError
-from export.photos import read_photos
+from export.parity.comparison import ParityError
 from export.verify import verify
 from models.variants import Variant
 from models.weights import CheckpointError
@@ -44,7 +43,7 @@ def exported(
     checkpoint: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, ModelManifest]:
     output = tmp_path_factory.mktemp("store") / "things" / "1"
-    job = ExportJob(checkpoint.stem, checkpoint, output, photos, "MIT", timing_seconds=0)
+    job = ExportJob(checkpoint.stem, checkpoint, output, photos, "MIT")
     return output, export(job)
 
 
@@ -167,7 +166,6 @@ def small_job(imagenet_weights: Path, photos: Path, tmp_path: Path) -> ExportJob
         "Apache-2.0",
         labels=read_labels("imagenet1k"),
         input_size=64,
-        timing_seconds=0,
     )
 
 
@@ -250,7 +248,6 @@ def test_accuracy_is_written_into_the_manifest(
         photos,
         "MIT",
         evaluation=EvaluationSet(photos, truth),
-        timing_seconds=0,
     )
     accuracy = export(job).accuracy
     assert read_manifest(output / "manifest.json").accuracy == accuracy

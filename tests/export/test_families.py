@@ -14,8 +14,8 @@ import torch
 from typer.testing import CliRunner
 
 from export.__main__ import app
-from export.parity import stack
-from export.photos import read_photos
+from export.evaluation.photo_set import read_photos
+from export.parity.model import stack
 from models.faster_rcnn import FasterRCNN, FasterRCNNSettings
 from models.variants import SHORTER_SIDE_800, VARIANTS, Variant, at_size, find_variant
 from models.weights import Checkpoint, save_checkpoint

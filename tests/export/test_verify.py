@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from export.__main__ import app
+from export.evaluation.photo_set import find_photos, read_photos
 from export.parity.answers import AnswerError, check_answer, check_batch, check_settings
-from export.photos import find_photos, read_photos
 from export.report import write_report
 from export.signing import make_keys, sign
 from export.verify import verify
@@ -52,7 +52,7 @@ def sound(
     for name in (CLASSIFIER, DETECTOR):
         folder = tmp_path_factory.mktemp("sound") / name / "1"
         shutil.copytree(store / name / "1", folder)
-        write_report(folder, find_photos(some_photos), open_package(folder), seconds=0)
+        write_report(folder, find_photos(some_photos), open_package(folder))
         sign(folder, keys[0])
         copies[name] = folder
     return copies

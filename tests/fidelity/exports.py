@@ -5,10 +5,12 @@ from pathlib import Path
 
 import onnxruntime as ort
 
+from export.evaluation.photo_set import read_photos
 from export.onnx.graph import build_graph
 from export.onnx.trace import to_onnx
-from export.parity import TOLERANCES, check_parity, onnx_model, torch_model
-from export.photos import read_photos
+from export.parity.comparison import TOLERANCES
+from export.parity.gate import check_parity
+from export.parity.model import onnx_model, torch_model
 from models.variants import VARIANTS, at_size
 from tests.fidelity.measure import pair
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from export.parity import TOLERANCES
+from export.parity.comparison import TOLERANCES
 from models.variants import VARIANTS
 from tests.fidelity.exports import EXPORTED, export
 from tests.fidelity.report import keep_export

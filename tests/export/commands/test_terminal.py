@@ -13,7 +13,7 @@ from export import exporter
 from export.__main__ import app
 from export.commands import terminal
 from export.onnx.trace import to_onnx
-from export.parity import ParityError
+from export.parity.comparison import ParityError
 from models.variants import Variant
 from models.weights import Checkpoint, save_checkpoint
 from tests.export.conftest import LABELS

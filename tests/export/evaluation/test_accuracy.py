@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from export.evaluation.accuracy import measure_accuracy
 from export.evaluation.column import PackageColumn
+from export.evaluation.figures import measure_accuracy
 from export.evaluation.photo_set import EvaluationSet
 from service.package import open_package
 from tests.export.evaluation.columns import ignore

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from export.evaluation.photo_set import read_photos
 from export.onnx.graph import build_graph
-from export.parity import Feeds, Model, Outputs, onnx_model, torch_model
-from export.photos import read_photos
+from export.parity.model import Feeds, Model, Outputs, onnx_model, torch_model
 from models.variants import VARIANTS, at_size
 from service.package import open_package
 from tests.export.conftest import make_retinanet

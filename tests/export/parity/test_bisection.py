@@ -10,15 +10,6 @@ import pytest
 import torch
 from onnx import helper, numpy_helper
 
-from export.parity import (
-    TOLERANCES,
-    Case,
-    Feeds,
-    ParityError,
-    check_parity,
-    onnx_model,
-    torch_model,
-)
 from export.parity.bisection import (
     NODE_TOLERANCES,
     Bisection,
@@ -27,7 +18,11 @@ from export.parity.bisection import (
     located,
     measure,
 )
+from export.parity.cases import Case
+from export.parity.comparison import TOLERANCES, ParityError
+from export.parity.gate import check_parity
 from export.parity.layers import LayeredModel, onnx_layers
+from export.parity.model import Feeds, onnx_model, torch_model
 from models.variants import VARIANTS
 from models.weights import load_checkpoint, load_into
 from tests.export.conftest import make_detector

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from export.parity import Model
 from export.parity.cases import detector_cases, fitted, image_cases, photo_cases, shaped_photos
+from export.parity.model import Model
 
 
 def test_every_photo_runs_at_every_batch_size() -> None:

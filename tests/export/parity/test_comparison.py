@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from export.matching import Detections
-from export.parity import TOLERANCES, Case
-from export.parity.comparison import Tally, compare_detections
+from export.parity.cases import Case
+from export.parity.comparison import TOLERANCES, Tally, compare_detections
 
 FP32, INT8 = TOLERANCES["fp32"], TOLERANCES["int8"]
 CASE = Case("some", np.zeros((1, 8, 8, 3), np.uint8))

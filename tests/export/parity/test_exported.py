@@ -9,10 +9,12 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from export.evaluation.photo_set import read_photos
 from export.onnx.graph import build_graph
 from export.onnx.trace import to_onnx
-from export.parity import TOLERANCES, ParityError, check_parity, onnx_model, torch_model
-from export.photos import read_photos
+from export.parity.comparison import TOLERANCES, ParityError
+from export.parity.gate import check_parity
+from export.parity.model import onnx_model, torch_model
 from models.variants import VARIANTS
 from models.weights import load_checkpoint, load_into
 from service.manifest import Parity, Task

@@ -5,14 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from export.parity import (
-    TOLERANCES,
-    Feeds,
-    Model,
-    Outputs,
-    ParityError,
-    check_parity,
-)
+from export.parity.comparison import TOLERANCES, ParityError
+from export.parity.gate import check_parity
+from export.parity.model import Feeds, Model, Outputs
 
 FP32, INT8 = TOLERANCES["fp32"], TOLERANCES["int8"]
 KINDS = [

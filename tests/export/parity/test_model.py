@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.parity import stack, to_feeds
+from export.parity.model import stack, to_feeds
 from service.package import open_package
 
 

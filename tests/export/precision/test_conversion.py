@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from export.__main__ import app
-from export.parity import TOLERANCES, ParityError
+from export.parity.comparison import TOLERANCES, ParityError
 from export.precision import conversion
 from export.precision.calibration import Calibration
 from export.precision.conversion import ConversionError, ConversionJob, convert
@@ -30,7 +30,6 @@ def int8(store: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) ->
             photos,
             calibration=Calibration("minmax"),
             search=False,
-            timing_seconds=0.05,
         )
     )
     return output

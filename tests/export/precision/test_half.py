@@ -8,8 +8,9 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from export.parity import Case, stack
-from export.photos import read_photos
+from export.evaluation.photo_set import read_photos
+from export.parity.cases import Case
+from export.parity.model import stack
 from export.precision.half import to_half
 from service.manifest import read_manifest
 from tests.export.small import run

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.photos import find_photos
+from export.evaluation.photo_set import find_photos
 from export.report import manifest_mark, tables, write_report
 from export.report.charts import accuracy_chart, class_chart, latency_chart
 from export.report.examples import (
@@ -48,7 +48,7 @@ def packages(store: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
     for name in (CLASSIFIER, DETECTOR, "copy"):
         folder = copy / name / "1"
         others = [int8] if name == DETECTOR else []
-        write_report(folder, find_photos(photos), open_package(folder), others, seconds=0)
+        write_report(folder, find_photos(photos), open_package(folder), others)
     return copy
 
 
@@ -202,7 +202,7 @@ def test_examples_show_first_what_has_something_to_see(store: Path, photos: Path
 def test_latency_is_measured_at_every_setting(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("export.report.latency.available_cpus", lambda: 2)
     image = np.zeros((224, 224, 3), dtype=np.uint8)
-    single, both, eight, eight_both = measure_latency(store / CLASSIFIER / "1", image, 0.05)
+    single, both, eight, eight_both = measure_latency(store / CLASSIFIER / "1", image)
     settings = [(x.batch_size, x.threads) for x in (single, both, eight, eight_both)]
     assert settings == [(1, 1), (1, 2), (8, 1), (8, 2)]
     assert eight.median_ms > 3 * single.median_ms

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from export.photos import find_photos
+from export.evaluation.photo_set import find_photos
 from service.imaging.files import PhotoError
 
 
