@@ -19,8 +19,7 @@ import orjson
 from benchmarks.upper_bound import predictor_of, query_of
 from service.cpus import available_cpus
 from service.imaging.files import MAX_PIXELS
-from service.imaging.images import open_image
-from service.imaging.photo import prepare
+from service.imaging.images import open_image, prepare
 from service.package import open_package
 from service.providers import CPU
 from service.runtime.sessions import Device

@@ -26,8 +26,6 @@ Channels = tuple[float, float, float]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
-BILINEAR_SUFFIX = "+bilinear"
-GROUP_NORM_SUFFIX = "+groupnorm"
 
 
 @dataclass(frozen=True)
@@ -187,27 +185,22 @@ def find_variant(name: str) -> Variant:
 
     Raises KeyError if there is none.
     """
-    if name.endswith(GROUP_NORM_SUFFIX):
-        row = VARIANTS[name.removesuffix(GROUP_NORM_SUFFIX)]
-        if row.task != "detection":
-            raise KeyError(name)
-        return replace(row, build=lambda classes: with_group_norms(row.build(classes)))
-    row = VARIANTS[name.removesuffix(BILINEAR_SUFFIX)]
-    if not name.endswith(BILINEAR_SUFFIX):
+    base, plus, suffix = name.partition("+")
+    row = VARIANTS[base]
+    if not plus:
         return row
-    if row.task != "classification":
+    task, change = CHANGES[suffix]
+    if row.task != task:
         raise KeyError(name)
-    backbone = name.removesuffix(BILINEAR_SUFFIX)
-    return replace(row, build=lambda classes: bilinear(backbone, classes))
+    return replace(row, build=lambda classes: change(row.build(classes), classes))
 
 
-def bilinear(name: str, num_classes: int) -> BilinearClassifier:
-    """The classifier called ``name`` with factorised bilinear coding in place of its head."""
-    network = VARIANTS[name].build(num_classes)
-    return BilinearClassifier(network.get_submodule("backbone"), num_classes)
+def with_bilinear_head(classifier: nn.Module, num_classes: int) -> nn.Module:
+    """``classifier`` with factorised bilinear coding in place of its head."""
+    return BilinearClassifier(classifier.get_submodule("backbone"), num_classes)
 
 
-def with_group_norms(detector: nn.Module) -> nn.Module:
+def with_group_norms(detector: nn.Module, num_classes: int) -> nn.Module:
     """``detector`` with group norms (arXiv 1803.08494) in place of the batch norms outside its
     backbone, which do not suffer from small batches."""
     for name, module in list(detector.named_modules()):
@@ -217,3 +210,10 @@ def with_group_norms(detector: nn.Module) -> nn.Module:
             norm = nn.GroupNorm(math.gcd(NORM_GROUPS, channels), channels, module.eps)
             setattr(detector.get_submodule(parent), own, norm)
     return detector
+
+
+# What may follow an architecture's name: for which task, and what it changes.
+CHANGES: dict[str, tuple[Task, Callable[[nn.Module, int], nn.Module]]] = {
+    "bilinear": ("classification", with_bilinear_head),
+    "groupnorm": ("detection", with_group_norms),
+}

@@ -1,28 +1,21 @@
-"""Names that public checkpoints give their tensors, as ours: one file for each foreign family.
+"""Names that public checkpoints give their tensors, as ours: one file for each publisher.
 
-To add a family: write its file with a `KeyMap` called KEYS, and list it in `FAMILIES`.
+To add a family: write its `KeyMap`, and list it in `FAMILIES`.
 """
 
-from models.key_maps import (
-    effdet,
-    efficientnet_pytorch,
-    timm_efficientnet,
-    torchvision_classifiers,
-    torchvision_detectors,
-    torchvision_efficientnet,
-)
+from models.key_maps import effdet, efficientnet_pytorch, timm_efficientnet, torchvision
 from models.key_maps.key_map import KeyMap
 
 # The first whose mark is found is taken, so a detector comes before the classifier inside it.
 FAMILIES: tuple[KeyMap, ...] = (
     effdet.KEYS,
-    torchvision_detectors.FASTER_RCNN,
-    torchvision_detectors.RETINANET,
-    torchvision_efficientnet.KEYS,
+    torchvision.FASTER_RCNN,
+    torchvision.RETINANET,
+    torchvision.EFFICIENTNET,
     timm_efficientnet.KEYS,
     efficientnet_pytorch.KEYS,
-    torchvision_classifiers.RESNET,
-    torchvision_classifiers.VGG,
+    torchvision.RESNET,
+    torchvision.VGG,
 )
 
 

@@ -17,7 +17,7 @@ import ray.data
 import service
 from service.bulk.actor import Actor, Outcome, WorkerTask
 from service.bulk.errors import BulkError
-from service.bulk.layout import Node, Resources
+from service.bulk.layout import Resources
 from service.bulk.photos import Shard
 from service.cpus import available_cpus
 from service.terminal import one_line
@@ -69,11 +69,11 @@ def connect(address: str | None, model_bytes: int) -> Iterator[None]:
         ray.shutdown()
 
 
-def nodes() -> list[Node]:
+def nodes() -> list[Resources]:
     """The nodes that are alive."""
     listed = ray.nodes()  # type: ignore[no-untyped-call]
     found = [node["Resources"] for node in listed if node["Alive"]]
-    return [Node(int(has.get("CPU", 0)), has.get("GPU", 0.0)) for has in found]
+    return [Resources(int(has.get("CPU", 0)), has.get("GPU", 0.0)) for has in found]
 
 
 def room(resources: Resources) -> int:

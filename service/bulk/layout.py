@@ -15,20 +15,14 @@ MIN_AHEAD = 16  # photos in flight, to hide the latency of object stores
 
 @dataclass(frozen=True)
 class Resources:
-    """Of an actor: whole processors, and GPUs or a fraction of one."""
+    """Of an actor or a node: whole processors, and GPUs or a fraction of one."""
 
-    cpus: int
-    gpus: float
-
-
-@dataclass(frozen=True)
-class Node:
     cpus: int
     gpus: float
 
 
 def resources_of(
-    wanted: ModelSettings, nodes: list[Node], cpus: int | None, gpus: float | None
+    wanted: ModelSettings, nodes: list[Resources], cpus: int | None, gpus: float | None
 ) -> Resources:
     """What an actor that runs a model as ``wanted`` needs, unless ``cpus`` and ``gpus`` say it.
 
@@ -66,7 +60,7 @@ def settings_of(settings: Settings, name: str, resources: Resources) -> Settings
     return settings.model_copy(update={**own, **asdict(layout), **bounds, **elsewhere})
 
 
-def _runs_on_gpu(wanted: ModelSettings, nodes: list[Node]) -> bool:
+def _runs_on_gpu(wanted: ModelSettings, nodes: list[Resources]) -> bool:
     if list(wanted.execution_providers) == [AUTO]:
         return any(node.gpus for node in nodes)
     rows = (PROVIDERS.get(name) for name in wanted.execution_providers)

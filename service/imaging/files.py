@@ -6,8 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from service.imaging.images import open_image, to_rgb
-from service.imaging.photo import prepare
+from service.imaging.images import open_image, prepare, to_rgb
 from service.imaging.resize import ModelInput
 from service.manifest import InputSpec
 from service.problems import Problem

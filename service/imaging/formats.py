@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import PurePath
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 File = TypeVar("File")
 
@@ -20,34 +20,22 @@ SUFFIXES_OF = {
     "TIFF": (".tif", ".tiff"),
 }
 FORMATS = tuple(SUFFIXES_OF)
+HEIF = "HEIF"  # read by the package pillow-heif
 SUFFIXES = frozenset(chain.from_iterable(SUFFIXES_OF.values()))
-
-
-class Plugin(NamedTuple):
-    """A package that teaches Pillow a format, and the function of its ``module`` that does."""
-
-    package: str
-    module: str
-    register: str
-    suffixes: tuple[str, ...]
-
-
-PLUGINS = {"HEIF": Plugin("pillow-heif", "pillow_heif", "register_heif_opener", (".heic", ".heif"))}
 
 
 def enable_formats(names: Sequence[str]) -> tuple[str, ...]:
     """Formats as Pillow knows them, once it can read each; raises ValueError if it cannot."""
     for name in names:
-        if name in PLUGINS:
-            plugin = PLUGINS[name]
+        if name == HEIF:
             try:
-                getattr(importlib.import_module(plugin.module), plugin.register)()
+                importlib.import_module("pillow_heif").register_heif_opener()
             except ImportError:
                 raise ValueError(
-                    f"{name}: needs the package {plugin.package}; pip install --group heif"
+                    f"{name}: needs the package pillow-heif; pip install --group heif"
                 ) from None
         elif name not in FORMATS:
-            known = ", ".join((*FORMATS, *PLUGINS))
+            known = ", ".join((*FORMATS, HEIF))
             raise ValueError(f"{name}: is no format that is read; there are {known}")
     return tuple(names)
 

@@ -1,4 +1,4 @@
-"""Bytes of an image file -> upright 8-bit RGB.
+"""Bytes of an image file -> upright 8-bit RGB -> what a model reads.
 
 Everything that can be known from the header is checked before any pixel is decoded.
 """
@@ -13,10 +13,17 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from service.imaging.formats import FORMATS
+from service.imaging.resize import ModelInput, Photo, least_size, to_input
+from service.manifest import InputSpec
 from service.problems import Problem
 
 STATING_FRAMES = ("PNG", "WEBP", "AVIF")  # formats whose header says how many there are
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
+# EXIF orientations that swap width and height, and those that put the stored right side or bottom
+# at the left or the top.
+SIDEWAYS = (5, 6, 7, 8)
+FROM_LEFT = (2, 3, 6, 7)
+FROM_TOP = (3, 4, 7, 8)
 BEHIND_TRANSPARENCY = (255, 255, 255)
 GREY_STEPS = {"L;2": 85, "L;4": 17}  # of Pillow's raw modes: from one level of grey to the next
 
@@ -53,26 +60,18 @@ def open_image(
         raise Problem("invalid_image", f"The image is damaged or cut short: {error}.") from error
 
 
-def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation of an open image, 1 to 8; 1 (upright) if none can be read."""
-    with contextlib.suppress(Exception):  # damaged EXIF data says nothing of the pixels
-        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
-        if 1 <= orientation <= 8:
-            return orientation
-    return 1
+def prepare(
+    image: Image.Image, spec: InputSpec, *, reduce: bool = True, exact: bool = False
+) -> ModelInput:
+    """An open image decoded, turned upright and resized.
 
+    reduce: whether a large JPEG may be decoded smaller than it is. exact: whether it is to be
+    resized by Pillow (`service.imaging.resampling`).
 
-def decode_smaller(image: Image.Image, least: tuple[int, int]) -> int:
-    """Have an open JPEG decoded at a half, a quarter or an eighth of its size, as long as no side
-    falls below ``least`` (width, height); returns the factor by which it is smaller, else 1.
-
-    The decoder leaves out the high frequencies of each block of 8 x 8 pixels, which gives about the
-    average of its pixels in a fraction of the time. Other formats are decoded whole.
+    Raises what Pillow raises on damaged bytes.
     """
-    width = image.width
-    if isinstance(image, JpegImageFile):
-        image.draft(None, least)
-    return round(width / image.width)
+    least = least_size(image.size, spec) if reduce else image.size
+    return to_input(_decode(image, least), spec, exact=exact)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -91,6 +90,40 @@ def decode_image(content: bytes, max_pixels: int) -> Image.Image:
     """`open_image` and `to_rgb` in one; raises Problem as the first does."""
     with open_image(content, max_pixels) as image:
         return to_rgb(image)
+
+
+def _decode(image: Image.Image, least: tuple[int, int]) -> Photo:
+    """A photo, turned upright; a JPEG at a half, a quarter or an eighth of its size, as long as no
+    side falls below ``least`` (width, height as stored).
+
+    The decoder leaves out the high frequencies of each block of 8 x 8 pixels, which gives about the
+    average of its pixels in a fraction of the time. If a side is not a multiple of the reduction,
+    the last decoded pixel along it stands for fewer of the photo's pixels than the others; in a
+    photo that EXIF turns it can be the first.
+    """
+    orientation, size = _orientation_of(image), image.size
+    if isinstance(image, JpegImageFile):
+        image.draft(None, least)
+    shrink = round(size[0] / image.width)
+    if orientation in SIDEWAYS:
+        size = size[::-1]
+    upright = to_rgb(image)
+    return Photo(
+        upright,
+        *size,
+        shrink,
+        left=upright.width - size[0] / shrink if orientation in FROM_LEFT else 0.0,
+        top=upright.height - size[1] / shrink if orientation in FROM_TOP else 0.0,
+    )
+
+
+def _orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation of an open image, 1 to 8; 1 (upright) if none can be read."""
+    with contextlib.suppress(Exception):  # damaged EXIF data says nothing of the pixels
+        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        if 1 <= orientation <= 8:
+            return orientation
+    return 1
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from service.imaging.formats import enable_formats
-from service.imaging.images import open_image
-from service.imaging.photo import prepare
+from service.imaging.images import open_image, prepare
 from service.imaging.resize import ModelInput
 from service.inference.batcher import Batcher
 from service.inference.task import Job

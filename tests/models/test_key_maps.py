@@ -7,9 +7,7 @@ from models.key_maps import (
     efficientnet_pytorch,
     find_family,
     timm_efficientnet,
-    torchvision_classifiers,
-    torchvision_detectors,
-    torchvision_efficientnet,
+    torchvision,
 )
 from models.key_maps.key_map import KeyMap
 
@@ -34,10 +32,10 @@ def test_our_own_names_are_of_no_foreign_family(name: str) -> None:
     assert find_family(list(shapes_of(name).state_dict())) is None
 
 
-TORCHVISION_RESNET = torchvision_classifiers.RESNET
-TORCHVISION_VGG = torchvision_classifiers.VGG
-TORCHVISION_RETINANET = torchvision_detectors.RETINANET
-TORCHVISION_FASTER_RCNN = torchvision_detectors.FASTER_RCNN
+TORCHVISION_RESNET = torchvision.RESNET
+TORCHVISION_VGG = torchvision.VGG
+TORCHVISION_RETINANET = torchvision.RETINANET
+TORCHVISION_FASTER_RCNN = torchvision.FASTER_RCNN
 
 
 @pytest.mark.parametrize(
@@ -126,37 +124,37 @@ TORCHVISION_FASTER_RCNN = torchvision_detectors.FASTER_RCNN
             "region_head.fc6.weight",
         ),
         (
-            torchvision_efficientnet.KEYS,
+            torchvision.EFFICIENTNET,
             "efficientnet_b0",
             "features.1.0.block.1.fc1.weight",
             "backbone.stages.0.0.squeeze.reduce.weight",
         ),
         (
-            torchvision_efficientnet.KEYS,
+            torchvision.EFFICIENTNET,
             "efficientnet_b0",
             "features.1.0.block.2.1.running_var",
             "backbone.stages.0.0.project.norm.running_var",
         ),
         (
-            torchvision_efficientnet.KEYS,
+            torchvision.EFFICIENTNET,
             "efficientnet_b0",
             "features.7.0.block.2.fc2.bias",
             "backbone.stages.6.0.squeeze.expand.bias",
         ),
         (
-            torchvision_efficientnet.KEYS,
+            torchvision.EFFICIENTNET,
             "efficientnet_b0",
             "features.3.1.block.0.0.weight",
             "backbone.stages.2.1.expand.conv.weight",
         ),
         (
-            torchvision_efficientnet.KEYS,
+            torchvision.EFFICIENTNET,
             "efficientnet_b0",
             "features.8.1.weight",
             "head.norm.weight",
         ),
         (
-            torchvision_efficientnet.KEYS,
+            torchvision.EFFICIENTNET,
             "efficientnet_b0",
             "classifier.1.bias",
             "classifier.bias",
@@ -273,7 +271,7 @@ def test_a_foreign_name_becomes_ours(family: KeyMap, variant: str, theirs: str, 
     ("family", "variant"),
     [
         (timm_efficientnet.KEYS, "tf_efficientnet_b0"),
-        (torchvision_efficientnet.KEYS, "efficientnet_b0"),
+        (torchvision.EFFICIENTNET, "efficientnet_b0"),
         (efficientnet_pytorch.KEYS, "efficientnet_lite0"),
         (effdet.KEYS, "tf_efficientdet_d0"),
         (TORCHVISION_FASTER_RCNN, "fasterrcnn_resnet50_fpn"),

@@ -2,10 +2,10 @@
 
 import pytest
 
-from service.bulk.layout import Node, Resources, resources_of, settings_of
+from service.bulk.layout import Resources, resources_of, settings_of
 from service.settings import ModelSettings, Settings
 
-SMALL, LARGE = Node(4, 0.0), Node(32, 4.0)
+SMALL, LARGE = Resources(4, 0.0), Resources(32, 4.0)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ SMALL, LARGE = Node(4, 0.0), Node(32, 4.0)
     ],
 )
 def test_needs_follow_from_the_model_and_the_nodes(
-    wanted: dict, nodes: list[Node], cpus: int | None, gpus: float | None, resources: Resources
+    wanted: dict, nodes: list[Resources], cpus: int | None, gpus: float | None, resources: Resources
 ) -> None:
     assert resources_of(ModelSettings(**wanted), nodes, cpus, gpus) == resources
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.imaging.images import open_image, to_rgb
-from service.imaging.photo import prepare
+from service.imaging.images import open_image, prepare, to_rgb
 from service.imaging.resize import ModelInput, least_size, to_input
 from service.manifest import InputSpec, Letterbox, read_manifest
 from service.problems import Problem

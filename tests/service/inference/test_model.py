@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.cpus import own_processors
-from service.imaging.images import decode_image
-from service.imaging.photo import prepare
+from service.imaging.images import decode_image, prepare
 from service.imaging.resize import ModelInput, to_input
 from service.inference import decoder
 from service.inference.affinity import CorePool

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from boxport_client._crops import crop, rgb_picture
 from boxport_client._detections import Detection
 from boxport_client._drawing import draw_detections
-from boxport_client._exports import coco_annotations, data_frame, supervision_detections
+from boxport_client._errors import MissingExtra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,23 +180,51 @@ class DetectionResult(_Result):
     def to_coco(self, image_id: int, first_annotation_id: int = 1) -> list[dict[str, Any]]:
         """The detections as COCO annotations with scores, numbered from ``first_annotation_id``.
 
-        `boxport_client.coco_dataset` makes the file of a whole data set.
+        They serve as a file's annotations (Lin et al. 2014) and, for pycocotools' loadRes, as
+        results. `boxport_client.coco_dataset` makes the file of a whole data set.
         """
-        return coco_annotations(self.detections, image_id, first_annotation_id)
+        return [
+            {
+                "id": number,
+                "image_id": image_id,
+                "category_id": detection.label_id,
+                "bbox": list(detection.box.xywh),
+                "area": detection.box.area,
+                "iscrowd": 0,
+                "score": detection.score,
+            }
+            for number, detection in enumerate(self.detections, start=first_annotation_id)
+        ]
 
     def to_pandas(self) -> pd.DataFrame:
-        """A row per detection: label, label_id, score, left, top, right, bottom.
-
-        Raises MissingExtra without pandas.
-        """
-        return data_frame(self.detections)
+        """A row per detection: label, label_id, score, left, top, right, bottom; the columns have
+        their types even if there is none. Raises MissingExtra without pandas."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtra("to_pandas needs pandas: pip install pandas") from error
+        rows = [(d.label, d.label_id, d.score, *d.box) for d in self.detections]
+        columns = ("label", "label_id", "score", "left", "top", "right", "bottom")
+        numbers = dict.fromkeys(columns[2:], "float64")
+        frame = pd.DataFrame.from_records(rows, columns=list(columns))
+        return frame.astype({"label": "str", "label_id": "int64", **numbers})
 
     def to_supervision(self) -> sv.Detections:
-        """The detections for Roboflow's supervision, labels as data["class_name"].
-
-        Raises MissingExtra without supervision.
-        """
-        return supervision_detections(self.detections)
+        """The detections for Roboflow's supervision: xyxy float32 [N, 4], confidence float32 [N],
+        class_id int [N], labels as data["class_name"]. Raises MissingExtra without supervision."""
+        try:
+            import numpy as np
+            import supervision as sv
+        except ImportError as error:
+            words = "to_supervision needs supervision: pip install supervision"
+            raise MissingExtra(words) from error
+        found = self.detections
+        return sv.Detections(
+            xyxy=np.array([d.box for d in found], dtype=np.float32).reshape(-1, 4),
+            confidence=np.array([d.score for d in found], dtype=np.float32),
+            class_id=np.array([d.label_id for d in found], dtype=int),
+            data={"class_name": np.array([d.label for d in found], dtype=str)},
+        )
 
     @classmethod
     def _read(cls, image: Json, answer: Json) -> DetectionResult:

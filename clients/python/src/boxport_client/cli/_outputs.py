@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rich.text import Text
 
@@ -33,8 +33,8 @@ TO_STDOUT = "-"
 MAX_ROWS = 1000  # more would have scrolled out of a terminal's reach
 
 
-class Output(Protocol[R_in]):
-    """A destination of results."""
+class Output(Generic[R_in]):
+    """A destination of results; this one does nothing with them."""
 
     def answered(self, source: Source, result: R_in) -> None:
         """Take a photo's result. Raises BoxportError if this photo fails here."""
@@ -46,7 +46,7 @@ class Output(Protocol[R_in]):
         """Write what is left: no more photos come."""
 
 
-class JsonLines:
+class JsonLines(Output[Result]):
     """One JSON object per photo on stdout, flushed at once."""
 
     def answered(self, source: Source, result: Result) -> None:
@@ -55,15 +55,12 @@ class JsonLines:
     def failed(self, source: Source, error: BoxportError) -> None:
         self._write({"photo": source.name, "error": error_to_json(error)})
 
-    def finish(self) -> None:
-        pass
-
     def _write(self, content: object) -> None:
         sys.stdout.write(json.dumps(content) + "\n")
         sys.stdout.flush()
 
 
-class ResultTable(Generic[R]):
+class ResultTable(Output[R]):
     """A table with its rows grouped by photo, printed at the end."""
 
     def __init__(self, layout: Layout[R]) -> None:
@@ -95,7 +92,7 @@ class ResultTable(Generic[R]):
             self._table.add_row(Text("" if number else printable(source.name)), *row)
 
 
-class CsvRows(Generic[R]):
+class CsvRows(Output[R]):
     """A CSV file, or stdout if that is None. Photos that failed have no row."""
 
     def __init__(self, file: AtomicFile | None, layout: Layout[R]) -> None:
@@ -105,9 +102,6 @@ class CsvRows(Generic[R]):
     def answered(self, source: Source, result: R) -> None:
         model = str(result.model)
         self._write((source.name, *row, model) for row in self._rows(result))
-
-    def failed(self, source: Source, error: BoxportError) -> None:
-        pass
 
     def finish(self) -> None:
         if self._file is not None:
@@ -123,7 +117,7 @@ class CsvRows(Generic[R]):
         sys.stdout.buffer.flush()
 
 
-class CocoFile:
+class CocoFile(Output[DetectionResult]):
     """One COCO file of all photos that have a result.
 
     labels_of: every label of a model by its id; the results name only those that were found.
@@ -143,9 +137,6 @@ class CocoFile:
         if self._labels is None:
             self._labels = self._labels_of(str(result.model))
         self._results[self._name(source)] = result
-
-    def failed(self, source: Source, error: BoxportError) -> None:
-        pass
 
     def finish(self) -> None:
         self._file.write(json.dumps(coco_dataset(self._results, self._labels)) + "\n")

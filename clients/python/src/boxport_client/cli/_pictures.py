@@ -7,10 +7,11 @@ from itertools import count
 from pathlib import Path, PurePath
 from typing import Any
 
-from boxport_client import BoxportError, DetectionResult, PhotoError
+from boxport_client import DetectionResult, PhotoError
 from boxport_client._folder import FORMAT_OF
 from boxport_client.cli._atomic_file import put_in_place
 from boxport_client.cli._exit_status import CommandError
+from boxport_client.cli._outputs import Output
 from boxport_client.cli._sources import Source
 
 # The formats in which pictures are written, by their names' suffixes; other photos become PNGs.
@@ -23,7 +24,7 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-class DrawnPictures:
+class DrawnPictures(Output[DetectionResult]):
     """Draws every photo that has a result into ``folder``, under the photo's name.
 
     Raises CommandError if one of the pictures would replace a photo, and OSError.
@@ -48,12 +49,6 @@ class DrawnPictures:
                 raise
             # Pillow's, for a picture that the format cannot hold
             raise PhotoError(f"{source.name}: cannot be drawn: {error}") from error
-
-    def failed(self, source: Source, error: BoxportError) -> None:
-        pass
-
-    def finish(self) -> None:
-        pass
 
 
 def places(folder: Path, sources: Sequence[Source]) -> dict[str, Path]:

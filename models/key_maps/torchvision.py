@@ -1,10 +1,45 @@
-"""torchvision's RetinaNet and Faster R-CNN.
+"""torchvision's classifiers, whose layers ours are named after, and detectors.
 
-Each has two generations of names: the published files carry the older ones, which number the heads'
-convolutions with the activations between them, and which later releases renamed on loading.
+The detectors have two generations of names: the published files carry the older ones, which number
+the heads' convolutions with the activations between them, and which later releases renamed on
+loading.
 """
 
 from models.key_maps.key_map import KeyMap, Rule
+
+RESNET = KeyMap(
+    name="torchvision ResNet",
+    mark="layer1.0.conv1.weight",
+    rules=((r"^(conv1|bn1|layer\d)\.", r"backbone.\1."), (r"^fc\.", "classifier.")),
+)
+VGG = KeyMap(
+    name="torchvision VGG",
+    mark="features.0.weight",
+    rules=((r"^features\.", "backbone.features."),),
+)
+# features.0 is the stem, 1 to 7 are the stages, 8 the head
+EFFICIENTNET = KeyMap(
+    name="torchvision EfficientNet",
+    mark="features.1.0.block.0.0.weight",
+    rules=(
+        (r"^features\.0\.", "backbone.stem."),
+        (r"^features\.8\.", "head."),
+        (r"^classifier\.1\.", "classifier."),
+        # the first stage's blocks have no expansion
+        (r"^features\.1\.(\d+)\.block\.0\.", r"backbone.stages.0.\1.depthwise."),
+        (r"^features\.1\.(\d+)\.block\.1\.", r"backbone.stages.0.\1.squeeze."),
+        (r"^features\.1\.(\d+)\.block\.2\.", r"backbone.stages.0.\1.project."),
+        (r"^features\.(\d+)\.", lambda match: f"backbone.stages.{int(match[1]) - 1}."),
+        (r"\.block\.0\.", ".expand."),
+        (r"\.block\.1\.", ".depthwise."),
+        (r"\.block\.2\.", ".squeeze."),
+        (r"\.block\.3\.", ".project."),
+        (r"\.fc1\.", ".reduce."),
+        (r"\.fc2\.", ".expand."),
+        (r"(stem|head|expand|depthwise|project)\.0\.(weight|bias)$", r"\1.conv.\2"),
+        (r"(stem|head|expand|depthwise|project)\.1\.", r"\1.norm."),
+    ),
+)
 
 FPN_RULES: tuple[Rule, ...] = (
     (r"^backbone\.body\.", "backbone."),
