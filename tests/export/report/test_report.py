@@ -201,6 +201,7 @@ def test_examples_show_first_what_has_something_to_see(store: Path, photos: Path
 
 def test_latency_is_measured_at_every_setting(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("export.report.latency.available_cpus", lambda: 2)
+    monkeypatch.setattr("export.report.latency.SECONDS", 0.05)
     image = np.zeros((224, 224, 3), dtype=np.uint8)
     single, both, eight, eight_both = measure_latency(store / CLASSIFIER / "1", image)
     settings = [(x.batch_size, x.threads) for x in (single, both, eight, eight_both)]
