@@ -4,11 +4,12 @@ import dataclasses
 import gc
 import os
 import signal
+from contextlib import nullcontext
 from ipaddress import ip_network
 
 from service.access.control import AccessControl
 from service.engine.engine import Engine
-from service.fetch.fetcher import UrlFetcher
+from service.fetch.fetcher import HoldBytes, UrlFetcher
 from service.fetch.policy import FetchPolicy
 from service.lifecycle import Lifecycle
 from service.package import PackageError
@@ -32,8 +33,8 @@ class Worker:
         self.recorder = RequestRecorder(settings, self.metrics, self._spans)
         self.access = AccessControl(settings)
         self.lifecycle = Lifecycle()
-        self.fetcher = make_fetcher(settings)
         self.engine = self._open_engine()
+        self.fetcher = make_fetcher(settings, self.engine.admission.hold_bytes)
 
     def settle(self) -> None:
         """Get ready for requests, on the event loop."""
@@ -65,8 +66,8 @@ class Worker:
         return dataclasses.replace(self.engine.state, requests=len(self.lifecycle.in_flight))
 
 
-def make_fetcher(settings: Settings) -> UrlFetcher | None:
-    """What fetches images by URL, if any host is allowed."""
+def make_fetcher(settings: Settings, hold_bytes: HoldBytes = nullcontext) -> UrlFetcher | None:
+    """What fetches images by URL, if any host is allowed; ``hold_bytes`` counts what comes."""
     if not settings.image_hosts:
         return None
     return UrlFetcher(
@@ -75,5 +76,6 @@ def make_fetcher(settings: Settings) -> UrlFetcher | None:
             max_bytes=settings.max_linked_image_bytes,
             timeout=settings.image_timeout_ms / 1000,
             allowed_networks=tuple(map(ip_network, settings.image_networks)),
-        )
+        ),
+        hold_bytes=hold_bytes,
     )

@@ -5,8 +5,10 @@ name with another answer (DNS rebinding) can bypass it.
 """
 
 import asyncio
+import functools
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 
 import httpcore
@@ -15,15 +17,32 @@ from httpcore import SOCKET_OPTION
 from service.fetch.addresses import Address, Network, is_allowed
 
 MAX_ADDRESSES = 3  # tried of one name
+MAX_LOOKUPS = 64  # at once, each on a thread
 
 # From host and port to addresses as text, the best first; raises OSError.
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of ``host`` by the system's resolver, each once; raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    """The addresses of ``host`` by the system's resolver, each once; raises OSError.
+
+    A look-up cannot be stopped: if it is cancelled, it ends only with its thread, so that whatever
+    bounds the look-ups bounds the threads too.
+    """
+    look_up = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    running = asyncio.get_running_loop().run_in_executor(_lookups(), look_up)
+    try:
+        found = await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+@functools.cache
+def _lookups() -> ThreadPoolExecutor:
+    """Not the event loop's own threads, which are few, and others need them."""
+    return ThreadPoolExecutor(MAX_LOOKUPS, "lookup")
 
 
 class PublicNetwork(httpcore.AsyncNetworkBackend):

@@ -17,6 +17,7 @@ import orjson
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from service.access.rates import address_name
 from service.engine.admission import Room
 from service.engine.engine import Content
 from service.fetch.fetcher import UrlFetcher
@@ -34,10 +35,11 @@ class LinkedImage:
 
     url: str
     fetcher: UrlFetcher
+    caller: str
 
     async def read(self) -> bytes:
         """Raises Problem if it may not, or cannot, be fetched."""
-        return await self.fetcher.fetch(self.url)
+        return await self.fetcher.fetch(self.url, self.caller)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ async def read_request(context: RequestContext, room: Room) -> ImageRequest:
             body, context.headers["content-type"], settings.max_images
         )
     elif context.content_type == JSON:
-        images, typed = _from_json(body, context.worker.fetcher)
+        images, typed = _from_json(body, context)
     else:
         images = [body] if body else []
     if not images:
@@ -161,7 +163,7 @@ def _decode_part(content: bytes, headers: Headers) -> Content:
     return Problem("invalid_image", f"Content-Transfer-Encoding: {encoding[:40]!r} is not known.")
 
 
-def _from_json(body: bytes, fetcher: UrlFetcher | None) -> tuple[list[Content], dict[str, Any]]:
+def _from_json(body: bytes, context: RequestContext) -> tuple[list[Content], dict[str, Any]]:
     try:
         content = orjson.loads(body.removeprefix(BOM_UTF8))  # RFC 8259, 8.1
     except orjson.JSONDecodeError as error:
@@ -170,15 +172,15 @@ def _from_json(body: bytes, fetcher: UrlFetcher | None) -> tuple[list[Content], 
         raise Problem(
             "malformed_body", 'The JSON body must be {"images": [{"base64": "…"}], …parameters}.'
         )
-    return [_from_json_image(image, fetcher) for image in content.pop("images")], content
+    return [_from_json_image(image, context) for image in content.pop("images")], content
 
 
-def _from_json_image(image: Any, fetcher: UrlFetcher | None) -> Content:
+def _from_json_image(image: Any, context: RequestContext) -> Content:
     """The bytes of one member of ``images``, where to get them, or what is wrong with it."""
     if not isinstance(image, dict) or len(image) != 1 or not image.keys() <= {"base64", "url"}:
         return Problem("invalid_image", 'An image in JSON is {"base64": "…"} or {"url": "…"}.')
     if "url" in image:
-        return _from_url(image["url"], fetcher)
+        return _from_url(image["url"], context)
     text = image["base64"]
     if not isinstance(text, str):
         return Problem("invalid_image", "base64 must be a string.")
@@ -190,12 +192,12 @@ def _from_json_image(image: Any, fetcher: UrlFetcher | None) -> Content:
         return Problem("invalid_image", f"The base64 text cannot be decoded: {error}.")
 
 
-def _from_url(url: Any, fetcher: UrlFetcher | None) -> Content:
+def _from_url(url: Any, context: RequestContext) -> Content:
     if not isinstance(url, str):
         return Problem("invalid_image", "url must be a string.")
-    if fetcher is None:
+    if (fetcher := context.worker.fetcher) is None:
         return Problem("url_not_allowed", "This service fetches no URLs; send the image's bytes.")
-    return LinkedImage(url, fetcher)
+    return LinkedImage(url, fetcher, context.caller or address_name(context.address))
 
 
 def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
