@@ -106,7 +106,7 @@ class Settings(ModelSettings, BaseSettings):
     max_images_in_service: PositiveInt = 256
     """Accepted and not yet answered, of all requests; more get a 503."""
     max_bytes_in_service: PositiveInt = 512 * 2**20
-    """Of the bodies of all requests not yet answered."""
+    """Of the bodies, and of images by URL, of all requests not yet answered."""
     max_pixels_in_service: PositiveInt = 256_000_000
     """Of photos that are being decoded at once; more get a 503. A pixel takes three bytes, and up
     to fifteen while transparency is laid over white."""
@@ -131,8 +131,9 @@ class Settings(ModelSettings, BaseSettings):
     """Settings of single models, by name, in place of those for all: {"name": {"max_batch_size":
     8}}, or a table [models.name] in the file."""
     max_session_bytes: PositiveInt | None = None
-    """Memory that the sessions of loaded models may take together. The least recently used is
-    evicted, and loaded again when it is asked for. Default: no limit."""
+    """Memory that the sessions of loaded models may take together, counted as half more than their
+    graphs. The least recently used is evicted, and loaded again when it is asked for. Default: no
+    limit."""
     keys_file: Path | None = None
     """Of API keys (`python -m service key`). Default: no key is needed, and models cannot be
     unloaded or pinned."""

@@ -151,7 +151,7 @@ class Engine:
                     model.waiting if model else 0,
                 )
                 for entry in self.repository.versions
-                for manifest, model in [(entry.manifest, entry.model)]
+                for manifest, model in [entry.known]
                 if manifest is not None
             ],
             images=self.admission.images,

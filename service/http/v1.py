@@ -86,11 +86,12 @@ def describe(version: ModelVersion) -> dict[str, Any]:
     unfit, the reason.
     """
     name, number = version.reference
-    manifest = version.manifest.to_json() if version.manifest else {"name": name, "version": number}
+    manifest, model = version.known
+    described = manifest.to_json() if manifest else {"name": name, "version": number}
     status: dict[str, Any] = {"state": version.state.value, "pinned": version.pinned}
     if version.reason is not None:
         status["reason"] = version.reason
-    if (model := version.model) is not None:
+    if model is not None:
         layout = model.layout
         status.update(
             provider=model.provider,
@@ -102,4 +103,4 @@ def describe(version: ModelVersion) -> dict[str, Any]:
             max_batch_size=layout.max_batch_size,
             session_bytes=model.session_bytes,
         )
-    return {**manifest, "status": status}
+    return {**described, "status": status}

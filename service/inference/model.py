@@ -62,8 +62,7 @@ class LoadedModel:
     """Answers images on threads of its own, from when it is made until it is closed.
 
     provider: what its sessions run on.
-    session_bytes: by which the process grew when the model was loaded and warmed, at least the size
-        of its graph.
+    session_bytes: what its sessions take, by the size of its graph.
     """
 
     def __init__(

@@ -18,9 +18,10 @@ from service.package import PackageError
 from service.problems import Problem
 from service.providers import ProviderError
 from service.repository.store import Candidate, Reference
-from service.repository.version import ModelVersion, State
+from service.repository.version import Backoff, Known, ModelVersion, State
 from service.runtime.memory import trim_memory
 from service.telemetry.logs import logger
+from service.terminal import one_line
 
 Load = Callable[[Candidate], LoadedModel]
 
@@ -30,7 +31,7 @@ class ModelRepository:
 
     load: opens and warms a package; raises PackageError or ProviderError.
     budget: bytes that the sessions of all loaded models may take, None without a limit. The least
-        recently used is evicted first.
+        recently used is evicted first, as soon as no request holds it.
     on_failure: hears the name of each model that could not be loaded.
     """
 
@@ -128,15 +129,22 @@ class ModelRepository:
         finally:
             with self._lock:
                 entry.users -= 1
+                entry.used_at = time.monotonic()
                 self._close_if_unused(entry)
+                self._evict()
 
     async def _reload_for_request(self, entry: ModelVersion, deadline: Deadline) -> LoadedModel:
+        failed = Problem("internal_error", f"{entry.name} could not be loaded again.")
+        if not entry.retry.is_due:
+            raise failed
         try:
             loading = asyncio.wrap_future(self._start_loading(entry))
             async with deadline.limit("its model was loaded"):
                 return await asyncio.shield(loading)
-        except (PackageError, ProviderError) as error:
-            raise Problem("internal_error", f"{entry.name} could not be loaded again.") from error
+        except Problem:
+            raise
+        except Exception as error:
+            raise failed from error
 
     def _named(self, reference: str) -> list[ModelVersion]:
         """Those of a name or name/version, the newest first."""
@@ -159,18 +167,20 @@ class ModelRepository:
 
     # -- the store
 
-    def put(self, reference: Reference, candidate: Candidate) -> None:
-        """Load a package and swap it in; if it is unfit, keep what was there and say why.
+    def put(self, reference: Reference, candidate: Candidate) -> bool:
+        """Load a package and swap it in; if that fails, keep what was there and say why. Gives
+        whether it succeeded.
 
         What an operator has unloaded stays so. Waits until it is done.
         """
         try:
             model = self._loader.submit(self._load, candidate).result()
-        except (PackageError, ProviderError) as error:
-            self.refuse(reference, candidate, str(error))
-            return
+        except Exception as error:  # if it is no fault of the package, it may pass
+            self.refuse(reference, candidate, _reason(error))
+            return False
         with self._lock:
-            entry = ModelVersion(reference, candidate, State.READY, model.manifest, model)
+            known = Known(model.manifest, model)
+            entry = ModelVersion(reference, candidate, State.READY, known)
             entry.used_at = time.monotonic()
             old = self._versions.get(reference)
             self._add(entry)
@@ -179,15 +189,16 @@ class ModelRepository:
                 entry.state = State.UNLOADED if old.state is State.UNLOADED else State.READY
                 self._close_if_unused(old)
                 self._close_if_unused(entry)
-            self._evict(keep=entry)
+            self._evict()
         logger.info("%s is ready", entry.name)
+        return True
 
     def put_evicted(
         self, reference: Reference, candidate: Candidate, manifest: ModelManifest
     ) -> None:
         """Add a model that is loaded only once it is asked for."""
         with self._lock:
-            self._add(ModelVersion(reference, candidate, State.EVICTED, manifest))
+            self._add(ModelVersion(reference, candidate, State.EVICTED, Known(manifest)))
 
     def refuse(self, reference: Reference, candidate: Candidate, reason: str) -> None:
         """Note that the package of ``reference`` is unfit; what was served before goes on."""
@@ -231,6 +242,7 @@ class ModelRepository:
             entry = self._get(reference)
             if entry.state is State.UNLOADED:
                 entry.state = State.READY if entry.model is not None else State.EVICTED
+            entry.used_at, entry.retry = time.monotonic(), Backoff()
             return self._start_loading(entry)
 
     def pin(self, reference: Reference, *, pinned: bool = True) -> None:
@@ -241,6 +253,7 @@ class ModelRepository:
                 for other in self._named(reference[0]):
                     other.pinned = False
             entry.pinned = pinned
+            self._evict()
 
     def close(self) -> None:
         """Finish what has been accepted, and close every model."""
@@ -271,30 +284,36 @@ class ModelRepository:
         try:
             model = self._load(entry.candidate)
             with self._lock:
-                entry.model, entry.reason = model, None
+                entry.known, entry.reason = Known(model.manifest, model), None
+                entry.used_at, entry.retry = time.monotonic(), Backoff()
                 if entry.state is not State.UNLOADED:
                     entry.state = State.READY
-                self._evict(keep=entry)
+                self._evict()
                 # it may have been replaced or unloaded in the meantime
                 self._close_if_unused(entry)
             return model
-        except (PackageError, ProviderError) as error:
-            entry.reason = str(error)
+        except Exception as error:
+            with self._lock:
+                entry.reason = _reason(error)
+                entry.retry.fail()
             self._on_failure(entry.reference[0])
-            logger.error("%s cannot be loaded again: %s", entry.name, error)
+            logger.error("%s cannot be loaded again: %s", entry.name, entry.reason)
             raise
         finally:
             with self._lock:  # not before `_start_loading` has noted the future of this very load
                 entry.loading = None
 
-    def _evict(self, keep: ModelVersion) -> None:
-        """Evict the least recently used models until the rest fit the budget."""
+    def _evict(self) -> None:
+        """Evict the least recently used models until the rest fit the budget. The last one used
+        stays, be it too large by itself, and so does one whose package has become unfit: it could
+        not be loaded again."""
         if self._budget is None:
             return
-        for entry in sorted(self.versions, key=lambda entry: entry.used_at):
+        loaded = [entry for entry in self.versions if entry.model is not None]
+        for entry in sorted(loaded, key=lambda entry: entry.used_at)[:-1]:
             if self.loaded_bytes <= self._budget:
                 return
-            if entry.model and not (entry.pinned or entry.users or entry is keep):
+            if not (entry.pinned or entry.users or entry.reason):
                 entry.state = State.EVICTED
                 logger.info("%s is evicted to free memory", entry.name)
                 self._close_if_unused(entry)
@@ -304,10 +323,17 @@ class ModelRepository:
         current = self._versions.get(entry.reference) is entry
         if entry.users or entry.model is None or (current and entry.state is State.READY):
             return
-        last, entry.model = [entry.model], None
+        last, entry.known = [entry.model], Known(entry.manifest)
         # its threads end after their last batch: the event loop must not wait for them
         name = f"close {entry.name}"
         threading.Thread(target=_close, args=(last,), name=name, daemon=True).start()
+
+
+def _reason(error: Exception) -> str:
+    """What is told of a load that failed."""
+    if isinstance(error, PackageError | ProviderError):
+        return str(error)
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
 def _close(last: list[LoadedModel]) -> None:

@@ -13,6 +13,7 @@ from service.repository.store import (
     scan_store,
     verify_packages,
 )
+from service.repository.version import Backoff
 from service.telemetry.logs import logger
 
 
@@ -21,13 +22,16 @@ class Watcher:
 
     It looks, and does not listen for the file system's events: a store is often a network volume,
     or a folder that Kubernetes swaps by a link, and neither tells of its changes reliably.
-    A package is opened once it has looked the same twice, so not while it is being copied.
+    A package is opened once it has looked the same twice, so not while it is being copied. One that
+    could not be loaded is tried again, ever more seldom: a full memory or a network volume's fault
+    passes.
     """
 
     def __init__(self, store: Path, repository: ModelRepository, seconds: float) -> None:
         self._store, self._repository, self._seconds = store, repository, seconds
         self._known: dict[Reference, Candidate] = {}
         self._seen: dict[Reference, Candidate] = {}
+        self._failed: dict[Reference, Backoff] = {}
         self._complaint: str | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
@@ -39,15 +43,17 @@ class Watcher:
         an old model is better than none. Raises PackageError if a model has no fit version.
         """
         found = scan_store(self._store)
-        self._known = self._seen = found
+        self._seen = found
         fit, unfit = verify_packages(found, public_keys)
         for reference, candidate in found.items():
             if reference in unfit:
                 self._repository.refuse(reference, candidate, unfit[reference])
+                self._note(reference, candidate, loaded=False)
             elif self._repository.has_room_for(candidate):
-                self._repository.put(reference, candidate)
+                self._put(reference, candidate)
             else:
                 self._repository.put_evicted(reference, candidate, fit[reference])
+                self._note(reference, candidate, loaded=True)
         versions = self._repository.versions
         check_each_model(
             {entry.reference[0] for entry in versions if entry.manifest is not None},
@@ -71,13 +77,30 @@ class Watcher:
             return
         for reference, candidate in found.items():
             settled = self._seen.get(reference) == candidate
-            if settled and self._known.get(reference) != candidate:
-                self._known[reference] = candidate
-                self._repository.put(reference, candidate)
+            if settled and self._is_due(reference, candidate):
+                self._put(reference, candidate)
         for reference in self._known.keys() - found.keys():
             del self._known[reference]
+            self._failed.pop(reference, None)
             self._repository.remove(reference)
         self._seen = found
+
+    def _is_due(self, reference: Reference, candidate: Candidate) -> bool:
+        if self._known.get(reference) != candidate:
+            self._failed.pop(reference, None)  # it was another package that failed
+            return True
+        return reference in self._failed and self._failed[reference].is_due
+
+    def _put(self, reference: Reference, candidate: Candidate) -> None:
+        self._note(reference, candidate, loaded=self._repository.put(reference, candidate))
+
+    def _note(self, reference: Reference, candidate: Candidate, *, loaded: bool) -> None:
+        """Note what came of a package: only now is it known."""
+        self._known[reference] = candidate
+        if loaded:
+            self._failed.pop(reference, None)
+        else:
+            self._failed.setdefault(reference, Backoff()).fail()
 
     def _scan(self) -> dict[Reference, Candidate] | None:
         """What is there; None, and what is served goes on, if the store cannot be read."""

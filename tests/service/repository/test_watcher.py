@@ -2,12 +2,15 @@
 
 import logging
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from service.repository.repository import ModelRepository
+from service.repository.store import Candidate
+from service.repository.version import MAX_RETRY_SECONDS, RETRY_SECONDS, State
 from service.repository.watcher import Watcher
 from tests.packages import CLASSIFIER, copy_package
 from tests.service.repository.harness import eventually
@@ -83,6 +86,52 @@ def test_what_is_broken_is_tried_once_until_it_changes(watched: Watched) -> None
     watched.watcher.look()
     watched.watcher.look()
     assert watched.loader.loaded == [("pets", "1"), ("pets", "2")]
+
+
+def test_a_fault_that_passes_is_tried_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now, load = 1000.0, watched.repository._load
+    tries, reasons = [], []
+
+    def fail(candidate: Candidate) -> None:
+        tries.append(candidate.folder.name)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(watched.repository, "_load", fail)
+    watched.publish(2)
+    watched.publish(3)
+    for _ in range(10):
+        watched.watcher.look()
+        reasons += [entry.reason for entry in watched.repository.versions[:2]]
+    assert tries == ["2", "3"] * 2, "at once, and then after a pause; the one is no other's fault"
+    assert reasons[-2:] == ["RuntimeError: can't start new thread"] * 2
+    now += RETRY_SECONDS
+    watched.watcher.look()
+    assert tries == ["2", "3"] * 3
+    monkeypatch.setattr(watched.repository, "_load", load)
+    now += MAX_RETRY_SECONDS
+    watched.watcher.look()
+    assert [(entry.reason, entry.state) for entry in watched.repository.versions[:2]] == [
+        (None, State.READY)
+    ] * 2
+    for _ in range(3):
+        watched.watcher.look()
+    assert watched.loader.loaded == [("pets", "1"), ("pets", "2"), ("pets", "3")]
+
+
+def test_what_failed_at_the_start_is_tried_again(
+    tmp_path: Path, store: Path, loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader.broken.add(("pets", "2"))
+    copy_package(store / CLASSIFIER / "1", tmp_path / "store", "pets", 2)
+    watched = Watched(tmp_path / "store", store / CLASSIFIER / "1", loader)
+    loader.broken.clear()
+    watched.watcher.look()
+    assert [entry.state for entry in watched.repository.versions] == [State.READY] * 2
+    watched.watcher.stop()
+    watched.repository.close()
 
 
 def test_what_is_removed_goes_and_may_come_again(watched: Watched) -> None:
