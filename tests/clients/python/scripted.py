@@ -1,6 +1,7 @@
 """A real HTTP server that does what it is told: refuses, breaks off, hangs, dribbles, answers."""
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -38,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
         deed = self.server.owner.next_deed(Asked(self.command, self.path, headers, self.body))
         deed(self)
 
-    do_GET = do_POST  # noqa: N815
+    do_GET = do_CONNECT = do_POST  # noqa: N815
 
     def log_message(self, *words: object) -> None:
         pass
@@ -61,7 +62,7 @@ class Listening(ThreadingHTTPServer):
 class ScriptedServer:
     """Does the deeds of ``script`` one after the other, and ``then`` for ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.script: list[Deed] = []
         self.then: Deed = answers()
         self.asked: list[Asked] = []
@@ -70,6 +71,9 @@ class ScriptedServer:
         self._http = Listening(("127.0.0.1", 0), Handler)
         self._http.owner = self
         self.url = f"http://127.0.0.1:{self._http.server_port}"
+        if tls is not None:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
+            self.url = f"https://localhost:{self._http.server_port}"
 
     def next_deed(self, asked: Asked) -> Deed:
         with self._lock:

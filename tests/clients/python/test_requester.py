@@ -1,5 +1,7 @@
 """What a call does, step by step, without a connection and with a clock that the test moves."""
 
+import json
+
 import httpx
 import pytest
 from boxport_client import ConnectionFailed, Overloaded, RequestTimedOut
@@ -9,12 +11,16 @@ from boxport_client._requester import MAX_STATED_MS
 from boxport_client._steps import Pause, Reply, Send, Work
 
 BUSY = Reply(503, httpx.Headers(), b"busy")
-ANSWER = Reply(
-    200,
-    httpx.Headers(),
-    b'{"model": {"name": "m", "version": "1", "sha256": "0"}, "request_id": "r", "timing_ms": {},'
-    b' "results": [{"width": 4, "height": 3, "detections": []}]}',
-)
+
+
+def answer_to(send: Send) -> Reply:
+    content = {
+        "model": {"name": "m", "version": "1", "sha256": "0"},
+        "request_id": send.request.headers["x-request-id"],
+        "timing_ms": {},
+        "results": [{"width": 4, "height": 3, "detections": []}],
+    }
+    return Reply(200, httpx.Headers(), json.dumps(content).encode())
 
 
 class Clock:
@@ -39,7 +45,8 @@ def stated(send: Send) -> int:
 def test_the_request() -> None:
     clock = Clock()
     talk = begin(clock, labels=["a b", "c"], class_agnostic=True, score_threshold=0.5, api_key="k")
-    request = next(talk).request
+    first = next(talk)
+    request = first.request
     assert request.method == "POST"
     assert request.url.path == "/base/v1/detect"
     assert list(request.url.params.multi_items()) == [
@@ -55,7 +62,7 @@ def test_the_request() -> None:
     assert " python/3." in request.headers["user-agent"]
     assert "x-request-priority" not in request.headers
     with pytest.raises(StopIteration) as done:
-        talk.send(ANSWER)
+        talk.send(answer_to(first))
     assert done.value.value.width == 4
 
 

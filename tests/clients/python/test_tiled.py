@@ -22,6 +22,12 @@ def tiles_of(handler) -> list[bytes]:
     return [part.get_payload(decode=True) for part in parts]
 
 
+def reply_with(handler, results: list[dict]) -> None:
+    request_id = handler.headers["x-request-id"]
+    shared = {"model": MODEL, "request_id": request_id, "timing_ms": {"total": 2.0}}
+    handler.reply(200, json.dumps({**shared, "results": results}).encode())
+
+
 def sees_red(handler) -> None:
     """A detector of what is red: the box around it in each tile."""
     if handler.command == "GET":
@@ -36,8 +42,7 @@ def sees_red(handler) -> None:
         found = [{"box": list(box), "score": 0.9, "label": "red", "label_id": 1}] if box else []
         width, height = picture.size
         results.append({"width": width, "height": height, "detections": found})
-    content = {"model": MODEL, "request_id": "r", "results": results, "timing_ms": {"total": 2.0}}
-    handler.reply(200, json.dumps(content).encode())
+    reply_with(handler, results)
 
 
 def picture() -> Image.Image:
@@ -116,12 +121,36 @@ def test_a_tile_that_fails_fails_the_photo(make_client, scripted: ScriptedServer
     def deed(handler) -> None:
         fault = {"code": "internal_error", "detail": "The service failed.", "retryable": False}
         results = [{"error": fault}] * len(tiles_of(handler))
-        content = {"model": MODEL, "request_id": "r", "results": results, "timing_ms": {}}
-        handler.reply(200, json.dumps(content).encode())
+        reply_with(handler, results)
 
     scripted.then = deed
     with pytest.raises(ApiError, match="internal_error: The service failed"):
         make_client(scripted.url).detect(picture(), tile=400)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_only_the_tiles_that_a_busy_service_refuses_are_sent_again(
+    make_client, scripted: ScriptedServer
+) -> None:
+    sizes = []
+    fault = {"code": "overloaded", "detail": "Too many pixels.", "retryable": True}
+
+    def busy(handler) -> None:
+        """Takes one tile of a request, and refuses the others."""
+        if handler.command == "POST":
+            tiles = tiles_of(handler)
+            sizes.append(len(tiles))
+            one = {"width": 400, "height": 400, "detections": []}
+            reply_with(handler, [one, *[{"error": fault}] * (len(tiles) - 1)])
+        else:
+            sees_red(handler)
+
+    scripted.then = busy
+    client = make_client(scripted.url, retries=3)
+    client.detect(picture().crop((0, 0, 800, 400)), tile=400, overlap=0.0)
+    assert sizes == [3, 2, 1]
+    with pytest.raises(ApiError, match=r"overloaded: Too many pixels. \(after 4 tries\)"):
+        client.detect(picture(), tile=400)
 
 
 def test_a_small_cat_in_a_large_photo(client, photos: Path) -> None:

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from boxport_client._errors import RequestTimedOut
+from boxport_client._connections import Connector, Verify
+from boxport_client._errors import ConnectionFailed, RequestTimedOut
 from boxport_client._model_info import Health, ModelInfo
 from boxport_client._parameters import ClassifyParameters, DetectParameters
 from boxport_client._photos import Photo, is_url, to_bytes
@@ -44,6 +45,12 @@ class Api:
         self._timeout = checked_timeout(timeout)
         self.shown_url = self._requester.shown_url
 
+    def connector(self, http2: bool, verify: Verify) -> Connector:
+        """How connections to the service are made; see `Client`."""
+        url, proxy = self._requester.url, self._requester.proxy
+        secure = "https" in (url.scheme, proxy.url.scheme if proxy else "")
+        return Connector(proxy, secure, http2, verify)
+
     def detect(
         self, photo: Photo, parameters: DetectParameters, timeout: float | None
     ) -> RequestFlow[DetectionResult]:
@@ -73,7 +80,7 @@ class Api:
         call = self._call(timeout)
         body, size = yield from _body_of(photo, parameters.max_side)
         result = yield from self._requester.post(
-            call, "/v1/classify", parameters.query, body, ClassificationResult.from_answer
+            call, "/v1/classify", parameters.query, lambda: body, ClassificationResult.from_answer
         )
         return result if size is None else replace(result, width=size[0], height=size[1])
 
@@ -89,16 +96,19 @@ class Api:
     def health(self) -> RequestFlow[Health]:
         """See `Client.health`."""
         call = self._call(PROBE_SECONDS)
-        live = yield from self._requester.probe(call, "/livez")
-        ready = live and (yield from self._requester.probe(call, "/readyz"))
+        live = (yield from self._requester.probe(call, "/livez")) is None
+        ready = live and (yield from self._requester.probe(call, "/readyz")) is None
         return Health(live, ready)
 
     def wait_until_ready(self, timeout: float) -> RequestFlow[None]:
         """See `Client.wait_until_ready`."""
         call = self._call(timeout)
-        while not (yield from self._requester.probe(call, "/readyz")):
+        while (failure := (yield from self._requester.probe(call, "/readyz"))) is not None:
+            if isinstance(failure, ConnectionFailed) and not failure.retryable:
+                raise failure
             if call.remaining <= POLL_SECONDS:
-                raise RequestTimedOut(f"{self.shown_url} is not ready after {timeout:g} s")
+                words = f"{self.shown_url} is not ready after {timeout:g} s: {failure}"
+                raise RequestTimedOut(words, call.request_id)
             yield Pause(POLL_SECONDS)
 
     def _call(self, timeout: float | None = None) -> Call:
@@ -108,7 +118,7 @@ class Api:
         self, call: Call, parameters: DetectParameters, body: Body
     ) -> RequestFlow[DetectionResult]:
         read = DetectionResult.from_answer
-        return self._requester.post(call, "/v1/detect", parameters.query, body, read)
+        return self._requester.post(call, "/v1/detect", parameters.query, lambda: body, read)
 
 
 def _body_of(

@@ -9,24 +9,26 @@ from typing import TypeVar
 import httpx
 
 from boxport_client._api import Api
+from boxport_client._connections import AsyncConnections, Verify
 from boxport_client._many import JournalPath, Outcome, Photos, Run, check_concurrency
 from boxport_client._model_info import Health, ModelInfo
 from boxport_client._ordered import in_background, in_tasks
 from boxport_client._parameters import ClassifyParameters, DetectParameters
 from boxport_client._photos import Photo
 from boxport_client._progress import Progress
-from boxport_client._requester import connection_options
 from boxport_client._results import ClassificationResult, DetectionResult
-from boxport_client._steps import Pause, Reply, RequestFlow, Send
+from boxport_client._steps import Pause, RequestFlow, Send
 from boxport_client._video import Frame, VideoFrame, VideoSource, frames
 
 T = TypeVar("T")
 
 
 class AsyncClient:
-    """A client of one service, for one event loop. See `Client` for the arguments.
+    """A client of one service, for asyncio. See `Client` for the arguments.
 
-    Files are read and images processed in threads, so that the loop is not blocked.
+    It may be used on several event loops, one after the other or in several threads: each has its
+    own connections, which it closes when it ends. Files are read and images processed in threads,
+    so that the loop is not blocked.
     """
 
     def __init__(
@@ -38,9 +40,10 @@ class AsyncClient:
         retries: int = 3,
         http2: bool = False,
         priority: str | None = None,
+        verify: Verify = True,
     ) -> None:
         self._api = Api(url, api_key, timeout, retries, priority)
-        self._http = httpx.AsyncClient(**connection_options(http2))
+        self._connections = AsyncConnections(self._api.connector(http2, verify))
 
     async def detect(
         self,
@@ -194,7 +197,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connections; the client cannot be used afterwards."""
-        await self._http.aclose()
+        await self._connections.close()
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -215,7 +218,7 @@ class AsyncClient:
                 given, failed = None, None
                 if isinstance(step, Send):
                     try:
-                        given = await self._send(step)
+                        given = await self._connections.send(step)
                     except httpx.RequestError as error:
                         failed = error
                 elif isinstance(step, Pause):
@@ -225,13 +228,3 @@ class AsyncClient:
         except StopIteration as done:
             answer: T = done.value
             return answer
-
-    async def _send(self, step: Send) -> Reply:
-        try:
-            return await asyncio.wait_for(self._read(step.request), step.remaining)
-        except asyncio.TimeoutError:
-            raise step.late() from None
-
-    async def _read(self, request: httpx.Request) -> Reply:
-        response = await self._http.send(request)
-        return Reply(response.status_code, response.headers, response.content)

@@ -10,15 +10,15 @@ from typing import TypeVar
 import httpx
 
 from boxport_client._api import Api
+from boxport_client._connections import Connections, Verify
 from boxport_client._many import JournalPath, Outcome, Photos, Run, check_concurrency
 from boxport_client._model_info import Health, ModelInfo
 from boxport_client._ordered import Sleep, in_threads
 from boxport_client._parameters import ClassifyParameters, DetectParameters
 from boxport_client._photos import Photo
 from boxport_client._progress import Progress
-from boxport_client._requester import connection_options
 from boxport_client._results import ClassificationResult, DetectionResult
-from boxport_client._steps import Pause, Reply, RequestFlow, Send
+from boxport_client._steps import Pause, RequestFlow, Send
 from boxport_client._video import Frame, VideoFrame, VideoSource, frames
 
 T = TypeVar("T")
@@ -35,8 +35,15 @@ class Client:
     retries: how many more times a call is tried if the service is busy or the connection breaks.
     http2: whether to use HTTP/2 with services that have it; needs the extra ``http2``.
     priority: "interactive" or "bulk"; the service runs bulk requests after the others.
+    verify: which certificates of https:// are trusted: True for those that SSL_CERT_FILE and
+        SSL_CERT_DIR name, else those of the package certifi; the path of a PEM file or a folder;
+        an ssl.SSLContext; or False for any, which is safe nowhere but in a test.
 
-    Raises ValueError for an invalid argument, and MissingExtra if HTTP/2 is not installed.
+    A client may be used in processes that are forked later, and pickled for others: each has its
+    own connections. The proxy is that of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+
+    Raises ValueError for an invalid argument, ConnectionFailed for a proxy or certificates of the
+    environment that cannot be used, and MissingExtra if HTTP/2 or SOCKS is not installed.
     """
 
     def __init__(
@@ -48,9 +55,10 @@ class Client:
         retries: int = 3,
         http2: bool = False,
         priority: str | None = None,
+        verify: Verify = True,
     ) -> None:
         self._api = Api(url, api_key, timeout, retries, priority)
-        self._http = httpx.Client(**connection_options(http2))
+        self._connections = Connections(self._api.connector(http2, verify))
 
     def detect(
         self,
@@ -260,7 +268,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections; the client cannot be used afterwards."""
-        self._http.close()
+        self._connections.close()
 
     def __enter__(self) -> Client:
         return self
@@ -281,7 +289,7 @@ class Client:
                 given, failed = None, None
                 if isinstance(step, Send):
                     try:
-                        given = self._send(step)
+                        given = self._connections.send(step)
                     except httpx.RequestError as error:
                         failed = error
                 elif isinstance(step, Pause):
@@ -291,15 +299,3 @@ class Client:
         except StopIteration as done:
             answer: T = done.value
             return answer
-
-    def _send(self, step: Send) -> Reply:
-        response = self._http.send(step.request, stream=True)
-        try:
-            parts = []
-            for part in response.iter_bytes():
-                parts.append(part)
-                if step.remaining <= 0:
-                    raise step.late()
-        finally:
-            response.close()
-        return Reply(response.status_code, response.headers, b"".join(parts))

@@ -46,12 +46,20 @@ class Unanswered(BoxportError):
 
     request_id: the ``X-Request-ID`` of all tries of the call.
     tries: how often the request was sent.
+    retryable: whether the same call may succeed later; not if a certificate is not trusted.
     """
 
-    def __init__(self, message: str, request_id: str | None = None, tries: int = 1) -> None:
+    def __init__(
+        self,
+        message: str,
+        request_id: str | None = None,
+        tries: int = 1,
+        retryable: bool = True,
+    ) -> None:
         super().__init__(message + _after(tries))
         self.request_id = request_id
         self.tries = tries
+        self.retryable = retryable
 
 
 class ConnectionFailed(Unanswered):

@@ -17,8 +17,8 @@ from boxport_client._errors import InvalidRequest
 from boxport_client._model_info import ModelInfo
 from boxport_client._parameters import DetectParameters
 from boxport_client._photos import Photo, decoding, to_picture
-from boxport_client._replies import image_refusal
-from boxport_client._requester import Call, Requester
+from boxport_client._replies import ImageRefused
+from boxport_client._requester import Body, Call, Requester
 from boxport_client._results import DetectionResult
 from boxport_client._shrinking import fit, rescaled, to_compact, to_plain
 from boxport_client._steps import RequestFlow, Work
@@ -92,20 +92,29 @@ class TiledDetector:
     def _ask(
         self, call: Call, views: list[View], parameters: DetectParameters
     ) -> RequestFlow[list[DetectionResult]]:
-        """The answers on ``views``, which go in one request."""
+        """The answers on ``views``, which go in one request; in another, those that are refused."""
+        found: dict[int, DetectionResult] = {}  # by the view's place
+
+        def missing() -> list[int]:
+            return [place for place in range(len(views)) if place not in found]
+
+        def body() -> Body:
+            names = ((views[place].content, "application/octet-stream") for place in missing())
+            return {"files": [("images", ("tile", *part)) for part in names]}
 
         def read(answer: Mapping[str, Any]) -> list[DetectionResult]:
-            images = answer["results"]
-            if len(images) != len(views):
-                raise ValueError(f"{len(images)} results of {len(views)} images")
-            for image in images:
-                if "error" in image:
-                    raise image_refusal(image["error"], call.request_id)
-            return [DetectionResult.from_answer({**answer, "results": [one]}) for one in images]
+            asked, images = missing(), answer["results"]
+            if len(images) != len(asked):
+                raise ValueError(f"{len(images)} results of {len(asked)} images")
+            refused = [image["error"] for image in images if "error" in image]
+            for place, image in zip(asked, images, strict=True):
+                if "error" not in image:
+                    found[place] = DetectionResult.from_answer({**answer, "results": [image]})
+            if refused:  # those that no other try would answer first
+                raise ImageRefused(min(refused, key=lambda error: bool(error["retryable"])))
+            return [found[place] for place in range(len(views))]
 
-        files = [("images", ("tile", view.content, "application/octet-stream")) for view in views]
-        query = parameters.query
-        return self._requester.post(call, "/v1/detect", query, {"files": files}, read)
+        return self._requester.post(call, "/v1/detect", parameters.query, body, read)
 
     def _thresholds(
         self, call: Call, parameters: DetectParameters, answer: DetectionResult

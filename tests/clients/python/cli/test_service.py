@@ -1,9 +1,12 @@
 """`boxport models` and `boxport wait`, and what a service says that is away or refuses."""
 
 import json
+import ssl
 from pathlib import Path
 
-from tests.clients.python.scripted import answers, drops, refuses, says
+import pytest
+
+from tests.clients.python.scripted import ScriptedServer, answers, drops, refuses, says
 
 
 def test_models_into_a_pipe(asking) -> None:
@@ -26,7 +29,35 @@ def test_wait(asking) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     done = asking("wait", "--timeout", 0.5, "--url", "http://127.0.0.1:9")
     assert done.returncode == 3
-    assert done.stderr == b"error: http://127.0.0.1:9 is not ready after 0.5 s\n"
+    words = "error: http://127.0.0.1:9 is not ready after 0.5 s: cannot reach http://127.0.0.1:9: "
+    assert done.stderr.decode().startswith(words)
+
+
+def test_an_untrusted_certificate(boxport, tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    from tests.certificates import self_signed
+
+    certificate = self_signed(tmp_path, "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    (boxport.folder / "photo.jpg").write_bytes(b"photo")
+    with ScriptedServer(context) as server:
+        given = ("--url", server.url)
+        waited = boxport("wait", *given, "--timeout", 30)
+        assert waited.returncode == 3
+        assert b"is not trusted: self-signed certificate" in waited.stderr
+        detected = boxport("detect", "photo.jpg", *given)
+        assert (detected.returncode, b"tries" in detected.stderr) == (3, False)
+        assert json.loads(detected.stdout)["error"]["retryable"] is False
+        for command in (("wait",), ("detect", "photo.jpg"), ("bench", "--seconds", 0.1)):
+            trusting = boxport(*command, *given, "--ca-file", certificate)
+            assert trusting.returncode == 0, trusting.stderr
+        missing = boxport("wait", *given, "--ca-file", "none.pem")
+    assert missing.returncode == 2
+    assert (
+        missing.stderr
+        == b"error: none.pem: is no file of certificates: No such file or directory\n"
+    )
 
 
 def test_a_service_that_is_away_is_not_asked_a_hundred_times(boxport, album: Path) -> None:

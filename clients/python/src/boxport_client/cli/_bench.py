@@ -78,6 +78,7 @@ def bench(
     url: given.Url = None,
     api_key: given.ApiKey = None,
     profile: given.Profile = None,
+    ca_file: given.CaFile = None,
     timeout: given.Timeout = 30.0,
 ) -> None:
     """Measure how many photos the service answers a second, and how long each takes.
@@ -99,7 +100,7 @@ def bench(
     if address is not None and url is not None:
         raise CommandError("give the address once: as URL or by --url")
     numbers = _read_numbers(concurrency)
-    service = find_service(address or url, api_key, profile)
+    service = find_service(address or url, api_key, profile, ca_file)
     sent = read_photos(photos) if photos is not None else [made_photo()]
     report = Report(service.shown_address, task.value, sent, made=photos is None)
     report.model = _answering_model(service, task, sent[0], model, timeout)
@@ -176,7 +177,8 @@ def _target(
     if service.api_key.value is not None:
         headers["Authorization"] = f"Bearer {service.api_key.value}"
     path = f"{service.address.rstrip('/')}/v1/{task.value}"
-    return Target(f"{path}?{query}" if query else path, headers, photos, timeout)
+    url = f"{path}?{query}" if query else path
+    return Target(url, headers, photos, timeout, service.connector())
 
 
 def _status(levels: Sequence[Level]) -> int:

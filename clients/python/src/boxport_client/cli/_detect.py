@@ -49,6 +49,7 @@ def detect(
     url: given.Url = None,
     api_key: given.ApiKey = None,
     profile: given.Profile = None,
+    ca_file: given.CaFile = None,
     timeout: given.Timeout = 30.0,
     retries: given.Retries = 3,
     concurrency: given.Concurrency = 4,
@@ -75,7 +76,7 @@ def detect(
     Exit status: 0 all photos were answered, 1 some failed, 2 wrong usage or
     setting, 3 the service cannot be reached or refuses, 130 interrupted.
     """
-    service = find_service(url, api_key, profile)
+    service = find_service(url, api_key, profile, ca_file)
     sources = find_sources(photos, leave_out=save)
     is_folder = len(photos) == 1 and Path(photos[0]).is_dir()
     with ExitStack() as stack:

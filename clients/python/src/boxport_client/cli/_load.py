@@ -16,8 +16,11 @@ from typing import Any
 
 import httpx
 
+from boxport_client._connections import Connector
+
 WARM_UP_SHARE = 0.2
 MAX_WARM_UP_SECONDS = 2.0
+DIRECT = Connector(proxy=None, secure=False, http2=False, verify=True)
 NEARLY_ALL = 0.9  # share of a core at which the client is likely to be the limit
 
 
@@ -29,6 +32,7 @@ class Target:
     headers: Mapping[str, str]
     photos: Sequence[bytes]
     timeout: float
+    connector: Connector = DIRECT
 
 
 @dataclass
@@ -80,8 +84,8 @@ def measure(target: Target, concurrency: int, seconds: float) -> Level:
 
 
 async def _measure(target: Target, concurrency: int, seconds: float) -> Level:
-    limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
-    async with httpx.AsyncClient(limits=limits, timeout=target.timeout) as client:
+    async with target.connector.async_client() as client:
+        client.timeout = httpx.Timeout(target.timeout)
         warm_up = min(MAX_WARM_UP_SECONDS, WARM_UP_SHARE * seconds)
         await _run_for(client, target, Level(concurrency), warm_up)
         level = Level(concurrency)

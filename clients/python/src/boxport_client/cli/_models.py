@@ -25,6 +25,7 @@ def models(
     url: given.Url = None,
     api_key: given.ApiKey = None,
     profile: given.Profile = None,
+    ca_file: given.CaFile = None,
     timeout: given.Timeout = 30.0,
 ) -> None:
     """List the models of the service and their measured accuracy.
@@ -36,7 +37,7 @@ def models(
       boxport models | jq -r 'select(.task == "detection") | .name'
       boxport models | jq -r 'select(.name == "pets") | .labels[].name'
     """
-    with find_service(url, api_key, profile).client(timeout) as client:
+    with find_service(url, api_key, profile, ca_file).client(timeout) as client:
         found = client.models()
     if not shows_table(as_json):
         for model in found:

@@ -19,12 +19,13 @@ def model_names(context: typer.Context, incomplete: str) -> list[str]:
     """The names of the service's models, for completion; none if it does not answer at once."""
     given = context.params
     try:
-        service = find_service(given.get("url"), given.get("api_key"), given.get("profile"))
+        names = ("url", "api_key", "profile", "ca_file")
+        service = find_service(*(given.get(name) for name in names))
         with service.client(timeout=COMPLETION_SECONDS, retries=0) as client:
-            names = {model.name for model in client.models()}
+            known = {model.name for model in client.models()}
     except Exception:  # completion has nowhere to report an error
         return []
-    return sorted(name for name in names if name.startswith(incomplete))
+    return sorted(name for name in known if name.startswith(incomplete))
 
 
 request = partial(option, "Request")
@@ -138,6 +139,15 @@ ApiKey = Annotated[
         "KEY",
         "Key for the service. Other users of this machine can see it on the command line:"
         " BOXPORT_API_KEY or the configuration are safer.",
+    ),
+]
+CaFile = Annotated[
+    str | None,
+    service(
+        "--ca-file",
+        "FILE",
+        "Certificates in PEM format that are trusted, for a service whose own is not signed by a"
+        " public authority; else SSL_CERT_FILE.",
     ),
 ]
 Profile = Annotated[

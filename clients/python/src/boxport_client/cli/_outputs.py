@@ -186,4 +186,4 @@ def error_to_json(error: BoxportError) -> dict[str, Any]:
     if isinstance(error, PhotoError):
         return {"code": "photo_unreadable", "detail": str(error), "retryable": False}
     code = "timed_out" if isinstance(error, RequestTimedOut) else "connection_failed"
-    return {"code": code, "detail": str(error), "retryable": True}
+    return {"code": code, "detail": str(error), "retryable": getattr(error, "retryable", False)}

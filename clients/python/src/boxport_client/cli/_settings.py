@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import httpx
 
 from boxport_client import Client
-from boxport_client._api import DEFAULT_URL
+from boxport_client._api import DEFAULT_URL, Api
+from boxport_client._connections import Connector
 from boxport_client.cli._config_file import read_configuration
 
 SHOWN_KEY_CHARACTERS = 4
@@ -26,10 +27,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Service:
-    """A service's address and key; see `find_service`."""
+    """A service's address and key, and a file of certificates to trust; see `find_service`."""
 
     url: Setting
     api_key: Setting
+    ca_file: str | None = None
 
     @property
     def address(self) -> str:
@@ -42,10 +44,27 @@ class Service:
 
     def client(self, timeout: float = 30.0, retries: int = 3) -> Client:
         """A client of it; raises ValueError for invalid settings."""
-        return Client(self.address, api_key=self.api_key.value, timeout=timeout, retries=retries)
+        return Client(
+            self.address,
+            api_key=self.api_key.value,
+            timeout=timeout,
+            retries=retries,
+            verify=self._verify,
+        )
+
+    def connector(self) -> Connector:
+        """How connections to it are made; raises ValueError for invalid settings."""
+        api = Api(self.address, self.api_key.value, timeout=1.0, retries=0, priority=None)
+        return api.connector(http2=False, verify=self._verify)
+
+    @property
+    def _verify(self) -> str | bool:
+        return self.ca_file or True
 
 
-def find_service(url: str | None, api_key: str | None, profile: str | None) -> Service:
+def find_service(
+    url: str | None, api_key: str | None, profile: str | None, ca_file: str | None = None
+) -> Service:
     """Address and key from the command line, else from the profile that it names, else from the
     environment, else from the top of the file, else the default.
 
@@ -61,7 +80,8 @@ def find_service(url: str | None, api_key: str | None, profile: str | None) -> S
     found_key = _first("api_key", api_key, key, place, profile is not None)
     if found_key.value is None and "api_key" in keys:
         found_key = Setting(None, f"none; that of {place} is for {keys['url']}")
-    return Service(found_url if found_url.value else Setting(DEFAULT_URL, "default"), found_key)
+    service_url = found_url if found_url.value else Setting(DEFAULT_URL, "default")
+    return Service(service_url, found_key, ca_file)
 
 
 def hidden(key: str) -> str:

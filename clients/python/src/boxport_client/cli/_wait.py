@@ -16,6 +16,7 @@ def wait(
     url: given.Url = None,
     api_key: given.ApiKey = None,
     profile: given.Profile = None,
+    ca_file: given.CaFile = None,
 ) -> None:
     """Wait until the service is ready: every model is loaded.
 
@@ -25,6 +26,6 @@ def wait(
 
     Exit status: 0 it is ready, 3 it is not ready after the timeout.
     """
-    service = find_service(url, api_key, profile)
+    service = find_service(url, api_key, profile, ca_file)
     with service.client() as client, waiting(f"waiting for {service.shown_address}"):
         client.wait_until_ready(timeout)
