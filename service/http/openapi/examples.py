@@ -3,6 +3,8 @@
 Tests hold the answers against those of a running service.
 """
 
+import json
+from pathlib import Path
 from typing import Any
 
 from service.problems import KINDS, Problem
@@ -12,34 +14,10 @@ Example = dict[str, Any]
 REQUEST_ID = "6e7ebdfa45d54d779775021c63c4a718"
 TIMING_MS = {"decode": 5.312, "queue": 0.05, "inference": 44.006, "total": 49.719}
 
-DETECTOR = {
-    "name": "efficientdet_lite0_voc",
-    "version": "1",
-    "sha256": "daf03ad07a7bc46b66ae796d92ce43f77346275a3fbae66ee80c66811261af63",
-}
-CLASSIFIER = {
-    "name": "efficientnet_lite0_imagenet",
-    "version": "1",
-    "sha256": "6accf634c593e4ee5c523bde3eeaf979c52caf2546c4eb6fc30a55f5636df687",
-}
-CAT = {
-    "width": 451,
-    "height": 300,
-    "detections": [
-        {"box": [3.467, 0.0, 409.423, 300.0], "score": 0.879304, "label": "cat", "label_id": 8}
-    ],
-}
-COFFEE = {
-    "width": 600,
-    "height": 400,
-    "classifications": [
-        {"label": "espresso", "label_id": 967, "score": 0.954885},
-        {"label": "cup", "label_id": 968, "score": 0.013098},
-        {"label": "consomme", "label_id": 925, "score": 0.008205},
-        {"label": "chocolate sauce", "label_id": 960, "score": 0.003689},
-        {"label": "coffee mug", "label_id": 504, "score": 0.002843},
-    ],
-}
+# What the shipped models are and answer, and the detector's description, its longer lists cut.
+RECORDED = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))
+DETECTOR, CLASSIFIER = RECORDED["detector"], RECORDED["classifier"]
+CAT, COFFEE, MODEL = RECORDED["cat"], RECORDED["coffee"], RECORDED["model"]
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # a whole GIF
 
 DETAILS = {
@@ -110,76 +88,4 @@ DETECT_ANSWERS = {
 }
 CLASSIFY_ANSWERS = {
     "coffee": {"summary": "docs/photos/coffee.jpg", "value": answer(CLASSIFIER, COFFEE)}
-}
-
-# Of the shipped detector; its lists of labels and cases are longer.
-MODEL: Example = {
-    "schema_version": 1,
-    **DETECTOR,
-    "task": "detection",
-    "labels": [{"id": 1, "name": "aeroplane"}, {"id": 2, "name": "bicycle"}],
-    "input": {
-        "height": 320,
-        "width": 320,
-        "resize": "letterbox",
-        "interpolation": "bilinear",
-        "antialias": True,
-        "fill": [128, 128, 128],
-        "mean": [0.5, 0.5, 0.5],
-        "std": [0.5, 0.5, 0.5],
-    },
-    "defaults": {"score_threshold": 0.3, "iou_threshold": 0.5, "max_detections": 100},
-    "inputs": [
-        {"name": "images", "dtype": "uint8", "shape": ["N", 320, 320, 3]},
-        {"name": "score_threshold", "dtype": "float", "shape": []},
-        {"name": "iou_threshold", "dtype": "float", "shape": []},
-        {"name": "max_detections", "dtype": "int64", "shape": []},
-        {"name": "class_agnostic", "dtype": "bool", "shape": []},
-    ],
-    "outputs": [
-        {"name": "num_detections", "dtype": "int64", "shape": ["N"]},
-        {"name": "boxes", "dtype": "float", "shape": ["N", "K", 4]},
-        {"name": "scores", "dtype": "float", "shape": ["N", "K"]},
-        {"name": "labels", "dtype": "int64", "shape": ["N", "K"]},
-    ],
-    "opset": 20,
-    "precision": "fp32",
-    "provenance": {
-        "architecture": "efficientdet_lite0",
-        "weights_file": "best.pth",
-        "weights_sha256": "979b2a27c90b9fd65330bc54e1aa8e184f477cf7f3bfabe92e77ebad46260ec9",
-        "licence": "Apache-2.0",
-        "tools": {"torch": "2.13.0+cpu", "onnxruntime": "1.31.1"},
-    },
-    "parity": {
-        "reference": "PyTorch",
-        "images": 7,
-        "batch_sizes": [1, 2, 7],
-        "cases": [{"name": "photos at batch 1", "images": 7, "detections": 196}],
-        "tolerance": {"score": 0.0001, "iou": 0.99, "box_px": 0.01, "matched": 1.0},
-        "agreeing": 1.0,
-        "max_score_difference": 6.854534149169922e-06,
-        "max_box_difference_px": 0.002288818359375,
-        "min_iou": 0.9999841196994601,
-        "detections_compared": 987,
-        "ambiguous": 0,
-    },
-    "accuracy": {
-        "data": "instances_val.json, sha256 aba60b9e3f3b",
-        "images": 1002,
-        "metrics": {"ap": 0.2972, "ap50": 0.554, "ap75": 0.2796},
-        "classes": {"aeroplane": 0.4214, "bicycle": 0.3096},
-    },
-    "status": {
-        "state": "ready",
-        "pinned": False,
-        "provider": "cpu",
-        "precision": "fp32",
-        "threads": 1,
-        "latency_threads": 2,
-        "lone_threads": 2,
-        "concurrent_runs": 2,
-        "max_batch_size": 2,
-        "session_bytes": 97046528,
-    },
 }
