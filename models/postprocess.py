@@ -10,10 +10,9 @@ scores [N, A, C], boxes [N, A, 4] ── select_detections ──► the best, s
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from models.anchors import AnchorGenerator, AnchorSettings
 from models.box_coder import BoxCoder
 from models.boxes import clip_boxes
 from models.nms import batched_nms, nms
@@ -57,19 +56,6 @@ def candidate_anchors(
     above = (best_scores > score_threshold - SCORE_ROUNDING).sum(dim=1).amax()
     number = max(int(above), int(max_detections), 1)
     return best_anchors(logits, min(number, max_candidates))
-
-
-class DetectionDecoder(nn.Module):
-    """`decode_anchors` for an input of one size, whose anchors are constants."""
-
-    def __init__(self, anchors: AnchorSettings, coder: BoxCoder, height: int, width: int) -> None:
-        super().__init__()
-        self.coder, self.height, self.width = coder, height, width
-        constant = AnchorGenerator(anchors).over_input(height, width)
-        self.register_buffer("anchors", constant, persistent=False)
-
-    def forward(self, logits: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor]:
-        return decode_anchors(logits, deltas, self.anchors, self.coder, self.height, self.width)
 
 
 def decode_regions(

@@ -11,12 +11,11 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from export.report import tables
 from export.report.charts import accuracy_chart, class_chart, latency_chart
 from export.report.examples import PACKAGE_COLOUR, REFERENCE_COLOUR, make_examples
 from export.report.latency import machine_name, measure_latency
+from models.training.report.page import render
 from service.imaging.files import read_photo
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, read_manifest
 from service.package import ModelPackage, open_package
@@ -48,23 +47,16 @@ def write_report(
         )
         for path in (folder, *others)
     ]
-    # Names of classes, files and licences are not trusted: everything is escaped.
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        metric_name=tables.metric_name,
-        megabytes=tables.megabytes,
-        milliseconds=tables.milliseconds,
-        percent=tables.percent,
-    )
     first, content = packages[0], (folder / MANIFEST_FILE).read_bytes()
     drawn = (accuracy_chart(packages), class_chart(packages))
-    page = environment.get_template(REPORT_FILE).render(
+    page = render(
+        Path(__file__).with_name(REPORT_FILE),
+        {
+            "metric_name": tables.metric_name,
+            "megabytes": tables.megabytes,
+            "milliseconds": tables.milliseconds,
+            "percent": tables.percent,
+        },
         manifest=first.manifest,
         manifest_sha256=hashlib.sha256(content).hexdigest(),
         mark=manifest_mark(content),

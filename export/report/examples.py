@@ -1,7 +1,5 @@
 """Photos with what both models find in them."""
 
-import base64
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from export.matching import SAME_OBJECT, Detections, match
+from models.training.report.page import data_uri
 from service.imaging.files import read_image
 from service.imaging.resize import to_input
 from service.inference.model import PARAMETERS, open_predictor
@@ -81,7 +80,7 @@ def make_examples(
         examples.append(
             Example(
                 path.name,
-                embed(picture),
+                data_uri(picture, "WEBP", quality=WEBP_QUALITY, method=6),
                 f"Photo {path.name}; the package finds {found or 'nothing'}",
                 tuple(pairs[:MOST_PAIRS]),
                 max(0, len(pairs) - MOST_PAIRS),
@@ -179,10 +178,3 @@ def _places(row: Row, scale: float, size: tuple[int, int], width: float) -> list
 
 def _cover(a: Place, b: Place) -> bool:
     return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
-
-
-def embed(picture: Image.Image) -> str:
-    """``picture`` as a data: URI."""
-    encoded = io.BytesIO()
-    picture.save(encoded, "WEBP", quality=WEBP_QUALITY, method=6)
-    return f"data:image/webp;base64,{base64.b64encode(encoded.getvalue()).decode()}"

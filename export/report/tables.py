@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from export.evaluation.figures import METRIC_NAMES
 from export.report.latency import Latency
+from models.training.report.page import Headline
 from service.manifest import Accuracy, ModelManifest
 
 FEW_PHOTOS = 20  # a parity or accuracy figure of fewer says little
@@ -39,14 +40,6 @@ class Measured:
     @property
     def classes(self) -> dict[str, float]:
         return (self.manifest.accuracy and self.manifest.accuracy.classes) or {}
-
-
-@dataclass(frozen=True)
-class Headline:
-    name: str
-    value: str
-    meaning: str
-    leading: bool = False
 
 
 def metric_name(key: str) -> str:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.anchors import AnchorGenerator
 from models.detector import OneStageDetector
 from models.evaluation import BoxRow, evaluate_detections
 from models.losses import DetectionLoss
-from models.postprocess import DetectionDecoder, select_detections
+from models.postprocess import decode_anchors, select_detections
 from models.training.annotations.content import Annotations
 from models.training.augment import Augment
 from models.training.dataset import (
@@ -64,7 +65,7 @@ class DetectionTask:
             network.box_coder, class_loss=recipe.class_loss, box_loss=recipe.box_loss
         )
         self.side = training_side(spec)
-        self._decoders: dict[tuple[int, int], DetectionDecoder] = {}
+        self._anchors: dict[tuple[int, int], Tensor] = {}
 
     def keep_features(self, cache: FeatureCache) -> None:
         """Train on the frozen stages' output, kept in ``cache``, in place of photos."""
@@ -88,7 +89,7 @@ class DetectionTask:
             features = self.network.backbone.resume(kept, self.recipe.frozen_stages)
             logits, deltas = self.network.predict(features)
         with torch.autocast(device.type, enabled=False):
-            anchors = self._decoder(side, side).anchors
+            anchors = self._anchors_of(side, side)
             return self.loss(logits.float(), deltas.float(), anchors, boxes, labels)
 
     def frozen_features(self, images: Tensor) -> list[Tensor]:
@@ -113,7 +114,9 @@ class DetectionTask:
                 inputs = [read_photo(photos[i].path, self.spec) for i in indices]
                 images = stack(inputs)
                 outputs = network(normalise(images.to(self.process.device), self.spec))
-                scores, boxes = self._decoder(*images.shape[-2:])(*outputs)
+                height, width = images.shape[-2:]
+                anchors, coder = self._anchors_of(height, width), self.network.box_coder
+                scores, boxes = decode_anchors(*outputs, anchors, coder, height, width)
                 found = select_detections(scores.cpu(), boxes.cpu(), *thresholds)
                 for i, x, number, *detections in zip(indices, inputs, *found, strict=True):
                     shown = (values[:number] for values in detections)
@@ -133,12 +136,13 @@ class DetectionTask:
         scaled = F.interpolate(normalised, size=(size, size), mode="bilinear", antialias=True)
         return scaled, [b * size / self.side for b in boxes]
 
-    def _decoder(self, height: int, width: int) -> DetectionDecoder:
+    def _anchors_of(self, height: int, width: int) -> Tensor:
+        """Those of an input of this size, [A, 4]."""
         size = height, width
-        if size not in self._decoders:
-            decoder = DetectionDecoder(self.network.anchors, self.network.box_coder, *size)
-            self._decoders[size] = decoder.to(self.process.device)
-        return self._decoders[size]
+        if size not in self._anchors:
+            anchors = AnchorGenerator(self.network.anchors).over_input(*size)
+            self._anchors[size] = anchors.to(self.process.device)
+        return self._anchors[size]
 
     def _rows(
         self, image_id: int, placement: Placement, boxes: Tensor, scores: Tensor, labels: Tensor

@@ -28,7 +28,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -68,14 +68,9 @@ class KeyEntry(BaseModel):
         return self
 
 
-class Version(NamedTuple):
-    """What tells a file from the one that was there before. The inode is part of it, because a
-    Kubernetes secret changes by a symbolic link that is swapped."""
-
-    inode: int
-    mtime_ns: int
-    size: int
-
+# What tells a file from the one that was there before: inode, time of change in ns, and size. The
+# inode, because a Kubernetes secret changes by a symbolic link that is swapped.
+Version = tuple[int, int, int]
 
 ENTRIES = TypeAdapter(tuple[KeyEntry, ...])
 
@@ -130,7 +125,7 @@ def revoke_entry(path: Path, name: str) -> None:
 
 
 def _version(found: os.stat_result) -> Version:
-    return Version(found.st_ino, found.st_mtime_ns, found.st_size)
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _parse(path: Path, content: bytes) -> tuple[KeyEntry, ...]:

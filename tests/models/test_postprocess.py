@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from models.anchors import efficientdet_anchors
+from models.anchors import AnchorGenerator, efficientdet_anchors
 from models.box_coder import BoxCoder
 from models.postprocess import (
-    DetectionDecoder,
     best_anchors,
     candidate_anchors,
+    decode_anchors,
     decode_regions,
     select_detections,
 )
@@ -37,12 +37,11 @@ def random_case(images: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_zero_deltas_are_the_anchors_clipped() -> None:
-    settings = efficientdet_anchors(3.0)
-    decoder = DetectionDecoder(settings, BoxCoder(), 64, 64)
-    count = len(decoder.anchors)
-    scores, boxes = decoder(torch.zeros(1, count, 2), torch.zeros(1, count, 4))
+    anchors = AnchorGenerator(efficientdet_anchors(3.0)).over_input(64, 64)
+    raw = torch.zeros(1, len(anchors), 2), torch.zeros(1, len(anchors), 4)
+    scores, boxes = decode_anchors(*raw, anchors, BoxCoder(), 64, 64)
     assert (scores == 0.5).all()
-    torch.testing.assert_close(boxes[0], decoder.anchors.clamp(0, 64))
+    torch.testing.assert_close(boxes[0], anchors.clamp(0, 64))
 
 
 def test_rows_are_best_first_and_padded() -> None:

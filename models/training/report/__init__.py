@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from models.evaluation import (
@@ -29,6 +28,7 @@ from models.training.report.galleries import (
     remarks,
     together,
 )
+from models.training.report.page import render
 from models.training.report.tables import (
     class_rows,
     figure,
@@ -99,19 +99,16 @@ def judge_classifications(
 
 def write_report(path: Path, report: TrainingReport) -> None:
     """Write ``report`` as one HTML file that needs no other, photos included."""
-    # Names of classes and files come from anywhere: everything is escaped.
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        figure=figure, percent=percent, embed=embed, together=together, chips=chips
-    )
     evaluation = report.evaluation
-    html = environment.get_template("report.html").render(
+    html = render(
+        Path(__file__).with_name("report.html"),
+        {
+            "figure": figure,
+            "percent": percent,
+            "embed": embed,
+            "together": together,
+            "chips": chips,
+        },
         report=report,
         evaluation=evaluation,
         summary=summary(evaluation),

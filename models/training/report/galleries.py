@@ -1,7 +1,5 @@
 """The photos that a report shows, and what it says of each."""
 
-import base64
-import io
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation import (
-    MATCH_IOU,
-    NOTHING,
-    PhotoMatch,
-)
+from models.evaluation import MATCH_IOU, NOTHING, PhotoMatch
+from models.training.report.page import data_uri
 from service.imaging.files import PhotoError, read_image
 
 PHOTO_SIDE, JPEG_QUALITY = 480, 80  # of the photos in the page
@@ -242,9 +237,7 @@ def embed(example: Example) -> str | None:
     except PhotoError:  # a report with a gap is worth more than none, after hours of training
         return None
     photo.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
-    encoded = io.BytesIO()
-    photo.save(encoded, "JPEG", quality=JPEG_QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode()}"
+    return data_uri(photo, "JPEG", quality=JPEG_QUALITY)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,7 @@ from models.evaluation import (
     Confusion,
     DetectionEvaluation,
 )
-
-
-@dataclass(frozen=True)
-class _Headline:
-    name: str
-    value: str
-    meaning: str
-    leading: bool = False
+from models.training.report.page import Headline
 
 
 @dataclass(frozen=True)
@@ -68,24 +61,24 @@ def summary(evaluation: DetectionEvaluation | ClassificationEvaluation) -> str:
 
 def headline(
     evaluation: DetectionEvaluation | ClassificationEvaluation,
-) -> list[_Headline]:
+) -> list[Headline]:
     if isinstance(evaluation, ClassificationEvaluation):
         rows = [row for row in class_rows(evaluation) if row.objects]
         balanced = sum(row.found / row.objects for row in rows) / len(rows)
         return [
-            _Headline("Top-1", figure(evaluation.top1), "the first answer is right", True),
-            _Headline("Top-5", figure(evaluation.top5), "one of the first five is"),
-            _Headline("Top-1 by class", figure(balanced), "mean over classes"),
+            Headline("Top-1", figure(evaluation.top1), "the first answer is right", True),
+            Headline("Top-5", figure(evaluation.top5), "one of the first five is"),
+            Headline("Top-1 by class", figure(balanced), "mean over classes"),
         ]
     e = evaluation
     return [
-        _Headline("AP", figure(e.ap), "mean over IoU .50 to .95", True),
-        _Headline("AP50", figure(e.ap50), "at IoU .50"),
-        _Headline("AP75", figure(e.ap75), "at IoU .75"),
-        _Headline("AP small", figure(e.ap_small), "objects up to 32² pixels"),
-        _Headline("AP medium", figure(e.ap_medium), "up to 96² pixels"),
-        _Headline("AP large", figure(e.ap_large), "larger ones"),
-        _Headline("AR100", figure(e.ar100), "recall, 100 detections a photo"),
+        Headline("AP", figure(e.ap), "mean over IoU .50 to .95", True),
+        Headline("AP50", figure(e.ap50), "at IoU .50"),
+        Headline("AP75", figure(e.ap75), "at IoU .75"),
+        Headline("AP small", figure(e.ap_small), "objects up to 32² pixels"),
+        Headline("AP medium", figure(e.ap_medium), "up to 96² pixels"),
+        Headline("AP large", figure(e.ap_large), "larger ones"),
+        Headline("AR100", figure(e.ar100), "recall, 100 detections a photo"),
     ]
 
 

@@ -141,7 +141,7 @@ def test_detections_are_in_the_pixels_of_their_photo(
     task, network, _ = make(architecture)
 
     def find_red(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        anchors = task._decoder(*images.shape[-2:]).anchors
+        anchors = task._anchors_of(*images.shape[-2:])
         logits = torch.full((len(images), len(anchors), 2), -9.0)
         deltas = torch.zeros(len(images), len(anchors), 4)
         for i, image in enumerate(images):
