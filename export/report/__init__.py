@@ -13,8 +13,9 @@ from pathlib import Path
 
 from export.report import tables
 from export.report.charts import accuracy_chart, class_chart, latency_chart
-from export.report.examples import PACKAGE_COLOUR, REFERENCE_COLOUR, make_examples
+from export.report.examples import make_examples
 from export.report.latency import machine_name, measure_latency
+from models.training.report.galleries import chips
 from models.training.report.page import render
 from service.imaging.files import read_photo
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, read_manifest
@@ -56,6 +57,7 @@ def write_report(
             "megabytes": tables.megabytes,
             "milliseconds": tables.milliseconds,
             "percent": tables.percent,
+            "chips": chips,
         },
         manifest=first.manifest,
         manifest_sha256=hashlib.sha256(content).hexdigest(),
@@ -71,8 +73,6 @@ def write_report(
         latency_chart=latency_chart(packages),
         machine=machine_name(),
         examples=make_examples(photos, reference, package),
-        reference_colour=REFERENCE_COLOUR,
-        package_colour=PACKAGE_COLOUR,
     )
     (folder / REPORT_FILE).write_text(page, encoding="utf-8")
 

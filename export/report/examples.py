@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from export.matching import SAME_OBJECT, Detections, match
+from models.training.report.galleries import DrawnBox, Role
 from models.training.report.page import data_uri
 from service.imaging.files import read_image
 from service.imaging.resize import to_input
@@ -19,14 +18,7 @@ from service.package import ModelPackage
 EXAMPLES = 6
 CANDIDATES = 24  # photos that these are chosen from
 PHOTO_SIDE, WEBP_QUALITY = 560, 65
-# Wide and solid below, narrow and dashed on top: where two coincide both are visible.
-REFERENCE_COLOUR, REFERENCE_WIDTH = "#3d8bff", 7
-PACKAGE_COLOUR, PACKAGE_WIDTH = "#ffc400", 3
-DASH, GAP = 10, 8
-LABEL_SIZE, LABEL_HEIGHT = 18, 25
 MOST_PAIRS = 8  # shown of a photo
-
-Place = tuple[float, float, float, float]  # xyxy in the page's pixels
 
 
 @dataclass(frozen=True)
@@ -42,11 +34,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Example:
-    """A photo of the page and the pairs shown with it; ``more`` pairs are not shown."""
+    """A photo of the page, of ``width`` x ``height`` pixels, its boxes and the pairs shown with it;
+    ``more`` pairs are not shown."""
 
     name: str
     picture: str
     alt: str
+    width: int
+    height: int
+    boxes: tuple[DrawnBox, ...]
     pairs: tuple[Pair, ...]
     more: int = 0
 
@@ -75,13 +71,17 @@ def make_examples(
         photo = read_image(path)
         expected, actual = answer_of_reference(photo), answers[path]
         pairs = pair_detections(expected, actual) if detects else pair_classes(expected, actual)
-        picture = draw(photo, expected, actual) if detects else shrunk(photo)[0]
+        boxes = (*drawn(expected, "truth"), *drawn(actual, "right")) if detects else ()
+        size = photo.size
+        photo.thumbnail((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.LANCZOS)
         found = ", ".join(f"{row['label']} {row['score']:.2f}" for row in actual[:MOST_PAIRS])
         examples.append(
             Example(
                 path.name,
-                data_uri(picture, "WEBP", quality=WEBP_QUALITY, method=6),
+                data_uri(photo, "WEBP", quality=WEBP_QUALITY, method=6),
                 f"Photo {path.name}; the package finds {found or 'nothing'}",
+                *size,
+                boxes,
                 tuple(pairs[:MOST_PAIRS]),
                 max(0, len(pairs) - MOST_PAIRS),
             )
@@ -113,68 +113,12 @@ def pair_classes(reference: Sequence[Row], package: Sequence[Row]) -> list[Pair]
     ]
 
 
-def shrunk(photo: Image.Image) -> tuple[Image.Image, float]:
-    """``photo`` at the page's size, and its scale."""
-    scale = min(1.0, PHOTO_SIDE / max(photo.size))
-    width, height = (max(1, round(side * scale)) for side in photo.size)
-    return photo.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2), scale
-
-
-def draw(photo: Image.Image, reference: Sequence[Row], package: Sequence[Row]) -> Image.Image:
-    """``photo`` at the page's size with the boxes of both models."""
-    picture, scale = shrunk(photo)
-    pen = ImageDraw.Draw(picture)
-    for row in reference:
-        box = [value * scale for value in row["box"]]
-        pen.rectangle(box, outline=REFERENCE_COLOUR, width=REFERENCE_WIDTH)
-    inset = (REFERENCE_WIDTH - PACKAGE_WIDTH) / 2  # in the middle of the wide line
-    for row in package:
-        left, top, right, bottom = (value * scale for value in row["box"])
-        _dashed(pen, (left + inset, top + inset, right - inset, bottom - inset))
-    _label(pen, package, scale, picture.size)
-    return picture
-
-
-def _dashed(pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float]) -> None:
-    left, top, right, bottom = box
-    corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
-    for (x1, y1), (x2, y2) in pairwise(corners):
-        length = max(abs(x2 - x1), abs(y2 - y1))
-        for start in np.arange(0, length, DASH + GAP):
-            a, b = start / length, min(1.0, (start + DASH) / length)
-            ends = (x1 + (x2 - x1) * a, y1 + (y2 - y1) * a, x1 + (x2 - x1) * b, y1 + (y2 - y1) * b)
-            pen.line(ends, fill=PACKAGE_COLOUR, width=PACKAGE_WIDTH)
-
-
-def _label(
-    pen: ImageDraw.ImageDraw, package: Sequence[Row], scale: float, size: tuple[int, int]
-) -> None:
-    """The package's labels at the corners of their boxes, the best first; one that would cover
-    another is left out, as the table below the photo has them all."""
-    font = ImageFont.load_default(LABEL_SIZE)
-    taken: list[Place] = []
-    for row in package:
-        text = f"{row['label']} {row['score']:.2f}"
-        for place in _places(row, scale, size, pen.textlength(text, font=font) + 10):
-            if not any(_cover(place, other) for other in taken):
-                taken.append(place)
-                left, top, _, bottom = place
-                pen.rectangle(place, fill=PACKAGE_COLOUR)
-                middle = (left + 5, (top + bottom) / 2)
-                pen.text(middle, text, fill="#15181d", font=font, anchor="lm")
-                break
-
-
-def _places(row: Row, scale: float, size: tuple[int, int], width: float) -> list[Place]:
-    """Where a label may go, within the photo: above its box, below it, and inside its corners."""
-    left, top, right, bottom = (value * scale for value in row["box"])
-    return [
-        (x, y, x + width, y + LABEL_HEIGHT)
-        for x in (max(0.0, min(edge, size[0] - width)) for edge in (left, right - width))
-        for y in (top - LABEL_HEIGHT, bottom, top, bottom - LABEL_HEIGHT)
-        if 0 <= y <= size[1] - LABEL_HEIGHT
-    ]
-
-
-def _cover(a: Place, b: Place) -> bool:
-    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
+def drawn(rows: Sequence[Row], role: Role) -> tuple[DrawnBox, ...]:
+    """The boxes of ``rows`` on their photo; the package's, which are "right", with their labels,
+    and those of the reference, the "truth", without."""
+    boxes = []
+    for row in rows:
+        left, top, right, bottom = row["box"]
+        label = f"{row['label']} {row['score']:.2f}" if role == "right" else ""
+        boxes.append(DrawnBox((left, top, right - left, bottom - top), label, role))
+    return tuple(boxes)
