@@ -3,6 +3,7 @@
 import re
 import runpy
 import shlex
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -51,8 +52,12 @@ def test_commands_have_the_options(
     monkeypatch.setattr(sys, "argv", [program, *sub, "--help"])
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delitem(sys.modules, f"{module}.__main__", raising=False)  # or runpy warns
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    before = signal.getsignal(signal.SIGPIPE)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        signal.signal(signal.SIGPIPE, before)  # a program may end by it, the tests must not
     assert not ended.value.code
     known = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", capsys.readouterr().out))
     assert OPTIONS[command] <= known
