@@ -1,6 +1,5 @@
 """The export writes a package that is proven right, or nothing."""
 
-import copy
 import json
 import re
 import resource
@@ -15,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 from google.protobuf.message import Message
 
 from export import exporter
@@ -27,12 +25,12 @@ from export.labels import read_labels
 from export.package_writer import OutputError
 from export.parity.comparison import ParityError
 from export.verify import verify
-from models.variants import Variant
 from models.weights import CheckpointError
 from service.imaging.files import read_photo
 from service.inference.detector import Detector
 from service.manifest import ModelManifest, read_manifest
 from service.package import ModelPackage, open_package
+from tests.export.tampering import scale_first_weights
 from tests.paths import ROOT
 
 LABELS = ((1, "person"), (2, "cat"), (3, "cup"), (4, "rocket"))  # of the `checkpoint` fixture
@@ -134,17 +132,16 @@ def test_existing_package_is_left_alone(
 
 
 def test_failed_gate_writes_nothing(
-    checkpoint: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: tuple[Path, ModelManifest],
+    checkpoint: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The file is exported from a network with other weights than the one that it is held to."""
-    honest = exporter.to_onnx
-
-    def exchanged(variant: Variant, graph: torch.nn.Module) -> onnx.ModelProto:
-        stranger = copy.deepcopy(graph)
-        stranger.decoder.network.backbone.stem.conv.weight *= 1.01
-        return honest(variant, stranger)
-
-    monkeypatch.setattr(exporter, "to_onnx", exchanged)
+    """The file has other weights than the network that it is held to."""
+    model = onnx.load(exported[0] / "model.onnx")
+    scale_first_weights(model)
+    monkeypatch.setattr(exporter, "to_onnx", lambda *_: model)
     with pytest.raises(ParityError):
         export(
             ExportJob(checkpoint.stem, checkpoint, tmp_path / "store" / "x" / "1", photos, "MIT")
@@ -237,8 +234,14 @@ def test_accuracy_is_measured_through_the_package(
 
 
 def test_accuracy_is_written_into_the_manifest(
-    checkpoint: Path, exported: tuple[Path, ModelManifest], photos: Path, tmp_path: Path
+    checkpoint: Path,
+    exported: tuple[Path, ModelManifest],
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    model = onnx.load(exported[0] / "model.onnx")
+    monkeypatch.setattr(exporter, "to_onnx", lambda *_: model)  # to trace it again takes long
     truth = own_detections_as_truth(open_package(exported[0]), photos, tmp_path / "truth.json")
     output = tmp_path / "store" / "measured" / "1"
     job = ExportJob(
