@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve tools test test-sdk bench check bento container lock cluster chromium haproxy clean
+.PHONY: help serve tools test test-sdk bench check bento container dist lock cluster chromium haproxy clean
 
 # The newest Python that there is. Each is tried: a version manager's names need not run, and Debian
 # has the module that makes environments in a package of its own.
@@ -58,12 +58,15 @@ container: ## Make an image of the bento, by Docker (ENGINE=podman changes it)
 	@$(MAKE) --no-print-directory bento
 	$(BIN)/bentoml containerize boxport:latest --backend $(ENGINE) --image-tag boxport:latest
 
+dist: $(VENV)/release.done $(NODE_TOOLS) ## Build what a release has into dist/ (TAG=v1.2.3 is checked)
+	$(BIN)/python -m deploy.release $(if $(TAG),--tag $(TAG))
+
 lock: $(VENV)/release.done ## Pin what images install, and list its parts and licences
 	$(BIN)/python -m deploy.container.lock
 
 clean: ## Delete everything that the other targets made
 	rm -rf benchmarks/.venvs benchmarks/.cache
-	rm -rf clients/typescript/node_modules clients/typescript/dist
+	rm -rf dist clients/typescript/node_modules clients/typescript/dist
 	rm -rf $(VENV) .bentoml .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
