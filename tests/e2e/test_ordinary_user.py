@@ -108,11 +108,7 @@ def test_user_serves(user: User) -> None:
 def test_user_tests(user: User) -> None:
     process = user.start(
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
-        *(
-            "tests/service/test_settings.py",
-            "tests/service/repository",
-            "tests/export/test_photos.py",
-        ),
+        *("tests/service/test_settings.py", "tests/service/repository/test_store.py"),
     )
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
