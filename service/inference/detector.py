@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from service.problems import Problem
 
 # As many as any graph can give: it returns no more rows than it has candidates.
 ALL_DETECTIONS = 2**31 - 1
+# Rows that are asked for, as a multiple of the detections that are: some are of other labels, or
+# lie beside the photo. All of them would be thousands where the score threshold is low.
+SPARE_DETECTIONS = 2
 BOX_DECIMALS = 3  # of a pixel
 SCORE_DECIMALS = 6
 
@@ -37,23 +41,25 @@ class DetectionQuery:
 
 @dataclass(frozen=True)
 class Detections:
-    """One image's: boxes float32 [D, 4] xyxy on the input, scores [D] descending, labels [D]."""
+    """One image's: boxes float [D, 4] xyxy, scores [D] descending, labels [D]."""
 
-    boxes: npt.NDArray[np.float32]
+    boxes: npt.NDArray[np.floating[Any]]
     scores: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
 
-    def select(self, query: DetectionQuery) -> "Detections":
-        """Those that ``query`` asks for.
+    def select(self, query: DetectionQuery, placement: Placement) -> "Detections":
+        """Those that ``query`` asks for, in the pixels of the photo that lies at ``placement``.
 
         Greedy suppression works from the best score downwards, so dropping low scores after it
-        gives what a run with the higher threshold would have given.
+        gives what a run with the higher threshold would have given. What was found beside the
+        photo, in the part of the input that it leaves empty, is nothing, and takes no place.
         """
-        wanted = self.scores > query.score_threshold
+        boxes = placement.undo(self.boxes).astype(np.float64).round(BOX_DECIMALS)
+        wanted = (self.scores > query.score_threshold) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         if query.kept is not None:
             wanted &= np.isin(self.labels, list(query.kept))
         index = np.flatnonzero(wanted)[: query.max_detections]
-        return Detections(self.boxes[index], self.scores[index], self.labels[index])
+        return Detections(boxes[index], self.scores[index], self.labels[index])
 
 
 class Detector:
@@ -93,10 +99,22 @@ class Detector:
         *,
         alone: bool = False,
     ) -> list[list[Row]]:
-        # What the strictest needs is in what the loosest gets. A label filter needs all rows,
-        # since other labels may fill the first ones.
-        everything = any(query.kept is not None for query in queries)
-        limit = ALL_DETECTIONS if everything else max(q.max_detections for q in queries)
+        limit = SPARE_DETECTIONS * max(query.max_detections for query in queries)
+        selected, cut = self._select(images, queries, limit, alone=alone)
+        if cut:
+            selected, _ = self._select(images, queries, ALL_DETECTIONS, alone=alone)
+        return [self._to_rows(detections) for detections in selected]
+
+    def _select(
+        self,
+        images: Sequence[ModelInput],
+        queries: Sequence[DetectionQuery],
+        limit: int,
+        *,
+        alone: bool,
+    ) -> tuple[list[Detections], bool]:
+        """Each image's detections of the first ``limit`` rows, and whether these were too few."""
+        # what the strictest needs is in what the loosest gets
         outputs = self._package.run(
             {
                 "images": np.stack([image.pixels for image in images]),
@@ -107,26 +125,25 @@ class Detector:
             },
             alone=alone,
         )
-        rows = []
+        selected, cut = [], False
         for i, (image, query) in enumerate(zip(images, queries, strict=True)):
             number = outputs["num_detections"][i]
             boxes, scores, labels = (
                 outputs[name][i, :number] for name in ("boxes", "scores", "labels")
             )
-            selected = Detections(boxes, scores, labels).select(query)
-            rows.append(self._to_rows(selected, image.placement))
-        return rows
+            found = Detections(boxes, scores, labels).select(query, image.placement)
+            selected.append(found)
+            cut |= number == limit and len(found.scores) < query.max_detections
+        return selected, bool(cut)
 
-    def _to_rows(self, detections: Detections, placement: Placement) -> list[Row]:
-        boxes = placement.undo(detections.boxes).astype(np.float64).round(BOX_DECIMALS)
-        # what was found beside the photo, in the part of the input that it leaves empty, is nothing
-        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        boxes = boxes[inside]
-        scores = detections.scores[inside].astype(np.float64).round(SCORE_DECIMALS)
-        labels = [self.manifest.labels[i] for i in detections.labels[inside]]
+    def _to_rows(self, detections: Detections) -> list[Row]:
+        scores = detections.scores.astype(np.float64).round(SCORE_DECIMALS)
+        labels = [self.manifest.labels[i] for i in detections.labels]
         return [
             {"box": box, "score": score, "label": label.name, "label_id": label.id}
-            for box, score, label in zip(boxes.tolist(), scores.tolist(), labels, strict=True)
+            for box, score, label in zip(
+                detections.boxes.tolist(), scores.tolist(), labels, strict=True
+            )
         ]
 
     def _to_indices(self, names: list[str] | None) -> frozenset[int] | None:

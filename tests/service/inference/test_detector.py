@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Literal
 from unicodedata import normalize
 
+import numpy as np
 import pytest
 
 from service.imaging.files import read_photo
-from service.imaging.resize import ModelInput
+from service.imaging.resize import ModelInput, Placement
 from service.inference.detector import DetectionQuery, Detector
 from service.package import PackageError, open_package, verify_package
 from service.parameters import DetectParameters
@@ -81,3 +82,25 @@ def test_a_label_is_found_however_its_accents_are_written(
     assert query(renamed, labels=[normalize(asked, "café")]).kept == {7}
     with pytest.raises(Problem, match="has no label 'cafe'"):
         query(renamed, labels=["cafe"])
+
+
+def test_what_lies_beside_the_photo_takes_no_place(detector: Detector, image: ModelInput) -> None:
+    """The best rows lie on a cat at the right, of an input whose left alone is the photo."""
+    pixels = np.concatenate([np.zeros((320, 200, 3), np.uint8), image.pixels[:, :120]], axis=1)
+    beside = ModelInput(pixels, Placement(120, 320, 1.0, 1.0))
+    asked = query(detector, score_threshold=0.01, max_detections=1000)
+    (whole,) = detector.run([replace(beside, placement=Placement(320, 320, 1.0, 1.0))], [asked])
+    (rows,) = detector.run([beside], [asked])
+    assert whole[0]["score"] > rows[0]["score"]
+    assert 4 < len(rows) < len(whole)
+    for number in (1, 2, 3, len(rows)):
+        asked = query(detector, score_threshold=0.01, max_detections=number)
+        assert detector.run([beside], [asked]) == [rows[:number]]
+
+
+def test_labels_are_chosen_before_the_best(detector: Detector, image: ModelInput) -> None:
+    (rows,) = detector.run([image], [query(detector, **LOW, max_detections=1000)])
+    last = rows[-1]
+    rare = [row for row in rows if row["label"] == last["label"]]
+    asked = query(detector, **LOW, max_detections=len(rare), labels=[last["label"]])
+    assert detector.run([image], [asked]) == [rare]
