@@ -7,9 +7,10 @@ with their addresses, and replays with them.
 
 import contextlib
 import threading
-from collections import defaultdict
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ Array = npt.NDArray[Any]
 
 IMAGES = "images"
 GRAPH_ID = "gpu_graph_id"  # ONNX Runtime's run option that tells recorded graphs apart
-UNRECORDED = "-1"
+UNRECORDED = -1
+MAX_SHAPES = 16  # whose buffers are kept for their next run
 # Of outputs.
 DTYPES: dict[str, np.dtype[Any]] = {"float": np.dtype(np.float32), "int64": np.dtype(np.int64)}
 
@@ -33,11 +35,15 @@ class GraphCaptureError(Exception):
 
 @dataclass
 class Buffers:
-    """Those of one batch size, for one run at a time: the images, and the outputs whose size is
-    known before the run. The others come to the CPU as they are."""
+    """Those of one shape of images, for one run at a time: the images, and the outputs whose size
+    is known before the run. The others come to the CPU as they are.
+
+    graph: what the CUDA graph is called that replays with them; `UNRECORDED` if there is none.
+    """
 
     binding: ort.IOBinding
     images: ort.OrtValue
+    graph: int
 
 
 class BoundSession:
@@ -45,7 +51,10 @@ class BoundSession:
 
     device: ONNX Runtime's word for where the buffers lie: "cuda" or "cpu".
     device_id: which of several.
-    capture: whether runs are recorded as CUDA graphs, one for each batch size, and replayed.
+    capture: whether runs are recorded as CUDA graphs, one for each shape of images, and replayed.
+
+    Callers decide on the shapes, where the input varies: the buffers of the `MAX_SHAPES` that
+    came last are kept; others are let go, with their graphs.
     """
 
     def __init__(
@@ -60,9 +69,11 @@ class BoundSession:
         """Raises GraphCaptureError if graphs are to be recorded whose outputs vary in size."""
         self._session, self._outputs = session, outputs
         self._device, self._device_id, self._capture = device, device_id, capture
-        self._free: dict[tuple[int, ...], list[Buffers]] = defaultdict(list)
+        # by shape, the least recently used first
+        self._free: OrderedDict[tuple[int, ...], list[Buffers]] = OrderedDict()
+        self._graphs = count(1)
         self._lock = threading.Lock()
-        # a graph is recorded once for each batch size, and has one set of buffers
+        # a graph is recorded once for each shape, and has one set of buffers
         self._turn = threading.Lock() if capture else contextlib.nullcontext()
         varying = [spec.name for spec in outputs if not _is_fixed(spec)]
         if capture and varying:
@@ -87,22 +98,32 @@ class BoundSession:
             if not _is_fixed(spec):  # else the last run's, and its size, would be kept
                 buffers.binding.bind_output(spec.name, "cpu")
         options = ort.RunOptions()
-        graph = str(len(images)) if self._capture else UNRECORDED
-        options.add_run_config_entry(GRAPH_ID, graph)
+        options.add_run_config_entry(GRAPH_ID, str(buffers.graph))
         self._session.run_with_iobinding(buffers.binding, options)
         found = buffers.binding.copy_outputs_to_cpu()  # in the order of their binding
         values = {spec.name: array for spec, array in zip(self._outputs, found, strict=True)}
-        with self._lock:
-            self._free[images.shape].append(buffers)
+        self._keep(images.shape, buffers)
         return values
+
+    def _keep(self, shape: tuple[int, ...], buffers: Buffers) -> None:
+        """Keep buffers that are free now, and let go of those whose shape came longest ago."""
+        with self._lock:
+            self._free.setdefault(shape, []).append(buffers)
+            self._free.move_to_end(shape)
+            over = len(self._free) > MAX_SHAPES
+            oldest = self._free.popitem(last=False)[1] if over else []
+        for one in oldest:
+            if one.graph != UNRECORDED:
+                self._session.release_captured_graph(one.graph)
 
     def _take(self, images: Array) -> Buffers:
         """Free buffers, made if there are none."""
         with self._lock:
-            if free := self._free[images.shape]:
+            if free := self._free.get(images.shape):
                 return free.pop()
         binding = self._session.io_binding()
-        buffers = Buffers(binding, self._allocate(images.shape, images.dtype))
+        graph = next(self._graphs) if self._capture else UNRECORDED
+        buffers = Buffers(binding, self._allocate(images.shape, images.dtype), graph)
         binding.bind_ortvalue_input(IMAGES, buffers.images)
         for spec in self._outputs:
             if _is_fixed(spec):
