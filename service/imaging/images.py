@@ -81,8 +81,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """
     _scale_transparent_colour(image)
     image.load()
-    with contextlib.suppress(Exception):  # damaged EXIF data says nothing of the pixels
-        ImageOps.exif_transpose(image, in_place=True)
+    if _orientation_of(image) != 1:
+        with contextlib.suppress(Exception):  # what it fails to write of EXIF, nobody reads
+            ImageOps.exif_transpose(image, in_place=True)
     return _to_rgb(image)
 
 
@@ -101,13 +102,14 @@ def _decode(image: Image.Image, least: tuple[int, int]) -> Photo:
     the last decoded pixel along it stands for fewer of the photo's pixels than the others; in a
     photo that EXIF turns it can be the first.
     """
-    orientation, size = _orientation_of(image), image.size
-    if isinstance(image, JpegImageFile):
-        image.draft(None, least)
-    shrink = round(size[0] / image.width)
+    orientation, size, shrink = _orientation_of(image), image.size, 1
+    if isinstance(image, JpegImageFile) and image.draft(None, least) is not None:
+        shrink, _ = image.decoderconfig  # of a narrow photo the sides tell it no more
+    upright = to_rgb(image)
+    if shrink == 1:
+        return Photo(upright, *upright.size)
     if orientation in SIDEWAYS:
         size = size[::-1]
-    upright = to_rgb(image)
     return Photo(
         upright,
         *size,
@@ -118,10 +120,14 @@ def _decode(image: Image.Image, least: tuple[int, int]) -> Photo:
 
 
 def _orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation of an open image, 1 to 8; 1 (upright) if none can be read."""
+    """The EXIF orientation of an open image, 1 to 8; 1 (upright) if none can be read.
+
+    A PNG may state it behind its pixels, and Pillow turns a TIFF as it decodes it: of those two it
+    is right only then.
+    """
     with contextlib.suppress(Exception):  # damaged EXIF data says nothing of the pixels
-        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
-        if 1 <= orientation <= 8:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if isinstance(orientation, int) and 1 <= orientation <= 8:
             return orientation
     return 1
 

@@ -1,6 +1,7 @@
 """What a model reads of an image file, and that decoding it smaller takes nothing from that."""
 
 import functools
+import struct
 from io import BytesIO
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.imaging.images import open_image, prepare, to_rgb
+from service.imaging.images import decode_image, open_image, prepare, to_rgb
 from service.imaging.resize import ModelInput, least_size, to_input
 from service.manifest import InputSpec, Letterbox, read_manifest
 from service.problems import Problem
+from tests.service.imaging.pictures import encode
 
 LIMIT = 100_000_000
 ORIENTATION = 0x0112
@@ -94,6 +96,64 @@ def test_a_side_of_a_pixel_is_a_photo_too(spec: InputSpec, size: tuple[int, int]
     assert found.pixels.shape == (spec.height, spec.width, 3)
     assert (found.pixels == (255, 0, 0)).all(axis=2).any()
     assert (found.placement.width, found.placement.height) == size
+
+
+@pytest.mark.parametrize(
+    "size", [(9, 12000), (60, 12000), (97, 12000), (104, 12000), (12000, 90), (6000, 13)]
+)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_strip_is_a_photo_too(size: tuple[int, int], orientation: int) -> None:
+    """Decoded smaller, a narrow side has so few pixels that they tell the reduction no more."""
+    spec = Letterbox(height=320, width=320, interpolation="bilinear", mean=(0, 0, 0), std=(1, 1, 1))
+    colours = np.random.default_rng(1).integers(0, 256, (size[1] // 400 + 1, 1, 3), np.uint8)
+    strip = Image.fromarray(colours).resize(size, Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    content = encode(strip, "JPEG", quality=95, exif=exif)
+    found, expected = read(content, spec), read_whole(content, spec)
+    assert found.placement == expected.placement
+    assert (found.placement.width, found.placement.height) == (
+        size[::-1] if orientation > 4 else size
+    )
+    assert np.abs(found.pixels.astype(int) - expected.pixels).mean() < 2
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_photo_is_as_wide_as_its_picture(image_format: str, orientation: int) -> None:
+    spec = Letterbox(height=40, width=40, interpolation="bilinear", mean=(0, 0, 0), std=(1, 1, 1))
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    content = encode(Image.new("RGB", (40, 10)), image_format, exif=exif)
+    placement = read(content, spec).placement
+    upright = decode_image(content, LIMIT)
+    assert (placement.width, placement.height) == upright.size
+    assert upright.size == ((10, 40) if orientation > 4 else (40, 10))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (2, b"6\0\0\0"),
+        (11, struct.pack("<f", 6.5)),
+        (11, struct.pack("<f", 6.0)),
+        (4, struct.pack("<I", 6)),
+        (3, struct.pack("<HH", 6, 0)),
+        (3, struct.pack("<HH", 9, 0)),
+        (1, b"\x06\0\0\0"),
+    ],
+    ids=["text", "float", "whole float", "long", "short", "unknown", "byte"],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_one_reading_of_a_crafted_orientation_turns_sizes_and_pixels(
+    kind: int, value: bytes
+) -> None:
+    spec = Letterbox(height=40, width=40, interpolation="bilinear", mean=(0, 0, 0), std=(1, 1, 1))
+    tag = struct.pack("<HHI", ORIENTATION, kind, 1) + value
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 1) + tag + bytes(4)
+    content = encode(Image.new("RGB", (40, 10)), "JPEG", exif=exif)
+    placement = read(content, spec).placement
+    assert (placement.width, placement.height) == decode_image(content, LIMIT).size
 
 
 def test_it_can_be_left_off(photos: Path, spec: InputSpec) -> None:
