@@ -192,9 +192,6 @@ class EfficientNetBackbone(StagedBackbone):
             self.stages.append(nn.Sequential(*blocks))
         self.feature_channels = tuple(stages[index].channels for index in FEATURE_STAGES)
 
-    def run_stem(self, images: Tensor) -> Tensor:
-        return self.stem(images)
-
     def stem_layers(self) -> Sequence[nn.Module]:
         return [self.stem]
 

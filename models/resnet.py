@@ -113,11 +113,8 @@ class ResNetBackbone(StagedBackbone):
                 in_channels = settings.channels[index]
             self.add_module(f"layer{index + 1}", nn.Sequential(*blocks))
 
-    def run_stem(self, images: Tensor) -> Tensor:
-        return self.maxpool(self.relu(self.bn1(self.conv1(images))))
-
     def stem_layers(self) -> Sequence[nn.Module]:
-        return [self.conv1, self.bn1]
+        return [self.conv1, self.bn1, self.relu, self.maxpool]
 
     def body(self) -> Sequence[nn.Module]:
         return [self.layer1, self.layer2, self.layer3, self.layer4]

@@ -18,12 +18,8 @@ class StagedBackbone(nn.Module, ABC):
     feature_stages: tuple[int, ...]
 
     @abstractmethod
-    def run_stem(self, images: Tensor) -> Tensor:
-        """What the first stage reads."""
-
-    @abstractmethod
     def stem_layers(self) -> Sequence[nn.Module]:
-        """The layers of the stem that have weights or statistics."""
+        """The layers of the stem, in their order; the first stage reads what they give."""
 
     @abstractmethod
     def body(self) -> Sequence[nn.Module]:
@@ -48,7 +44,9 @@ class StagedBackbone(nn.Module, ABC):
         Returns the features among their outputs, and last the output from which `resume` goes on:
         all that training with these stages frozen needs to keep.
         """
-        x = self.run_stem(images)
+        x = images
+        for layer in self.stem_layers():
+            x = layer(x)
         features = []
         for index, stage in enumerate(self.body()[:count]):
             x = stage(x)

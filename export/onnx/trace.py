@@ -47,6 +47,7 @@ def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
 def trace(variant: Variant, graph: nn.Module) -> torch.onnx.ONNXProgram:
     """What PyTorch's exporter makes of ``graph``, before any pass; it holds the traced graph."""
     detects = variant.task == "detection"
+    stated = manifest.DetectionManifest if detects else manifest.ClassificationManifest
     spec = variant.input
     # Two images: with one, the exporter would take the batch size for a constant. An input that
     # varies is traced small, with two different sides for the same reason.
@@ -70,10 +71,8 @@ def trace(variant: Variant, graph: nn.Module) -> torch.onnx.ONNXProgram:
             verbose=False,
             opset_version=OPSET,
             dynamic_shapes=(axes, *(None for _ in settings)),
-            input_names=manifest.DETECTION_INPUTS if detects else manifest.CLASSIFICATION_INPUTS,
-            output_names=(
-                manifest.DETECTION_OUTPUTS if detects else manifest.CLASSIFICATION_OUTPUTS
-            ),
+            input_names=stated.INPUTS,
+            output_names=stated.OUTPUTS,
             custom_translation_table=ONNX_TRANSLATIONS,
         )
     assert program is not None

@@ -29,7 +29,7 @@ def report_run(trainer: Trainer, seconds: float) -> None:
 
 
 def _report(trainer: Trainer, seconds: float) -> TrainingReport:
-    task, photos = trainer.task, trainer.task.validation.photos
+    task, photos, recipe = trainer.task, trainer.task.validation.photos, trainer.recipe
     with progress_bar(trainer.process) as progress:
         bar = progress.add_task("report", total=len(photos))
 
@@ -50,7 +50,7 @@ def _report(trainer: Trainer, seconds: float) -> TrainingReport:
     return TrainingReport(
         f"Training of {trainer.architecture}",
         _about(trainer, seconds),
-        _recipe(trainer),
+        {f.name.replace("_", " "): str(getattr(recipe, f.name)) for f in fields(recipe)},
         read_rows(trainer.output / "log.csv"),
         *judged,
     )
@@ -68,11 +68,6 @@ def _about(trainer: Trainer, seconds: float) -> dict[str, str]:
         "time of the last run": f"{seconds / 60:.0f} minutes",
         "PyTorch": version("torch"),
     }
-
-
-def _recipe(trainer: Trainer) -> dict[str, str]:
-    recipe = trainer.recipe
-    return {f.name.replace("_", " "): str(getattr(recipe, f.name)) for f in fields(recipe)}
 
 
 def _device_name(process: Process) -> str:

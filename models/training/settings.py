@@ -37,7 +37,8 @@ def check_settings(settings: RunSettings, output: Path) -> None:
     if not (output / STATE).exists() or not path.exists():
         return
     try:
-        before, now = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(_plain(settings))
+        before = _flat(json.loads(path.read_text(encoding="utf-8")))
+        now = _flat(json.loads(json.dumps(asdict(settings))))  # with lists in place of tuples
     except (OSError, ValueError, TypeError) as error:
         raise TrainingError(f"{path}: cannot be read; delete it if the run is this one") from error
     differences = [
@@ -55,14 +56,8 @@ def check_settings(settings: RunSettings, output: Path) -> None:
 def save_settings(settings: RunSettings, output: Path) -> None:
     """Write ``settings`` into the run's folder; raises OSError."""
     aside = output / f"{FILE}.partial"
-    aside.write_text(json.dumps(_plain(settings), indent=2) + "\n", encoding="utf-8")
+    aside.write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
     aside.replace(output / FILE)
-
-
-def _plain(settings: RunSettings) -> dict[str, Any]:
-    """As JSON gives it back."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
-    return plain
 
 
 def _flat(plain: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def test_a_resnet_can_be_run_in_two_parts(stages: int, levels: tuple[int, ...]) 
 def test_there_are_no_more_stages_than_there_are() -> None:
     backbone = ResNetBackbone(SETTINGS["resnet18"])
     assert backbone.first(0) == []
-    assert backbone.first(1) == [backbone.conv1, backbone.bn1, backbone.layer1]
+    assert backbone.first(1) == [*backbone.stem_layers(), backbone.layer1]
     assert backbone.first(4)[-1] is backbone.layer4
     with pytest.raises(ValueError, match="has 4 stages, not 5"):
         backbone.first(5)

@@ -80,17 +80,12 @@ class Annotations:
 
     def to_coco(self) -> dict[str, Any]:
         """The content of a COCO instances file, as pycocotools takes it."""
-        images: list[dict[str, Any]] = []
+        images = [
+            {"id": p.image_id, "file_name": p.path.name, "width": p.width, "height": p.height}
+            for p in self.photos
+        ]
         rows: list[dict[str, Any]] = []
         for photo in self.photos:
-            images.append(
-                {
-                    "id": photo.image_id,
-                    "file_name": photo.path.name,
-                    "width": photo.width,
-                    "height": photo.height,
-                }
-            )
             for (left, top, right, bottom), label in zip(
                 photo.boxes.tolist(), photo.labels.tolist(), strict=True
             ):
