@@ -90,7 +90,8 @@ def compare_detections(
     such `ambiguous` ones are excused only if both are on both sides in ``candidates``, which tells
     what the models would give without suppression.
     """
-    criteria = to_criteria(tolerance)
+    box_px = np.inf if tolerance.box_px is None else tolerance.box_px
+    criteria = Criteria(tolerance.iou, tolerance.score, box_px, border=1.0)
     matches = match(expected, actual, criteria)
     for i, j, iou in matches:
         tally.score = max(tally.score, abs(float(expected.scores[i] - actual.scores[j])))
@@ -114,11 +115,6 @@ def compare_detections(
         unmatched &= ~excused
     tally.unmatched += int(unmatched.sum())
     return both.select(unmatched)
-
-
-def to_criteria(tolerance: Tolerance) -> Criteria:
-    box_px = np.inf if tolerance.box_px is None else tolerance.box_px
-    return Criteria(tolerance.iou, tolerance.score, box_px, border=1.0)
 
 
 def ambiguous(

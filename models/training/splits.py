@@ -130,11 +130,8 @@ def hold_out(content: Content, share: float) -> tuple[Content, Content]:
 
 
 def _chosen(photos: Sequence[Photo | LabelledPhoto], share: float) -> set[Path]:
-    """The files that are held out of ``photos``; none of a single one."""
+    """The files that are held out of ``photos``; none of a single one. By a hash of their names,
+    whose order is independent of dates or classes in them."""
     number = min(max(1, round(share * len(photos))), len(photos) - 1)
-    return {photo.path for photo in sorted(photos, key=lambda p: _rank(p.path))[:number]}
-
-
-def _rank(path: Path) -> bytes:
-    """A hash of the file's name, which orders photos independently of dates or classes in names."""
-    return hashlib.blake2b(path.name.encode()).digest()
+    ranked = sorted(photos, key=lambda photo: hashlib.blake2b(photo.path.name.encode()).digest())
+    return {photo.path for photo in ranked[:number]}

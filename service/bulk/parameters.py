@@ -87,7 +87,8 @@ def find_package(settings: Settings, reference: str | None) -> Path:
     }
     newest_first = sorted(found, key=lambda pair: (pair[0], -int(pair[1])))
     if reference is None:
-        detectors = (pair for pair in newest_first if _detects(found[pair]))
+        tasks = ((pair, read_manifest(found[pair] / MANIFEST_FILE).task) for pair in newest_first)
+        detectors = (pair for pair, task in tasks if task == "detection")
         return found[next(detectors, newest_first[0])]
     name, _, version = reference.partition("/")
     for pair in newest_first:
@@ -95,10 +96,6 @@ def find_package(settings: Settings, reference: str | None) -> Path:
             return found[pair]
     known = ", ".join("/".join(pair) for pair in newest_first)
     raise BulkError(f"{reference}: is no model of {settings.model_store}; there are {known}")
-
-
-def _detects(folder: Path) -> bool:
-    return read_manifest(folder / MANIFEST_FILE).task == "detection"
 
 
 def _check(manifest: ModelManifest, given: RequestParameters) -> None:

@@ -128,12 +128,10 @@ class Augment:
         warp = self.warp(image.size, canvas, rng)
         # Colours change between cut and paste: of the pixels that are shown, and not of the fill,
         # which is the same when the network is used.
-        part = self._vary_colours(warp.cut(image), rng)
+        part = warp.cut(image)
+        matrix = random_colour(part, self.colour, self.hue, self.lighting, rng)
+        part = add_noise(recolour(part, matrix), rng.uniform(0, self.noise), rng)
         return warp.paste(part), *visible(warp.move(boxes), labels, canvas)
-
-    def _vary_colours(self, image: Image.Image, rng: random.Random) -> Image.Image:
-        matrix = random_colour(image, self.colour, self.hue, self.lighting, rng)
-        return add_noise(recolour(image, matrix), rng.uniform(0, self.noise), rng)
 
 
 def random_shift(room: int, rng: random.Random) -> int:
