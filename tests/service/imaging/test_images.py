@@ -1,14 +1,11 @@
 """Every kind of image that people send becomes the same upright RGB."""
 
-import struct
-import zlib
-
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 from service.imaging.images import decode_image
-from tests.service.imaging.pictures import LIMIT, animation, encode, quadrants
+from tests.service.imaging.pictures import LIMIT, animation, bitmap, encode, png, quadrants
 
 ORIENTATION = 0x0112
 # What a camera did to the upright picture, for each value of EXIF's orientation.
@@ -101,21 +98,6 @@ def test_transparent_colour_of_a_palette_shows_white() -> None:
     assert decoded.getpixel((3, 3)) == (255, 255, 255)
 
 
-def png(depth: int, colour_type: int, row: bytes, width: int, transparent: bytes) -> bytes:
-    """A PNG of one row, with its transparent colour."""
-    chunks = {
-        b"IHDR": struct.pack(">IIBBBBB", width, 1, depth, colour_type, 0, 0, 0),
-        b"tRNS": transparent,
-        b"IDAT": zlib.compress(b"\0" + row),
-        b"IEND": b"",
-    }
-    content = b"\x89PNG\r\n\x1a\n"
-    for name, data in chunks.items():
-        content += struct.pack(">I", len(data)) + name + data
-        content += struct.pack(">I", zlib.crc32(name + data))
-    return content
-
-
 @pytest.mark.parametrize(
     ("content", "shown"),
     [
@@ -146,13 +128,7 @@ def test_the_transparent_colour_of_a_png_shows_white(
 def test_a_bitmap_that_would_be_invisible_is_opaque(
     alphas: tuple[int, int], shown: list[tuple[int, int, int]]
 ) -> None:
-    """As Windows' clipboard gives it: 32 bits, a mask for alpha, and no alpha set."""
-    pixels = b"".join(bytes((255, 0, 0, alpha)) for alpha in alphas)
-    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
-    header = struct.pack("<IiiHHIIiiII", 124, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0) + masks
-    header += b"BGRs" + bytes(64)
-    content = b"BM" + struct.pack("<IHHI", 146, 0, 0, 138) + header + pixels
-    decoded = decode_image(content, LIMIT)
+    decoded = decode_image(bitmap((0, 0, 255), alphas), LIMIT)
     assert [decoded.getpixel((x, 0)) for x in range(2)] == shown
 
 

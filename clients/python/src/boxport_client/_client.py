@@ -78,8 +78,8 @@ class Client:
         """Find objects in a photo. What is not given is the model's default.
 
         photo: a path, the bytes of a file, a file object opened as binary, a PIL image, a numpy
-            array (uint8, [H, W, 3] RGB or [H, W] grey), or an http(s) URL that the service may
-            fetch.
+            array (uint8 or uint16, [H, W, 3] RGB or [H, W] grey), or an http(s) URL that the
+            service may fetch.
         model: name, or name/version; the service's first detector if not given.
         score_threshold: 0..1; only detections that score above it are returned.
         iou_threshold: 0..1; of two boxes of one label whose IoU is above it, the better one stays.

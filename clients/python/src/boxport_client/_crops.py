@@ -8,8 +8,7 @@ from PIL import Image
 
 from boxport_client._boxes import Box
 from boxport_client._photos import Photo, to_picture
-
-BEHIND_TRANSPARENCY = (255, 255, 255)  # as in the service
+from boxport_client._pixels import opaque
 
 
 def rgb_picture(photo: Photo, expected_size: tuple[int, int] | None = None) -> Image.Image:
@@ -18,13 +17,13 @@ def rgb_picture(photo: Photo, expected_size: tuple[int, int] | None = None) -> I
     Always a copy. Raises PhotoError if the photo cannot be read, and ValueError if its (width,
     height) is not ``expected_size``.
     """
-    picture = _to_rgb(to_picture(photo))
+    picture = opaque(to_picture(photo))
     if expected_size is not None and picture.size != tuple(expected_size):
         raise ValueError(
             f"the photo is {picture.width} x {picture.height},"
             f" the result is for one of {expected_size[0]} x {expected_size[1]}"
         )
-    return picture
+    return picture.copy() if picture is photo else picture
 
 
 def crop(picture: Image.Image, box: Box, margin: float = 0.0) -> Image.Image:
@@ -44,14 +43,3 @@ def crop(picture: Image.Image, box: Box, margin: float = 0.0) -> Image.Image:
     right = min(max(left + 1, math.ceil(box.right + x)), width)
     bottom = min(max(top + 1, math.ceil(box.bottom + y)), height)
     return picture.crop((left, top, right, bottom))
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode == "RGB":
-        return picture
-    if picture.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut them to white
-        return picture.convert("I").point(lambda value: value / 257).convert("L").convert("RGB")
-    if picture.has_transparency_data:
-        canvas = Image.new("RGBA", picture.size, BEHIND_TRANSPARENCY)
-        return Image.alpha_composite(canvas, picture.convert("RGBA")).convert("RGB")
-    return picture.convert("RGB")

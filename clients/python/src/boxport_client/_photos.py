@@ -9,12 +9,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from boxport_client._errors import PhotoError
+from boxport_client._pixels import from_array, plain, upright
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     Photo = (
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
         | memoryview
         | BinaryIO
         | Image.Image
-        | npt.NDArray[np.uint8]
+        | npt.NDArray[Any]
     )
 else:
     Photo = Any
 
-PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 URL_SCHEMES = ("http://", "https://")
 
 
@@ -39,11 +38,18 @@ def is_url(photo: Photo) -> bool:
     return isinstance(photo, str) and photo[:8].lower().startswith(URL_SCHEMES)
 
 
+def is_array(photo: object) -> bool:
+    """Whether numpy can make an array of ``photo``, which is no PIL image."""
+    if isinstance(photo, (Image.Image, str, bytes, bytearray, memoryview, os.PathLike)):
+        return False
+    return hasattr(photo, "__array_interface__") or hasattr(photo, "__array__")
+
+
 def to_bytes(photo: Photo) -> bytes:
     """The bytes of an image file.
 
-    Files and bytes go as they are, file objects from where they stand; pictures and arrays (uint8
-    [H, W, 3] RGB, or [H, W] grey) become a PNG, which loses nothing. Raises PhotoError.
+    Files and bytes go as they are, file objects from where they stand; pictures and arrays become a
+    PNG of what the service would see in their file. Raises PhotoError.
     """
     if isinstance(photo, bytes):
         content = photo
@@ -53,33 +59,38 @@ def to_bytes(photo: Photo) -> bytes:
         raise PhotoError(f"{photo}: only the service fetches URLs; here the photo itself is needed")
     elif isinstance(photo, (str, os.PathLike)):
         return _read_path(photo)
-    elif not isinstance(photo, Image.Image) and hasattr(photo, "read"):
+    elif isinstance(photo, Image.Image) or is_array(photo):
+        return to_png(to_picture(photo))
+    elif hasattr(photo, "read"):
         return _read_file(cast("BinaryIO", photo))
     else:
-        return to_png(to_picture(photo))
+        raise PhotoError(
+            "a photo is a path, bytes, a file object, a PIL image, a numpy array or a URL,"
+            f" not {type(photo).__name__}"
+        )
     if not content:
         raise PhotoError("the photo is empty: 0 bytes")
     return content
 
 
 def to_picture(photo: Photo) -> Image.Image:
-    """A picture, upright as the service sees it: turned by its EXIF orientation.
+    """The photo's pixels as the service sees them: upright, 8-bit grey or RGB, perhaps with alpha.
 
     Raises PhotoError.
     """
     picture = open_picture(photo)
     with decoding():
-        return ImageOps.exif_transpose(picture)
+        picture = plain(upright(picture))
+        picture.load()
+    return picture
 
 
 def open_picture(photo: Photo) -> Image.Image:
     """The picture as it is stored, which may be lying on its side; files are not decoded yet."""
     if isinstance(photo, Image.Image):
         return photo
-    if not isinstance(photo, (str, os.PathLike, bytes, bytearray, memoryview)) and not hasattr(
-        photo, "read"
-    ):
-        return _from_array(photo)
+    if is_array(photo):
+        return from_array(photo)
     content = to_bytes(photo)
     with decoding():
         return Image.open(BytesIO(content))
@@ -99,11 +110,11 @@ def decoding() -> Iterator[None]:
 
 
 def to_png(picture: Image.Image) -> bytes:
-    """A PNG file of ``picture``, with nothing lost; modes that PNG lacks become RGB."""
+    """A PNG file of a plain picture, with nothing but its pixels."""
     buffer = BytesIO()
-    with decoding():  # a file that was opened by the caller may be decoded only now
-        picture = picture if picture.mode in PNG_MODES else picture.convert("RGB")
-        picture.save(buffer, "PNG", compress_level=1)  # the network is faster than deflate
+    with decoding():
+        # the network is faster than deflate
+        picture.save(buffer, "PNG", compress_level=1, icc_profile=None, exif=b"")
     return buffer.getvalue()
 
 
@@ -133,18 +144,3 @@ def _read_file(file: BinaryIO) -> bytes:
     if not content:
         raise PhotoError(f"{name}: nothing is left to read; seek(0) goes back to the start")
     return bytes(content)
-
-
-def _from_array(array: npt.NDArray[np.uint8]) -> Image.Image:
-    if not hasattr(array, "__array_interface__"):
-        raise PhotoError(
-            "a photo is a path, bytes, a file object, a PIL image, a numpy array or a URL,"
-            f" not {type(array).__name__}"
-        )
-    is_image = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
-    if not is_image or str(array.dtype) != "uint8" or array.size == 0:
-        raise PhotoError(
-            "an array must be uint8 [height, width, 3] in RGB, or [height, width];"
-            f" this one is {array.dtype} {list(array.shape)}"
-        )
-    return Image.fromarray(array)

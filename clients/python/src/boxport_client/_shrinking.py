@@ -10,18 +10,15 @@ from dataclasses import replace
 from io import BytesIO
 from typing import NamedTuple
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from boxport_client._boxes import Box
 from boxport_client._detections import Detection
-from boxport_client._photos import Photo, decoding, open_picture, to_bytes, to_png
+from boxport_client._photos import Photo, decoding, is_array, open_picture, to_bytes, to_png
+from boxport_client._pixels import TRANSPARENT_MODES, plain, upright, upright_size
 from boxport_client._results import DetectionResult
 
 JPEG_QUALITY = 90
-JPEG_MODES = frozenset({"RGB", "L"})
-TRANSPARENT_MODES = frozenset({"LA", "PA", "La", "RGBA", "RGBa"})
-ORIENTATION = 0x0112  # tag of EXIF
-TRANSPOSED = frozenset({5, 6, 7, 8})  # orientations whose width is stored as height
 # Pillow may skip that part of a JPEG's decoding which is lost in the resizing anyway.
 REDUCING_GAP = 2.0
 
@@ -39,52 +36,41 @@ def shrink(photo: Photo, max_side: int) -> Shrunk:
     The EXIF orientation is applied. What is made smaller is sent as JPEG of quality 90, or as PNG
     if parts are transparent. Raises PhotoError.
     """
-    given = photo if isinstance(photo, Image.Image) else _once(photo)
+    given = photo if isinstance(photo, Image.Image) or is_array(photo) else to_bytes(photo)
     picture = open_picture(given)
     with decoding():
-        transposed = picture.getexif().get(ORIENTATION) in TRANSPOSED
-        size = picture.size[::-1] if transposed else picture.size
+        size = upright_size(picture)
         if max(size) <= max_side:
             return Shrunk(to_bytes(given), size)
-        small = to_plain(picture)
+        if picture.format != "JPEG":  # which alone can be decoded smaller than it is
+            picture = upright(picture)
+        small = plain(picture)
         small = small.copy() if small is photo else small
         small.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, REDUCING_GAP)
-        return Shrunk(to_compact(ImageOps.exif_transpose(small)), size)
+        return Shrunk(to_compact(upright(small)), size)
 
 
 def fit(picture: Image.Image, max_side: int | None) -> Image.Image:
-    """A copy with neither side above ``max_side`` pixels; ``picture`` itself if it is one."""
+    """A copy with neither side above ``max_side`` pixels; ``picture`` itself if it has none.
+
+    picture: plain, as `to_picture` gives it.
+    """
     if max_side is None or max(picture.size) <= max_side:
         return picture
     with decoding():
-        small = to_plain(picture).copy()
+        small = picture.copy()
         small.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     return small
 
 
 def to_compact(picture: Image.Image) -> bytes:
-    """A small file of ``picture``: JPEG of quality 90, or PNG if parts may be transparent."""
-    picture = to_plain(picture)
+    """A small file of a plain picture: JPEG of quality 90, or PNG if parts may be transparent."""
     if picture.mode in TRANSPARENT_MODES:
         return to_png(picture)
     buffer = BytesIO()
     with decoding():
-        picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
+        picture.save(buffer, "JPEG", quality=JPEG_QUALITY, comment=b"")
     return buffer.getvalue()
-
-
-def to_plain(picture: Image.Image) -> Image.Image:
-    """``picture`` in a mode that can be resized smoothly: grey or RGB, either with alpha or not."""
-    mode = picture.mode
-    if mode in TRANSPARENT_MODES - {"PA"}:
-        return picture
-    if mode == "I" or mode.startswith("I;16"):  # Pillow's own conversion cuts all above 255
-        return picture.convert("I").point(lambda value: value * (1 / 257)).convert("L")
-    if picture.has_transparency_data:  # a palette's, or the one transparent colour of a PNG
-        return picture.convert("RGBA")
-    if mode in JPEG_MODES:
-        return picture
-    return picture.convert("L" if mode == "1" else "RGB")
 
 
 def rescaled(
@@ -114,8 +100,3 @@ def restored(result: DetectionResult, size: tuple[int, int]) -> DetectionResult:
     width, height = size
     boxes = rescaled(result.detections, (result.width, result.height), size)
     return replace(result, width=width, height=height, detections=boxes)
-
-
-def _once(photo: Photo) -> Photo:
-    """What may be read twice: a file object is not."""
-    return to_bytes(photo) if hasattr(photo, "read") or not hasattr(photo, "shape") else photo

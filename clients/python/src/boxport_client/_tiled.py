@@ -16,11 +16,11 @@ from boxport_client._detections import Detection
 from boxport_client._errors import InvalidRequest
 from boxport_client._model_info import ModelInfo
 from boxport_client._parameters import DetectParameters
-from boxport_client._photos import Photo, decoding, to_picture
+from boxport_client._photos import Photo, to_picture
 from boxport_client._replies import ImageRefused
 from boxport_client._requester import Body, Call, Requester
 from boxport_client._results import DetectionResult
-from boxport_client._shrinking import fit, rescaled, to_compact, to_plain
+from boxport_client._shrinking import fit, rescaled, to_compact
 from boxport_client._steps import RequestFlow, Work
 from boxport_client._tiling import merge, tiles
 
@@ -137,11 +137,8 @@ class TiledDetector:
 
 def _open(photo: Photo, max_side: int | None) -> tuple[Image.Image, tuple[int, int]]:
     """The photo, upright, with neither side above ``max_side``; and its (width, height) before."""
-    picture = to_plain(to_picture(photo))
-    size = picture.size
-    with decoding():
-        picture.load()
-    return fit(picture, max_side), size
+    picture = to_picture(photo)
+    return fit(picture, max_side), picture.size
 
 
 def _cut(picture: Image.Image, boxes: Sequence[Box], longest: int) -> list[View]:
