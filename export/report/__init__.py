@@ -52,13 +52,7 @@ def write_report(
     drawn = (accuracy_chart(packages), class_chart(packages))
     page = render(
         Path(__file__).with_name(REPORT_FILE),
-        {
-            "metric_name": tables.metric_name,
-            "megabytes": tables.megabytes,
-            "milliseconds": tables.milliseconds,
-            "percent": tables.percent,
-            "chips": chips,
-        },
+        (tables.metric_name, tables.megabytes, tables.milliseconds, tables.percent, chips),
         manifest=first.manifest,
         manifest_sha256=hashlib.sha256(content).hexdigest(),
         mark=manifest_mark(content),

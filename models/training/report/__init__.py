@@ -102,13 +102,7 @@ def write_report(path: Path, report: TrainingReport) -> None:
     evaluation = report.evaluation
     html = render(
         Path(__file__).with_name("report.html"),
-        {
-            "figure": figure,
-            "percent": percent,
-            "embed": embed,
-            "together": together,
-            "chips": chips,
-        },
+        (figure, percent, embed, together, chips),
         report=report,
         evaluation=evaluation,
         summary=summary(evaluation),

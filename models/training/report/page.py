@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ class Headline:
     leading: bool = False
 
 
-def render(template: Path, filters: dict[str, Callable[..., Any]], **content: Any) -> str:
-    """The page that ``template`` makes of ``content``."""
+def render(template: Path, filters: Iterable[Callable[..., Any]], **content: Any) -> str:
+    """The page that ``template`` makes of ``content``; it knows ``filters`` by their names."""
     environment = Environment(
         loader=FileSystemLoader(template.parent),
         autoescape=True,  # names of classes, files and licences come from anywhere
@@ -30,7 +30,7 @@ def render(template: Path, filters: dict[str, Callable[..., Any]], **content: An
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(filters)
+    environment.filters.update({one.__name__: one for one in filters})
     return environment.get_template(template.name).render(**content)
 
 
