@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from service.problems import Problem
+from service.problems import Problem, quoted
 
 _THE_MODELS = "Default: the model's own, in its `defaults`."
 
@@ -101,8 +101,8 @@ def read_parameters(
         if first["type"] == "extra_forbidden":
             known = ", ".join(kind.model_fields)
             raise Problem(
-                "unknown_parameter", f"There is no parameter {name!r}; there are {known}."
+                "unknown_parameter", f"There is no parameter {quoted(name)}; there are {known}."
             ) from None
         raise Problem(
-            "invalid_parameter", f"{name} = {first['input']!r}: {first['msg']}."
+            "invalid_parameter", f"{name} = {quoted(first['input'])}: {first['msg']}."
         ) from None

@@ -5,6 +5,7 @@ rely on. `Problem` is the exception that carries one through the service.
 """
 
 from dataclasses import dataclass
+from reprlib import Repr
 from typing import Any
 
 MEDIA_TYPE = "application/problem+json"
@@ -151,13 +152,25 @@ KINDS: dict[str, Kind] = {
 }
 
 
+MAX_DETAIL = 2000  # characters; what a caller has sent comes back in it
+_QUOTED = Repr()
+_QUOTED.maxstring = _QUOTED.maxother = 60
+
+
+def quoted(value: object) -> str:
+    """What a caller has sent, as `repr` has it, with the middle left out if it is long."""
+    return _QUOTED.repr(value)
+
+
 class Problem(Exception):
-    """A fault of the kind ``code``; ``detail`` is one sentence on this case.
+    """A fault of the kind ``code``; ``detail`` is one sentence on this case, cut to `MAX_DETAIL`.
 
     retry_after: seconds after which another try may do better, of a retryable kind.
     """
 
     def __init__(self, code: str, detail: str, retry_after: float = 1.0) -> None:
+        if len(detail) > MAX_DETAIL:
+            detail = f"{detail[: MAX_DETAIL - 1]}…"
         super().__init__(detail)
         self.code, self.detail, self.kind = code, detail, KINDS[code]
         self.retry_after = retry_after

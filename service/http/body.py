@@ -22,10 +22,11 @@ from service.engine.admission import Room
 from service.engine.engine import Content
 from service.fetch.fetcher import UrlFetcher
 from service.http.context import RequestContext, body_too_large
-from service.problems import Problem
+from service.problems import Problem, quoted
 
 FORM, JSON = "multipart/form-data", "application/json"
 MAX_FIELDS = 100  # of a form, beside its files
+MAX_NAME = 100  # characters of a model's name that are recorded
 LIST_PARAMETERS = frozenset({"labels"})
 
 
@@ -55,8 +56,9 @@ class ImageRequest:
 
     @property
     def model(self) -> str | None:
-        """The name of the model that is asked for, without a version."""
-        return str({**self.texts, **self.typed}.get("model", "")).partition("/")[0] or None
+        """The name of the model that is asked for, without a version, to be recorded."""
+        named = {**self.texts, **self.typed}.get("model")
+        return named[:MAX_NAME].partition("/")[0] or None if isinstance(named, str) else None
 
 
 async def read_request(context: RequestContext, room: Room) -> ImageRequest:
@@ -137,7 +139,9 @@ async def _from_multipart(
             images.append(_decode_part(await part.read(), part.headers))
             await part.close()
         elif isinstance(part, UploadFile):
-            raise Problem("unknown_parameter", f"There is no file field {name!r}; use 'images'.")
+            raise Problem(
+                "unknown_parameter", f"There is no file field {quoted(name)}; use 'images'."
+            )
         elif name == "images":
             raise Problem(
                 "invalid_parameter", "images: send each as a file, with a file name (curl: @)."
@@ -160,7 +164,7 @@ def _decode_part(content: bytes, headers: Headers) -> Content:
                 return Problem("invalid_image", f"The file cannot be decoded as base64: {error}.")
         case "quoted-printable":
             return binascii.a2b_qp(content)
-    return Problem("invalid_image", f"Content-Transfer-Encoding: {encoding[:40]!r} is not known.")
+    return Problem("invalid_image", f"Content-Transfer-Encoding: {quoted(encoding)} is not known.")
 
 
 def _from_json(body: bytes, context: RequestContext) -> tuple[list[Content], dict[str, Any]]:
@@ -214,4 +218,4 @@ def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 
 def _given_twice(name: str) -> Problem:
-    return Problem("invalid_parameter", f"{name} is given twice.")
+    return Problem("invalid_parameter", f"{quoted(name)[1:-1]} is given twice.")

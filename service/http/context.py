@@ -26,7 +26,7 @@ from service.engine.engine import Answer, Times
 from service.http.replies import Dialect, problem_json
 from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.manifest import Task
-from service.problems import Problem
+from service.problems import Problem, quoted
 from service.settings import Settings
 from service.telemetry.record import RequestRecord, Stage
 from service.worker import Worker
@@ -58,7 +58,7 @@ class Route:
     """A row of the table of routes.
 
     template: of the path; a {parameter} is one part of it.
-    methods: without HEAD, which goes wherever GET goes.
+    methods: without HEAD; see ``allowed``.
     scope: what a key must allow; None where no key is needed.
     endpoint: what answers; None where BentoML does.
     dialect: how errors are shaped.
@@ -73,6 +73,11 @@ class Route:
     dialect: Dialect = problem_json
     brings_images: bool = False
     task: Task | None = None
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """All methods that may be used: HEAD goes wherever GET goes."""
+        return (*self.methods, "HEAD") if "GET" in self.methods else self.methods
 
 
 class ClientGone(Exception):
@@ -264,7 +269,7 @@ def _timeout_ms(headers: Mapping[str, str], settings: Settings) -> int:
     if number < 1:
         raise Problem(
             "invalid_parameter",
-            f"{TIMEOUT_HEADER}: {text[:40]!r} is not a whole number of milliseconds, 1 or more.",
+            f"{TIMEOUT_HEADER}: {quoted(text)} is not a whole number of milliseconds, 1 or more.",
         )
     return min(number, settings.max_request_timeout_ms)
 

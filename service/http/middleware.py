@@ -165,7 +165,7 @@ class Reply:
             if "expect" in context.headers and not context.request_bytes:
                 response.headers["Connection"] = "close"  # the body may come or not
             if problem.code == "method_not_allowed":
-                response.headers["Allow"] = ", ".join(context.route.methods)
+                response.headers["Allow"] = ", ".join(context.route.allowed)
         if not self._has_begun:
             await self.send_response(response)
 

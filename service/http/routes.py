@@ -16,7 +16,7 @@ from service.http.context import RequestContext, Route
 from service.http.openapi.document import describe_api
 from service.http.replies import json_reply, v2_error
 from service.http.v2 import endpoints as v2
-from service.problems import Problem
+from service.problems import Problem, quoted
 
 GET, POST = ("GET",), ("POST",)
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
@@ -97,7 +97,7 @@ def check_method(route: Route, method: str, path: str) -> None:
     """Raise Problem if ``path``, which is of ``route``, is not there, or not by ``method``."""
     if not route.methods:
         known = ", ".join(f"{' '.join(r.methods)} {r.template}" for r in ROUTES if r.scope)
-        raise Problem("not_found", f"There is nothing at {path}; there are {known}.")
-    if method not in route.methods and not (method == "HEAD" and "GET" in route.methods):
-        allowed = ", ".join(route.methods)
-        raise Problem("method_not_allowed", f"{path} takes {allowed}, not {method}.")
+        raise Problem("not_found", f"There is nothing at {quoted(path)[1:-1]}; there are {known}.")
+    if method not in route.allowed:
+        allowed = ", ".join(route.allowed)
+        raise Problem("method_not_allowed", f"{quoted(path)[1:-1]} takes {allowed}, not {method}.")

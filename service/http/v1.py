@@ -11,7 +11,7 @@ from service.http.replies import answer_reply, json_reply
 from service.inference.model import PARAMETERS
 from service.manifest import Task
 from service.parameters import read_parameters
-from service.problems import Problem
+from service.problems import Problem, quoted
 from service.repository.version import ModelVersion
 
 ACTIONS = ("load", "unload", "pin", "unpin")
@@ -68,7 +68,7 @@ async def administer(context: RequestContext) -> Response:
             repository.pin(reference, pinned=False)
         case action:
             raise Problem(
-                "not_found", f"There is no action {action!r}; there are {', '.join(ACTIONS)}."
+                "not_found", f"There is no action {quoted(action)}; there are {', '.join(ACTIONS)}."
             )
     return await show_model(context)
 

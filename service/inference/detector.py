@@ -13,7 +13,7 @@ from service.inference.task import Row
 from service.manifest import DetectionDefaults, DetectionManifest
 from service.package import ModelPackage
 from service.parameters import DetectParameters
-from service.problems import Problem
+from service.problems import Problem, quoted
 
 # As many as any graph can give: it returns no more rows than it has candidates.
 ALL_DETECTIONS = 2**31 - 1
@@ -153,7 +153,7 @@ class Detector:
         if unknown:
             raise Problem(
                 "invalid_parameter",
-                f"labels: {self.manifest.name} has no label {unknown[0]!r};"
+                f"labels: {self.manifest.name} has no label {quoted(unknown[0])};"
                 f" GET /v1/models/{self.manifest.name} lists them.",
             )
         return frozenset(i for name in names for i in self._indices[_composed(name)])

@@ -15,7 +15,7 @@ from service.inference.deadline import NO_DEADLINE, Deadline
 from service.inference.model import LoadedModel
 from service.manifest import ModelManifest, Task
 from service.package import PackageError
-from service.problems import Problem
+from service.problems import Problem, quoted
 from service.providers import ProviderError
 from service.repository.store import Candidate, Reference
 from service.repository.version import Backoff, Known, ModelVersion, State
@@ -163,7 +163,7 @@ class ModelRepository:
 
     def _not_found(self, reference: str) -> str:
         names = ", ".join(sorted({name for name, _ in self._versions}))
-        return f"There is no model {reference!r}; there are {names}."
+        return f"There is no model {quoted(reference)}; there are {names}."
 
     # -- the store
 

@@ -29,6 +29,8 @@ _NO_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
     "request_id",
     "color_message",  # uvicorn's message once more, for terminals
 }
+# Characters of a message or a field, and of a traceback: both may quote what a caller has sent.
+MAX_TEXT, MAX_TRACE = 4_000, 16_000
 # What JSON leaves as it is though it ends a line or moves a cursor somewhere.
 _CONTROL = re.compile("[\x7f-\x9f\u2028\u2029]")
 
@@ -82,7 +84,7 @@ class JsonLine(logging.Formatter):
             "time": _time(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _cut(record.getMessage()),
         }
         if (of := _request_id(record)) is not None:
             fields["request_id"] = of
@@ -110,7 +112,7 @@ class TextLine(logging.Formatter):
             _time(record),
             f"{record.levelname:<7}",
             record.name,
-            _printable(record.getMessage()),
+            _printable(_cut(record.getMessage())),
             *(_printable(f"{name}={value}") for name, value in fields.items()),
         ]
         trace = [f"  | {_printable(line)}" for line in _trace(record).split("\n") if line]
@@ -124,7 +126,7 @@ def _time(record: logging.LogRecord) -> str:
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
     return {
-        name: value
+        name: _cut(value) if isinstance(value, str) else value
         for name, value in vars(record).items()
         if value is not None and name not in _NO_FIELDS
     }
@@ -138,7 +140,15 @@ def _request_id(record: logging.LogRecord) -> str | None:
 def _trace(record: logging.LogRecord) -> str:
     if not record.exc_info or record.exc_info[1] is None:
         return ""
-    return "".join(traceback.format_exception(record.exc_info[1])).rstrip("\n")
+    return _cut("".join(traceback.format_exception(record.exc_info[1])).rstrip("\n"), MAX_TRACE)
+
+
+def _cut(text: str, limit: int = MAX_TEXT) -> str:
+    """``text`` with its middle left out if it has more than ``limit`` characters."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]} … {len(text) - 2 * half} characters … {text[-half:]}"
 
 
 def _encodable(value: Any) -> str:

@@ -1,8 +1,8 @@
 """Request recording: each request in the metrics, in the trace, and as a line of the access log."""
 
 import logging
+import random
 import time
-import zlib
 
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -41,13 +41,12 @@ class RequestRecorder:
 class AccessLog:
     """Writes a line a request: of failures and slow requests always, of the rest a sample.
 
-    sample: share of the rest that is written, 0 to 1. The request's id decides, so that all
-        servers that see one id write it, or none.
+    sample: share of the rest that is written, 0 to 1. Chance decides, and nothing callers send.
     slow_seconds: from here on a request is slow.
     """
 
     def __init__(self, sample: float, slow_seconds: float) -> None:
-        self._below = sample * 2**32
+        self._sample = sample
         self._slow_seconds = slow_seconds
 
     def write(self, request: RequestRecord, seconds: float) -> None:
@@ -55,7 +54,7 @@ class AccessLog:
         failure as a warning, else as info."""
         status = request.status
         failed = status >= 500 and status != OVERLOADED
-        if not (failed or seconds >= self._slow_seconds or self._is_sampled(request.request_id)):
+        if not (failed or seconds >= self._slow_seconds or random.random() < self._sample):
             return
         level = logging.WARNING if failed else logging.INFO
         if not access_logger.isEnabledFor(level):
@@ -74,6 +73,3 @@ class AccessLog:
             "request_id": request.request_id,
         }
         access_logger.log(level, "%s %s %d", request.method, request.template, status, extra=fields)
-
-    def _is_sampled(self, request_id: str) -> bool:
-        return zlib.crc32(request_id.encode()) < self._below

@@ -247,8 +247,8 @@ def test_path_that_is_not_there(http: httpx.Client, path: str) -> None:
     [
         ("GET", "/v1/detect", "POST"),
         ("DELETE", "/v1/classify", "POST"),
-        ("POST", "/v1/models", "GET"),
-        ("PUT", "/v1/models/efficientdet_lite0_voc", "GET"),
+        ("POST", "/v1/models", "GET, HEAD"),
+        ("PUT", "/v1/models/efficientdet_lite0_voc", "GET, HEAD"),
     ],
 )
 def test_method_that_is_not_the_endpoints(
@@ -262,3 +262,22 @@ def test_method_that_is_not_the_endpoints(
 @pytest.mark.parametrize("path", ["/v1/models/nothing", "/v1/models/efficientdet_lite0_voc/7"])
 def test_model_that_is_not_there(http: httpx.Client, path: str) -> None:
     assert_problem(http.get(path), 404, "model_not_found")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"model": "m" * 10**6}, {"labels": ["n" * 10**6]}, {"x" * 10**6: 1}, {"top_k": "1" * 10**6}],
+    ids=["model", "label", "parameter", "value"],
+)
+def test_what_was_sent_comes_back_and_is_logged_in_short(
+    server: Server, parameters: dict[str, object]
+) -> None:
+    began = server.log.stat().st_size
+    reply = httpx.post(
+        f"{server.url}/v1/detect", json={"images": [{"base64": "aGk="}], **parameters}
+    )
+    assert reply.status_code in (404, 422)
+    assert len(reply.content) < 3000
+    assert server.log.stat().st_size - began < 10_000
+    path = httpx.get(f"{server.url}/{'p' * 20_000}")
+    assert (path.status_code, len(path.content) < 3000) == (404, True)

@@ -126,8 +126,8 @@ def test_overload_can_be_tried_again(strict_server: Server, cat: bytes) -> None:
     ("method", "path", "status", "allowed"),
     [
         ("GET", INFER, 405, "POST"),
-        ("POST", "/v2", 405, "GET"),
-        ("POST", f"/v2/models/{DETECTOR}", 405, "GET"),
+        ("POST", "/v2", 405, "GET, HEAD"),
+        ("POST", f"/v2/models/{DETECTOR}", 405, "GET, HEAD"),
         ("GET", "/v2/repository/index", 405, "POST"),
         ("GET", "/v2/nothing", 404, None),
         ("GET", f"/v2/models/{DETECTOR}/config", 404, None),

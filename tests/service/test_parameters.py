@@ -3,7 +3,7 @@
 import pytest
 
 from service.parameters import ClassifyParameters, DetectParameters, read_parameters
-from service.problems import Problem
+from service.problems import MAX_DETAIL, Problem
 
 
 def test_text_and_numbers_mean_the_same() -> None:
@@ -74,3 +74,25 @@ def test_each_task_has_its_own() -> None:
     assert read_parameters(ClassifyParameters, {"top_k": "3"}).top_k == 3
     with pytest.raises(Problem, match="score_threshold"):
         read_parameters(ClassifyParameters, {"score_threshold": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("texts", "typed"),
+    [
+        ({"m" * 3_000_000: "1"}, {}),
+        ({"score_threshold": "n" * 3_000_000}, {}),
+        ({}, {"labels": "n" * 3_000_000}),
+        ({}, {"labels": [["n" * 3_000_000]] * 1000}),
+        ({}, {"model": {"n" * 3_000_000: ["m" * 3_000_000]}}),
+    ],
+)
+def test_what_is_wrong_is_quoted_in_short(texts: dict, typed: dict) -> None:
+    with pytest.raises(Problem) as caught:
+        read_parameters(DetectParameters, texts, typed)
+    assert len(caught.value.detail) < 600
+    assert "..." in caught.value.detail
+
+
+def test_no_detail_is_without_end() -> None:
+    problem = Problem("malformed_body", "m" * 3_000_000)
+    assert len(problem.detail) == len(str(problem)) == MAX_DETAIL

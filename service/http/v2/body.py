@@ -8,9 +8,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from service.http.v2.tensors import InputTensor
-from service.problems import Problem
+from service.problems import Problem, quoted
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
+MAX_DIGITS = 12  # of that header
 MAX_TENSORS = 16  # more than any model has
 MAX_JSON_VALUES = 2_000_000  # an image of 800 x 800; each takes some 60 times its one byte
 
@@ -126,9 +127,10 @@ def read_json(kind: type[JsonPart], text: bytes) -> JsonPart:
 def _json_length(text: str | None, size: int) -> int:
     if text is None:
         return size
-    if not (text.isascii() and text.isdigit() and int(text[:20]) <= size):
+    digits = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+    if not digits or int(text) > size:
         raise _malformed(
-            f"{LENGTH_HEADER}: {text[:40]!r} is not a length within the body's {size} bytes"
+            f"{LENGTH_HEADER}: {quoted(text)} is not a length within the body's {size} bytes"
         )
     return int(text)
 

@@ -27,7 +27,7 @@ from service.http.v2.metadata import SERVER, describe, is_served, served_version
 from service.http.v2.outputs import Predictions, infer_reply
 from service.inference.deadline import Deadline, RequestPolicy
 from service.manifest import ModelManifest
-from service.problems import Problem
+from service.problems import Problem, quoted
 from service.repository.version import ModelVersion, State
 
 REASONS = {
@@ -133,7 +133,7 @@ def _find_versions(context: RequestContext) -> list[ModelVersion]:
     found = [one for one in known if one.reference[0] == name and one.manifest]
     if not found:
         names = ", ".join(sorted({one.reference[0] for one in known}))
-        raise Problem("model_not_found", f"There is no model {name!r}; there are {names}.")
+        raise Problem("model_not_found", f"There is no model {quoted(name)}; there are {names}.")
     return found
 
 
@@ -158,7 +158,7 @@ async def _read_change(context: RequestContext, known: frozenset[str]) -> None:
     for parameter in asked.parameters.keys() - known:
         raise Problem(
             "unknown_parameter",
-            f"There is no parameter {parameter[:40]!r} here: models come from the store alone.",
+            f"There is no parameter {quoted(parameter)} here: models come from the store alone.",
         )
 
 

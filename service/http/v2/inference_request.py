@@ -12,7 +12,7 @@ from service.imaging.resize import ModelInput, Placement
 from service.inference.model import PARAMETERS
 from service.manifest import ClassificationManifest, InputSpec, ModelManifest, ShorterSide
 from service.parameters import ClassifyParameters, RequestParameters, read_parameters
-from service.problems import Problem
+from service.problems import Problem, quoted
 
 TIMEOUT = "timeout"  # microseconds, as Triton's clients send it
 
@@ -106,7 +106,7 @@ def _read_parameters(values: dict[str, Any], manifest: ModelManifest) -> Request
         if name not in known:
             others = ", ".join([*known, TIMEOUT, "binary_data_output"])
             raise Problem(
-                "unknown_parameter", f"There is no parameter {name[:40]!r}; there are {others}."
+                "unknown_parameter", f"There is no parameter {quoted(name)}; there are {others}."
             )
     if isinstance(labels := values.get("labels"), str):  # the protocol has no lists here
         values["labels"] = [label.strip() for label in labels.split(",")]

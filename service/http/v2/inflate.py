@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator
 
-from service.problems import Problem
+from service.problems import Problem, quoted
 
 WINDOW_BITS = {"gzip": 31, "deflate": 15}  # which for zlib also say the format
 PIECE_BYTES = 256 * 1024
@@ -27,7 +27,7 @@ async def inflated(
     if encoding not in WINDOW_BITS:
         raise Problem(
             "unsupported_media_type",
-            f"Content-Encoding: {encoding[:40]!r} is not read; send gzip, deflate or none.",
+            f"Content-Encoding: {quoted(encoding)} is not read; send gzip, deflate or none.",
         )
     inflater = zlib.decompressobj(WINDOW_BITS[encoding])
     came = 0

@@ -11,7 +11,7 @@ from typing import Any
 from service.http.v2.outputs import OUTPUTS
 from service.http.v2.tensors import BYTES, InputTensor
 from service.manifest import ModelManifest, Tensor
-from service.problems import Problem
+from service.problems import Problem, quoted
 from service.repository.version import ModelVersion, State
 
 ENCODED = "image"
@@ -43,7 +43,7 @@ class TensorSpec:
         """Raise Problem if ``tensor`` states another datatype or shape."""
         if tensor.datatype != self.datatype:
             raise tensor.fault(
-                f"its datatype is {tensor.datatype[:40]!r}; it must be {self.datatype}"
+                f"its datatype is {quoted(tensor.datatype)}; it must be {self.datatype}"
             )
         fits = len(tensor.shape) == len(self.shape) and all(
             wanted in (ANY, side) for side, wanted in zip(tensor.shape, self.shape, strict=True)
@@ -95,7 +95,7 @@ def find_spec(specs: dict[str, TensorSpec], name: str, kind: str) -> TensorSpec:
     """The one called ``name``; raises Problem if there is none."""
     if name not in specs:
         raise Problem(
-            "malformed_body", f"There is no {kind} {name[:40]!r}; there are {', '.join(specs)}."
+            "malformed_body", f"There is no {kind} {quoted(name)}; there are {', '.join(specs)}."
         )
     return specs[name]
 

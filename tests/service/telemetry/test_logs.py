@@ -11,7 +11,14 @@ from typing import Any
 import orjson
 import pytest
 
-from service.telemetry.logs import JsonLine, TextLine, configure, request_id
+from service.telemetry.logs import (
+    MAX_TEXT,
+    MAX_TRACE,
+    JsonLine,
+    TextLine,
+    configure,
+    request_id,
+)
 from tests.paths import ROOT
 
 FORGED = "lost\n2026-01-01T00:00:00.000Z INFO    boxport all is well\r\x1b[2K\x9b1A\x85\u2028end"
@@ -177,3 +184,13 @@ def test_level_and_format_are_the_operator_s() -> None:
 def test_level_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="LOUD"):
         configure("json", "LOUD")
+
+
+@pytest.mark.parametrize("formatter", [JsonLine(), TextLine()])
+def test_a_line_has_an_end(formatter: logging.Formatter) -> None:
+    long = "a" + "m" * 3_000_000 + "z"
+    line = formatter.format(record(long, model=long, exc_info=failure(long)))
+    assert len(line) < 2 * MAX_TEXT + 2 * MAX_TRACE
+    assert "2996002 characters" in line
+    assert "ValueError: ammm" in line
+    assert "mmz" in line, "an exception is told at the end of its traceback"

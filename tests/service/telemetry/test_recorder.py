@@ -2,8 +2,6 @@
 sample of the rest."""
 
 import logging
-import subprocess
-import sys
 import uuid
 from typing import Any
 
@@ -16,7 +14,6 @@ from service.telemetry.metrics import Metrics, ServiceState
 from service.telemetry.record import RequestRecord, Stage
 from service.telemetry.recorder import AccessLog, RequestRecorder
 from service.telemetry.spans import Spans
-from tests.paths import ROOT
 
 LOGGER = "bentoml.boxport.access"
 
@@ -95,25 +92,12 @@ def test_sample_is_of_its_size(lines: list[logging.LogRecord], ids: str) -> None
     assert 400 < len(lines) < 600
 
 
-def test_every_process_writes_the_same_requests(lines: list[logging.LogRecord]) -> None:
-    program = (
-        "import logging\n"
-        "from service.telemetry.record import RequestRecord\n"
-        "from service.telemetry.recorder import AccessLog\n"
-        "logging.basicConfig(level='INFO', format='%(request_id)s')\n"
-        "log = AccessLog(0.2, 1.0)\n"
-        "for i in range(200):\n"
-        "    record = RequestRecord(request_id=f'r-{i}', method='POST', template='/', headers={},\n"
-        "        status=200)\n"
-        "    log.write(record, 0.01)\n"
-    )
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+def test_a_caller_does_not_choose_what_is_written(lines: list[logging.LogRecord]) -> None:
+    """Whatever id it gives its requests."""
     log = AccessLog(0.2, 1.0)
-    for i in range(200):
-        write(log, f"r-{i}")
-    assert lines
-    assert done.stderr.split() == [vars(line)["request_id"] for line in lines]
+    for _ in range(2000):
+        write(log, "r-1")
+    assert 300 < len(lines) < 500
 
 
 @pytest.mark.parametrize(("sample", "written"), [(0.0, 0), (1.0, 1000)])
