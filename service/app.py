@@ -40,10 +40,11 @@ class BoxportService(Service[Any]):
 
     def to_asgi(self, is_main: bool = True) -> Any:
         """What a worker serves; the process that starts workers never calls it."""
+        from service.http.connection import ConnectionLimits
         from service.http.middleware import ServiceMiddleware
         from service.http.protocol import use_protocol
 
-        use_protocol()
+        use_protocol(ConnectionLimits.of(read_settings()))
         app = super().to_asgi(is_main)
         app.user_middleware = [m for m in app.user_middleware if m.cls not in LEFT_OUT]
         return ServiceMiddleware(app, lambda: bentoml.get_current_service().worker)

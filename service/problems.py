@@ -70,6 +70,12 @@ KINDS: dict[str, Kind] = {
         "The package cannot be loaded",
         "The model's package is damaged, unsigned where it must be signed, or does not run here.",
     ),
+    "request_too_slow": Kind(
+        408,
+        "The request came too slowly",
+        "The head took too long to arrive, or the body came at less than the least rate.",
+        retryable=True,
+    ),
     "body_too_large": Kind(
         413, "The request is too large", "The body has more bytes than the service accepts."
     ),
@@ -125,6 +131,11 @@ KINDS: dict[str, Kind] = {
         "Too many requests",
         "The key, or the caller's address, has exceeded its rate.",
         retryable=True,
+    ),
+    "head_too_large": Kind(
+        431,
+        "The request's head is too large",
+        "The request line and the headers have more bytes than the service accepts.",
     ),
     "internal_error": Kind(
         500,

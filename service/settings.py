@@ -97,6 +97,19 @@ class Settings(ModelSettings, BaseSettings):
     public_keys: Annotated[tuple[Path, ...], NoDecode] = ()
     """PEM files of ed25519 keys, separated by colons. If there are any, only packages that one of
     them has signed are served (`python -m export sign`)."""
+    max_connections: PositiveInt = 4096
+    """Open at once; more get a 503."""
+    max_address_connections: PositiveInt | None = None
+    """Of one address; more get a 503. Not for a service behind a proxy, whose address all have.
+    Default: no limit."""
+    max_head_bytes: PositiveInt = 64 * 2**10
+    """Of a request's line and headers."""
+    head_timeout_ms: PositiveInt = 10_000
+    """For a request's line and headers to arrive, once a connection is open or has sent some."""
+    min_body_rate: NonNegativeInt = 1000
+    """In bytes a second, over ten seconds; a body that comes more slowly gets a 408."""
+    unread_timeout_ms: PositiveInt = 30_000
+    """After so long a connection whose client takes nothing of a reply is closed."""
     max_body_bytes: PositiveInt = 64 * 2**20
     """Of a whole request."""
     max_images: PositiveInt = 32

@@ -15,11 +15,11 @@ def test_every_limit_has_the_default_that_is_written_down() -> None:
 
 
 def test_no_limit_is_left_out() -> None:
-    """A setting called max_…, or a time after which something ends, that is on by default."""
+    """A setting called max_… or min_…, or a time limit, that is on by default."""
     limits = {
         name
         for name, field in Settings.model_fields.items()
-        if name.startswith("max_") or name.endswith("_timeout_ms")
+        if name.startswith(("max_", "min_")) or name.endswith("_timeout_ms")
         if isinstance(field.default, int)
     }
     assert ROWS.keys() == limits

@@ -6,16 +6,19 @@ httptools leaves what follows the head to the new protocol, even if there is non
 have no body (MagicStack/httptools#124, Kludex/uvicorn#2722).
 """
 
+import resource
 from typing import Any
 
 import httptools
 import uvicorn.config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.http.connection import BoundedConnection, ConnectionLimits
+
+OTHER_FILES = 256  # that a worker has open besides connections
 OFFER = (b"upgrade", b"http2-settings")  # headers, and what Connection says of them
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(BoundedConnection):
     """A connection on which every offer of another protocol is passed over."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,6 +48,7 @@ class HttpProtocol(HttpToolsProtocol):
         head = [b"%b %b HTTP/%b" % (method, self.url, version)]
         head.extend(b"%b: %b" % header for header in self.headers if header[0] not in OFFER)
         self.parser = self._new_parser()
+        self._await_head()
         self._unread = b"\r\n".join((*head, b"", after_head))
 
     def _has_offer(self) -> bool:
@@ -68,7 +72,17 @@ class _Parser(httptools.HttpRequestParser):
             self._protocol.pass_over_offer(data[offer.args[0] :])
 
 
-def use_protocol() -> None:
-    """Have the servers that uvicorn starts from now on speak `HttpProtocol`; BentoML, which starts
-    them, has no setting for it."""
+def use_protocol(limits: ConnectionLimits) -> None:
+    """Have the servers that uvicorn starts from now on speak `HttpProtocol` within ``limits``;
+    BentoML, which starts them, has no setting for it."""
+    HttpProtocol.limits = limits
+    _allow_files(limits.max_connections + OTHER_FILES)
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{HttpProtocol.__name__}"
+
+
+def _allow_files(count: int) -> None:
+    """A connection is an open file, of which most systems allow a process 1024 unless it asks."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -456,7 +456,7 @@ export interface components {
          * @description What went wrong, by a stable name. Later versions may add others.
          * @enum {string}
          */
-        ErrorCode: "empty_body" | "malformed_body" | "unauthenticated" | "forbidden" | "url_not_allowed" | "model_not_found" | "not_found" | "method_not_allowed" | "model_unloaded" | "model_unfit" | "body_too_large" | "image_too_large" | "too_many_images" | "url_too_large" | "unsupported_media_type" | "invalid_parameter" | "unknown_parameter" | "wrong_task" | "empty_image" | "invalid_image" | "url_unreachable" | "rate_limited" | "internal_error" | "overloaded" | "not_ready" | "deadline_exceeded";
+        ErrorCode: "empty_body" | "malformed_body" | "unauthenticated" | "forbidden" | "url_not_allowed" | "model_not_found" | "not_found" | "method_not_allowed" | "model_unloaded" | "model_unfit" | "request_too_slow" | "body_too_large" | "image_too_large" | "too_many_images" | "url_too_large" | "unsupported_media_type" | "invalid_parameter" | "unknown_parameter" | "wrong_task" | "empty_image" | "invalid_image" | "url_unreachable" | "rate_limited" | "head_too_large" | "internal_error" | "overloaded" | "not_ready" | "deadline_exceeded";
         /** @description Stands in a bad image's place when others of the request are good. */
         FailedImage: {
             error: components["schemas"]["ImageError"];
@@ -810,6 +810,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description * `request_too_slow`: The head took too long to arrive, or the body came at less than the least rate. */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description * `model_unloaded`: An operator has unloaded the model; it is served again once it is loaded. */
             409: {
                 headers: {
@@ -868,6 +879,16 @@ export interface operations {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `head_too_large`: The request line and the headers have more bytes than the service accepts. */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -998,6 +1019,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description * `request_too_slow`: The head took too long to arrive, or the body came at less than the least rate. */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description * `model_unloaded`: An operator has unloaded the model; it is served again once it is loaded. */
             409: {
                 headers: {
@@ -1056,6 +1088,16 @@ export interface operations {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `head_too_large`: The request line and the headers have more bytes than the service accepts. */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1139,11 +1181,32 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description * `request_too_slow`: The head took too long to arrive, or the body came at less than the least rate. */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
             429: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `head_too_large`: The request line and the headers have more bytes than the service accepts. */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1229,11 +1292,32 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description * `request_too_slow`: The head took too long to arrive, or the body came at less than the least rate. */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
             429: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `head_too_large`: The request line and the headers have more bytes than the service accepts. */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1321,11 +1405,32 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description * `request_too_slow`: The head took too long to arrive, or the body came at less than the least rate. */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
             429: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `head_too_large`: The request line and the headers have more bytes than the service accepts. */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1415,6 +1520,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description * `request_too_slow`: The head took too long to arrive, or the body came at less than the least rate. */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /**
              * @description * `model_unloaded`: An operator has unloaded the model; it is served again once it is loaded.
              *     * `model_unfit`: The model's package is damaged, unsigned where it must be signed, or does not run here.
@@ -1433,6 +1549,16 @@ export interface operations {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `head_too_large`: The request line and the headers have more bytes than the service accepts. */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1502,11 +1628,32 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description * `request_too_slow`: The head took too long to arrive, or the body came at less than the least rate. */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
             429: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `head_too_large`: The request line and the headers have more bytes than the service accepts. */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {

@@ -38,7 +38,10 @@ Description = dict[str, Any]
 
 # The codes that may be met where a key may be asked for, where the path names a model, where it is
 # administered, and where images are brought.
-ACCESS_CODES = ("unauthenticated", "forbidden", "rate_limited", "internal_error", "not_ready")
+ACCESS_CODES = (
+    *("unauthenticated", "forbidden", "rate_limited", "internal_error", "not_ready"),
+    *("request_too_slow", "head_too_large"),
+)
 MODEL_CODES = ("model_not_found", "not_found")
 ADMIN_CODES = ("model_unloaded", "model_unfit")
 IMAGE_CODES = (

@@ -31,6 +31,7 @@ DETAILS = {
     "method_not_allowed": "/v1/detect takes POST, not PUT.",
     "model_unloaded": "pets has been unloaded by an operator.",
     "model_unfit": "model_store/pets/3/model.onnx: its sha256 is not the manifest's",
+    "request_too_slow": "A body must arrive at 1000 bytes a second or more.",
     "body_too_large": "The body has more than 67108864 bytes.",
     "image_too_large": "The image has 20000 x 10000 = 200000000 pixels; at most 64000000 are"
     " accepted.",
@@ -47,6 +48,7 @@ DETAILS = {
     " processed).",
     "url_unreachable": "The URL gives status 404, not 200.",
     "rate_limited": "More than 20 requests a second. Try again in 0.05 s.",
+    "head_too_large": "The head of a request has at most 65536 bytes.",
     "internal_error": "The service failed.",
     "overloaded": "256 images are in service; at most 256 are let in. Try again in a moment.",
     "not_ready": "The service is starting or stopping.",

@@ -100,7 +100,9 @@ def test_headers_of_replies() -> None:
     for _, operation in operations():
         for status, reply in operation["responses"].items():
             assert "X-Request-ID" in reply["headers"]
-            assert ("Retry-After" in reply["headers"]) == (status in ("422", "429", "503", "504"))
+            assert ("Retry-After" in reply["headers"]) == (
+                status in ("408", "422", "429", "503", "504")
+            )
             assert ("WWW-Authenticate" in reply["headers"]) == (status == "401")
             assert reply["headers"].keys() <= API["components"]["headers"].keys()
     for path in PARAMETERS:

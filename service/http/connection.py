@@ -1,0 +1,205 @@
+"""A connection that gives a client no more memory and time than a request needs.
+
+uvicorn waits for as long as a client likes: for the head of a request, which it collects whatever
+its size; for each next byte of a body; and for replies to be read. Here each of these has a bound,
+which holds before there is a route or a key.
+"""
+
+import json
+import uuid
+from asyncio import BaseTransport, TimerHandle
+from collections import Counter
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service.problems import MEDIA_TYPE, Problem
+from service.settings import Settings
+
+LOOK_SECONDS = 1.0  # between two looks at a connection
+RATE_SECONDS = 10.0  # over which a body's rate is taken
+LINGER_SECONDS = 2.0  # for a client to read a refusal before the connection is reset
+FRAMING = 16  # bytes around each byte of a body, at most: chunks may be as small as that
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """What a client may take; the fields are those of `service.settings.Settings`.
+
+    The limit of connections is for all, that of an address for those of one; None: no limit.
+    """
+
+    max_head_bytes: int = 64 * 2**10
+    head_timeout_ms: int = 10_000
+    min_body_rate: int = 1000
+    unread_timeout_ms: int = 30_000
+    max_connections: int = 4096
+    max_address_connections: int | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ConnectionLimits":
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """uvicorn's protocol, whose requests arrive and whose replies leave in bounded time and size.
+
+    What is too large or too slow is refused with a problem, and the connection closed.
+    """
+
+    limits: ClassVar = ConnectionLimits()
+    addresses: ClassVar[Counter[str]] = Counter()
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        now = self.loop.time()
+        self._problem: Problem | None = None  # for which the connection is being closed
+        self._head_since: float | None = now  # a head is awaited, or comes in
+        self._head_bytes = 0
+        self._is_in_body = False
+        self._received = self._body_bytes = 0  # since the last head
+        self._rate_since, self._rate_bytes = now, 0
+        self._unread_since, self._unread_bytes = now, 0
+        self._timer: TimerHandle = self.loop.call_later(LOOK_SECONDS, self._look)
+        self._address = self.client[0] if self.client else ""
+        self.addresses[self._address] += 1
+        self._check_count()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        self.addresses[self._address] -= 1
+        if not self.addresses[self._address]:
+            del self.addresses[self._address]
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._problem is not None:
+            return  # of a client that has not yet read why
+        if self._is_idle():
+            self._await_head()
+        if self._head_since is None:
+            self._received += len(data)
+        else:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_since is not None and self._head_bytes > self.limits.max_head_bytes:
+            self._refuse(self._too_large())
+        elif self._received > self.limits.max_head_bytes + FRAMING * self._body_bytes:
+            self._refuse(self._too_large())  # trailers, or extensions of chunks
+
+    def on_message_begin(self) -> None:
+        if self._head_since is None:
+            self._await_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_since, self._is_in_body = None, True
+        self._received = self._body_bytes = 0
+        self._rate_since, self._rate_bytes = self.loop.time(), 0
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self.limits.max_head_bytes:
+            self._problem = self._too_large()
+            raise self._problem  # the parser stops, and `send_400_response` is called
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._is_in_body = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if self._problem is None:
+            super().send_400_response(msg)
+        else:
+            self._refuse(self._problem)
+
+    def _look(self) -> None:
+        """Refuse a client that is too slow, and look again in a while."""
+        self._timer = self.loop.call_later(LOOK_SECONDS, self._look)
+        now = self.loop.time()
+        if self._problem is None and not self.transport.is_closing():
+            self._check_head(now)
+            self._check_body(now)
+        self._check_unread(now)
+
+    def _check_count(self) -> None:
+        of_address = self.limits.max_address_connections
+        if len(self.connections) > self.limits.max_connections or (
+            of_address is not None and self.addresses[self._address] > of_address
+        ):
+            self._refuse(Problem("overloaded", "The service has too many open connections."))
+
+    def _check_head(self, now: float) -> None:
+        since, seconds = self._head_since, self.limits.head_timeout_ms / 1000
+        if since is not None and now - since > seconds:
+            if self._head_bytes:
+                detail = f"The head of a request must arrive within {seconds:g} s."
+                self._refuse(Problem("request_too_slow", detail))
+            else:
+                self.transport.close()  # nothing was asked
+
+    def _check_body(self, now: float) -> None:
+        # while reading is paused, or a client waits to be asked on, the next step is ours
+        if not self._is_in_body or self.flow.read_paused or self.cycle.waiting_for_100_continue:
+            self._rate_since, self._rate_bytes = now, self._body_bytes
+            return
+        seconds = now - self._rate_since
+        if seconds < RATE_SECONDS:
+            return
+        least = self.limits.min_body_rate
+        if self.cycle.response_complete:
+            self.transport.close()  # a body that nobody wants
+        elif self._body_bytes - self._rate_bytes < least * seconds:
+            detail = f"A body must arrive at {least} bytes a second or more."
+            self._refuse(Problem("request_too_slow", detail))
+        self._rate_since, self._rate_bytes = now, self._body_bytes
+
+    def _check_unread(self, now: float) -> None:
+        """Whoever reads nothing of what is sent is not waited for."""
+        waiting = self.transport.get_write_buffer_size()
+        if not waiting or waiting < self._unread_bytes:
+            self._unread_since = now
+        self._unread_bytes = waiting
+        if now - self._unread_since > self.limits.unread_timeout_ms / 1000:
+            self.transport.abort()
+
+    def _is_idle(self) -> bool:
+        """Whether no request is being read or answered, nor its head awaited."""
+        return self._head_since is None and not self._is_in_body and self.cycle.response_complete
+
+    def _await_head(self) -> None:
+        self._head_since, self._head_bytes = self.loop.time(), 0
+
+    def _too_large(self) -> Problem:
+        limit = self.limits.max_head_bytes
+        return Problem("head_too_large", f"The head of a request has at most {limit} bytes.")
+
+    def _refuse(self, problem: Problem) -> None:
+        """Tell what is wrong, if no reply has begun, and close the connection."""
+        self._problem = problem
+        self._unset_keepalive_if_required()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self.transport.abort()
+                return
+        request_id = uuid.uuid4().hex
+        body = json.dumps(problem.to_body(request_id)).encode()
+        fields: dict[str, Any] = {
+            "X-Request-ID": request_id,
+            "Content-Type": MEDIA_TYPE,
+            "Content-Length": len(body),
+            "Connection": "close",
+        }
+        if problem.kind.retryable:
+            fields["Retry-After"] = f"{problem.retry_after:g}"
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self.transport.write(STATUS_LINE[problem.kind.status] + head.encode() + b"\r\n" + body)
+        self.transport.write_eof()
+        # To close now would reset the connection before the client has read the reply.
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)

@@ -1,0 +1,243 @@
+"""What a client may take of a connection's memory and time, over a real server's sockets."""
+
+import contextlib
+import http.client
+import json
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.http import connection
+from service.http.connection import ConnectionLimits
+from service.http.protocol import HttpProtocol
+from service.settings import Settings
+
+LIMITS = ConnectionLimits(
+    max_head_bytes=4000,
+    head_timeout_ms=500,
+    min_body_rate=1000,
+    unread_timeout_ms=500,
+    max_connections=40,
+    max_address_connections=20,
+)
+REPLY = bytes(64 * 2**20)
+
+
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """The length of the body that came; or a long reply to whoever wants one."""
+    request = Request(scope, receive)
+    if request.url.path == "/long":
+        await Response(REPLY)(scope, receive, send)
+    elif request.url.path == "/refused":
+        await Response("no", status_code=401)(scope, receive, send)
+    else:
+        await Response(str(len(await request.body())))(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HttpProtocol, "limits", LIMITS)
+        patch.setattr(connection, "LOOK_SECONDS", 0.05)
+        patch.setattr(connection, "RATE_SECONDS", 0.5)
+        config = uvicorn.Config(answer, http=HttpProtocol, lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+            thread.start()
+            yield listening.getsockname()[1]
+            server.should_exit = True
+            thread.join()
+
+
+class Client:
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def reply(self) -> tuple[int, bytes]:
+        """Status and body of the next reply."""
+        reply = http.client.HTTPResponse(self.socket, method="POST")
+        reply.begin()
+        return reply.status, reply.read()
+
+    def problem(self) -> tuple[int, str]:
+        status, body = self.reply()
+        return status, json.loads(body)["code"]
+
+    def is_closed(self) -> bool:
+        """Whether the other side closes, instead of sending anything."""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionError:
+            return True
+
+
+@pytest.fixture
+def open_client(port: int) -> Iterator[Callable[[], Client]]:
+    clients: list[Client] = []
+
+    def open_one() -> Client:
+        clients.append(Client(port))
+        return clients[-1]
+
+    yield open_one
+    for client in clients:
+        client.socket.close()
+
+
+def head(*fields: str, path: str = "/") -> bytes:
+    return "\r\n".join((f"POST {path} HTTP/1.1", "Host: test", *fields, "", "")).encode()
+
+
+def test_the_defaults_are_the_settings() -> None:
+    assert ConnectionLimits.of(Settings()) == ConnectionLimits()
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        pytest.param(head("Content-Length: 0", f"X-A: {'a' * 5000}"), id="one header"),
+        pytest.param(head(*(f"X-{n}: {n}" for n in range(500))), id="many headers"),
+        pytest.param(head(path="/" + "a" * 5000), id="path"),
+        pytest.param(head()[:-2] + b"X-A: " + b"a" * 300_000, id="without an end"),
+    ],
+)
+def test_a_large_head_is_refused_while_it_arrives(
+    open_client: Callable[[], Client], large: bytes
+) -> None:
+    client = open_client()
+    client.send(large)
+    assert client.problem() == (431, "head_too_large")
+    assert client.is_closed()
+
+
+@pytest.mark.parametrize(
+    "rest", [b"0\r\n" + b"X-A: b\r\n" * 1000, b"1;" + b"a" * 100_000], ids=["trailers", "extension"]
+)
+def test_what_is_no_body_is_counted_like_a_head(
+    open_client: Callable[[], Client], rest: bytes
+) -> None:
+    client = open_client()
+    client.send(head("Transfer-Encoding: chunked"))
+    time.sleep(0.1)  # it is read by itself
+    client.send(rest)
+    assert client.problem() == (431, "head_too_large")
+
+
+def test_a_head_up_to_the_limit_is_read(open_client: Callable[[], Client]) -> None:
+    client = open_client()
+    client.send(head("Content-Length: 2", f"X-A: {'a' * 3500}") + b"ab")
+    assert client.reply() == (200, b"2")
+
+
+def test_a_body_in_chunks_of_a_byte_is_no_head(open_client: Callable[[], Client]) -> None:
+    client = open_client()
+    client.send(head("Transfer-Encoding: chunked") + b"1\r\na\r\n" * 5000 + b"0\r\n\r\n")
+    assert client.reply() == (200, b"5000")
+
+
+@pytest.mark.parametrize("first", [b"", head("Content-Length: 0")], ids=["first", "second"])
+def test_half_a_head_is_waited_for_no_longer_than_told(
+    open_client: Callable[[], Client], first: bytes
+) -> None:
+    client = open_client()
+    if first:
+        client.send(first)
+        assert client.reply() == (200, b"0")
+    client.send(head()[:20])
+    assert client.problem() == (408, "request_too_slow")
+    assert client.is_closed()
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n"], ids=["nothing", "an empty line"])
+def test_a_silent_connection_is_closed(open_client: Callable[[], Client], sent: bytes) -> None:
+    client = open_client()
+    client.send(sent)
+    began = time.monotonic()
+    client.is_closed()
+    assert time.monotonic() - began < 5
+
+
+def test_a_head_in_drips_is_late_all_the_same(open_client: Callable[[], Client]) -> None:
+    client, began = open_client(), time.monotonic()
+    with contextlib.suppress(ConnectionError):
+        for byte in head(f"X-A: {'a' * 500}"):
+            client.send(bytes([byte]))
+            if select.select([client.socket], [], [], 0.02)[0]:
+                break
+    assert client.problem() == (408, "request_too_slow")
+    assert time.monotonic() - began < 5
+
+
+def test_a_body_that_stops_is_refused(open_client: Callable[[], Client]) -> None:
+    client = open_client()
+    client.send(head("Content-Length: 100000") + b"a" * 400)
+    assert client.problem() == (408, "request_too_slow")
+
+
+def test_a_body_at_the_least_rate_is_read(open_client: Callable[[], Client]) -> None:
+    client = open_client()
+    client.send(head("Content-Length: 3000"))
+    for _ in range(15):
+        client.send(b"a" * 200)
+        time.sleep(0.1)
+    assert client.reply() == (200, b"3000")
+
+
+def test_a_body_after_its_refusal_is_not_taken_for_ever(open_client: Callable[[], Client]) -> None:
+    client = open_client()
+    client.send(head("Content-Length: 1000000000", path="/refused"))
+    assert client.reply()[0] == 401
+    client.socket.settimeout(0.2)
+    with contextlib.suppress(ConnectionError):
+        for _ in range(100):
+            client.send(b"a" * 100_000)
+            time.sleep(0.05)
+        pytest.fail("it is taken still")
+
+
+def test_a_reply_that_nobody_reads_is_given_up(open_client: Callable[[], Client]) -> None:
+    client = open_client()
+    client.send(head("Content-Length: 0", path="/long"))
+    time.sleep(1.5)
+    received = 0
+    with contextlib.suppress(ConnectionError):
+        while data := client.socket.recv(2**20):
+            received += len(data)
+    assert received < len(REPLY)
+
+
+def test_a_slow_reader_is_waited_for(open_client: Callable[[], Client]) -> None:
+    client = open_client()
+    client.send(head("Content-Length: 0", path="/long"))
+    received = 0
+    while received < len(REPLY):
+        received += len(client.socket.recv(2**19))
+        time.sleep(0.01)
+    assert received >= len(REPLY)
+
+
+def test_connections_beyond_those_of_an_address_are_refused(
+    open_client: Callable[[], Client],
+) -> None:
+    clients = [open_client() for _ in range(30)]
+    assert [client.problem() for client in clients[20:]] == [(503, "overloaded")] * 10
+    for client in clients[:20]:
+        client.send(head("Content-Length: 0"))
+        assert client.reply() == (200, b"0")
+        client.socket.close()
+    time.sleep(0.2)
+    client = open_client()
+    client.send(head("Content-Length: 0"))
+    assert client.reply() == (200, b"0")
