@@ -32,7 +32,7 @@ KINDS: dict[str, Kind] = {
     "malformed_body": Kind(
         400,
         "The body cannot be read",
-        "The body is not what its content type says: broken JSON, a form without a boundary.",
+        "The body is not what its content type says: broken JSON, a form that is cut short.",
     ),
     "unauthenticated": Kind(
         401,
@@ -97,7 +97,8 @@ KINDS: dict[str, Kind] = {
     "unsupported_media_type": Kind(
         415,
         "The content type is not supported",
-        "By its content type, the body is neither a form nor an image nor JSON.",
+        "By its content type, the body is neither a form nor an image nor JSON; or it is"
+        " compressed in a way that is not read.",
     ),
     "invalid_parameter": Kind(
         422,

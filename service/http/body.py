@@ -9,11 +9,12 @@ Parameters may also stand in the query of the other two forms.
 
 import binascii
 from codecs import BOM_UTF8
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -21,7 +22,9 @@ from service.access.rates import address_name
 from service.engine.admission import Room
 from service.engine.engine import Content
 from service.fetch.fetcher import UrlFetcher
+from service.http.base64_text import decode_base64
 from service.http.context import RequestContext, body_too_large
+from service.http.inflate import inflated
 from service.problems import Problem, quoted
 
 FORM, JSON = "multipart/form-data", "application/json"
@@ -67,14 +70,13 @@ async def read_request(context: RequestContext, room: Room) -> ImageRequest:
     ``room`` is that of the body.
     """
     settings = context.worker.settings
-    context.check_length(settings.max_body_bytes)
     if not (context.is_raw_image or context.content_type in (FORM, JSON)):
         raise Problem(
             "unsupported_media_type",
             f"The content type is {context.content_type or 'missing'}; send multipart/form-data"
             " with files in the field 'images', an image/* body, or application/json.",
         )
-    body = await read_body(context.stream(), settings.max_body_bytes, room)
+    body = await read_whole_body(context, settings.max_body_bytes, room)
     texts: dict[str, Any] = {}
     typed: dict[str, Any] = {}
     if context.content_type == FORM:
@@ -97,13 +99,17 @@ async def read_request(context: RequestContext, room: Room) -> ImageRequest:
     return ImageRequest(images, {**query, **texts}, typed)
 
 
-async def read_body(stream: AsyncIterable[bytes], limit: int, room: Room) -> bytes:
-    """The whole body, counted as it comes: its stated length may be missing or false.
+async def read_whole_body(context: RequestContext, limit: int, room: Room) -> bytes:
+    """The body, decompressed if its header Content-Encoding says so, and counted as it comes: its
+    stated length may be missing or false, and says nothing of what it holds.
 
-    Raises Problem if it has more than ``limit`` bytes or ``room`` has not so much.
+    Raises Problem if it has more than ``limit`` bytes, compressed or not, or ``room`` has not so
+    much; or if it is compressed in a way that is not read, before any of it is.
     """
+    context.check_length(limit)
     chunks, size = [], 0
-    async for chunk in stream:
+    encoding = context.headers.get("content-encoding")
+    async for chunk in inflated(context.stream(), encoding, limit):
         size += len(chunk)
         if size > limit:
             raise body_too_large(limit)
@@ -112,10 +118,29 @@ async def read_body(stream: AsyncIterable[bytes], limit: int, room: Room) -> byt
     return b"".join(chunks)
 
 
-class _InMemoryParser(MultiPartParser):
-    """Starlette's parser without its temporary files: the body is in memory already."""
+class _FormParser(MultiPartParser):
+    """Starlette's parser of forms that are in memory already, so without its temporary files.
+
+    is_whole: whether the last boundary has come; without it a part may have been lost, and the one
+    that was cut is.
+    """
 
     spool_max_size = 2**62
+    is_whole = False
+
+    def on_headers_finished(self) -> None:
+        """Take an image as a file also if its part says so in another way than by filename=: by
+        filename*= (urllib3 1, for names that are not ASCII), or by a type that is no text's."""
+        part = self._current_part
+        disposition = part.content_disposition or b""
+        kind = dict(part.item_headers).get(b"content-type", b"text/plain").strip().lower()
+        is_image = parse_options_header(disposition)[1].get(b"name") == b"images"
+        if is_image and (b"filename*" in disposition.lower() or not kind.startswith(b"text/")):
+            part.content_disposition = disposition + b'; filename=""'  # nobody reads the name
+        super().on_headers_finished()
+
+    def on_end(self) -> None:
+        self.is_whole = True
 
 
 async def _from_multipart(
@@ -123,9 +148,11 @@ async def _from_multipart(
 ) -> tuple[list[Content], dict[str, Any]]:
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
+        if body and not parser.is_whole:
+            raise Problem("malformed_body", "The form ends before its last boundary.")
 
     headers = Headers({"Content-Type": header})
-    parser = _InMemoryParser(headers, stream(), max_files=max_images + 1, max_fields=MAX_FIELDS)
+    parser = _FormParser(headers, stream(), max_files=max_images + 1, max_fields=MAX_FIELDS)
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError) as error:
@@ -159,8 +186,8 @@ def _decode_part(content: bytes, headers: Headers) -> Content:
             return content
         case "base64":
             try:
-                return binascii.a2b_base64(content)
-            except binascii.Error as error:
+                return decode_base64(content.decode("latin-1"))
+            except ValueError as error:
                 return Problem("invalid_image", f"The file cannot be decoded as base64: {error}.")
         case "quoted-printable":
             return binascii.a2b_qp(content)
@@ -188,11 +215,9 @@ def _from_json_image(image: Any, context: RequestContext) -> Content:
     text = image["base64"]
     if not isinstance(text, str):
         return Problem("invalid_image", "base64 must be a string.")
-    if text.startswith("data:"):  # a data URI, as browsers give it
-        text = text.partition(",")[2]
     try:
-        return binascii.a2b_base64(text, strict_mode=True)
-    except (binascii.Error, ValueError) as error:
+        return decode_base64(text)
+    except ValueError as error:
         return Problem("invalid_image", f"The base64 text cannot be decoded: {error}.")
 
 

@@ -765,7 +765,7 @@ export interface operations {
             };
             /**
              * @description * `empty_body`: The body is empty, or its list of images is.
-             *     * `malformed_body`: The body is not what its content type says: broken JSON, a form without a boundary.
+             *     * `malformed_body`: The body is not what its content type says: broken JSON, a form that is cut short.
              */
             400: {
                 headers: {
@@ -846,7 +846,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `unsupported_media_type`: By its content type, the body is neither a form nor an image nor JSON. */
+            /** @description * `unsupported_media_type`: By its content type, the body is neither a form nor an image nor JSON; or it is compressed in a way that is not read. */
             415: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -974,7 +974,7 @@ export interface operations {
             };
             /**
              * @description * `empty_body`: The body is empty, or its list of images is.
-             *     * `malformed_body`: The body is not what its content type says: broken JSON, a form without a boundary.
+             *     * `malformed_body`: The body is not what its content type says: broken JSON, a form that is cut short.
              */
             400: {
                 headers: {
@@ -1055,7 +1055,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description * `unsupported_media_type`: By its content type, the body is neither a form nor an image nor JSON. */
+            /** @description * `unsupported_media_type`: By its content type, the body is neither a form nor an image nor JSON; or it is compressed in a way that is not read. */
             415: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];

@@ -2,12 +2,12 @@
 
 from codecs import BOM_UTF8
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
-from service.http.v2.tensors import InputTensor
+from service.http.v2.tensors import BYTES, InputTensor
 from service.problems import Problem, quoted
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
@@ -19,12 +19,24 @@ Dimension = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 
 class Part(BaseModel):
+    """An object of the JSON. Python's types of the protocol, such as MLServer's, write the members
+    that they do not set as null: that is as if they were absent."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, sent: Any) -> Any:
+        if not isinstance(sent, dict):
+            return sent
+        return {name: value for name, value in sent.items() if value is not None}
 
 
 class InputParameters(Part):
+    """``content_type`` is how MLServer's codecs say what a tensor is made of."""
+
     binary_data_size: Annotated[int, Field(strict=True, ge=0)] | None = None
-    content_type: Literal["base64"] = "base64"
+    content_type: Literal["base64", "np"] | None = None
 
 
 class InputPart(Part):
@@ -33,6 +45,14 @@ class InputPart(Part):
     shape: list[Dimension] = Field(max_length=8)
     parameters: InputParameters = InputParameters()
     data: Any = None
+
+    @model_validator(mode="after")
+    def _check_content_type(self) -> Self:
+        """Files are in base64 text, and the rest are numbers, as the datatype says anyway."""
+        own, stated = "base64" if self.datatype == BYTES else "np", self.parameters.content_type
+        if stated not in (None, own):
+            raise ValueError(f"content_type: of {self.datatype} it is {own}, not {stated}")
+        return self
 
 
 class OutputParameters(Part):
@@ -50,6 +70,7 @@ class RequestParameters(Part):
     model_config = ConfigDict(extra="allow")
 
     binary_data_output: StrictBool = False
+    content_type: Literal["base64", "np"] | None = None
 
 
 class RequestPart(Part):

@@ -6,11 +6,10 @@ JSON and bytes ─ body ─► tensors ─ inference_request ─► engine ─�
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
 
 from starlette.responses import Response
 
-from service.http.body import read_body
+from service.http.body import read_whole_body
 from service.http.context import RequestContext
 from service.http.replies import json_reply
 from service.http.v2.body import (
@@ -22,7 +21,6 @@ from service.http.v2.body import (
     read_json,
 )
 from service.http.v2.inference_request import to_inference_request
-from service.http.v2.inflate import inflated
 from service.http.v2.metadata import SERVER, describe, is_served, served_versions
 from service.http.v2.outputs import Predictions, infer_reply
 from service.inference.deadline import Deadline, RequestPolicy
@@ -68,8 +66,7 @@ async def infer(context: RequestContext) -> Response:
     """Run a model on the images of a request."""
     engine, settings = context.worker.engine, context.worker.settings
     with engine.admission.hold_bytes() as room:
-        limit = settings.max_body_bytes
-        content = await context.in_time(read_body(_inflated(context, limit), limit, room))
+        content = await context.in_time(read_whole_body(context, settings.max_body_bytes, room))
         manifest = _find(context)
         context.model = manifest.name
         body = read_infer_body(content, context.headers.get(LENGTH_HEADER.lower()))
@@ -164,11 +161,5 @@ async def _read_change(context: RequestContext, known: frozenset[str]) -> None:
 
 async def _read_command(context: RequestContext, kind: type[JsonPart]) -> JsonPart:
     """The JSON of a request to the repository; an empty body is an empty object."""
-    chunks = _inflated(context, MAX_COMMAND_BYTES)
     with context.worker.engine.admission.hold_bytes() as room:
-        return read_json(kind, await read_body(chunks, MAX_COMMAND_BYTES, room) or b"{}")
-
-
-def _inflated(context: RequestContext, limit: int) -> AsyncIterator[bytes]:
-    context.check_length(limit)
-    return inflated(context.stream(), context.headers.get("content-encoding"), limit)
+        return read_json(kind, await read_whole_body(context, MAX_COMMAND_BYTES, room) or b"{}")

@@ -45,8 +45,11 @@ class TensorSpec:
             raise tensor.fault(
                 f"its datatype is {quoted(tensor.datatype)}; it must be {self.datatype}"
             )
-        fits = len(tensor.shape) == len(self.shape) and all(
-            wanted in (ANY, side) for side, wanted in zip(tensor.shape, self.shape, strict=True)
+        shape = tensor.shape
+        if len(self.shape) == 1 and shape[1:] == (1,):
+            shape = shape[:1]  # MLServer's codecs write lists as columns
+        fits = len(shape) == len(self.shape) and all(
+            wanted in (ANY, side) for side, wanted in zip(shape, self.shape, strict=True)
         )
         if not fits and not (self.shape == (1,) and tensor.shape == ()):
             raise tensor.fault(f"its shape is {list(tensor.shape)}; it must be {list(self.shape)}")

@@ -5,7 +5,6 @@ itself (Triton's binary tensor data extension). JSON has no bytes: there an elem
 request sends is base64 text.
 """
 
-import binascii
 import math
 import struct
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from service.http.base64_text import decode_base64
 from service.problems import Problem
 
 Array = npt.NDArray[Any]
@@ -77,7 +77,7 @@ class InputTensor:
         if not set(map(type, values)) <= {str}:
             raise self.fault("not every value is base64 text")
         try:
-            return [binascii.a2b_base64(text, strict_mode=True) for text in values]
+            return [decode_base64(text) for text in values]
         except ValueError as error:
             raise self.fault(f"a value is not base64 text: {error}") from None
 

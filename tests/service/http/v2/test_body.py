@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from service.http.v2.body import MAX_JSON_VALUES, read_infer_body
+from service.http.v2.body import (
+    MAX_JSON_VALUES,
+    ChangePart,
+    IndexPart,
+    read_infer_body,
+    read_json,
+)
 from service.problems import Problem
 
 IMAGE = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["YWJj"]}
@@ -47,6 +53,50 @@ def test_without_the_header_all_is_json() -> None:
 
 def test_a_byte_order_mark_is_no_part_of_the_json() -> None:
     assert list(read_infer_body(BOM_UTF8 + body_of(IMAGE)[0], None).inputs) == ["image"]
+
+
+def test_members_that_are_null_are_absent() -> None:
+    """Python's types of the protocol write all that they have."""
+    nothing = {"parameters": None, "outputs": None, "id": None, "model_name": None}
+    body, _ = body_of({**IMAGE, "parameters": None}, **nothing)
+    request = read_infer_body(body, None)
+    assert (request.id, request.parameters, request.outputs) == ("", {}, {})
+    parameters = {"binary_data_output": None, "score_threshold": None, "top_k": 3}
+    inner = {"binary_data_size": None, "content_type": None}
+    wanted = [{"name": "boxes", "parameters": {"binary_data": None}}]
+    body, _ = body_of({**IMAGE, "parameters": inner}, parameters=parameters, outputs=wanted)
+    request = read_infer_body(body, None)
+    assert (request.parameters, request.outputs) == ({"top_k": 3}, {"boxes": False})
+    assert read_json(IndexPart, b'{"ready": null}') == IndexPart()
+    assert read_json(ChangePart, b'{"parameters": null}') == ChangePart()
+
+
+def test_content_types_are_those_of_mlservers_codecs() -> None:
+    numbers = {"name": "images", "datatype": "UINT8", "shape": [1], "data": [7]}
+    body, _ = body_of(
+        {**numbers, "parameters": {"content_type": "np"}},
+        {**IMAGE, "parameters": {"content_type": "base64"}},
+        parameters={"content_type": "np"},
+    )
+    request = read_infer_body(body, None)
+    assert list(request.inputs) == ["images", "image"]
+    assert request.parameters == {}
+    with pytest.raises(Problem, match="of UINT8 it is np, not base64"):
+        read_infer_body(body_of({**numbers, "parameters": {"content_type": "base64"}})[0], None)
+
+
+def test_a_body_that_is_cut_short_is_malformed_wherever_it_is_cut() -> None:
+    raw = {"name": "images", "datatype": "UINT8", "shape": [3]}
+    body, length = body_of({**raw, "parameters": {"binary_data_size": 3}}, binary=b"abc")
+    for size in range(len(body)):
+        with pytest.raises(Problem) as caught:
+            read_infer_body(body[:size], length)
+        assert caught.value.code == "malformed_body"
+    text, _ = body_of(IMAGE)
+    for size in range(len(text)):
+        with pytest.raises(Problem) as caught:
+            read_infer_body(text[:size], None)
+        assert caught.value.code == "malformed_body"
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,14 @@ def test_encoded_images(detector: ModelManifest) -> None:
     assert asked.timeout is None
 
 
+def test_lists_may_be_columns(detector: ModelManifest) -> None:
+    """As MLServer's codecs write them."""
+    encoded = InputTensor("image", "BYTES", (2, 1), ["YWJj", "YWJk"])
+    asked = ask(detector, encoded, scalar("score_threshold", "FP32", 0.5, shape=(1, 1)))
+    assert asked.contents == [b"abc", b"abd"]
+    assert asked.parameters.score_threshold == 0.5
+
+
 def test_tensors_are_the_graphs_own_input(detector: ModelManifest) -> None:
     sent = pixels(2, 320, 320, 3)
     first, second = ask(detector, sent).contents
@@ -178,7 +186,7 @@ def test_parameters_that_are_wrong(
         ([pixels(1, 320, 320, 3, datatype="FP32")], "malformed_body", "'FP32'; it must be UINT8"),
         ([InputTensor("image", "BYTES", (0,), [])], "empty_body", "no image"),
         ([InputTensor("image", "BYTES", (), ["YWJj"])], "malformed_body", "shape"),
-        ([InputTensor("image", "BYTES", (1, 1), ["YWJj"])], "malformed_body", "shape"),
+        ([InputTensor("image", "BYTES", (1, 1, 1), ["YWJj"])], "malformed_body", "shape"),
         ([InputTensor("image", "BYTES", (2**62,), ["YWJj"])], "too_many_images", "at most 4"),
         ([InputTensor("image", "UINT8", (3,), [1, 2, 3])], "malformed_body", "it must be BYTES"),
     ],

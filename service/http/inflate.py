@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from service.problems import Problem, quoted
 
-WINDOW_BITS = {"gzip": 31, "deflate": 15}  # which for zlib also say the format
+WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # which for zlib also say the format
 PIECE_BYTES = 256 * 1024
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from service.http.v2.inflate import PIECE_BYTES, inflated
+from service.http.inflate import PIECE_BYTES, inflated
 from service.problems import Problem
 
 TEXT = bytes(range(256)) * 3000  # more than one piece
