@@ -1,5 +1,6 @@
 """The end of a worker: it drains at SIGTERM, so that a stop loses no request."""
 
+import os
 import signal
 import threading
 import time
@@ -7,6 +8,7 @@ import time
 from service.telemetry.logs import logger
 
 POLL_SECONDS = 0.02
+KILL_SECONDS = 5.0  # after the longest request, for the process to end by itself
 
 
 class Lifecycle:
@@ -20,12 +22,13 @@ class Lifecycle:
         self.in_flight: set[object] = set()
         self.draining = False
 
-    def drain_on_sigterm(self, seconds: float) -> None:
+    def drain_on_sigterm(self, seconds: float, longest_request: float) -> None:
         """At SIGTERM stop being ready, go on for ``seconds`` and until the requests that were in
         flight then are answered, and only then let the server stop, which answers the rest.
 
-        A second SIGTERM stops at once. Must be called on the main thread, once the server has set
-        its own handler.
+        A second SIGTERM stops at once. Whatever clients or threads do, the process is killed a
+        little later than the ``longest_request`` (seconds) can take after that. Must be called on
+        the main thread, once the server has set its own handler.
         """
         stop = signal.getsignal(signal.SIGTERM)
 
@@ -40,10 +43,16 @@ class Lifecycle:
 
         def finish(waiting: set[object]) -> None:
             ends = time.monotonic() + seconds
+            last = ends + longest_request
             # not until none at all is in flight: under load that never comes
-            while time.monotonic() < ends or any(one in self.in_flight for one in waiting):
+            while (now := time.monotonic()) < ends or (
+                now < last and any(one in self.in_flight for one in waiting)
+            ):
                 time.sleep(POLL_SECONDS)
             stop_now()
+            time.sleep(max(0.0, last - time.monotonic()) + KILL_SECONDS)
+            logger.error("SIGTERM: %d requests do not end; killed", len(self.in_flight))
+            os.kill(os.getpid(), signal.SIGKILL)
 
         def stop_now() -> None:
             if callable(stop):

@@ -38,7 +38,8 @@ class Worker:
 
     def settle(self) -> None:
         """Get ready for requests, on the event loop."""
-        self.lifecycle.drain_on_sigterm(self.settings.drain_seconds)
+        longest = self.settings.max_request_timeout_ms / 1000
+        self.lifecycle.drain_on_sigterm(self.settings.drain_seconds, longest)
         # What is here now stays: the collector would stop everything for a tenth of a second, again
         # and again, to look through the modules of BentoML. And a request leaves few cycles.
         gc.collect()

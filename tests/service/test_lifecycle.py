@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.lifecycle import Lifecycle
+from tests.paths import ROOT
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def terminate() -> None:
 
 def test_it_waits_for_requests_that_were_in_flight(stopped: threading.Event) -> None:
     lifecycle, early, late = Lifecycle(), object(), object()
-    lifecycle.drain_on_sigterm(0)
+    lifecycle.drain_on_sigterm(0, 60)
     lifecycle.in_flight.add(early)
     assert not lifecycle.draining
     terminate()
@@ -39,7 +42,7 @@ def test_it_waits_for_requests_that_were_in_flight(stopped: threading.Event) -> 
 
 def test_it_goes_on_for_as_long_as_it_is_told(stopped: threading.Event) -> None:
     lifecycle, started = Lifecycle(), time.monotonic()
-    lifecycle.drain_on_sigterm(0.2)
+    lifecycle.drain_on_sigterm(0.2, 60)
     terminate()
     assert stopped.wait(5)
     assert time.monotonic() - started >= 0.2
@@ -47,8 +50,35 @@ def test_it_goes_on_for_as_long_as_it_is_told(stopped: threading.Event) -> None:
 
 def test_a_second_signal_stops_at_once(stopped: threading.Event) -> None:
     lifecycle = Lifecycle()
-    lifecycle.drain_on_sigterm(600)
+    lifecycle.drain_on_sigterm(600, 60)
     lifecycle.in_flight.add(object())
     terminate()
     terminate()
     assert stopped.is_set()
+
+
+STUCK = """
+import signal, time
+from service import lifecycle
+
+lifecycle.KILL_SECONDS = 0.1
+signal.signal(signal.SIGTERM, lambda *_: print("stopped", flush=True))
+worker = lifecycle.Lifecycle()
+worker.in_flight.add(object())
+worker.drain_on_sigterm(0, 0.2)
+print("ready", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+
+
+def test_what_never_ends_is_killed() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUCK], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == b"stopped\n"
+        assert process.wait(10) == -signal.SIGKILL
