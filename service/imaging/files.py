@@ -19,10 +19,13 @@ class PhotoError(Exception):
 
 
 class UnreadablePhoto(PhotoError):
-    """A photo that is ``missing``, as its file cannot be read, or damaged; ``reason`` says why."""
+    """A photo that is ``missing``, as its file cannot be read, or damaged; ``reason`` says why.
 
-    def __init__(self, path: Path, reason: str, *, missing: bool) -> None:
-        super().__init__(f"{path}: {reason}")
+    It can be made of its message alone, as PyTorch's loaders do to raise it in another process.
+    """
+
+    def __init__(self, message: str, reason: str = "", *, missing: bool = False) -> None:
+        super().__init__(message)
         self.reason, self.missing = reason, missing
 
 
@@ -55,6 +58,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         with open_image(path.read_bytes(), MAX_PIXELS) as image:
             yield image
     except OSError as error:
-        raise UnreadablePhoto(path, str(error.strerror), missing=True) from error
+        reason = str(error.strerror)
+        raise UnreadablePhoto(f"{path}: {reason}", reason, missing=True) from error
     except Problem as problem:
-        raise UnreadablePhoto(path, problem.detail, missing=False) from problem
+        raise UnreadablePhoto(f"{path}: {problem.detail}", problem.detail) from problem
