@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve tools test test-sdk bench check bento container dist lock cluster chromium haproxy clean
+.PHONY: chromium haproxy buildah podman runc debootstrap
+.PHONY: help serve tools test test-sdk test-container bench check bento container dist lock cluster clean
 
 # The newest Python that there is. Each is tried: a version manager's names need not run, and Debian
 # has the module that makes environments in a package of its own.
@@ -38,6 +39,10 @@ test: check $(NODE_TOOLS) ## Check the code, then run all tests
 
 test-sdk: $(VENV)/test.done ## Test the SDK's wheel on each Python from 3.10 on that there is
 	$(BIN)/python -m pytest -m 'full or not full' tests/clients/python/test_alone.py
+
+test-container: $(VENV)/test.done ## Build the image and run it, by Buildah and Podman; as root
+	@test "$$(id -u)" != 0 || $(MAKE) --silent --keep-going buildah podman runc debootstrap || true
+	$(BIN)/python -m pytest -m 'container and not full' tests/deploy/container
 
 bench: $(VENV)/bench.done ## Measure Boxport beside its peers, for an hour, and write docs/performance.md
 	$(BIN)/python -m benchmarks run $(BENCH)
@@ -107,9 +112,9 @@ $(NODE_TOOLS): clients/typescript/package.json clients/typescript/package-lock.j
 	cd clients/typescript && npm ci --silent
 	@touch $@
 
-# What the playground's tests drive, and what stands before the replicas of a local cluster. Only
-# root can install them; without them the tests of theirs are skipped.
-chromium haproxy:
+# What the playground's tests drive, what stands before the replicas of a local cluster, and what
+# builds and runs the image. Only root can install them; without them their tests are skipped.
+chromium haproxy buildah podman runc debootstrap:
 	@PATH="$$PATH:/usr/sbin"; command -v $@ >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 		&& apt-get update -qq && apt-get install -qq --no-install-recommends $@; } \
 		|| { echo "boxport: $@ is missing; on Debian: sudo apt-get install $@" >&2; exit 1; }

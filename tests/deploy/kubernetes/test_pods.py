@@ -3,7 +3,15 @@
 from typing import Any
 
 from service.http.routes import find_route
-from tests.deploy.kubernetes.manifests import Pods, environment, quantity
+from tests.deploy.kubernetes.manifests import (
+    CPU,
+    Pods,
+    Variant,
+    environment,
+    find,
+    quantity,
+    render,
+)
 
 USER = 10001  # of the image
 
@@ -26,7 +34,8 @@ def test_pods_meet_the_restricted_standard(pods: Pods) -> None:
 
 def test_pods_are_one_user_who_can_write_nothing_but_volumes(pods: Pods) -> None:
     context = pods.spec["securityContext"]
-    assert {context[key] for key in ("runAsUser", "runAsGroup", "fsGroup")} == {USER}
+    users = {context.get(key) for key in ("runAsUser", "runAsGroup", "fsGroup")}
+    assert users in ({USER}, {None})  # None: OpenShift chooses it
     assert all(c["securityContext"]["readOnlyRootFilesystem"] is True for c in pods.containers)
     kinds = {volume["name"]: volume for volume in pods.spec["volumes"]}
     for container in pods.containers:
@@ -36,6 +45,24 @@ def test_pods_are_one_user_who_can_write_nothing_but_volumes(pods: Pods) -> None
             )
     for volume in kinds.values():
         assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""})
+
+
+def test_openshift_chooses_the_user_and_kubernetes_has_the_images() -> None:
+    """restricted-v2 refuses a pod that names one."""
+    contexts = [
+        find(render(variant), "Deployment")["spec"]["template"]["spec"]["securityContext"]
+        for variant in (CPU, Variant(CPU.overlay, ("openshift",)))
+    ]
+    assert [context.get("runAsUser") for context in contexts] == [USER, None]
+    assert [context.get("fsGroup") for context in contexts] == [USER, None]
+    assert all(context["runAsNonRoot"] for context in contexts)
+
+
+def test_rollout_waits_longer_than_a_start_takes() -> None:
+    spec = find(render(CPU), "Deployment")["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    probe = container["startupProbe"]
+    assert spec["progressDeadlineSeconds"] >= 2 * probe["periodSeconds"] * probe["failureThreshold"]
 
 
 def test_service_can_write_where_it_must(pods: Pods) -> None:
