@@ -1,16 +1,15 @@
-import { ApiError, ConnectionFailed, TimedOut } from "./errors.js";
+import { ConnectionFailed, TimedOut } from "./errors.js";
 import { requestParts } from "./photos.js";
 import type { Parameters, Photo } from "./photos.js";
-import { DEFAULT_RETRIES, pauseAfter, readRetryAfter, sleep } from "./retries.js";
+import { readModels, readReply, readResult } from "./replies.js";
+import type { Read } from "./replies.js";
+import { DEFAULT_RETRIES, pauseAfter, sleep } from "./retries.js";
 import type {
   ClassificationResult,
-  ClassifyAnswer,
   ClassifyParameters,
-  DetectAnswer,
   DetectionResult,
   DetectParameters,
   ModelList,
-  ProblemDetails,
 } from "./shapes.js";
 
 export interface Options {
@@ -32,8 +31,14 @@ export interface CallOptions {
 }
 
 const DEFAULT_TIMEOUT = 30_000;
+const LONGEST_TIMEOUT = 2 ** 31 - 1; // a longer one ends at once: timers count in 32 bits
 
-/** A client of the Boxport service at `url`. Holds no connection: there is nothing to close. */
+/**
+ * A client of the Boxport service at `url`. Holds no connection: there is nothing to close.
+ *
+ * Calls throw a {@link BoxportError} whatever the service does. Arguments that are wrong whatever
+ * it says, such as a timeout of 0, are a RangeError or, of a URL, a TypeError.
+ */
 export class Boxport {
   readonly #root: URL;
   readonly #apiKey: string | undefined;
@@ -42,10 +47,11 @@ export class Boxport {
   readonly #fetch: typeof globalThis.fetch;
 
   constructor(url: string | URL, options: Options = {}) {
-    this.#root = new URL(String(url).replace(/\/*$/, "/"));
+    this.#root = checkedRoot(url);
     this.#apiKey = options.apiKey;
-    this.#timeout = options.timeout ?? DEFAULT_TIMEOUT;
+    this.#timeout = checkedTimeout(options.timeout ?? DEFAULT_TIMEOUT);
     this.#retries = options.retries ?? DEFAULT_RETRIES;
+    if (!(this.#retries >= 0)) throw new RangeError(`retries must be 0 or more, not ${this.#retries}`);
     // browsers require that fetch is called as a method of the window
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   }
@@ -56,7 +62,7 @@ export class Boxport {
     parameters: DetectParameters = {},
     options: CallOptions = {},
   ): Promise<DetectionResult> {
-    return single(await this.#post<DetectAnswer>("v1/detect", photo, parameters, options));
+    return this.#post("v1/detect", photo, parameters, options, readResult<DetectionResult>("detections"));
   }
 
   /** Classify a photo as a whole. Throws a {@link BoxportError}. */
@@ -65,17 +71,18 @@ export class Boxport {
     parameters: ClassifyParameters = {},
     options: CallOptions = {},
   ): Promise<ClassificationResult> {
-    return single(await this.#post<ClassifyAnswer>("v1/classify", photo, parameters, options));
+    const read = readResult<ClassificationResult>("classifications");
+    return this.#post("v1/classify", photo, parameters, options, read);
   }
 
   /** Every model of the service, unloadable ones too. Throws a {@link BoxportError}. */
   async models(options: CallOptions = {}): Promise<ModelList["models"]> {
-    return ((await this.#call("v1/models", {}, options)) as ModelList).models;
+    return this.#call("v1/models", {}, options, readModels);
   }
 
   /** Whether the service takes requests now. Throws only the reason of an aborted signal. */
   async ready(options: CallOptions = {}): Promise<boolean> {
-    const signal = withTimeout(options.signal, options.timeout ?? this.#timeout);
+    const signal = withTimeout(options.signal, checkedTimeout(options.timeout ?? this.#timeout));
     try {
       const reply = await this.#fetch(new URL("readyz", this.#root), { signal });
       return reply.ok;
@@ -90,28 +97,37 @@ export class Boxport {
     photo: Photo,
     parameters: Parameters,
     options: CallOptions,
+    read: Read<Answer>,
   ): Promise<Answer> {
     const { query, contentType, body } = requestParts(photo, parameters);
     const headers = { "Content-Type": contentType };
     const pathAndQuery = query.size ? `${path}?${query}` : path;
-    return (await this.#call(pathAndQuery, { method: "POST", headers, body }, options)) as Answer;
+    return this.#call(pathAndQuery, { method: "POST", headers, body }, options, read);
   }
 
-  /** The JSON answer of `path`, after as many tries as it takes and may have. */
-  async #call(path: string, init: RequestInit, options: CallOptions): Promise<unknown> {
-    const timeout = options.timeout ?? this.#timeout;
+  /** What `read` makes of the JSON at `path`, after as many tries as it takes and may have. */
+  async #call<Answer>(
+    path: string,
+    init: RequestInit,
+    options: CallOptions,
+    read: Read<Answer>,
+  ): Promise<Answer> {
+    const timeout = checkedTimeout(options.timeout ?? this.#timeout);
     const deadline = performance.now() + timeout;
     const id = newId();
     const signal = withTimeout(options.signal, timeout);
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#try(path, init, id, deadline - performance.now(), signal);
+        const { reply, text } = await this.#try(path, init, id, deadline - performance.now(), signal);
+        return readReply(reply, text, id, read);
       } catch (error) {
         options.signal?.throwIfAborted();
         if (signal.aborted) throw timedOut(timeout, tries, id, error);
         const pause = tries > this.#retries ? null : pauseAfter(error, tries);
         if (pause === null || performance.now() + pause >= deadline) throw error;
         await sleep(pause, signal);
+        options.signal?.throwIfAborted();
+        if (performance.now() >= deadline) throw error; // the pause was longer than it should be
       }
     }
   }
@@ -122,71 +138,34 @@ export class Boxport {
     id: string,
     remaining: number,
     signal: AbortSignal,
-  ): Promise<unknown> {
+  ): Promise<{ reply: Response; text: string }> {
     const headers = new Headers(init.headers);
     headers.set("Accept", "application/json");
     headers.set("X-Request-ID", id);
     headers.set("X-Request-Timeout-Ms", String(Math.max(1, Math.floor(remaining))));
     if (this.#apiKey !== undefined) headers.set("Authorization", `Bearer ${this.#apiKey}`);
-    let reply: Response, text: string;
     try {
-      reply = await this.#fetch(new URL(path, this.#root), { ...init, headers, signal });
-      text = await reply.text();
+      const reply = await this.#fetch(new URL(path, this.#root), { ...init, headers, signal });
+      return { reply, text: await reply.text() };
     } catch (error) {
       throw new ConnectionFailed(`No answer from ${this.#root}: ${causeOf(error)}`, id, error);
     }
-    return readReply(reply, text, id);
   }
 }
 
-/** The JSON of a reply; throws ApiError if the service refused, or the reply is not JSON. */
-function readReply(reply: Response, text: string, id: string): unknown {
-  const content = parse(text);
-  const requestId = reply.headers.get("X-Request-ID") ?? id;
-  if (reply.ok && content !== undefined) return content;
-  const retryAfter = readRetryAfter(reply.headers.get("Retry-After"));
-  const problem = (content ?? {}) as Partial<ProblemDetails>;
-  if (!reply.ok && typeof problem.code === "string") {
-    const { code, detail = code, retryable = false } = problem;
-    throw new ApiError({ status: reply.status, code, detail, retryable, retryAfter }, requestId);
+function checkedRoot(url: string | URL): URL {
+  const root = new URL(url);
+  if (!["http:", "https:"].includes(root.protocol) || root.search || root.hash) {
+    throw new TypeError(`${url} is not the URL of a service: http(s), without query and fragment`);
   }
-  throw new ApiError(foreign(reply, retryAfter), requestId);
+  root.pathname = root.pathname.replace(/\/*$/, "/");
+  return root;
 }
 
-/** The refusal in a reply that is not a service's: a proxy's, or that of another server. */
-function foreign(reply: Response, retryAfter: number | undefined) {
-  const { status } = reply;
-  return {
-    status,
-    code: "unknown",
-    detail: `The reply of ${reply.url} is not that of a Boxport service.`,
-    retryable: [429, 502, 503, 504].includes(status),
-    retryAfter,
-  };
+function checkedTimeout(timeout: number): number {
+  if (timeout > 0 && timeout <= LONGEST_TIMEOUT) return timeout;
+  throw new RangeError(`timeout must be above 0 and at most ${LONGEST_TIMEOUT} ms, not ${timeout}`);
 }
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The result in the answer to a request with one photo. */
-function single<Result extends object>(
-  answer: Omit<DetectAnswer, "results"> & { results: (Result | { error: Fault })[] },
-): Result & Omit<DetectAnswer, "results"> {
-  const { results, ...shared } = answer;
-  const result = results[0];
-  if (result === undefined || "error" in result) {
-    const fault = result?.error ?? { code: "internal_error", detail: "No result.", retryable: false };
-    throw new ApiError({ status: 200, ...fault }, answer.request_id);
-  }
-  return { ...result, ...shared };
-}
-
-type Fault = Pick<ProblemDetails, "code" | "detail" | "retryable">;
 
 /** A signal that aborts when `signal` does, or after `timeout` milliseconds. */
 function withTimeout(signal: AbortSignal | undefined, timeout: number): AbortSignal {

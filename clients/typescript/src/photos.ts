@@ -17,6 +17,7 @@ const BYTES = "application/octet-stream"; // the service finds out the format by
 
 /** The photo's bytes unchanged, with the parameters in the query; or JSON with the URL. */
 export function requestParts(photo: Photo, parameters: Parameters): RequestParts {
+  for (const [name, value] of Object.entries(parameters)) check(name, value);
   if (typeof photo === "string") {
     const body = JSON.stringify({ images: [{ url: photo }], ...parameters });
     return { query: new URLSearchParams(), contentType: "application/json", body };
@@ -27,4 +28,14 @@ export function requestParts(photo: Photo, parameters: Parameters): RequestParts
     for (const one of Array.isArray(value) ? value : [value]) query.append(name, String(one));
   }
   return { query, contentType: BYTES, body: photo };
+}
+
+/** What the query or JSON could not say, and the service would take for a parameter not given. */
+function check(name: string, value: Parameters[string]): void {
+  if (Array.isArray(value) && value.length === 0) {
+    throw new RangeError(`${name} is empty: give at least one, or leave it out for all`);
+  }
+  if (typeof value === "number" && !Number.isFinite(value)) {
+    throw new RangeError(`${name} must be a number, not ${value}`);
+  }
 }

@@ -9,6 +9,9 @@ export const LONGEST_PAUSE = 8_000;
 /** A service that asks for a longer pause is not waited for. */
 export const LONGEST_RETRY_AFTER = 60_000;
 
+/** Of replies that do not say whether they may pass, because they are a proxy's. */
+export const RETRYABLE_STATUSES = [408, 429, 502, 503, 504];
+
 /** The pause after `tries` tries, or null if there should be no other. */
 export function pauseAfter(error: unknown, tries: number): number | null {
   if (error instanceof ConnectionFailed) return jittered(tries);
@@ -28,23 +31,21 @@ function jittered(tries: number): number {
 /** The milliseconds of a Retry-After header: of seconds or a date, else undefined. */
 export function readRetryAfter(header: string | null): number | undefined {
   if (header === null) return undefined;
-  if (/^\d+$/.test(header)) return Number(header) * 1000;
+  if (/^\d+(\.\d+)?$/.test(header)) return Number(header) * 1000;
   const date = Date.parse(header);
   return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
 
-/** Wait; rejects with the reason of `signal` if it is aborted. */
+/** Wait, but not beyond the moment in which `signal` is aborted. */
 export function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const stop = () => {
+  return new Promise((resolve) => {
+    const wake = () => {
       clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", stop);
+      signal.removeEventListener("abort", wake);
       resolve();
-    }, milliseconds);
-    signal.addEventListener("abort", stop, { once: true });
+    };
+    const timer = setTimeout(wake, milliseconds);
+    signal.addEventListener("abort", wake);
+    if (signal.aborted) wake();
   });
 }

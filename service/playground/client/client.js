@@ -1,8 +1,15 @@
-import { ApiError, ConnectionFailed, TimedOut } from "./errors.js";
+import { ConnectionFailed, TimedOut } from "./errors.js";
 import { requestParts } from "./photos.js";
-import { DEFAULT_RETRIES, pauseAfter, readRetryAfter, sleep } from "./retries.js";
+import { readModels, readReply, readResult } from "./replies.js";
+import { DEFAULT_RETRIES, pauseAfter, sleep } from "./retries.js";
 const DEFAULT_TIMEOUT = 30_000;
-/** A client of the Boxport service at `url`. Holds no connection: there is nothing to close. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1; // a longer one ends at once: timers count in 32 bits
+/**
+ * A client of the Boxport service at `url`. Holds no connection: there is nothing to close.
+ *
+ * Calls throw a {@link BoxportError} whatever the service does. Arguments that are wrong whatever
+ * it says, such as a timeout of 0, are a RangeError or, of a URL, a TypeError.
+ */
 export class Boxport {
     #root;
     #apiKey;
@@ -10,28 +17,31 @@ export class Boxport {
     #retries;
     #fetch;
     constructor(url, options = {}) {
-        this.#root = new URL(String(url).replace(/\/*$/, "/"));
+        this.#root = checkedRoot(url);
         this.#apiKey = options.apiKey;
-        this.#timeout = options.timeout ?? DEFAULT_TIMEOUT;
+        this.#timeout = checkedTimeout(options.timeout ?? DEFAULT_TIMEOUT);
         this.#retries = options.retries ?? DEFAULT_RETRIES;
+        if (!(this.#retries >= 0))
+            throw new RangeError(`retries must be 0 or more, not ${this.#retries}`);
         // browsers require that fetch is called as a method of the window
         this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     }
     /** Find objects in a photo. Throws a {@link BoxportError}. */
     async detect(photo, parameters = {}, options = {}) {
-        return single(await this.#post("v1/detect", photo, parameters, options));
+        return this.#post("v1/detect", photo, parameters, options, readResult("detections"));
     }
     /** Classify a photo as a whole. Throws a {@link BoxportError}. */
     async classify(photo, parameters = {}, options = {}) {
-        return single(await this.#post("v1/classify", photo, parameters, options));
+        const read = readResult("classifications");
+        return this.#post("v1/classify", photo, parameters, options, read);
     }
     /** Every model of the service, unloadable ones too. Throws a {@link BoxportError}. */
     async models(options = {}) {
-        return (await this.#call("v1/models", {}, options)).models;
+        return this.#call("v1/models", {}, options, readModels);
     }
     /** Whether the service takes requests now. Throws only the reason of an aborted signal. */
     async ready(options = {}) {
-        const signal = withTimeout(options.signal, options.timeout ?? this.#timeout);
+        const signal = withTimeout(options.signal, checkedTimeout(options.timeout ?? this.#timeout));
         try {
             const reply = await this.#fetch(new URL("readyz", this.#root), { signal });
             return reply.ok;
@@ -41,21 +51,22 @@ export class Boxport {
             return false;
         }
     }
-    async #post(path, photo, parameters, options) {
+    async #post(path, photo, parameters, options, read) {
         const { query, contentType, body } = requestParts(photo, parameters);
         const headers = { "Content-Type": contentType };
         const pathAndQuery = query.size ? `${path}?${query}` : path;
-        return (await this.#call(pathAndQuery, { method: "POST", headers, body }, options));
+        return this.#call(pathAndQuery, { method: "POST", headers, body }, options, read);
     }
-    /** The JSON answer of `path`, after as many tries as it takes and may have. */
-    async #call(path, init, options) {
-        const timeout = options.timeout ?? this.#timeout;
+    /** What `read` makes of the JSON at `path`, after as many tries as it takes and may have. */
+    async #call(path, init, options, read) {
+        const timeout = checkedTimeout(options.timeout ?? this.#timeout);
         const deadline = performance.now() + timeout;
         const id = newId();
         const signal = withTimeout(options.signal, timeout);
         for (let tries = 1;; tries++) {
             try {
-                return await this.#try(path, init, id, deadline - performance.now(), signal);
+                const { reply, text } = await this.#try(path, init, id, deadline - performance.now(), signal);
+                return readReply(reply, text, id, read);
             }
             catch (error) {
                 options.signal?.throwIfAborted();
@@ -65,6 +76,9 @@ export class Boxport {
                 if (pause === null || performance.now() + pause >= deadline)
                     throw error;
                 await sleep(pause, signal);
+                options.signal?.throwIfAborted();
+                if (performance.now() >= deadline)
+                    throw error; // the pause was longer than it should be
             }
         }
     }
@@ -75,59 +89,27 @@ export class Boxport {
         headers.set("X-Request-Timeout-Ms", String(Math.max(1, Math.floor(remaining))));
         if (this.#apiKey !== undefined)
             headers.set("Authorization", `Bearer ${this.#apiKey}`);
-        let reply, text;
         try {
-            reply = await this.#fetch(new URL(path, this.#root), { ...init, headers, signal });
-            text = await reply.text();
+            const reply = await this.#fetch(new URL(path, this.#root), { ...init, headers, signal });
+            return { reply, text: await reply.text() };
         }
         catch (error) {
             throw new ConnectionFailed(`No answer from ${this.#root}: ${causeOf(error)}`, id, error);
         }
-        return readReply(reply, text, id);
     }
 }
-/** The JSON of a reply; throws ApiError if the service refused, or the reply is not JSON. */
-function readReply(reply, text, id) {
-    const content = parse(text);
-    const requestId = reply.headers.get("X-Request-ID") ?? id;
-    if (reply.ok && content !== undefined)
-        return content;
-    const retryAfter = readRetryAfter(reply.headers.get("Retry-After"));
-    const problem = (content ?? {});
-    if (!reply.ok && typeof problem.code === "string") {
-        const { code, detail = code, retryable = false } = problem;
-        throw new ApiError({ status: reply.status, code, detail, retryable, retryAfter }, requestId);
+function checkedRoot(url) {
+    const root = new URL(url);
+    if (!["http:", "https:"].includes(root.protocol) || root.search || root.hash) {
+        throw new TypeError(`${url} is not the URL of a service: http(s), without query and fragment`);
     }
-    throw new ApiError(foreign(reply, retryAfter), requestId);
+    root.pathname = root.pathname.replace(/\/*$/, "/");
+    return root;
 }
-/** The refusal in a reply that is not a service's: a proxy's, or that of another server. */
-function foreign(reply, retryAfter) {
-    const { status } = reply;
-    return {
-        status,
-        code: "unknown",
-        detail: `The reply of ${reply.url} is not that of a Boxport service.`,
-        retryable: [429, 502, 503, 504].includes(status),
-        retryAfter,
-    };
-}
-function parse(text) {
-    try {
-        return JSON.parse(text);
-    }
-    catch {
-        return undefined;
-    }
-}
-/** The result in the answer to a request with one photo. */
-function single(answer) {
-    const { results, ...shared } = answer;
-    const result = results[0];
-    if (result === undefined || "error" in result) {
-        const fault = result?.error ?? { code: "internal_error", detail: "No result.", retryable: false };
-        throw new ApiError({ status: 200, ...fault }, answer.request_id);
-    }
-    return { ...result, ...shared };
+function checkedTimeout(timeout) {
+    if (timeout > 0 && timeout <= LONGEST_TIMEOUT)
+        return timeout;
+    throw new RangeError(`timeout must be above 0 and at most ${LONGEST_TIMEOUT} ms, not ${timeout}`);
 }
 /** A signal that aborts when `signal` does, or after `timeout` milliseconds. */
 function withTimeout(signal, timeout) {

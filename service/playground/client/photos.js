@@ -2,6 +2,8 @@
 const BYTES = "application/octet-stream"; // the service finds out the format by itself
 /** The photo's bytes unchanged, with the parameters in the query; or JSON with the URL. */
 export function requestParts(photo, parameters) {
+    for (const [name, value] of Object.entries(parameters))
+        check(name, value);
     if (typeof photo === "string") {
         const body = JSON.stringify({ images: [{ url: photo }], ...parameters });
         return { query: new URLSearchParams(), contentType: "application/json", body };
@@ -14,4 +16,13 @@ export function requestParts(photo, parameters) {
             query.append(name, String(one));
     }
     return { query, contentType: BYTES, body: photo };
+}
+/** What the query or JSON could not say, and the service would take for a parameter not given. */
+function check(name, value) {
+    if (Array.isArray(value) && value.length === 0) {
+        throw new RangeError(`${name} is empty: give at least one, or leave it out for all`);
+    }
+    if (typeof value === "number" && !Number.isFinite(value)) {
+        throw new RangeError(`${name} must be a number, not ${value}`);
+    }
 }

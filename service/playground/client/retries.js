@@ -6,6 +6,8 @@ export const FIRST_PAUSE = 250;
 export const LONGEST_PAUSE = 8_000;
 /** A service that asks for a longer pause is not waited for. */
 export const LONGEST_RETRY_AFTER = 60_000;
+/** Of replies that do not say whether they may pass, because they are a proxy's. */
+export const RETRYABLE_STATUSES = [408, 429, 502, 503, 504];
 /** The pause after `tries` tries, or null if there should be no other. */
 export function pauseAfter(error, tries) {
     if (error instanceof ConnectionFailed)
@@ -28,23 +30,22 @@ function jittered(tries) {
 export function readRetryAfter(header) {
     if (header === null)
         return undefined;
-    if (/^\d+$/.test(header))
+    if (/^\d+(\.\d+)?$/.test(header))
         return Number(header) * 1000;
     const date = Date.parse(header);
     return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
-/** Wait; rejects with the reason of `signal` if it is aborted. */
+/** Wait, but not beyond the moment in which `signal` is aborted. */
 export function sleep(milliseconds, signal) {
-    return new Promise((resolve, reject) => {
-        signal.throwIfAborted();
-        const stop = () => {
+    return new Promise((resolve) => {
+        const wake = () => {
             clearTimeout(timer);
-            reject(signal.reason);
-        };
-        const timer = setTimeout(() => {
-            signal.removeEventListener("abort", stop);
+            signal.removeEventListener("abort", wake);
             resolve();
-        }, milliseconds);
-        signal.addEventListener("abort", stop, { once: true });
+        };
+        const timer = setTimeout(wake, milliseconds);
+        signal.addEventListener("abort", wake);
+        if (signal.aborted)
+            wake();
     });
 }

@@ -4,10 +4,13 @@ import itertools
 import re
 import threading
 import time
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from boxport_client import InvalidRequest, PhotoError, _ordered, photos_in
+from PIL import Image
 
 from tests.clients.python.scripted import ScriptedServer, answers, drops, hangs, refuses, waits
 
@@ -105,6 +108,59 @@ def test_errors_of_the_program_are_raised(make_client, scripted: ScriptedServer)
         list(client.detect_many(broken()))
     with pytest.raises(TypeError):
         list(client.detect_many([PHOTO], labels=[3.5, object()], model=object, journal=3.5))
+
+
+class Broken:
+    """A caller's own file object."""
+
+    def read(self) -> bytes:
+        raise EOFError("the tape is torn")
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ("http://a.example/\udc80.jpg", r"http://a\.example/\\udc80\.jpg'?: is not a URL"),
+        ("\udc80.jpg", "No such file"),
+        ("a\0.jpg", "null byte"),
+        (Broken(), "the tape is torn"),
+        (np.zeros((4, 4), np.float32), "float32"),
+        (3, "not int"),
+    ],
+)
+def test_one_bad_photo_does_not_end_the_run(
+    make_client, scripted: ScriptedServer, bad: object, words: str
+) -> None:
+    outcomes = list(make_client(scripted.url).detect_many([PHOTO, bad, PHOTO]))
+    assert [outcome.ok for outcome in outcomes] == [True, False, True]
+    assert isinstance(outcomes[1].error, PhotoError)
+    assert re.search(words, str(outcomes[1].error))
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        np.zeros((30, 40, 3), np.uint8),
+        np.zeros((30, 40), np.uint16),
+        np.frombuffer(PHOTO, np.uint8),
+        Image.new("RGB", (4, 3)),
+        BytesIO(PHOTO),
+        bytearray(PHOTO),
+    ],
+    ids=["colour", "grey", "bytes in an array", "picture", "file object", "bytes"],
+)
+def test_one_photo_is_not_taken_for_many(make_client, scripted: ScriptedServer, one) -> None:
+    with pytest.raises(TypeError, match=r"is one photo; give a list of photos"):
+        make_client(scripted.url).detect_many(one)
+
+
+def test_an_array_may_be_several_photos_or_paths(
+    make_client, scripted: ScriptedServer, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(PHOTO)
+    client = make_client(scripted.url)
+    assert [one.ok for one in client.detect_many(np.zeros((2, 30, 40, 3), np.uint8))] == [True] * 2
+    assert [one.ok for one in client.detect_many(np.array([str(tmp_path / "a.jpg")]))] == [True]
 
 
 def test_a_folder(make_client, scripted: ScriptedServer, tmp_path: Path) -> None:

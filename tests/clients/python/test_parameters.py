@@ -27,6 +27,28 @@ def test_labels_may_stand_in_anything(labels: Iterable[str]) -> None:
         assert parameters.to_dict() == {"call": "detect", "labels": ["cat", "dog"]}
 
 
+@pytest.mark.parametrize("labels", [[], (), set(), {}, np.array([]), iter([])])
+def test_no_label_at_all_is_refused_and_not_taken_for_all(labels: Iterable[str]) -> None:
+    with pytest.raises(ValueError, match="labels is empty: give at least one, or None for all"):
+        DetectParameters(labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"tile": 100.5}, "tile must be a whole number of pixels, at least 1, not 100.5"),
+        ({"tile": "640"}, "tile must be a whole number"),
+        ({"max_side": 0}, "max_side must be a whole number"),
+        ({"overlap": 0.95}, r"overlap must be in 0..0.9, not 0.95"),
+        ({"overlap": float("nan")}, "overlap must be in"),
+    ],
+)
+def test_what_the_client_would_fail_on_later_is_refused(given: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        DetectParameters(**given)
+    assert DetectParameters(tile=np.int64(640), overlap=0.9).tile == 640
+
+
 def test_one_label_is_no_list_of_letters() -> None:
     assert DetectParameters(labels="cat").query == "labels=cat"
     assert DetectParameters(labels=np.str_("cat")).query == "labels=cat"

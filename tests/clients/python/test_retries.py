@@ -73,6 +73,10 @@ def test_who_wants_to_be_left_alone_for_long_is_not_asked_again() -> None:
         ("nan", None),
         ("inf", None),
         ("Mon, 99 May 2030 99:08:39 GMT", None),
+        ("Mon, 06 May 2030 07:08:39 +9999", None),
+        ("Mon, 06 May 2030 07:08:39 +99999999999999999999", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("Mon, 06 May 99999 07:08:39 GMT", None),
     ],
 )
 def test_retry_after(text: str, seconds: float) -> None:

@@ -13,6 +13,7 @@ const ANSWER = {
   results: [{ width: 1, height: 1, detections: [] }],
   timing_ms: { decode: 0, queue: 0, inference: 0, total: 0 },
 };
+const OVERLOADED = { code: "overloaded", detail: "Try again in a moment.", retryable: true };
 const servers = [];
 after(() => servers.forEach((server) => server.closeAllConnections() ?? server.close()));
 
@@ -46,6 +47,9 @@ for (const [name, reply] of Object.entries({
   "a connection that is closed": hangUp,
   "an answer that breaks off": breakOff,
   "a proxy that finds the service down": (_, answer) => answer.writeHead(502).end("<h1>Bad Gateway</h1>"),
+  "a proxy that waited for the request": (_, answer) => answer.writeHead(408).end(),
+  "an image that a busy service refuses": (_, answer) =>
+    answer.end(JSON.stringify({ ...ANSWER, results: [{ error: OVERLOADED }] })),
 })) {
   test(`${name} is tried again`, async () => {
     const { url, asked } = await serve(reply, reply, good);
@@ -138,6 +142,80 @@ test("an image that failed alone is a refusal", async () => {
   const error = { code: "invalid_image", detail: "No.", retryable: false };
   const { url } = await serve((_, reply) => reply.end(JSON.stringify({ ...ANSWER, results: [{ error }] })));
   await assert.rejects(new Boxport(url).detect(PHOTO), { name: "ApiError", code: "invalid_image" });
+});
+
+for (const body of [
+  "",
+  "<html>",
+  "null",
+  "[]",
+  '"hi"',
+  '{"status":"ok"}',
+  '{"results":null}',
+  '{"results":[]}',
+  '{"results":[null]}',
+  '{"results":[{"width":1}]}',
+  '{"results":[{"detections":[]},{"detections":[]}]}',
+]) {
+  test(`a reply that is no service's is a refusal: ${body}`, async () => {
+    const { url, asked } = await serve((_, reply) => reply.end(body));
+    const boxport = new Boxport(url);
+    for (const call of [() => boxport.detect(PHOTO), () => boxport.classify(PHOTO), () => boxport.models()]) {
+      await assert.rejects(call(), (error) => {
+        assert.ok(error instanceof ApiError, String(error));
+        assert.deepEqual([error.status, error.code, error.retryable], [200, "unknown", false]);
+        return true;
+      });
+    }
+    assert.equal(asked.length, 3);
+  });
+}
+
+test("a refusal without a problem is told by its status", async () => {
+  for (const [status, body, retryable] of [[503, "null", true], [500, '"hi"', false], [403, '{"code":1}', false]]) {
+    const { url } = await serve((_, reply) => reply.writeHead(status).end(body));
+    await assert.rejects(new Boxport(url, { retries: 0 }).detect(PHOTO), { status, code: "unknown", retryable });
+  }
+});
+
+test("a pause that outlasts the deadline ends the call with what was met", async () => {
+  const fetch = async () => {
+    throw new TypeError("fetch failed");
+  };
+  const random = Math.random;
+  Math.random = () => 0.999; // the first pause is 250 ms
+  try {
+    const call = new Boxport("http://example.org", { fetch, timeout: 300, retries: 50 }).detect(PHOTO);
+    setTimeout(() => {
+      for (const end = performance.now() + 200; performance.now() < end; );
+    }, 200);
+    await assert.rejects(call, ConnectionFailed);
+  } finally {
+    Math.random = random;
+  }
+});
+
+test("arguments that cannot be are refused before anything is sent", async () => {
+  for (const timeout of [0, -1, NaN, Infinity, 2 ** 31]) {
+    assert.throws(() => new Boxport("http://example.org", { timeout }), RangeError);
+    const boxport = new Boxport("http://example.org");
+    await assert.rejects(boxport.models({ timeout }), RangeError);
+    await assert.rejects(boxport.ready({ timeout }), RangeError);
+  }
+  for (const url of ["http://example.org/?a=b", "http://example.org/#a", "ftp://example.org", "example"]) {
+    assert.throws(() => new Boxport(url), TypeError);
+  }
+  assert.throws(() => new Boxport("http://example.org", { retries: NaN }), RangeError);
+});
+
+test("a parameter that would not arrive is refused", async () => {
+  const { url, asked } = await serve(good);
+  const boxport = new Boxport(url);
+  for (const photo of [PHOTO, "https://example.org/photo.jpg"]) {
+    await assert.rejects(boxport.detect(photo, { labels: [] }), /labels is empty/);
+    await assert.rejects(boxport.detect(photo, { score_threshold: NaN }), RangeError);
+  }
+  assert.equal(asked.length, 0);
 });
 
 test("another fetch is used where one is given", async () => {

@@ -15,7 +15,7 @@ from boxport_client._connections import Connector, Verify
 from boxport_client._errors import ConnectionFailed, RequestTimedOut
 from boxport_client._model_info import Health, ModelInfo
 from boxport_client._parameters import ClassifyParameters, DetectParameters
-from boxport_client._photos import Photo, is_url, to_bytes
+from boxport_client._photos import Photo, is_url, to_bytes, to_url
 from boxport_client._requester import PROBE_SECONDS, Body, Call, Requester, checked_timeout
 from boxport_client._results import ClassificationResult, DetectionResult
 from boxport_client._shrinking import Shrunk, fit, restored, shrink, to_compact
@@ -130,7 +130,7 @@ def _body_of(
         shrunk: Shrunk = yield Work(lambda: shrink(photo, side))
         return {"content": shrunk.content}, shrunk.size
     if is_url(photo):
-        return {"json": {"images": [{"url": photo}]}}, None
+        return {"json": {"images": [{"url": to_url(photo)}]}}, None
     if isinstance(photo, bytes):
         return {"content": to_bytes(photo)}, None  # at once: there is nothing to read
     content = yield Work(lambda: to_bytes(photo))

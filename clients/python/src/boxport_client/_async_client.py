@@ -177,7 +177,7 @@ class AsyncClient:
             flow = self._api.detect_frame(frame.picture, parameters, timeout)
             return VideoFrame(frame.index, frame.seconds, frame.picture, await self._drive(flow))
 
-        return in_tasks(in_background(given), work, concurrency)
+        return in_tasks(in_background(given, given.close), work, concurrency)
 
     async def models(self) -> list[ModelInfo]:
         """See `Client.models`."""

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from boxport_client._errors import PhotoError
 from boxport_client._photos import Photo
 
@@ -22,6 +24,8 @@ SUFFIXES_OF = {
     "TIFF": (".tif", ".tiff"),
     "HEIF": (".heic", ".heif"),
 }
+TEXTS = frozenset("OSUT")  # numpy's kinds of objects and texts, such as paths
+PHOTOS_DIMENSIONS = 4  # of an array that is several photos
 FORMAT_OF = {suffix: name for name, suffixes in SUFFIXES_OF.items() for suffix in suffixes}
 
 
@@ -64,12 +68,38 @@ def photos_in(folder: str | os.PathLike[str]) -> FolderPhotos:
     return FolderPhotos(folder, tuple(sorted(found)), tuple(sorted(passed_over)))
 
 
-def photos_of(given: Iterable[Photo] | str | os.PathLike[str]) -> Iterable[Photo]:
-    """The photos of a folder, or those that are given one by one; raises PhotoError."""
+def check_photos(given: object) -> None:
+    """Raise for what is not several photos, before any is taken.
+
+    TypeError for one photo, of which an array, a file object and bytes could be iterated as well;
+    PhotoError for a path that is no folder that can be read.
+    """
     if isinstance(given, (str, os.PathLike)):
         if Path(given).is_file():
             raise PhotoError(f"{os.fspath(given)}: is one photo; give a folder, or a list")
-        return photos_in(given)
-    if isinstance(given, (bytes, bytearray, memoryview)) or not isinstance(given, Iterable):
+        try:
+            os.scandir(os.fspath(given)).close()
+        except (OSError, ValueError) as error:  # the latter for a name with a zero byte
+            words = error.strerror if isinstance(error, OSError) else str(error)
+            raise PhotoError(f"{os.fspath(given)}: {words}") from error
+    elif is_one_photo(given):
+        raise TypeError(f"a {type(given).__name__} is one photo; give a list of photos")
+    elif not isinstance(given, Iterable):
         raise TypeError(f"give a folder or an iterable of photos, not {type(given).__name__}")
-    return given
+
+
+def is_one_photo(given: object) -> bool:
+    """Whether ``given`` is not what it could be iterated as: an image or its bytes.
+
+    An array of numbers is one photo, or none, unless it has a dimension more than an image.
+    """
+    if isinstance(given, (bytes, bytearray, memoryview, Image.Image)) or hasattr(given, "read"):
+        return True
+    dimensions = getattr(given, "ndim", PHOTOS_DIMENSIONS)
+    kind = getattr(getattr(given, "dtype", None), "kind", None)
+    return dimensions < PHOTOS_DIMENSIONS and kind not in TEXTS
+
+
+def photos_of(given: Iterable[Photo] | str | os.PathLike[str]) -> Iterable[Photo]:
+    """The photos of a folder, or those that are given one by one; raises PhotoError."""
+    return photos_in(given) if isinstance(given, (str, os.PathLike)) else given

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from boxport_client._errors import JournalError
+from boxport_client._errors import JournalError, PhotoError
 from boxport_client._photos import Photo, is_url
 
 VERSION = 1
@@ -49,20 +49,20 @@ class Journal:
             with self._open() as file:
                 self._read(file, parameters)
         except OSError as error:
-            raise self._failed(error) from error
+            raise _failed(self._path, error) from error
 
     def key(self, photo: Photo) -> str:
         """The photo's key: of a file its path, size and time of change, so that a changed file is
         sent again; of bytes their SHA-256; of a URL itself.
 
-        Raises ValueError for photos that cannot be recognised later, such as images in memory.
+        Raises PhotoError for those that cannot be recognised later, such as images in memory.
         """
         if is_url(photo):
             return str(photo)
         if isinstance(photo, (bytes, bytearray, memoryview)):
             return f"sha256:{hashlib.sha256(photo).hexdigest()}"
         if not isinstance(photo, (str, os.PathLike)):
-            raise ValueError(
+            raise PhotoError(
                 "a journal takes photos that are files, bytes or URLs:"
                 f" a {type(photo).__name__} could not be recognised in the next run"
             )
@@ -100,7 +100,7 @@ class Journal:
                 file.write(line)
                 file.flush()
             except OSError as error:
-                raise self._failed(error) from error
+                raise _failed(self._path, error) from error
             self._offsets[key] = offset
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class Journal:
             file.truncate(0)
             file.write(_line({"boxport_journal": VERSION, "asked": parameters}))
             return
-        self._check_head(first, parameters)
+        _check_first_line(self._path, first, parameters)
         offset = file.tell()
         for number, line in enumerate(file, start=2):
             if not line.endswith(b"\n"):
@@ -139,22 +139,38 @@ class Journal:
                 raise JournalError(f"{self._path}: line {number} is damaged; delete it") from None
             offset += len(line)
 
-    def _check_head(self, first: bytes, parameters: Mapping[str, Any]) -> None:
-        try:
-            head = json.loads(first)
-            version, written = head["boxport_journal"], head["asked"]
-        except (ValueError, KeyError, TypeError):
-            raise JournalError(f"{self._path}: is not a journal; give another path") from None
-        if version != VERSION:
-            raise JournalError(f"{self._path}: is a journal of version {version}, not {VERSION}")
-        if written != parameters:
-            raise JournalError(
-                f"{self._path}: is the journal of a run with other parameters,"
-                f" {json.dumps(written)}, not {json.dumps(parameters)}: give another path"
-            )
 
-    def _failed(self, error: OSError) -> JournalError:
-        return JournalError(f"{self._path}: {error.strerror or error}")
+def check_head(path: str | os.PathLike[str], parameters: Mapping[str, Any]) -> None:
+    """Raise JournalError if the file at ``path`` cannot be the journal of a run with these
+    parameters, as far as its first line tells."""
+    try:
+        with Path(path).open("rb") as file:
+            first = file.readline()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _failed(Path(path), error) from error
+    if first.endswith(b"\n"):
+        _check_first_line(Path(path), first, parameters)
+
+
+def _check_first_line(path: Path, first: bytes, parameters: Mapping[str, Any]) -> None:
+    try:
+        head = json.loads(first)
+        version, written = head["boxport_journal"], head["asked"]
+    except (ValueError, KeyError, TypeError):
+        raise JournalError(f"{path}: is not a journal; give another path") from None
+    if version != VERSION:
+        raise JournalError(f"{path}: is a journal of version {version}, not {VERSION}")
+    if written != parameters:
+        raise JournalError(
+            f"{path}: is the journal of a run with other parameters,"
+            f" {json.dumps(written)}, not {json.dumps(parameters)}: give another path"
+        )
+
+
+def _failed(path: Path, error: OSError) -> JournalError:
+    return JournalError(f"{path}: {error.strerror or error}")
 
 
 def _line(content: Mapping[str, Any]) -> bytes:

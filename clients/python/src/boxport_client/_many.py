@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import (
     AsyncGenerator,
@@ -17,9 +18,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from boxport_client._errors import BoxportError, JournalError
-from boxport_client._folder import FolderPhotos, photos_of
-from boxport_client._journal import Journal
-from boxport_client._ordered import Sleep, in_tasks, in_threads, one_by_one
+from boxport_client._folder import FolderPhotos, check_photos, photos_of
+from boxport_client._journal import Journal, check_head
+from boxport_client._ordered import Sleep, in_background, in_tasks, in_threads, one_by_one
 from boxport_client._parameters import Parameters
 from boxport_client._photos import Photo
 from boxport_client._progress import Progress, check_progress, reporting
@@ -53,8 +54,8 @@ class Run(Generic[T]):
 
     read: makes a result of an answer in the journal.
 
-    See `Client.detect_many` for the other arguments. Raises PhotoError, JournalError, MissingExtra,
-    ValueError or TypeError for arguments that no run can start with.
+    See `Client.detect_many` for the other arguments. Raises PhotoError, MissingExtra, ValueError or
+    TypeError for arguments that no run can start with.
     """
 
     def __init__(
@@ -68,24 +69,31 @@ class Run(Generic[T]):
     ) -> None:
         check_concurrency(concurrency)
         check_progress(progress)
-        self._read = read
-        self._photos = photos_of(photos)
-        self._concurrency, self._progress = concurrency, progress
-        folder = self._photos.folder if isinstance(self._photos, FolderPhotos) else None
-        self._journal = None if journal is None else Journal(journal, parameters.to_dict(), folder)
+        check_photos(photos)
+        self._read, self._given, self._parameters = read, photos, parameters
+        self._concurrency, self._progress, self._journal_path = concurrency, progress, journal
+        self._photos: Iterable[Photo] = ()
+        self._journal: Journal | None = None
 
     def in_threads(self, request: Callable[[Photo, Sleep], T]) -> Generator[Outcome[T], None, None]:
-        """Each photo's outcome, in order."""
+        """Each photo's outcome, in order. Raises PhotoError and JournalError at once."""
+        self._open()
+        return self._in_threads(request)
 
+    def _in_threads(
+        self, request: Callable[[Photo, Sleep], T]
+    ) -> Generator[Outcome[T], None, None]:
         def work(photo: Photo, sleep: Sleep) -> Outcome[T]:
-            key, known = self._look_up(photo)
-            if known is not None:
-                return known
             try:
-                result = request(photo, sleep)
+                key, known = self._look_up(photo)
+                result = request(photo, sleep) if known is None else known
+            except JournalError:
+                raise
             except BoxportError as error:
                 return Outcome(photo, None, error)
-            return self._answered(photo, key, result)
+            if known is None:
+                self._keep(key, result)
+            return Outcome(photo, result)
 
         try:
             stream = in_threads(self._photos, work, self._concurrency)
@@ -96,26 +104,41 @@ class Run(Generic[T]):
         finally:
             self._close()
 
-    async def in_tasks(
+    def in_tasks(
         self, request: Callable[[Photo], Awaitable[T]]
     ) -> AsyncGenerator[Outcome[T], None]:
-        """Each photo's outcome, in order."""
+        """Each photo's outcome, in order. What may read or write for long is done in threads.
 
+        Raises JournalError at once for a journal of another run.
+        """
+        if self._journal_path is not None:
+            check_head(self._journal_path, self._parameters.to_dict())
+        return self._in_tasks(request)
+
+    async def _in_tasks(
+        self, request: Callable[[Photo], Awaitable[T]]
+    ) -> AsyncGenerator[Outcome[T], None]:
         async def work(photo: Photo) -> Outcome[T]:
-            key, known = self._look_up(photo)
-            if known is not None:
-                return known
+            key, known = None, None
             try:
-                result = await request(photo)
+                if self._journal is not None:
+                    key, known = await asyncio.to_thread(self._look_up, photo)
+                result = await request(photo) if known is None else known
+            except JournalError:
+                raise
             except BoxportError as error:
                 return Outcome(photo, None, error)
-            return self._answered(photo, key, result)
+            if known is None and key is not None:
+                await asyncio.to_thread(self._keep, key, result)
+            return Outcome(photo, result)
 
         try:
+            await asyncio.to_thread(self._open)
             with reporting(self._progress, self._total) as report:
                 done = 0
-                stream = in_tasks(one_by_one(self._photos), work, self._concurrency)
-                async with aclosing(stream) as outcomes:
+                is_there = isinstance(self._photos, (list, tuple, FolderPhotos))
+                photos = one_by_one(self._photos) if is_there else in_background(self._photos)
+                async with aclosing(in_tasks(photos, work, self._concurrency)) as outcomes:
                     async for outcome in outcomes:
                         done += 1
                         report(done, self._total)
@@ -127,8 +150,15 @@ class Run(Generic[T]):
     def _total(self) -> int | None:
         return len(self._photos) if isinstance(self._photos, Sized) else None
 
-    def _look_up(self, photo: Photo) -> tuple[str | None, Outcome[T] | None]:
-        """The photo's key in the journal, and its outcome if the journal has it.
+    def _open(self) -> None:
+        """List the folder's photos, and read the journal."""
+        self._photos = photos_of(self._given)
+        folder = self._photos.folder if isinstance(self._photos, FolderPhotos) else None
+        if self._journal_path is not None:
+            self._journal = Journal(self._journal_path, self._parameters.to_dict(), folder)
+
+    def _look_up(self, photo: Photo) -> tuple[str | None, T | None]:
+        """The photo's key in the journal, and its result if the journal has it.
 
         The key is taken before the photo is read: one that changes meanwhile is sent again.
         """
@@ -137,14 +167,13 @@ class Run(Generic[T]):
         key = self._journal.key(photo)
         answer = self._journal.answer(key)
         try:
-            return key, None if answer is None else Outcome(photo, self._read(answer))
+            return key, None if answer is None else self._read(answer)
         except ValueError as error:
             raise JournalError(f"the journal's answer on {key} is damaged: {error}") from error
 
-    def _answered(self, photo: Photo, key: str | None, result: T) -> Outcome[T]:
+    def _keep(self, key: str | None, result: T) -> None:
         if self._journal is not None and key is not None:
             self._journal.write(key, result.to_dict())
-        return Outcome(photo, result)
 
     def _close(self) -> None:
         if self._journal is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 from collections import deque
 from collections.abc import (
@@ -15,6 +16,7 @@ from collections.abc import (
     Iterator,
 )
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any, TypeVar
 
 S = TypeVar("S")
@@ -93,20 +95,61 @@ async def one_by_one(items: Iterable[S]) -> AsyncGenerator[S, None]:
         yield item
 
 
-async def in_background(items: Iterator[S]) -> AsyncGenerator[S, None]:
-    """``items``, which block while they are made, from a thread of their own; closed at the end."""
+async def in_background(
+    items: Iterable[S], at_end: Callable[[], object] | None = None
+) -> AsyncGenerator[S, None]:
+    """``items``, which block while they are made, from a thread of their own.
+
+    Closed early, it does not wait for the item that is being made: the thread ends after that. It
+    is a daemon, since a camera may never give another.
+
+    at_end: is called by the thread before it ends.
+    """
     loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1, thread_name_prefix="boxport") as thread:
+    wanted: queue.SimpleQueue[asyncio.Future[Any] | None] = queue.SimpleQueue()
+    work = (items, wanted, loop, at_end)
+    threading.Thread(target=_make, args=work, name="boxport-items", daemon=True).start()
+    try:
+        while True:
+            made = loop.create_future()
+            wanted.put(made)
+            item = await made
+            if item is END:
+                return
+            yield item
+    finally:
+        wanted.put(None)
+
+
+def _make(
+    items: Iterable[Any],
+    wanted: queue.SimpleQueue[asyncio.Future[Any] | None],
+    loop: asyncio.AbstractEventLoop,
+    at_end: Callable[[], object] | None,
+) -> None:
+    """Make an item for each future in ``wanted``, until None is."""
+
+    def settle(made: asyncio.Future[Any], item: Any, error: Exception | None) -> None:
+        if made.done():  # given up
+            return
+        if error is None:
+            made.set_result(item)
+        else:
+            made.set_exception(error)
+
+    iterator: Iterator[Any] | None = None
+    while (made := wanted.get()) is not None:
+        item, failed = None, None
         try:
-            while True:
-                item: Any = await loop.run_in_executor(thread, next, items, END)
-                if item is END:
-                    return
-                yield item
-        finally:
-            close = getattr(items, "close", None)
-            if close is not None:
-                thread.submit(close)  # after the item that is being made
+            iterator = iter(items) if iterator is None else iterator
+            item = next(iterator, END)
+        except Exception as error:
+            failed = error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, made, item, failed)
+    if at_end is not None:
+        with suppress(Exception):  # nobody is left to be told
+            at_end()
 
 
 def _first_done(waiting: deque[Future[T]]) -> T:

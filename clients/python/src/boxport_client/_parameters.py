@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from operator import index
 from typing import Any, ClassVar
 from urllib.parse import urlencode
+
+from boxport_client._tiling import MAX_OVERLAP
 
 # What the client does itself; the service never sees these.
 CLIENT_SIDE = frozenset({"max_side", "tile", "overlap"})
@@ -50,10 +53,12 @@ class DetectParameters(Parameters):
     def __post_init__(self) -> None:
         if self.labels is not None:
             object.__setattr__(self, "labels", _to_list(self.labels))
+            if not self.labels:
+                raise ValueError("labels is empty: give at least one, or None for all")
         _check_pixels("max_side", self.max_side)
         _check_pixels("tile", self.tile)
-        if not 0 <= self.overlap < 1:
-            raise ValueError(f"overlap must be at least 0 and below 1, not {self.overlap}")
+        if not 0 <= self.overlap <= MAX_OVERLAP:
+            raise ValueError(f"overlap must be in 0..{MAX_OVERLAP}, not {self.overlap}")
 
 
 @dataclass(frozen=True)
@@ -92,5 +97,11 @@ def _to_list(labels: Iterable[str]) -> list[str]:
 
 
 def _check_pixels(name: str, pixels: int | None) -> None:
-    if pixels is not None and pixels < 1:
-        raise ValueError(f"{name} must be at least 1 pixel, not {pixels}")
+    if pixels is None:
+        return
+    try:
+        is_whole = index(pixels) >= 1
+    except TypeError:
+        is_whole = False
+    if not is_whole:
+        raise ValueError(f"{name} must be a whole number of pixels, at least 1, not {pixels!r}")

@@ -38,6 +38,14 @@ def is_url(photo: Photo) -> bool:
     return isinstance(photo, str) and photo[:8].lower().startswith(URL_SCHEMES)
 
 
+def to_url(photo: Photo) -> str:
+    """The URL as it is sent; raises PhotoError for letters that no request can have."""
+    url = str(photo)
+    if any("\ud800" <= letter <= "\udfff" for letter in url):  # of a name that is not UTF-8
+        raise PhotoError(f"{url!a}: is not a URL")
+    return url
+
+
 def is_array(photo: object) -> bool:
     """Whether numpy can make an array of ``photo``, which is no PIL image."""
     if isinstance(photo, (Image.Image, str, bytes, bytearray, memoryview, os.PathLike)):
@@ -135,8 +143,8 @@ def _read_file(file: BinaryIO) -> bytes:
         content: object = file.read()
     except UnicodeDecodeError:
         content = ""
-    except (OSError, ValueError) as error:  # the latter for a file that is closed
-        raise PhotoError(f"{name}: {error}") from error
+    except Exception as error:  # whatever a caller's own object raises
+        raise PhotoError(f"{name}: {error or type(error).__name__}") from error
     if isinstance(content, str):
         raise PhotoError(f"{name}: is open as text; open it with mode 'rb'")
     if not isinstance(content, (bytes, bytearray, memoryview)):

@@ -61,10 +61,10 @@ def read_retry_after(text: str | None, now: datetime | None = None) -> float | N
     except ValueError:
         try:
             date = parsedate_to_datetime(text)
-        except ValueError:
+            if date.tzinfo is None:  # "-0000", an unknown time zone
+                date = date.replace(tzinfo=timezone.utc)
+            seconds = (date - (now or datetime.now(timezone.utc))).total_seconds()
+        except (ValueError, OverflowError):  # of a day, a zone or a year that cannot be
             return None
-        if date.tzinfo is None:  # "-0000", an unknown time zone
-            date = date.replace(tzinfo=timezone.utc)
-        seconds = (date - (now or datetime.now(timezone.utc))).total_seconds()
         return max(0.0, seconds)
     return seconds if 0 <= seconds < float("inf") else None

@@ -7,10 +7,11 @@ OpenCV's, which knows those of every platform by number.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import stat
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,25 +66,37 @@ def frames(source: VideoSource, every: int = 1) -> Generator[Frame, None, None]:
     """
     if every < 1:
         raise ValueError(f"every is {every}, it must be at least 1")
+    if isinstance(source, int) and source < 0:
+        raise ValueError(f"a camera's number is {source}, it must be at least 0")
+    names = ("cv2",) if isinstance(source, int) else ("av", "cv2")
+    if not any(map(importlib.util.find_spec, names)):
+        raise _missing(names)
+    return _read(source, every, names)
+
+
+def _read(source: VideoSource, every: int, names: Sequence[str]) -> Generator[Frame, None, None]:
+    decoder = _load(names)  # where the first frame is taken: an event loop would stand still
     if isinstance(source, int):
-        if source < 0:
-            raise ValueError(f"a camera's number is {source}, it must be at least 0")
-        return _read_camera(_load("cv2"), source, every)
-    decoder = _load("av", "cv2")
-    read = _read_by_pyav if decoder.__name__ == "av" else _read_by_opencv
-    return read(decoder, os.fspath(source), every)
+        yield from _read_camera(decoder, source, every)
+    else:
+        read = _read_by_pyav if decoder.__name__ == "av" else _read_by_opencv
+        yield from read(decoder, os.fspath(source), every)
 
 
-def _load(*names: str) -> Any:
-    """The first of the modules that is installed."""
+def _load(names: Sequence[str]) -> Any:
+    """The first of the modules that can be imported."""
     for name in names:
         try:
             return importlib.import_module(name)
         except ImportError:
             continue
+    raise _missing(names)
+
+
+def _missing(names: Sequence[str]) -> MissingExtra:
     if "av" in names:
-        raise MissingExtra("video needs PyAV or OpenCV: pip install av")
-    raise MissingExtra("cameras need OpenCV: pip install opencv-python-headless")
+        return MissingExtra("video needs PyAV or OpenCV: pip install av")
+    return MissingExtra("cameras need OpenCV: pip install opencv-python-headless")
 
 
 def _address(name: str) -> str:

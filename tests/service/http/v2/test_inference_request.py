@@ -141,6 +141,7 @@ def test_parameters_and_thresholds_as_tensors(detector: ModelManifest) -> None:
         ([], {"score_threshold": [0.5]}, "invalid_parameter", "score_threshold"),
         ([], {"labels": 7}, "invalid_parameter", "labels"),
         ([], {"labels": [7]}, "invalid_parameter", "labels"),
+        ([], {"labels": []}, "invalid_parameter", "labels"),
         ([], {"timeout": -1}, "invalid_parameter", "microseconds"),
         ([], {"timeout": 1.5}, "invalid_parameter", "timeout"),
         ([], {"timeout": True}, "invalid_parameter", "timeout"),
