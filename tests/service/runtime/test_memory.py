@@ -40,13 +40,38 @@ thread.start()
 thread.join()
 """
 
+# Threads decode large pictures, several at once; said are the MB by which the process has grown.
+PICTURES = """
+import io, sys, threading
+import psutil
+from PIL import Image
+from service.runtime.memory import limit_free_memory
+
+if sys.argv[1] == "limited":
+    limit_free_memory()
+buffer = io.BytesIO()
+Image.new("RGBA", (4000, 4000)).save(buffer, "PNG")
+process = psutil.Process()
+before = process.memory_info().rss
+
+def decode():
+    Image.open(io.BytesIO(buffer.getvalue())).load()
+
+threads = [threading.Thread(target=decode) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print((process.memory_info().rss - before) / 2**20, 0)
+"""
+
 # what the limits are of
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is no glibc")
 
 
-def costs(how: str) -> tuple[float, float]:
+def costs(how: str, script: str = COSTS) -> tuple[float, float]:
     done = subprocess.run(
-        [sys.executable, "-c", COSTS, how], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, how], cwd=ROOT, capture_output=True, text=True, check=True
     )
     grown, asked = map(float, done.stdout.split())
     return grown, asked
@@ -59,3 +84,8 @@ def test_what_a_large_photo_leaves_free_is_given_back() -> None:
 
 def test_a_usual_photo_finds_its_memory_again() -> None:
     assert costs("limited")[1] < 1
+
+
+def test_what_large_pictures_took_is_given_back() -> None:
+    assert costs("limited", PICTURES)[0] < 20
+    assert costs("left alone", PICTURES)[0] > 40, "or there would be nothing to limit"
