@@ -6,6 +6,7 @@ export writes it, the service reads it, and this file is the only definition of 
 
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
+from unicodedata import normalize
 
 from pydantic import (
     AliasChoices,
@@ -293,6 +294,14 @@ class DetectionManifest(_Manifest):
 
     task: Literal["detection"] = "detection"
     defaults: DetectionDefaults
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Self:
+        """Requests choose by names, however their accents are written, and data sets have ids."""
+        values = [v for label in self.labels for v in (normalize("NFC", label.name), label.id)]
+        if len(set(values)) < len(values):
+            raise ValueError(f"two labels are called {max(values, key=values.count)!r}")
+        return self
 
 
 class ClassificationManifest(_Manifest):

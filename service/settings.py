@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -32,16 +33,17 @@ from pydantic_settings import SettingsError as ParsingError
 from service.cpus import available_cpus
 from service.imaging.formats import FORMATS
 
+MIN_RATE = 1e-5  # requests a second; of far less nobody can be told when to come again
 FILE_VARIABLE = "BOXPORT_SETTINGS_FILE"
 
 Source = Literal["environment", "file", "default"]
 
 
 def _split_names(value: Any) -> Any:
-    """Of a text, the names between its commas; an empty one has none."""
+    """Of a text, the names between its commas."""
     if not isinstance(value, str):
         return value
-    return [name.strip() for name in value.split(",")] if value.strip() else []
+    return [stripped for name in value.split(",") if (stripped := name.strip())]
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
@@ -150,9 +152,9 @@ class Settings(ModelSettings, BaseSettings):
     keys_file: Path | None = None
     """Of API keys (`python -m service key`). Default: no key is needed, and models cannot be
     unloaded or pinned."""
-    rate_limit: float | None = Field(None, gt=0, allow_inf_nan=False)
-    """Requests a second of each key that has no rate of its own, and of each address without a key;
-    counted by each worker. Default: no limit."""
+    rate_limit: float | None = Field(None, ge=MIN_RATE, allow_inf_nan=False)
+    """Requests a second of each key that has no rate of its own, and of each address without a key,
+    1e-5 at least; counted by each worker. Default: no limit."""
     cors_origins: Names = ()
     """Origins whose pages may call the service, separated by commas; * for all."""
     playground: bool = True
@@ -217,8 +219,9 @@ class Settings(ModelSettings, BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The first that has a value wins."""
-        return init_settings, env_settings, _file_source(settings_cls)
+        """The first that has a value wins, tables too, which pydantic-settings would merge."""
+        given = {**_file_source(settings_cls)(), **env_settings(), **init_settings()}
+        return (InitSettingsSource(settings_cls, given),)
 
 
 def read_settings() -> Settings:

@@ -33,6 +33,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from service.settings import MIN_RATE
+
 Scope = Literal["infer", "admin"]
 
 
@@ -53,8 +55,8 @@ class KeyEntry(BaseModel):
         min_length=1,
         description="What it is good for. Neither includes the other: a key for both names both.",
     )
-    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
-        None, description="Requests a second. Default: the service's."
+    rate: Annotated[float, Field(ge=MIN_RATE, allow_inf_nan=False)] | None = Field(
+        None, description="Requests a second, 1e-5 at least. Default: the service's."
     )
     burst: Annotated[int, Field(ge=1)] | None = Field(
         None, description="Requests at once. Default: what one second brings."

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
+from service.settings import MIN_RATE
+
 ALMOST_ONE = 1 - 1e-9  # a caller that waits as long as told must not fail by rounding
 
 
@@ -16,15 +18,18 @@ class Rate:
     """``per_second`` requests on average, and ``burst`` at once after a pause.
 
     In any t seconds at most per_second * t + burst requests pass. Raises ValueError if
-    ``per_second`` is not above 0 and finite, or ``burst`` is less than 1.
+    ``per_second`` is below `MIN_RATE` or infinite, or ``burst`` is less than 1.
     """
 
     per_second: float
     burst: int
 
     def __post_init__(self) -> None:
-        if not (0 < self.per_second < math.inf and self.burst >= 1):
-            raise ValueError(f"{self}: per_second must be above 0 and finite, burst at least 1")
+        if not (MIN_RATE <= self.per_second < math.inf and self.burst >= 1):
+            raise ValueError(
+                f"{self}: per_second must be above 0, {MIN_RATE:g} at least, and finite,"
+                " burst at least 1"
+            )
 
     @classmethod
     def of(cls, per_second: float, burst: int | None = None) -> "Rate":

@@ -11,6 +11,7 @@ from service.engine.engine import Answer
 from service.problems import MEDIA_TYPE, Problem
 
 JSON_TYPE = "application/json"
+MAX_RETRY_AFTER = 100_000.0  # seconds
 # Browsers show it beside a request.
 TIMING_HEADER = "Server-Timing"
 
@@ -72,7 +73,8 @@ def server_timing(milliseconds: Mapping[str, float]) -> str:
 def _error(problem: Problem, content: Any, media_type: str) -> Response:
     headers = {}
     if problem.kind.retryable:
-        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
+        seconds = min(max(problem.retry_after, 1.0), MAX_RETRY_AFTER)
+        headers["Retry-After"] = str(math.ceil(seconds))
     if problem.code == "unauthenticated":
         headers["WWW-Authenticate"] = "Bearer"
     return Response(orjson.dumps(content), problem.kind.status, headers, media_type)

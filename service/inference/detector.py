@@ -70,9 +70,7 @@ class Detector:
 
     def __init__(self, package: ModelPackage[DetectionManifest]) -> None:
         self._package, self.manifest = package, package.manifest
-        self._indices: dict[str, list[int]] = {}
-        for i, label in enumerate(package.manifest.labels):
-            self._indices.setdefault(_composed(label.name), []).append(i)
+        self._indices = {_composed(label.name): i for i, label in enumerate(self.manifest.labels)}
 
     def to_query(self, parameters: DetectParameters) -> DetectionQuery:
         chosen = {
@@ -156,7 +154,7 @@ class Detector:
                 f"labels: {self.manifest.name} has no label {quoted(unknown[0])};"
                 f" GET /v1/models/{self.manifest.name} lists them.",
             )
-        return frozenset(i for name in names for i in self._indices[_composed(name)])
+        return frozenset(self._indices[_composed(name)] for name in names)
 
 
 def _composed(name: str) -> str:

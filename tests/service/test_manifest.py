@@ -59,6 +59,23 @@ def test_a_shipped_manifest_survives_reading_and_writing(path: Path, tmp_path: P
             "input.divisor: Extra inputs",
         ),
         (CLASSIFIER, lambda m: m["input"].update(antialias=False), "input.antialias: Extra inputs"),
+        (
+            DETECTOR,
+            lambda m: m["labels"][1].update(name=m["labels"][0]["name"]),
+            "content: Value error, two labels are called 'aeroplane'",
+        ),
+        (
+            DETECTOR,
+            lambda m: m["labels"].extend(
+                [{"id": 0, "name": "caf\u00e9"}, {"id": 99, "name": "cafe\u0301"}]
+            ),
+            "content: Value error, two labels are called 'café'",
+        ),
+        (
+            DETECTOR,
+            lambda m: m["labels"][1].update(id=m["labels"][0]["id"]),
+            "content: Value error, two labels are called 1",
+        ),
         (DETECTOR, lambda m: m["inputs"].pop(), "content: Value error, inputs must be images, "),
         (DETECTOR, lambda m: m["labels"][0].pop("id"), "labels.0.id: Field required"),
     ],

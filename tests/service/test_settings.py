@@ -40,6 +40,29 @@ def test_environment_goes_before_the_file(file: Path, monkeypatch: pytest.Monkey
     assert [sources()[name] for name in names] == ["environment", "file", "default"]
 
 
+def test_a_table_of_the_environment_replaces_that_of_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(
+        'provider_options = {a = "1"}\n[models.x]\nmax_batch_size = 8\n'
+        '[models.x.provider_options]\nq = "1"\n[models.y]\nthreads = 3\n'
+    )
+    assert read_settings().models["x"].provider_options == {"q": "1"}
+    monkeypatch.setenv("BOXPORT_PROVIDER_OPTIONS", '{"b": "2"}')
+    monkeypatch.setenv("BOXPORT_MODELS", '{"x": {"threads": 2}}')
+    settings = read_settings()
+    assert settings.provider_options == {"b": "2"}
+    assert settings.models == {"x": ModelSettings(threads=2)}
+    assert Settings(models={"z": {"threads": 1}}).models == {"z": ModelSettings(threads=1)}
+
+
+def test_names_between_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOXPORT_CORS_ORIGINS", " https://a, https://b,,")
+    assert read_settings().cors_origins == ("https://a", "https://b")
+    monkeypatch.setenv("BOXPORT_CORS_ORIGINS", " ")
+    assert read_settings().cors_origins == ()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -64,6 +64,7 @@ def test_what_is_no_list_of_entries(path: Path, content: bytes, message: str) ->
         ({"scopes": ["root"]}, "key 'ci': scopes: 0: .*'infer' or 'admin'"),
         ({"scopes": "infer"}, "key 'ci': scopes: "),
         ({"rate": 0}, "key 'ci': rate: "),
+        ({"rate": 1e-320}, "key 'ci': rate: "),
         ({"rate": "10"}, "key 'ci': rate: "),
         ({"rate": float("nan")}, "key 'ci': rate: "),
         ({"rate": 1, "burst": 0}, "key 'ci': burst: "),

@@ -149,7 +149,7 @@ def test_burst_is_a_second_unless_given(per_second: float, burst: int) -> None:
 
 @pytest.mark.parametrize(
     ("per_second", "burst"),
-    [(0.0, 1), (-1.0, 1), (float("nan"), 1), (float("inf"), 1), (1.0, 0)],
+    [(0.0, 1), (-1.0, 1), (1e-320, 1), (float("nan"), 1), (float("inf"), 1), (1.0, 0)],
 )
 def test_rates_that_mean_nothing_are_refused(per_second: float, burst: int) -> None:
     with pytest.raises(ValueError, match="above 0"):

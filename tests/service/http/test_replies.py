@@ -42,7 +42,8 @@ def test_what_passes_may_be_tried_again(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "header"), [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.01, "2"), (59.5, "60")]
+    ("seconds", "header"),
+    [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.01, "2"), (59.5, "60"), (float("inf"), "100000")],
 )
 def test_the_time_to_wait_is_in_whole_seconds_and_never_too_short(
     seconds: float, header: str
