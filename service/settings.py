@@ -33,7 +33,6 @@ from pydantic_settings import SettingsError as ParsingError
 from service.cpus import available_cpus
 from service.imaging.formats import FORMATS
 
-MIN_RATE = 1e-5  # requests a second; of far less nobody can be told when to come again
 FILE_VARIABLE = "BOXPORT_SETTINGS_FILE"
 
 Source = Literal["environment", "file", "default"]
@@ -152,9 +151,9 @@ class Settings(ModelSettings, BaseSettings):
     keys_file: Path | None = None
     """Of API keys (`python -m service key`). Default: no key is needed, and models cannot be
     unloaded or pinned."""
-    rate_limit: float | None = Field(None, ge=MIN_RATE, allow_inf_nan=False)
-    """Requests a second of each key that has no rate of its own, and of each address without a key,
-    1e-5 at least; counted by each worker. Default: no limit."""
+    rate_limit: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Requests a second of each key that has no rate of its own, and of each address without a key;
+    counted by each worker. Default: no limit."""
     cors_origins: Names = ()
     """Origins whose pages may call the service, separated by commas; * for all."""
     playground: bool = True

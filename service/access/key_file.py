@@ -33,7 +33,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from service.settings import MIN_RATE
+from service.access.rates import MIN_RATE
 
 Scope = Literal["infer", "admin"]
 

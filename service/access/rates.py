@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-from service.settings import MIN_RATE
-
+MIN_RATE = 1e-5  # a second; of far less nobody can be told when to come again
 ALMOST_ONE = 1 - 1e-9  # a caller that waits as long as told must not fail by rounding
 
 

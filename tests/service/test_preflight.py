@@ -34,6 +34,7 @@ def test_the_defaults_are_fit() -> None:
         ("settings_file", "nowhere.toml", "BOXPORT_SETTINGS_FILE=nowhere.toml: there is no such"),
         ("model_store", "nowhere", "nowhere: there is no such folder"),
         ("keys_file", "nowhere.json", "nowhere.json: cannot be read"),
+        ("rate_limit", "1e-320", "per_second must be above 0"),
         ("public_keys", "nowhere.pem", "nowhere.pem: "),
         ("image_formats", "PNG,PSD", "PSD: is no format that is read"),
         ("image_hosts", "http://example.org", "http://example.org"),
