@@ -8,12 +8,10 @@ Parameters may also stand in the query of the other two forms.
 """
 
 import binascii
-from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -25,10 +23,12 @@ from service.fetch.fetcher import UrlFetcher
 from service.http.base64_text import decode_base64
 from service.http.context import RequestContext, body_too_large
 from service.http.inflate import inflated
+from service.http.json_body import load_json
 from service.problems import Problem, quoted
 
 FORM, JSON = "multipart/form-data", "application/json"
 MAX_FIELDS = 100  # of a form, beside its files
+MAX_JSON_VALUES = 10_000  # images, labels and the other parameters
 MAX_NAME = 100  # characters of a model's name that are recorded
 LIST_PARAMETERS = frozenset({"labels"})
 
@@ -195,10 +195,7 @@ def _decode_part(content: bytes, headers: Headers) -> Content:
 
 
 def _from_json(body: bytes, context: RequestContext) -> tuple[list[Content], dict[str, Any]]:
-    try:
-        content = orjson.loads(body.removeprefix(BOM_UTF8))  # RFC 8259, 8.1
-    except orjson.JSONDecodeError as error:
-        raise Problem("malformed_body", f"The JSON body cannot be read: {error}.") from error
+    content = load_json(body, MAX_JSON_VALUES)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise Problem(
             "malformed_body", 'The JSON body must be {"images": [{"base64": "…"}], …parameters}.'

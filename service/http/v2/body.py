@@ -1,19 +1,19 @@
 """Reading bodies: JSON, and of a request for inference the tensors sent as bytes after it."""
 
-from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
+from service.http.json_body import load_json
 from service.http.v2.tensors import BYTES, InputTensor
 from service.problems import Problem, quoted
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 MAX_DIGITS = 12  # of that header
 MAX_TENSORS = 16  # more than any model has
-MAX_JSON_VALUES = 2_000_000  # an image of 800 x 800; each takes some 60 times its one byte
+MAX_TENSOR_VALUES = 2_000_000  # an image of 800 x 800; each takes some 60 times its one byte
+MAX_JSON_VALUES = 10_000  # of a request without tensors
 
 Dimension = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
@@ -118,8 +118,7 @@ def read_infer_body(body: bytes, header_length: str | None) -> InferBody:
     all is JSON. Raises Problem with one sentence on what is wrong.
     """
     length = _json_length(header_length, len(body))
-    _check_number_of_values(body[:length])
-    sent = read_json(RequestPart, body[:length])
+    sent = read_json(RequestPart, body[:length], MAX_TENSOR_VALUES)
     binary = sent.parameters.binary_data_output
     return InferBody(
         sent.id,
@@ -133,12 +132,11 @@ def read_infer_body(body: bytes, header_length: str | None) -> InferBody:
 JsonPart = TypeVar("JsonPart", bound=Part)
 
 
-def read_json(kind: type[JsonPart], text: bytes) -> JsonPart:
+def read_json(kind: type[JsonPart], text: bytes, max_values: int = MAX_JSON_VALUES) -> JsonPart:
     """``text`` as a ``kind``; raises Problem naming the first fault."""
+    sent = load_json(text, max_values, "; send tensors as binary data")
     try:
-        return kind.model_validate(orjson.loads(text.removeprefix(BOM_UTF8)))
-    except orjson.JSONDecodeError as error:
-        raise _malformed(f"The JSON cannot be read: {error}") from None
+        return kind.model_validate(sent)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "The JSON"
@@ -154,15 +152,6 @@ def _json_length(text: str | None, size: int) -> int:
             f"{LENGTH_HEADER}: {quoted(text)} is not a length within the body's {size} bytes"
         )
     return int(text)
-
-
-def _check_number_of_values(text: bytes) -> None:
-    """Refuse JSON that would become far larger when it is read."""
-    if text.count(b",") + text.count(b"[") > MAX_JSON_VALUES:
-        raise Problem(
-            "body_too_large",
-            f"The JSON holds more than {MAX_JSON_VALUES} values; send tensors as binary data.",
-        )
 
 
 def _read_inputs(parts: list[InputPart], binary: memoryview) -> dict[str, InputTensor]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.http.v2.body import (
-    MAX_JSON_VALUES,
+    MAX_TENSOR_VALUES,
     ChangePart,
     IndexPart,
     read_infer_body,
@@ -102,11 +102,11 @@ def test_a_body_that_is_cut_short_is_malformed_wherever_it_is_cut() -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "The JSON cannot be read"),
-        (b"{", "The JSON cannot be read"),
-        (b"\xff\xfe", "The JSON cannot be read"),
-        (b"[" * 100_000, "The JSON cannot be read"),
-        (b'{"inputs": [NaN]}', "The JSON cannot be read"),
+        (b"", "The JSON body cannot be read"),
+        (b"{", "The JSON body cannot be read"),
+        (b"\xff\xfe", "The JSON body cannot be read"),
+        (b"[" * 100_000, "The JSON body cannot be read"),
+        (b'{"inputs": [NaN]}', "The JSON body cannot be read"),
         (b"[]", "The JSON: Input should be"),
         (b"7", "The JSON: Input should be"),
         (b"{}", "inputs: Field required"),
@@ -179,7 +179,7 @@ def test_header_length_that_is_wrong(length: str) -> None:
 def test_header_length_that_cuts_the_json() -> None:
     body, length = body_of(IMAGE)
     for wrong in ("0", str(int(length) - 1)):
-        with pytest.raises(Problem, match="The JSON cannot be read"):
+        with pytest.raises(Problem, match="The JSON body cannot be read"):
             read_infer_body(body, wrong)
 
 
@@ -190,14 +190,14 @@ def test_same_input_twice() -> None:
 
 @pytest.mark.parametrize("filler", [b"0,", b"[],"])
 def test_json_of_too_many_values(filler: bytes) -> None:
-    body = b'{"inputs": [' + filler * MAX_JSON_VALUES + b"0]}"
+    body = b'{"inputs": [' + filler * MAX_TENSOR_VALUES + b"0]}"
     with pytest.raises(Problem, match="binary data") as caught:
         read_infer_body(body, None)
     assert caught.value.code == "body_too_large"
 
 
 def test_binary_data_may_hold_as_many_commas_as_it_likes() -> None:
-    size = MAX_JSON_VALUES + 10
+    size = MAX_TENSOR_VALUES + 10
     part = {"name": "images", "datatype": "UINT8", "shape": [size]}
     body, length = body_of({**part, "parameters": {"binary_data_size": size}}, binary=b"," * size)
     assert len(read_infer_body(body, length).inputs["images"].content) == size
