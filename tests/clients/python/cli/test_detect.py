@@ -164,6 +164,17 @@ def test_a_terminal_gets_a_table(asking, album: Path) -> None:
     assert '"photo"' not in shown
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437", "shift_jis"])
+def test_a_terminal_that_lacks_letters_gets_the_answers(asking, album: Path, encoding: str) -> None:
+    (album / "coffee.jpg").rename(album / "café ☕.jpg")
+    status, shown = asking.in_terminal("detect", "album", "nosuch☕.jpg", PYTHONIOENCODING=encoding)
+    assert status == 1
+    assert "album/cats/cat.jpg" in shown
+    assert "caf" in shown
+    assert "3 photos answered; 1 failed; " in shown
+    assert "Traceback" not in shown
+
+
 def test_a_terminal_gets_json_if_it_is_asked_for(asking, album: Path) -> None:
     status, shown = asking.in_terminal("detect", "album", "--json")
     assert status == 0

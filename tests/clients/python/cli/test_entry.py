@@ -24,6 +24,7 @@ def test_version_and_module(boxport) -> None:
         ("detect", "boxport detect archive/ --journal archive.journal > answers.jsonl"),
         ("classify", "boxport classify holiday/ --top-k 1 --csv classes.csv"),
         ("models", "boxport models | jq"),
+        ("video", "pip install 'boxport-client[cli,video]'"),
         ("wait", "boxport wait && boxport detect photos/"),
         ("config", 'profiles.shop.url = "https://boxport.shop.example"'),
         ("bench", "boxport bench http://localhost:3000 --photos docs/photos"),

@@ -13,7 +13,12 @@ def test_models_into_a_pipe(asking) -> None:
     done = asking("models")
     models = [json.loads(line) for line in done.stdout.splitlines()]
     assert {model["task"] for model in models} == {"detection", "classification"}
-    assert all(model["labels"] for model in models)
+    assert {model["labels"] for model in models} == {20, 1000}
+    assert all(model["status"]["state"] == "ready" for model in models)
+    assert max(len(line) for line in done.stdout.splitlines()) < 1500
+    full = [json.loads(line) for line in asking("models", "--full").stdout.splitlines()]
+    assert [len(model["labels"]) for model in full] == [model["labels"] for model in models]
+    assert all("parity" in model for model in full)
 
 
 def test_models_in_a_terminal(asking) -> None:

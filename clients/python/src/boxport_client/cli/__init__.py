@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import sys
 from typing import NoReturn
@@ -16,6 +17,10 @@ def main() -> NoReturn:
     if not all(map(importlib.util.find_spec, NEEDED)):
         print("error: packages are missing: pip install 'boxport-client[cli]'", file=sys.stderr)
         sys.exit(2)
+    for stream in (sys.stdout, sys.stderr):
+        # letters that a terminal's encoding lacks must not cost the answers
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     try:
         from boxport_client.cli._exit_status import run_command
 

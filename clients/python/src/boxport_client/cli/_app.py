@@ -10,6 +10,7 @@ from boxport_client.cli._classify import classify
 from boxport_client.cli._config import app as config
 from boxport_client.cli._detect import detect
 from boxport_client.cli._models import models
+from boxport_client.cli._video import video
 from boxport_client.cli._wait import wait
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -37,6 +38,7 @@ def boxport(
       boxport wait                        until the service is ready
       boxport detect cat.jpg              find the objects in a photo
       boxport classify cat.jpg            classify a photo
+      boxport video film.mp4              find the objects in its frames
       boxport config set url https://boxport.example
 
     \b
@@ -49,6 +51,7 @@ def boxport(
 
 app.command()(detect)
 app.command()(classify)
+app.command()(video)
 app.command()(models)
 app.command()(wait)
 app.command()(bench)

@@ -12,16 +12,24 @@ from boxport_client.cli._terminal import new_table, printable, shows_table, stdo
 
 AsJson = Annotated[
     bool,
-    given.option(
-        None, "--json", None, "Write JSON lines in a terminal too: the models' manifests."
-    ),
+    given.option(None, "--json", None, "Write JSON lines in a terminal too: one object per model."),
 ]
+Full = Annotated[
+    bool,
+    given.option(None, "--full", None, "Write the models' manifests as they are, labels too."),
+]
+# What a summary has of a manifest; of the labels it says how many there are.
+SUMMARY = (
+    *("name", "version", "task", "labels", "input"),
+    *("defaults", "precision", "accuracy", "status"),
+)
 TITLES = ("model/version", "task", "input", "runs in")
 ACCURACIES = (("ap", "AP"), ("top1", "top-1"))  # of a detector and of a classifier
 
 
 def models(
     as_json: AsJson = False,
+    full: Full = False,
     url: given.Url = None,
     api_key: given.ApiKey = None,
     profile: given.Profile = None,
@@ -30,23 +38,35 @@ def models(
 ) -> None:
     """List the models of the service and their measured accuracy.
 
-    A terminal gets a table, a pipe JSON lines: the manifest of each model.
+    A terminal gets a table, a pipe JSON lines: a summary of each model, or with
+    --full its manifest.
 
     \b
       boxport models
       boxport models | jq -r 'select(.task == "detection") | .name'
-      boxport models | jq -r 'select(.name == "pets") | .labels[].name'
+      boxport models --full | jq -r 'select(.name == "pets") | .labels[].name'
     """
     with find_service(url, api_key, profile, ca_file).client(timeout) as client:
         found = client.models()
-    if not shows_table(as_json):
+    if not shows_table(as_json or full):
         for model in found:
-            sys.stdout.write(json.dumps(dict(model.manifest)) + "\n")
+            content = dict(model.manifest) if full else _summary(model)
+            sys.stdout.write(json.dumps(content) + "\n")
         return
     table = new_table(*TITLES, numbers=("accuracy",))
     for model in found:
         table.add_row(*map(printable, _cells(model)))
     stdout.print(table)
+
+
+def _summary(model: ModelInfo) -> dict[str, Any]:
+    manifest = model.manifest
+    content = {name: manifest[name] for name in SUMMARY if name in manifest}
+    if "labels" in manifest:
+        content["labels"] = len(model.labels)
+    if manifest.get("accuracy"):
+        content["accuracy"] = manifest["accuracy"].get("metrics")
+    return content
 
 
 def _cells(model: ModelInfo) -> tuple[str, ...]:
