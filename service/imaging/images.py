@@ -11,14 +11,16 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
-from service.imaging.formats import FORMATS
+from service.imaging import tiff
+from service.imaging.formats import FORMATS, unknown_image
+from service.imaging.metadata import without_metadata
 from service.imaging.resize import ModelInput, Photo, least_size, to_input
 from service.manifest import InputSpec
 from service.problems import Problem
 
 STATING_FRAMES = ("PNG", "WEBP", "AVIF")  # formats whose header says how many there are
-TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
 # EXIF orientations that swap width and height, and those that put the stored right side or bottom
 # at the left or the top.
 SIDEWAYS = (5, 6, 7, 8)
@@ -39,24 +41,34 @@ def open_image(
 ) -> Iterator[Image.Image]:
     """Read the header of an image file of one of ``formats``; no pixel is decoded yet.
 
-    What Pillow raises until the block's end, whatever damaged bytes lead it to, becomes a Problem
-    with the code empty_image, invalid_image, or image_too_large if the header states more than
-    ``max_pixels`` or ``max_frames``.
+    Raises Problem with the code empty_image, invalid_image, or image_too_large if the header states
+    more than ``max_pixels`` or ``max_frames``.
     """
     if not content:
         raise Problem("empty_image", "The image is empty: 0 bytes were sent.")
-    try:
-        with Image.open(BytesIO(content), formats=formats) as image:
+    with _damage_refused():
+        try:
+            opened = Image.open(BytesIO(without_metadata(content)), formats=formats)
+        except UnidentifiedImageError:
+            raise tiff.explain(content) or unknown_image(content, formats) from None
+    with opened as image:
+        with _damage_refused():
             _check_size(image, max_pixels)
             _check_frames(image, max_frames)
-            yield image
+            if isinstance(image, TiffImageFile):
+                tiff.check(image.tag_v2)
+        yield image
+
+
+@contextlib.contextmanager
+def _damage_refused() -> Iterator[None]:
+    """Whatever damaged bytes lead Pillow to is a Problem; its decoders' exceptions have no common
+    base. Nothing but Pillow's work belongs in it: a fault of ours is not the image's."""
+    try:
+        yield
     except Problem:
         raise
-    except UnidentifiedImageError:
-        raise Problem(
-            "invalid_image", f"These bytes are no image in a known format ({', '.join(formats)})."
-        ) from None
-    except Exception as error:  # Pillow's decoders have no common base of their exceptions
+    except Exception as error:
         raise Problem("invalid_image", f"The image is damaged or cut short: {error}.") from error
 
 
@@ -68,16 +80,18 @@ def prepare(
     reduce: whether a large JPEG may be decoded smaller than it is. exact: whether it is to be
     resized by Pillow (`service.imaging.resampling`).
 
-    Raises what Pillow raises on damaged bytes.
+    Raises Problem if its bytes are damaged.
     """
     least = least_size(image.size, spec) if reduce else image.size
     return to_input(_decode(image, least), spec, exact=exact)
 
 
+@_damage_refused()
 def to_rgb(image: Image.Image) -> Image.Image:
     """Decode the first frame of an open image, turned as its EXIF says.
 
-    Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent parts show white.
+    Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent parts show white. Raises
+    Problem if its bytes are damaged.
     """
     _scale_transparent_colour(image)
     image.load()
@@ -93,6 +107,7 @@ def decode_image(content: bytes, max_pixels: int) -> Image.Image:
         return to_rgb(image)
 
 
+@_damage_refused()
 def _decode(image: Image.Image, least: tuple[int, int]) -> Photo:
     """A photo, turned upright; a JPEG at a half, a quarter or an eighth of its size, as long as no
     side falls below ``least`` (width, height as stored).
@@ -133,7 +148,8 @@ def _orientation_of(image: Image.Image) -> int:
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
-    for what, (width, height) in (("image", image.size), ("image's tile", _tile_size(image))):
+    tile = tiff.tile_size(image.tag_v2) if isinstance(image, TiffImageFile) else (0, 0)
+    for what, (width, height) in (("image", image.size), ("image's tile", tile)):
         pixels = width * height
         if pixels > max_pixels:
             raise Problem(
@@ -141,12 +157,6 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
                 f"The {what} has {width} x {height} = {pixels} pixels;"
                 f" at most {max_pixels} are accepted.",
             )
-
-
-def _tile_size(image: Image.Image) -> tuple[int, int]:
-    """A TIFF of 10 x 10 pixels may be cut out of a tile of any size, which is decoded whole."""
-    tags = getattr(image, "tag_v2", {})
-    return tags.get(TILE_WIDTH, 0), tags.get(TILE_LENGTH, 0)
 
 
 def _check_frames(image: Image.Image, max_frames: int) -> None:
@@ -173,8 +183,8 @@ def _scale_transparent_colour(image: Image.Image) -> None:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":
         return _from_16_bits(image)
-    if image.mode == "F":
-        raise Problem("invalid_image", "Floating-point images have no known range of brightness.")
+    if image.mode == "La":  # grey that was multiplied by its alpha: Pillow goes by this way alone
+        image = image.convert("LA")
     if image.has_transparency_data and not _has_idle_alpha(image):
         layer = image.convert("RGBA")
         canvas = Image.new("RGBA", layer.size, BEHIND_TRANSPARENCY)
@@ -191,7 +201,10 @@ def _has_idle_alpha(image: Image.Image) -> bool:
 def _from_16_bits(image: Image.Image) -> Image.Image:
     """0..65535 -> 0..255; Pillow's own conversion would cut every value above 255 to white, and
     drop a transparent value."""
-    values = np.asarray(image).astype(np.int32).clip(0, 65535)
-    grey = (values // 257).astype(np.uint8)
+    black, white = 0, 65535
+    if isinstance(image, TiffImageFile):
+        black, white = tiff.grey_scale(image.tag_v2)
+    values = np.asarray(image).astype(np.int32).clip(0, max(black, white))
+    grey = ((values - black) * 255 // (white - black)).astype(np.uint8)
     grey[values == image.info.get("transparency", -1)] = BEHIND_TRANSPARENCY[0]
     return Image.fromarray(grey).convert("RGB")

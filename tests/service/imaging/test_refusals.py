@@ -7,9 +7,13 @@ import zlib
 import pytest
 from PIL import Image
 
-from service.imaging.images import decode_image, open_image, to_rgb
+from service.imaging import images
+from service.imaging.images import decode_image, open_image, prepare, to_rgb
+from service.manifest import Letterbox
 from service.problems import Problem
 from tests.service.imaging.pictures import LIMIT, animation, encode, quadrants
+
+SPEC = Letterbox(height=32, width=32, interpolation="bilinear", mean=(0, 0, 0), std=(1, 1, 1))
 
 
 def bomb(width: int, height: int) -> bytes:
@@ -118,10 +122,43 @@ def test_only_formats_that_are_asked_for_are_read() -> None:
         pass
 
 
-def test_whatever_decoding_raises_is_a_problem() -> None:
-    """Whatever a damaged file leads Pillow to, until the block's end, is the file's fault."""
-    with pytest.raises(Problem, match="boom"), open_image(encode(quadrants(), "PNG"), LIMIT):
+def test_a_fault_that_is_not_the_images_is_not_told_as_damage() -> None:
+    """What is done with an image that has been decoded is no work of Pillow's decoders."""
+    with pytest.raises(ZeroDivisionError), open_image(encode(quadrants(), "PNG"), LIMIT):
         raise ZeroDivisionError("boom")
+
+
+@pytest.mark.parametrize("name", ["to_input", "least_size"])
+def test_a_fault_of_resizing_is_not_told_as_damage(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("boom")
+
+    monkeypatch.setattr(images, name, fail)
+    with (
+        open_image(encode(quadrants(), "PNG"), LIMIT) as image,
+        pytest.raises(ValueError, match="boom"),
+    ):
+        prepare(image, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (encode(quadrants(), "ICO"), "an icon"),
+        (b"\xff\xd8\xff\xe0" + bytes(50), "a JPEG"),
+        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(100), "a film"),
+        (b"%PDF-1.7\n", "a PDF"),
+        (b"\xef\xbb\xbf\r\n<!DOCTYPE HTML><html>log in</html>", "a page of HTML"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        (b"\xff\x0a" + bytes(50), "JPEG XL"),
+        (b"data:image/jpeg;base64,/9j/", "a data URI"),
+    ],
+)
+def test_what_is_no_image_is_named(content: bytes, words: str) -> None:
+    with pytest.raises(Problem, match=rf"known format \(JPEG, .*begin as {words}"):
+        decode_image(content, LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +172,7 @@ def test_whatever_decoding_raises_is_a_problem() -> None:
         (encode(quadrants(), "PNG")[:-40], "invalid_image", "cut short"),
         (encode(quadrants(), "WEBP")[:-40], "invalid_image", "cut short"),
         (encode(quadrants(), "ICO"), "invalid_image", "no image"),
-        (encode(Image.new("F", (4, 4)), "TIFF"), "invalid_image", "Floating-point"),
+        (encode(Image.new("F", (4, 4)), "TIFF"), "invalid_image", "floating-point samples"),
         (bomb(100_000, 100_000), "image_too_large", "100000 x 100000"),
         (tile_bomb(), "image_too_large", "tile has 4000 x 4000"),
         (encode(Image.new("1", (1001, 1000)), "PNG"), "image_too_large", "1001 x 1000"),
