@@ -5,7 +5,7 @@ is refused at once, which the client can act on.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from service.inference.deadline import Priority
@@ -79,6 +79,17 @@ class Admission:
         finally:
             with self._lock:
                 self.bytes -= room.bytes
+
+    def keep_bytes(self, number: int) -> Callable[[], None]:
+        """Count ``number`` bytes that are there whatever the limit, until the result is called."""
+        with self._lock:
+            self.bytes += number
+
+        def release() -> None:
+            with self._lock:
+                self.bytes -= number
+
+        return release
 
     def add_bytes(self, number: int, of_body: int) -> None:
         """Count ``number`` bytes, the last of ``of_body`` of one request.

@@ -4,7 +4,7 @@ admission ─► the model of the repository ─► each image through it (`serv
 """
 
 import time
-from asyncio import gather
+from asyncio import CancelledError, gather
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -174,14 +174,14 @@ class Engine:
                 case Problem():
                     result = content
                 case bytes() | ModelInput():
-                    result = await _run(model, Job(content, query, policy), times)
+                    result = await self._run(model, Job(content, query, policy), times)
                 case _:
                     with self.admission.hold_bytes() as room:
                         async with policy.deadline.limit("the image had come"):
                             fetched = await content.read()
                         room.add(len(fetched))
                         model.pace.check(policy.deadline)
-                        result = await _run(model, Job(fetched, query, policy), times)
+                        result = await self._run(model, Job(fetched, query, policy), times)
         except Problem as problem:
             result = problem.alone()
         except Exception:
@@ -194,10 +194,14 @@ class Engine:
         )
         return result, times
 
-
-async def _run(model: LoadedModel, job: Job, times: Times) -> Result:
-    """The result of an image that is here; ``times`` then say where its time went."""
-    times.started = time.perf_counter()
-    result = await model.submit(job)
-    times.stages = job.stages
-    return result
+    async def _run(self, model: LoadedModel, job: Job, times: Times) -> Result:
+        """The result of an image that is here; ``times`` then say where its time went."""
+        times.started = time.perf_counter()
+        try:
+            result = await model.submit(job)
+        except CancelledError:
+            if job.abandoned:  # it is in memory for as long as its run goes on
+                job.on_end = self.admission.keep_bytes(job.size)
+            raise
+        times.stages = job.stages
+        return result

@@ -83,7 +83,7 @@ class UrlFetcher:
     async def fetch(self, url: str, caller: str = "") -> bytes:
         """The body behind ``url``, unchecked and undecoded.
 
-        caller: who asks; each has places of its own.
+        caller: who asks, and how urgently; each has places of its own.
 
         Raises Problem: url_not_allowed if the policy forbids the URL or where it redirects to,
         url_too_large, or url_unreachable if it cannot be fetched for any other reason.

@@ -223,7 +223,8 @@ def _from_url(url: Any, context: RequestContext) -> Content:
         return Problem("invalid_image", "url must be a string.")
     if (fetcher := context.worker.fetcher) is None:
         return Problem("url_not_allowed", "This service fetches no URLs; send the image's bytes.")
-    return LinkedImage(url, fetcher, context.caller or address_name(context.address))
+    caller = context.caller or address_name(context.address)
+    return LinkedImage(url, fetcher, f"{caller} {context.policy.priority.value}")
 
 
 def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class Batcher(Generic[Outcome]):
         finally:
             timer.cancel()
             if job.future.cancelled():
-                self._withdraw(job)
+                job.abandoned = not self._withdraw(job)
         return outcome
 
     def close(self) -> None:
@@ -186,6 +186,8 @@ def _refuse_late(job: Job) -> None:
 def _deliver(batch: list[Job], outcomes: Sequence[object]) -> None:
     """Answer each caller of a batch; runs on the event loop that they wait on."""
     for job, outcome in zip(batch, outcomes, strict=True):
+        if job.on_end is not None:
+            job.on_end()
         if job.future.done():  # its caller has gone
             continue
         if isinstance(outcome, BaseException):

@@ -1,7 +1,7 @@
 """What a model does with its images: the jobs that it gets, and what each task makes of them."""
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -25,6 +25,8 @@ class Job:
     group: jobs are run together if this is equal; None as long as it is not decoded.
     submitted, future: when it was queued, by `time.perf_counter`, and what its caller waits for;
         set by the batcher.
+    abandoned: whether its caller has gone while it was run.
+    on_end: called on the event loop once the run has ended that it is in.
     """
 
     content: bytes | ModelInput
@@ -34,6 +36,14 @@ class Job:
     group: Hashable = None
     submitted: float = field(init=False)
     future: "asyncio.Future[Any]" = field(init=False, repr=False)
+    abandoned: bool = False
+    on_end: Callable[[], None] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        content = self.content
+        return len(content) if isinstance(content, bytes) else content.pixels.nbytes
 
 
 class Predictor(Protocol[Query]):

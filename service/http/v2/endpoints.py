@@ -20,11 +20,11 @@ from service.http.v2.body import (
     read_infer_body,
     read_json,
 )
-from service.http.v2.inference_request import to_inference_request
+from service.http.v2.inference_request import InferenceRequest, to_inference_request
 from service.http.v2.metadata import SERVER, describe, is_served, served_versions
 from service.http.v2.outputs import Predictions, infer_reply
 from service.inference.deadline import Deadline, RequestPolicy
-from service.manifest import ModelManifest
+from service.manifest import ModelManifest, Task
 from service.problems import Problem, quoted
 from service.repository.version import ModelVersion, State
 
@@ -66,21 +66,17 @@ async def infer(context: RequestContext) -> Response:
     """Run a model on the images of a request."""
     engine, settings = context.worker.engine, context.worker.settings
     with engine.admission.hold_bytes() as room:
-        content = await context.in_time(read_whole_body(context, settings.max_body_bytes, room))
-        manifest = _find(context)
-        context.model = manifest.name
-        body = read_infer_body(content, context.headers.get(LENGTH_HEADER.lower()))
-        asked = to_inference_request(
-            body, manifest, settings.max_images, settings.max_request_timeout_ms
+        task, asked = _read_infer(
+            context,
+            await context.in_time(read_whole_body(context, settings.max_body_bytes, room)),
         )
-        context.images = len(asked.contents)
         policy = _with_timeout(context.policy, asked.timeout)
         answer = await context.while_connected(
-            engine.answer(manifest.task, asked.contents, asked.parameters, policy)
+            engine.answer(task, asked.contents, asked.parameters, policy)
         )
     context.note_answer(answer)
     predictions = Predictions.of(answer, asked.max_rows)
-    return infer_reply(answer, predictions, asked.outputs, body.id)
+    return infer_reply(answer, predictions, asked.outputs, asked.id)
 
 
 async def list_repository(context: RequestContext) -> Response:
@@ -112,6 +108,18 @@ async def unload(context: RequestContext) -> Response:
     for version in _find_versions(context):
         context.worker.engine.repository.unload(version.reference)
     return json_reply({})
+
+
+def _read_infer(context: RequestContext, content: bytes) -> tuple[Task, InferenceRequest]:
+    """What is asked, of a model of which task. Nothing else keeps the whole body in memory."""
+    settings, manifest = context.worker.settings, _find(context)
+    context.model = manifest.name
+    body = read_infer_body(content, context.headers.get(LENGTH_HEADER.lower()))
+    asked = to_inference_request(
+        body, manifest, settings.max_images, settings.max_request_timeout_ms
+    )
+    context.images = len(asked.contents)
+    return manifest.task, asked
 
 
 def _state_of(version: ModelVersion) -> dict[str, str]:

@@ -21,11 +21,13 @@ TIMEOUT = "timeout"  # microseconds, as Triton's clients send it
 class InferenceRequest:
     """What one model is asked.
 
+    id: the caller's own, which the reply repeats.
     outputs: of each that is to be replied, whether as bytes.
     max_rows: of each image that are shown, None for all.
     timeout: seconds, if the body states one.
     """
 
+    id: str
     contents: list[Content]
     parameters: RequestParameters
     outputs: dict[str, bool]
@@ -59,7 +61,7 @@ def to_inference_request(
         and isinstance(manifest, ClassificationManifest)
     ):
         parameters, max_rows = _ask_for_all(parameters, manifest)
-    return InferenceRequest(contents, parameters, outputs, max_rows, timeout)
+    return InferenceRequest(body.id, contents, parameters, outputs, max_rows, timeout)
 
 
 def _choose_outputs(body: InferBody, manifest: ModelManifest) -> dict[str, bool]:

@@ -10,6 +10,7 @@ import pytest
 
 from service.engine.engine import Answer, Engine
 from service.inference.deadline import Deadline, Priority, RequestPolicy
+from service.inference.task import Job
 from service.package import PackageError
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import Problem
@@ -133,6 +134,47 @@ def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
     assert len(ran) == 2, "what was running, and the last request"
     assert sum(ran) <= 5
     assert engine.admission.pixels == 0
+
+
+def test_the_bytes_of_an_image_that_runs_are_counted_though_its_caller_has_gone(
+    engine: Engine, photos: Path
+) -> None:
+    model = engine.repository.find(None, "classification").model
+    begun, gate = threading.Event(), threading.Event()
+    decode = model._decoder.decode
+
+    def slowly(job: Job) -> object:
+        begun.set()
+        assert gate.wait(10)
+        return decode(job)
+
+    model._decoder.decode = slowly
+    (photo,) = photos_of(photos, 1)
+
+    async def ask() -> Answer:
+        with engine.admission.hold_bytes() as room:
+            room.add(len(photo))
+            return await engine.answer("classification", [photo], ClassifyParameters(), policy())
+
+    async def scenario() -> None:
+        task = asyncio.create_task(ask())
+        await asyncio.to_thread(begun.wait, 10)
+        assert engine.admission.bytes == len(photo)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (engine.admission.images, engine.admission.bytes) == (0, len(photo))
+        gate.set()
+        ends = time.monotonic() + 10
+        while engine.admission.bytes:
+            assert time.monotonic() < ends
+            await asyncio.sleep(0.01)
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        gate.set()
+        del model._decoder.decode
 
 
 def test_what_cannot_be_run_in_time_is_refused_at_once(engine: Engine, photos: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from service.engine.admission import Admission
 from service.engine.engine import Content
 from service.http.body import read_request
+from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.problems import Problem
 from tests.service.http.asgi import begin
 
@@ -194,3 +195,21 @@ def test_what_its_head_rules_out_is_refused_before_the_body_has_come(
     with pytest.raises(Problem) as caught:
         read(content_type, b"abc" * 10_000, content_length=length)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("priority", list(Priority))
+def test_images_by_url_are_fetched_for_their_caller_and_its_priority(priority: Priority) -> None:
+    """Bulk requests have connections apart, and do not hold up the others."""
+    body = b'{"images": [{"url": "http://example.org/"}]}'
+    context = begin(
+        "/v1/detect",
+        (b"content-type", b"application/json"),
+        method="POST",
+        messages=({"type": "http.request", "body": body},),
+    )
+    context.worker.fetcher = object()
+    context.policy = RequestPolicy(Deadline.after(9), priority)
+    admission = Admission(max_images=9, max_bytes=100_000, max_pixels=1)
+    with admission.hold_bytes() as room:
+        (image,) = asyncio.run(read_request(context, room)).images
+    assert image.caller == f"203.0.113.7 {priority.value}"
