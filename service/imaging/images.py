@@ -17,6 +17,7 @@ from service.imaging import tiff
 from service.imaging.formats import FORMATS, unknown_image
 from service.imaging.metadata import without_metadata
 from service.imaging.resize import ModelInput, Photo, least_size, to_input
+from service.imaging.structure import check_structure
 from service.manifest import InputSpec
 from service.problems import Problem
 
@@ -46,6 +47,7 @@ def open_image(
     """
     if not content:
         raise Problem("empty_image", "The image is empty: 0 bytes were sent.")
+    check_structure(content)
     with _damage_refused():
         try:
             opened = Image.open(BytesIO(without_metadata(content)), formats=formats)
@@ -68,6 +70,8 @@ def _damage_refused() -> Iterator[None]:
         yield
     except Problem:
         raise
+    except MemoryError as error:
+        raise Problem("overloaded", "There is no memory to decode the image now.") from error
     except Exception as error:
         raise Problem("invalid_image", f"The image is damaged or cut short: {error}.") from error
 

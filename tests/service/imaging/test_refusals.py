@@ -1,6 +1,8 @@
 """Images that are damaged, too large or of no known format are clearly refused."""
 
 import struct
+import subprocess
+import sys
 import time
 import zlib
 
@@ -11,6 +13,7 @@ from service.imaging import images
 from service.imaging.images import decode_image, open_image, prepare, to_rgb
 from service.manifest import Letterbox
 from service.problems import Problem
+from tests.paths import ROOT
 from tests.service.imaging.pictures import LIMIT, animation, encode, quadrants
 
 SPEC = Letterbox(height=32, width=32, interpolation="bilinear", mean=(0, 0, 0), std=(1, 1, 1))
@@ -200,3 +203,29 @@ def test_bad_image_is_refused(content: bytes, code: str, words: str) -> None:
 
 def test_image_of_exactly_the_limit_is_accepted() -> None:
     assert decode_image(encode(Image.new("1", (1000, 1000)), "PNG"), LIMIT).size == (1000, 1000)
+
+
+# Decodes a picture of 64 million pixels where there is memory for a third of it.
+SHORT_OF_MEMORY = """
+import io, resource
+from PIL import Image
+from service.imaging.images import decode_image
+from service.problems import Problem
+
+buffer = io.BytesIO()
+Image.new("RGBA", (8000, 8000)).save(buffer, "PNG")
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 100 * 2**20,) * 2)
+try:
+    decode_image(buffer.getvalue(), 10**9)
+except Problem as problem:
+    print(problem.code, problem.kind.retryable)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the memory is not known")
+def test_too_little_memory_is_no_damage() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout == "overloaded True\n", done.stderr
