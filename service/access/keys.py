@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from hmac import compare_digest
 from pathlib import Path
 
-from service.access.key_file import KeyEntry, Scope, Version, read_entries, version_of
+from service.access.key_file import KeyEntry, KeysError, Scope, Version, read_entries, version_of
 from service.access.rates import Rate
 
 
@@ -40,18 +40,26 @@ class KeyRing:
         """Raises KeysError if the file cannot be used."""
         self._path, self._today = path, today
         self._keys, self._version = _read(path)
+        self._told: tuple[Version | None, str] | None = None  # what was raised last
 
     def refresh(self) -> bool:
         """Read the file again if it is another one; whether it was. Costs one `stat` if not.
 
         Raises KeysError, once for each version of the file, if the new one cannot be used or is
-        gone: then the keys stay what they were, and the service goes on.
+        gone: then the keys stay what they were, and the service goes on. It is tried again each
+        time, for a fault of the file system may pass.
         """
         version = version_of(self._path)
         if version == self._version:
             return False
-        self._version = version
-        self._keys, self._version = _read(self._path)
+        try:
+            self._keys, self._version = _read(self._path)
+        except KeysError as error:
+            if self._told == (version, str(error)):
+                return False
+            self._told = version, str(error)
+            raise
+        self._told = None
         return True
 
     def find(self, authorization: str | None, x_api_key: str | None = None) -> Caller | None:

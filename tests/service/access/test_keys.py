@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service.access import keys
 from service.access.key_file import KeysError, Scope, add_entry, revoke_entry
 from service.access.keys import Caller, KeyRing, new_key
 from service.access.rates import Rate
@@ -237,6 +238,26 @@ def test_each_broken_version_is_told(path: Path, text: str) -> None:
         path.write_text(broken)
         with pytest.raises(KeysError, match="Invalid JSON"):
             ring.refresh()
+
+
+def test_a_fault_that_passes_does_not_cost_a_change(
+    path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key that was revoked would be good until the file changes once more."""
+    ring = KeyRing(path)
+    revoke_entry(path, "shop")
+    with monkeypatch.context() as patched:
+        patched.setattr(keys, "read_entries", failing)
+        with pytest.raises(KeysError, match="Input/output error"):
+            ring.refresh()
+        assert not ring.refresh(), "it is told once"
+        assert ring.find(None, text) == SHOP
+    assert ring.refresh()
+    assert ring.find(None, text) is None
+
+
+def failing(path: Path) -> None:
+    raise KeysError(f"{path}: cannot be read: Input/output error")
 
 
 def test_no_file_at_the_start_is_an_error(path: Path) -> None:
