@@ -81,8 +81,8 @@ KINDS: dict[str, Kind] = {
     ),
     "image_too_large": Kind(
         413,
-        "The image has too many pixels",
-        "An image has more pixels or frames than the service decodes; send a smaller one.",
+        "The image is too large",
+        "An image has more pixels, frames or parts than the service decodes; send a smaller one.",
     ),
     "too_many_images": Kind(
         413,

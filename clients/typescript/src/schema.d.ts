@@ -833,7 +833,7 @@ export interface operations {
             };
             /**
              * @description * `body_too_large`: The body has more bytes than the service accepts.
-             *     * `image_too_large`: An image has more pixels or frames than the service decodes; send a smaller one.
+             *     * `image_too_large`: An image has more pixels, frames or parts than the service decodes; send a smaller one.
              *     * `too_many_images`: One request has more images than the service accepts; send several requests.
              *     * `url_too_large`: The file has more bytes than the service fetches.
              */
@@ -1042,7 +1042,7 @@ export interface operations {
             };
             /**
              * @description * `body_too_large`: The body has more bytes than the service accepts.
-             *     * `image_too_large`: An image has more pixels or frames than the service decodes; send a smaller one.
+             *     * `image_too_large`: An image has more pixels, frames or parts than the service decodes; send a smaller one.
              *     * `too_many_images`: One request has more images than the service accepts; send several requests.
              *     * `url_too_large`: The file has more bytes than the service fetches.
              */
