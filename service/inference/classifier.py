@@ -11,7 +11,7 @@ from service.inference.task import Row
 from service.manifest import ClassificationManifest
 from service.package import ModelPackage
 from service.parameters import ClassifyParameters
-from service.problems import Problem
+from service.problems import Problem, quoted
 
 SCORE_DECIMALS = 6
 
@@ -36,7 +36,7 @@ class Classifier:
         if top_k > classes:
             raise Problem(
                 "invalid_parameter",
-                f"top_k = {top_k}: {self.manifest.name} has only {classes} classes.",
+                f"top_k = {quoted(top_k)}: {self.manifest.name} has only {classes} classes.",
             )
         return ClassificationQuery(top_k)
 
