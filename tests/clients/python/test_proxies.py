@@ -8,7 +8,7 @@ import pytest
 from boxport_client import ApiError, BoxportError, ConnectionFailed, InvalidRequest, MissingExtra
 from boxport_client._proxies import find_proxy
 
-from tests.clients.python.scripted import ScriptedServer, says
+from tests.clients.python.scripted import ScriptedServer, hangs, says
 
 PROXY = "http://proxy.test:3128"
 
@@ -155,6 +155,15 @@ def test_a_proxy_that_refuses(
     assert str(status) in str(caught.value)
     assert caught.value.retryable == (tries > 1)
     assert len(scripted.asked) == caught.value.tries == tries
+
+
+def test_a_proxy_that_hangs(make_client, monkeypatch, scripted: ScriptedServer) -> None:
+    scripted.then = hangs
+    monkeypatch.setenv("ALL_PROXY", scripted.url)
+    for scheme in ("http", "https"):
+        client = make_client(f"{scheme}://service.test", timeout=0.3)
+        with pytest.raises(BoxportError, match=rf"{scheme}://service.test through the proxy"):
+            client.detect(b"photo")
 
 
 def test_the_services_own_refusal_does_not_name_the_proxy(

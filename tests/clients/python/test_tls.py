@@ -13,7 +13,7 @@ from boxport_client import ConnectionFailed
 from tests.clients.python.scripted import ScriptedServer, drops
 
 pytest.importorskip("cryptography")
-from tests.certificates import self_signed
+from tests.clients.python.certificates import self_signed
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.problems import Problem
-from tests.certificates import self_signed
+from tests.clients.python.certificates import self_signed
 from tests.service.fetch.conftest import STORE, Fetch
 from tests.service.fetch.servers import Resolver, local_server, reply
 

@@ -187,13 +187,19 @@ class Requester:
         return url
 
     def _timed_out(self, call: Call, tries: int) -> RequestTimedOut:
-        return timed_out(self.shown_url, call.timeout, call.request_id, tries)
+        return timed_out(self._asked, call.timeout, call.request_id, tries)
 
     def _unanswered(self, call: Call, error: httpx.RequestError, tries: int) -> Unanswered:
         late = isinstance(error, httpx.TimeoutException)
         if late and (call.remaining <= 0 or not isinstance(error, httpx.ConnectTimeout)):
             return self._timed_out(call, tries)
-        return connection_failed(error, self.shown_url, self.proxy, call.request_id, tries)
+        return connection_failed(error, self._asked, call.request_id, tries)
+
+    @property
+    def _asked(self) -> str:
+        """The service in error messages, with the proxy that may be at fault."""
+        through = "" if self.proxy is None else f" through the proxy {self.proxy}"
+        return self.shown_url + through
 
 
 def checked_timeout(timeout: float) -> float:

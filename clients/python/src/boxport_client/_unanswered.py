@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import httpx
 
 from boxport_client._errors import ConnectionFailed, RequestTimedOut
-from boxport_client._proxies import Proxy
 from boxport_client._retries import RETRYABLE_STATUSES
 
 # Another connection may work; everything else that httpx raises would happen again.
@@ -19,16 +18,15 @@ BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 UNREACHED_BY_SOCKS = "Proxy Server could not connect"
 
 
-def timed_out(url: str, timeout: float, request_id: str, tries: int) -> RequestTimedOut:
+def timed_out(service: str, timeout: float, request_id: str, tries: int) -> RequestTimedOut:
     """The error of a call that has not been answered within ``timeout`` seconds."""
-    return RequestTimedOut(f"no answer from {url} within {timeout:g} s", request_id, tries)
+    return RequestTimedOut(f"no answer from {service} within {timeout:g} s", request_id, tries)
 
 
 def connection_failed(
-    error: httpx.RequestError, url: str, proxy: Proxy | None, request_id: str, tries: int
+    error: httpx.RequestError, service: str, request_id: str, tries: int
 ) -> ConnectionFailed:
-    """The error of a request to the service at ``url``, through ``proxy`` if there is one."""
-    service = url if proxy is None else f"{url} through the proxy {proxy}"
+    """The error of a request. service: its address, and the proxy before it."""
     fault = _tls_fault(error)
     if fault is not None:
         words = _tls_words(fault, service)

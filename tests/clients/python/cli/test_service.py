@@ -40,7 +40,7 @@ def test_wait(asking) -> None:
 
 def test_an_untrusted_certificate(boxport, tmp_path: Path) -> None:
     pytest.importorskip("cryptography")
-    from tests.certificates import self_signed
+    from tests.clients.python.certificates import self_signed
 
     certificate = self_signed(tmp_path, "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -16,7 +16,7 @@ def self_signed(folder: Path, *names: str, days: int = 1) -> Path:
     """A certificate for ``names`` and its key in one file, good until in ``days``."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.now(datetime.timezone.utc)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
