@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import ExifTags, Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from boxport_client._errors import PhotoError
+from boxport_client._tiff import check_tiff, grey_scale
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +27,7 @@ PLAIN_MODES = frozenset({"L", "RGB"}) | TRANSPARENT_MODES
 BEHIND_TRANSPARENCY = (255, 255, 255)
 WHITE = 255
 GREY_STEPS = {"L;2": 85, "L;4": 17}  # of Pillow's raw modes: from one level of grey to the next
+MOST_16 = 65535
 STEP_16 = 257  # from one of 256 levels to the next, in 16 bits
 
 
@@ -103,7 +106,7 @@ def _in_8_bits(array: npt.NDArray[Any], is_grey: bool) -> npt.NDArray[np.uint8]:
     if kind == "b":
         return array.astype("uint8") * WHITE
     if is_grey and (kind, size) in (("u", 2), ("i", 4)):
-        return (array.clip(0, 65535) // STEP_16).astype("uint8")
+        return (array.clip(0, MOST_16) // STEP_16).astype("uint8")
     if (kind, size) == ("u", 2):  # as Pillow reads 16 bits a channel
         return (array >> 8).astype("uint8")
     raise _no_photo(array)
@@ -123,7 +126,8 @@ def _settle(picture: Image.Image) -> None:
     Pillow turns a TIFF when it decodes it. PNG may state one colour that is transparent, in the
     depth that the file has: it is brought to the depth that the pixels are decoded to.
     """
-    if picture.format == "TIFF":
+    if isinstance(picture, TiffImageFile):
+        check_tiff(picture.tag_v2)
         picture.load()
     if not isinstance(picture, PngImageFile) or not picture.tile:
         return
@@ -151,8 +155,10 @@ def _has_idle_alpha(picture: Image.Image) -> bool:
 
 def _from_16_bits(picture: Image.Image) -> Image.Image:
     """0..65535 -> 0..255; Pillow's own conversion cuts every value above 255 to white, and drops a
-    transparent value."""
-    table = _levels()
+    transparent value. A TIFF may have 12 bits, or its white at 0."""
+    table = _levels(0, MOST_16)
+    if isinstance(picture, TiffImageFile):
+        table = _levels(*grey_scale(picture.tag_v2))
     transparent = picture.info.get("transparency")
     if isinstance(transparent, int) and 0 <= transparent < len(table):
         table = [*table[:transparent], WHITE, *table[transparent + 1 :]]
@@ -162,5 +168,7 @@ def _from_16_bits(picture: Image.Image) -> Image.Image:
 
 
 @cache
-def _levels() -> list[int]:
-    return [value // STEP_16 for value in range(65536)]
+def _levels(black: int, white: int) -> list[int]:
+    """The level in 8 bits of each value in 16, of which two show black and white."""
+    values = (min(value, max(black, white)) for value in range(MOST_16 + 1))
+    return [(value - black) * WHITE // (white - black) for value in values]
