@@ -44,7 +44,8 @@ class BoxportService(Service[Any]):
         from service.http.middleware import ServiceMiddleware
         from service.http.protocol import use_protocol
 
-        use_protocol(ConnectionLimits.of(read_settings()))
+        settings = read_settings()
+        use_protocol(ConnectionLimits.of(settings), settings.trusted_proxies)
         app = super().to_asgi(is_main)
         app.user_middleware = [m for m in app.user_middleware if m.cls not in LEFT_OUT]
         return ServiceMiddleware(app, lambda: bentoml.get_current_service().worker)

@@ -3,11 +3,13 @@ BOXPORT_SETTINGS_FILE names, then defaults."""
 
 import os
 import tomllib
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
@@ -32,6 +34,7 @@ from pydantic_settings import SettingsError as ParsingError
 
 from service.cpus import available_cpus
 from service.imaging.formats import FORMATS
+from service.places import check_network, check_origin
 
 FILE_VARIABLE = "BOXPORT_SETTINGS_FILE"
 
@@ -45,7 +48,13 @@ def _split_names(value: Any) -> Any:
     return [stripped for name in value.split(",") if (stripped := name.strip())]
 
 
+def _each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    return lambda names: tuple(map(check, names))
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
+Origins = Annotated[Names, AfterValidator(_each(check_origin))]
+Networks = Annotated[Names, AfterValidator(_each(check_network))]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -154,8 +163,12 @@ class Settings(ModelSettings, BaseSettings):
     rate_limit: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Requests a second of each key that has no rate of its own, and of each address without a key;
     counted by each worker. Default: no limit."""
-    cors_origins: Names = ()
+    cors_origins: Origins = ()
     """Origins whose pages may call the service, separated by commas; * for all."""
+    trusted_proxies: Networks = ()
+    """Addresses and networks, separated by commas, of the proxies whose X-Forwarded-For and
+    X-Forwarded-Proto tell who asks; rates and logs are then by caller. Default: those in uvicorn's
+    FORWARDED_ALLOW_IPS, or none."""
     playground: bool = True
     """Whether there is a page at /playground, where people can try a photo."""
     image_hosts: Names = ()
@@ -266,6 +279,7 @@ def _explain(error: ErrorDetails) -> str:
         close = get_close_matches((name, *inner)[-1], known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
         return f"{where}: {path} is no setting; {hint}"
+    message = error["msg"].removeprefix("Value error, ")
     if not path:
-        return f"{where}={error['input']}: {error['msg']}"
-    return f"{where}: {path} = {error['input']!r}: {error['msg']}"
+        return f"{where}={error['input']}: {message}"
+    return f"{where}: {path} = {error['input']!r}: {message}"

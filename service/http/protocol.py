@@ -6,7 +6,9 @@ httptools leaves what follows the head to the new protocol, even if there is non
 have no body (MagicStack/httptools#124, Kludex/uvicorn#2722).
 """
 
+import os
 import resource
+from collections.abc import Sequence
 from typing import Any
 
 import httptools
@@ -14,6 +16,7 @@ import uvicorn.config
 
 from service.http.connection import BoundedConnection, ConnectionLimits
 
+PROXIES_VARIABLE = "FORWARDED_ALLOW_IPS"  # uvicorn's
 OTHER_FILES = 256  # that a worker has open besides connections
 OFFER = (b"upgrade", b"http2-settings")  # headers, and what Connection says of them
 
@@ -72,9 +75,14 @@ class _Parser(httptools.HttpRequestParser):
             self._protocol.pass_over_offer(data[offer.args[0] :])
 
 
-def use_protocol(limits: ConnectionLimits) -> None:
-    """Have the servers that uvicorn starts from now on speak `HttpProtocol` within ``limits``;
-    BentoML, which starts them, has no setting for it."""
+def use_protocol(limits: ConnectionLimits, trusted_proxies: Sequence[str]) -> None:
+    """Have the servers that uvicorn starts from now on speak `HttpProtocol` within ``limits``, and
+    believe what these proxies say of callers; BentoML, which starts them, has no setting for it.
+
+    uvicorn by itself believes whoever comes from 127.0.0.1, which may be any program's user.
+    """
+    if trusted_proxies or PROXIES_VARIABLE not in os.environ:
+        os.environ[PROXIES_VARIABLE] = ",".join(trusted_proxies)
     HttpProtocol.limits = limits
     _allow_files(limits.max_connections + OTHER_FILES)
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{HttpProtocol.__name__}"

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.http.protocol import HttpProtocol
+from service.http.protocol import HttpProtocol, use_protocol
 
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
 TLS = b"Upgrade: TLS/1.0\r\nConnection: keep-alive\r\nConnection: upgrade\r\n"
@@ -124,3 +124,29 @@ def test_without_an_offer_nothing_is_changed(connection: Connection) -> None:
 def test_a_tunnel_is_not_opened(connection: Connection) -> None:
     connection.socket.sendall(b"CONNECT test:443 HTTP/1.1\r\nHost: test\r\n%b\r\n" % H2C)
     assert connection.reply()[0].status == 400
+
+
+@pytest.mark.parametrize(
+    ("trusted", "environment", "believed"),
+    [
+        ((), None, ""),
+        (("10.0.0.0/8", "::1"), None, "10.0.0.0/8,::1"),
+        ((), "10.1.2.3", "10.1.2.3"),
+        (("10.0.0.0/8",), "10.1.2.3", "10.0.0.0/8"),
+    ],
+    ids=["nobody", "setting", "variable", "both"],
+)
+def test_whose_word_on_callers_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+    trusted: tuple[str, ...],
+    environment: str | None,
+    believed: str,
+) -> None:
+    """By the server that is configured next, as BentoML does it."""
+    monkeypatch.setitem(uvicorn.config.HTTP_PROTOCOLS, "auto", "auto")
+    monkeypatch.setattr(HttpProtocol, "limits", HttpProtocol.limits)
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", environment or "")
+    if environment is None:
+        monkeypatch.delenv("FORWARDED_ALLOW_IPS")
+    use_protocol(HttpProtocol.limits, trusted)
+    assert uvicorn.Config(echo).forwarded_allow_ips == believed
