@@ -44,7 +44,7 @@ class Deadline:
         """Cancel what the block waits for once it passes; raises Problem then, as if ``stage`` had
         not begun."""
         try:
-            async with asyncio.timeout(None if self is NO_DEADLINE else self.remaining) as timer:
+            async with asyncio.timeout(self.remaining) as timer:
                 yield
         except TimeoutError:
             if timer.expired():
