@@ -1,8 +1,8 @@
 """`python -m benchmarks`: how fast Boxport is, beside an upper bound and its peers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.box import MARKDOWN
@@ -15,6 +15,7 @@ from benchmarks.capacity import Machine
 from benchmarks.capacity_tables import compare_queue, measured_machine, measured_models, needs
 from benchmarks.machine import describe_machine
 from benchmarks.packages import MODELS, ROOT, PackageMakingError
+from benchmarks.peers.table import PEERS
 from benchmarks.report import target_row, write_report
 from benchmarks.results import Results
 from benchmarks.run import KINDS, PARTS, SAMPLES, RunJob, measure
@@ -37,6 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
+Value = TypeVar("Value")
 console = Console(stderr=True, highlight=False)
 if not console.is_terminal:
     console.width = WIDTH
@@ -89,8 +91,8 @@ def run(
     job = RunJob(
         parts=_chosen(only, PARTS, "--only"),
         kinds=_chosen(photo_sizes, KINDS, "--photo-sizes"),
-        models=[model for model in MODELS if any(x in model.title for x in _split(models))],
-        peers=_split(peers),
+        models=_matching(models, {model.title: model for model in MODELS}, "--models"),
+        peers=_matching(peers, {peer.name: peer.name for peer in PEERS}, "--peers"),
         int8=int8,
         seconds=seconds,
         rounds=rounds,
@@ -192,6 +194,21 @@ def _chosen(names: str, known: tuple[str, ...], option: str) -> list[str]:
             f"{unknown[0]!r} is not one of {', '.join(known)}", param_hint=option
         )
     return chosen
+
+
+def _matching(parts: str, known: Mapping[str, Value], option: str) -> list[Value]:
+    """Those whose names contain one of ``parts``, in whatever case; each part must match one."""
+    names = {
+        part: [name for name in known if part in name.casefold()]
+        for part in _split(parts.casefold())
+    }
+    for part, found in names.items():
+        if not found:
+            raise typer.BadParameter(
+                f"{part!r} is in none of {'; '.join(known)}", param_hint=option
+            )
+    chosen = {name for found in names.values() for name in found}
+    return [value for name, value in known.items() if name in chosen]
 
 
 def _finish(results: Results, output: Path) -> None:

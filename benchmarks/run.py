@@ -24,16 +24,16 @@ OnTurn = Callable[[str, int, int], None]  # name of the turn that begins, its nu
 
 @dataclass(frozen=True)
 class RunJob:
-    """parts, kinds: of `PARTS` and `KINDS`. peers: only those whose names contain one of these.
-    int8: whether Boxport and the upper bound are measured in 8 bits too. seconds: of each load.
-    rounds: turns of each system. interleaved_rounds: see `benchmarks.interleaved`. photos: a folder
-    that the small ones are cut from. cache: folder of photos and packages in 8 bits.
+    """parts, kinds: of `PARTS` and `KINDS`. peers: names of `PEERS`. int8: whether Boxport and the
+    upper bound are measured in 8 bits too. seconds: of each load. rounds: turns of each system.
+    interleaved_rounds: see `benchmarks.interleaved`. photos: a folder that the small ones are cut
+    from. cache: folder of photos and packages in 8 bits.
     """
 
     parts: Sequence[str] = PARTS
     kinds: Sequence[str] = KINDS
     models: Sequence[Model] = MODELS
-    peers: Sequence[str] = ("",)
+    peers: Sequence[str] = tuple(peer.name for peer in PEERS)
     int8: bool = True
     seconds: float = 6.0
     rounds: int = 3
@@ -64,7 +64,7 @@ def measure(job: RunJob, results: Results, on_turn: OnTurn) -> None:
     packages = job.cache / "packages"
     int8 = {m.name: int8_package(m, small, packages) for m in job.models if job.int8}
     schedule = Schedule(job.models, photos, int8, job.seconds, job.rounds)
-    peers = [PeerServer(peer) for peer in PEERS if any(part in peer.name for part in job.peers)]
+    peers = [PeerServer(peer) for peer in PEERS if peer.name in job.peers]
     planned = list(turns(schedule, systems_of(job.parts, peers)))
     footprints = job.rounds if "boxport" in job.parts and len(job.models) == len(MODELS) else 0
     interleaved = list(schedule.interleaved()) if "interleaved" in job.parts else []

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -213,12 +214,21 @@ def _read(annotations: Annotations) -> dict[str, Any]:
             **row,
             "id": i,
             "iscrowd": int(row.get("iscrowd") or 0),
-            "area": row.get("area", row["bbox"][2] * row["bbox"][3]),
+            "area": _area_of(row),
         }
         for i, row in enumerate(annotations["annotations"], start=1)
     ]
     categories = sorted(annotations["categories"], key=lambda category: category["id"])
     return {"images": annotations["images"], "annotations": rows, "categories": categories}
+
+
+def _area_of(row: dict[str, Any]) -> float:
+    """Of the object's outline, as COCO has it; of its box where a tool has written no number."""
+    try:
+        area = float(row["area"])
+    except (KeyError, TypeError, ValueError):
+        area = math.nan
+    return area if 0 <= area < math.inf else row["bbox"][2] * row["bbox"][3]
 
 
 def _run_pycocotools(content: dict[str, Any], rows: list[BoxRow]) -> COCOeval:

@@ -163,8 +163,9 @@ def tune(arguments: argparse.Namespace) -> None:
     Each model is run here, without HTTP, in one layout after another: how many
     batches run at once on how many threads, how large batches are, how many photos
     are decoded at once. The fastest within the bound is written to the settings
-    file, which keeps its other settings. It takes about two minutes a model on an
-    idle machine. All layouts give the same answers.
+    file, which keeps its other settings, or is made. On two processors that are idle
+    otherwise it takes about four minutes a model, and more on more; it shows how much
+    is left. All layouts give the same answers.
 
       python -m service tune --photos photos/ --slo-p99-ms 200
       python -m service tune --photos photos/ --slo-p99-ms 200 --model efficientdet_lite0_voc

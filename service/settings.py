@@ -52,6 +52,12 @@ def _each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str,
     return lambda names: tuple(map(check, names))
 
 
+def _default_store() -> Path:
+    """Beside the code, whatever folder one is in; by its short name where that is the same."""
+    store, here = Path(__file__).parents[1] / "model_store", Path("model_store")
+    return here if here.resolve() == store.resolve() else store
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
 Origins = Annotated[Names, AfterValidator(_each(check_origin))]
 Networks = Annotated[Names, AfterValidator(_each(check_network))]
@@ -102,8 +108,8 @@ class Settings(ModelSettings, BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BOXPORT_", env_prefix_target="all", frozen=True)
 
-    model_store: Path = Path("model_store")
-    """Folder of <name>/<version>/."""
+    model_store: Path = Field(default_factory=_default_store)
+    """Folder of <name>/<version>/. Default: model_store beside the service's code."""
     public_keys: Annotated[tuple[Path, ...], NoDecode] = ()
     """PEM files of ed25519 keys, separated by colons. If there are any, only packages that one of
     them has signed are served (`python -m export sign`)."""
@@ -120,6 +126,9 @@ class Settings(ModelSettings, BaseSettings):
     """In bytes a second, over ten seconds; a body that comes more slowly gets a 408."""
     unread_timeout_ms: PositiveInt = 30_000
     """After so long a connection whose client takes nothing of a reply is closed."""
+    keep_alive_timeout_ms: PositiveInt = 75_000
+    """After so long without a request a connection is closed. It must be longer than a proxy in
+    front keeps one: nginx, ingress-nginx and AWS's balancers 60 s, Google's 600 s."""
     max_body_bytes: PositiveInt = 64 * 2**20
     """Of a whole request."""
     max_images: PositiveInt = 32

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.problems import MEDIA_TYPE, Problem
 from service.settings import Settings
 
+UVICORN_KEEP_ALIVE = 5  # seconds: its default, which is shorter than any proxy's
 LOOK_SECONDS = 1.0  # between two looks at a connection
 RATE_SECONDS = 10.0  # over which a body's rate is taken
 LINGER_SECONDS = 2.0  # for a client to read a refusal before the connection is reset
@@ -34,6 +35,7 @@ class ConnectionLimits:
     head_timeout_ms: int = 10_000
     min_body_rate: int = 1000
     unread_timeout_ms: int = 30_000
+    keep_alive_timeout_ms: int = 75_000
     max_connections: int = 4096
     max_address_connections: int | None = None
 
@@ -53,6 +55,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
+        if self.timeout_keep_alive == UVICORN_KEEP_ALIVE:  # no option of `bentoml serve` says more
+            self.timeout_keep_alive = self.limits.keep_alive_timeout_ms / 1000  # type: ignore[assignment]
         now = self.loop.time()
         self._problem: Problem | None = None  # for which the connection is being closed
         self._head_since: float | None = now  # a head is awaited, or comes in

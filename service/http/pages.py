@@ -51,6 +51,13 @@ async def show_playground(context: RequestContext) -> Response:
     return reply
 
 
+async def show_playground_itself(context: RequestContext) -> Response:
+    """People type a slash at the end; the page's own links begin where there is none."""
+    if not context.worker.settings.playground:
+        raise HTTPException(404)
+    return RedirectResponse("../playground")
+
+
 async def show_playground_file(context: RequestContext) -> Response:
     """A script, style or picture of the playground; pages have addresses of their own."""
     name = context.parameters["file"]

@@ -61,6 +61,7 @@ ROUTES = (
     Route("/healthz", GET, None, None),
     # the pages hold no secrets; what they ask for needs the key
     Route("/playground", GET, None, pages.show_playground),
+    Route("/playground/", GET, None, pages.show_playground_itself),
     Route("/playground/{file}", GET, None, pages.show_playground_file),
     Route("/playground/client/{file}", GET, None, pages.show_client_file),
     Route("/docs", GET, None, partial(pages.show_file, "api.html")),

@@ -1,7 +1,9 @@
 """`python -m service tune`: find the settings that suit a machine, a model and photos."""
 
+import math
 import os
 import sys
+import time
 from pathlib import Path
 
 import tomlkit
@@ -44,11 +46,11 @@ def tune(
     console = Console(stderr=True)
     try:
         with one_line_errors(TuningError, PackageError, SettingsError, OSError, Problem):
+            target = find_target(output)
+            document = read_document(target)  # before minutes are spent
             settings = read_settings()
             photos = read_photos(folder, settings)
             packages = choose(settings.model_store, names)
-            target = output or Path(os.environ.get(FILE_VARIABLE) or DEFAULT_FILE)
-            document = read_document(target)  # before minutes are spent
             for package in packages:
                 search = Search(package, photos, settings.cpus, slo_ms / 1000, seconds)
                 best = find_best(search, console, whole_grid=all_)
@@ -61,6 +63,20 @@ def tune(
         raise SystemExit(INTERRUPTED) from None
     print(target)
     console.print(f"Start the service with {FILE_VARIABLE}={target}")
+
+
+def find_target(output: Path | None) -> Path:
+    """The settings file to write; raises TuningError if that cannot be.
+
+    One that is named and not there yet is made: until then there is none to read.
+    """
+    named = os.environ.get(FILE_VARIABLE)
+    target = output or Path(named or DEFAULT_FILE)
+    if named and Path(named) == target and not target.exists():
+        del os.environ[FILE_VARIABLE]
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise TuningError(f"{target}: cannot be written; make its folder, or name another file")
+    return target
 
 
 def read_photos(folder: Path, settings: Settings) -> list[bytes]:
@@ -94,10 +110,14 @@ def choose(store: Path, names: list[str]) -> list[Path]:
 
 def find_best(search: Search, console: Console, *, whole_grid: bool) -> Finding:
     """Raises TuningError if no layout is within the bound."""
+    most = search.most_measurements(whole_grid=whole_grid)
     with console.status(f"{search.model}: measuring") as status:
+        began = time.monotonic()
 
         def report(finding: Finding) -> None:
+            left = (time.monotonic() - began) / search.measured * (most - search.measured)
             line = f"{search.model}: {finding.layout}: {finding.value(search.slo):.1f} photos/s"
+            line += f"; at most {duration(left)} left"
             if not sys.stderr.isatty():
                 console.print(line, soft_wrap=True)
             status.update(line)
@@ -114,6 +134,12 @@ def find_best(search: Search, console: Console, *, whole_grid: bool) -> Finding:
         )
     console.print(f"{search.model}: {beside_defaults(best, search)}")
     return best
+
+
+def duration(seconds: float) -> str:
+    """Such as 3:20 min, or 40 s."""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    return f"{minutes}:{rest:02} min" if minutes else f"{rest} s"
 
 
 def beside_defaults(best: Finding, search: Search) -> str:

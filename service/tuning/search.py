@@ -53,6 +53,8 @@ class Search:
     seconds: float
     on_finding: Callable[[Finding], None] = lambda finding: None
     findings: dict[Layout, Finding] = field(default_factory=dict)
+    measured: int = 0
+    """Measurements so far, of ``seconds`` each and what it takes to load a layout."""
 
     @property
     def model(self) -> str:
@@ -76,6 +78,12 @@ class Search:
     def measure_grid(self) -> Finding:
         """The best of all layouts, each of which is measured."""
         return self._worth_it(self._best(grid(self.default, self.cpus)))
+
+    def most_measurements(self, *, whole_grid: bool) -> int:
+        """How many `run` or `measure_grid` takes, if none of its finalists is clearly slower."""
+        once = (divided(self.default, self.cpus), BATCHES, decode_counts(self.cpus))
+        counts = [len(grid(self.default, self.cpus))] if whole_grid else [len(one) for one in once]
+        return 1 + sum(count + FINALISTS * ROUNDS for count in counts) + 2 * ROUNDS
 
     def _worth_it(self, best: Layout) -> Finding:
         """``best``, if it is faster than the defaults when both are measured in turn."""
@@ -109,6 +117,7 @@ class Search:
             self._note(layout, found)
 
     def _speeds(self, trial: Trial) -> list[Speed]:
+        self.measured += 1
         return [trial.speed(callers, self.seconds / len(CALLERS)) for callers in CALLERS]
 
     def _note(self, layout: Layout, rounds: Sequence[Sequence[Speed]]) -> None:

@@ -49,6 +49,28 @@ def test_names_of_the_first_version_still_work(
     ]
 
 
+def test_peers_and_models_are_found_in_whatever_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[RunJob] = []
+    monkeypatch.setattr("benchmarks.__main__.measure", lambda job, *_: jobs.append(job))
+    code, output = invoke(
+        tmp_path, "run", "--peers", "fastapi, MLSERVER", "--models", "efficientnet"
+    )
+    assert code == 0, output
+    assert jobs[0].peers == ["FastAPI", "FastAPI, runs of one thread", "MLServer"]
+    assert [model.title for model in jobs[0].models] == [
+        model.title for model in MODELS if "EfficientNet" in model.title
+    ]
+
+
+@pytest.mark.parametrize("option", ["--peers", "--models"])
+def test_a_name_that_matches_nothing_is_said(tmp_path: Path, option: str) -> None:
+    code, output = invoke(tmp_path, "run", option, "fastapy")
+    assert code == 2
+    assert "'fastapy' is in none of" in " ".join(output.replace("│", "").split())
+
+
 def test_a_wrong_part_is_named(tmp_path: Path) -> None:
     code, output = invoke(tmp_path, "run", "--only", "limits")
     assert code == 2

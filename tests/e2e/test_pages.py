@@ -28,6 +28,13 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+def test_a_slash_at_the_end_leads_to_the_playground(http: httpx.Client, closed: Server) -> None:
+    reply = http.get("/playground/", follow_redirects=False)
+    assert (reply.status_code, reply.headers["location"]) == (307, "../playground")
+    assert http.get("/playground/", follow_redirects=True).url.path == "/playground"
+    assert httpx.get(f"{closed.url}/playground/").status_code == 404
+
+
 def test_a_person_is_led_to_the_playground(http: httpx.Client) -> None:
     reply = http.get("/", headers=BROWSER)
     assert reply.status_code == 307
@@ -80,7 +87,7 @@ def test_a_file_has_its_type_and_is_kept_by_browsers(http: httpx.Client, file: P
 @pytest.mark.parametrize(
     "path",
     [
-        "/playground/",
+        "/playground//",
         "/playground/nothing.js",
         "/playground/client/nothing.js",
         "/playground/client",

@@ -54,6 +54,14 @@ def test_a_perfect_detector_has_an_ap_of_one() -> None:
     assert (measured.images, measured.objects) == (2, 2)
 
 
+@pytest.mark.parametrize("area", ["1600", "1600.0", "", "large", None, -1, float("nan"), []])
+def test_an_area_that_is_no_number_is_that_of_the_box(area: object) -> None:
+    annotations = truth((0, CAT, HERE), (1, CAT, THERE))
+    annotations["annotations"][0]["area"] = area
+    rows = [BoxRow(0, CAT, HERE, 0.9), BoxRow(1, CAT, THERE, 0.8)]
+    assert evaluate_detections(annotations, rows).ap_medium == pytest.approx(1)
+
+
 def test_half_the_objects_make_half_the_curve() -> None:
     cat = evaluate_detections(TWO_CATS, [BoxRow(0, CAT, HERE, 0.9)]).classes[0]
     assert cat.precision == pytest.approx((1.0,) * 51 + (0.0,) * 50)  # recall 0, .01 ... .50

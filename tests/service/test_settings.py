@@ -6,12 +6,21 @@ import pytest
 
 from service.__main__ import describe
 from service.settings import ModelSettings, Settings, SettingsError, read_settings, sources
+from tests.paths import ROOT
 
 
 def test_environment_overrides_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOXPORT_MAX_IMAGES", "5")
     assert read_settings().max_images == 5
     assert read_settings().max_image_pixels == 64_000_000
+
+
+def test_the_models_that_come_along_are_found_from_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read_settings().model_store.resolve() == ROOT / "model_store"
+    monkeypatch.chdir(tmp_path)
+    assert read_settings().model_store.resolve() == ROOT / "model_store"
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", ""])

@@ -25,6 +25,7 @@ LIMITS = ConnectionLimits(
     head_timeout_ms=500,
     min_body_rate=1000,
     unread_timeout_ms=500,
+    keep_alive_timeout_ms=300,
     max_connections=40,
     max_address_connections=20,
 )
@@ -102,6 +103,19 @@ def head(*fields: str, path: str = "/") -> bytes:
 
 def test_the_defaults_are_the_settings() -> None:
     assert ConnectionLimits.of(Settings()) == ConnectionLimits()
+
+
+def test_an_idle_connection_is_kept_as_long_as_the_settings_say(
+    open_client: Callable[[], Client],
+) -> None:
+    """Not for uvicorn's five seconds, which are fewer than any proxy's."""
+    client = open_client()
+    client.send(head("Content-Length: 0"))
+    assert client.reply()[0] == 200
+    answered = time.monotonic()
+    assert client.is_closed()
+    assert 0.25 < time.monotonic() - answered < 3
+    assert Settings().keep_alive_timeout_ms > 65_000
 
 
 @pytest.mark.parametrize(

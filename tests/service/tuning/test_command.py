@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from service.inference.layout import Layout
-from service.tuning.command import beside_defaults
+from service.settings import FILE_VARIABLE, Settings, SettingsError, read_settings
+from service.tuning.command import TuningError, beside_defaults, duration, find_target
 from service.tuning.search import Finding, Search
 from service.tuning.trial import Speed
 from tests.packages import CLASSIFIER
@@ -44,6 +45,7 @@ def test_what_is_found_joins_what_the_file_says(photos: Path, tmp_path: Path) ->
     done = tune("--photos", photos, "--slo-p99-ms", 5000, *options, BOXPORT_SETTINGS_FILE=str(file))
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(file)
+    assert " left" in done.stderr
     assert file.read_text().startswith("# of the night shift\nmax_images = 8  # few\n")
     written = tomllib.loads(file.read_text())
     assert written["models"]["other"] == {"threads": 2}
@@ -72,6 +74,28 @@ def test_what_cannot_be_tuned_with_is_said_in_one_line(arguments: list, words: s
     assert done.returncode != 0
     assert words in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_a_settings_file_that_is_not_there_yet_is_the_one_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "boxport.toml"
+    monkeypatch.setenv(FILE_VARIABLE, str(file))
+    assert find_target(None) == file
+    assert read_settings() == Settings()
+    monkeypatch.setenv(FILE_VARIABLE, str(file))
+    assert find_target(tmp_path / "other.toml") == tmp_path / "other.toml"
+    with pytest.raises(SettingsError, match="there is no such file"):
+        read_settings()  # named to be read, and not to be written
+    with pytest.raises(TuningError, match="cannot be written"):
+        find_target(tmp_path / "missing" / "boxport.toml")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "1 s"), (59.5, "1:00 min"), (200, "3:20 min")]
+)
+def test_the_time_that_is_left_is_read_at_a_glance(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
 
 
 def test_files_that_are_no_photos_are_counted(photos: Path, tmp_path: Path) -> None:

@@ -83,6 +83,16 @@ def test_it_finds_what_the_whole_grid_has(measured: list[Layout]) -> None:
     assert tried < len(grid(DEFAULT, 2)) / 2
 
 
+@pytest.mark.parametrize("whole_grid", [False, True])
+def test_it_takes_no_more_measurements_than_were_foretold(
+    measured: list[Layout], whole_grid: bool
+) -> None:
+    looking = search(slo=10)
+    most = looking.most_measurements(whole_grid=whole_grid)
+    _ = looking.measure_grid() if whole_grid else looking.run()
+    assert most / 2 < looking.measured <= most
+
+
 def test_what_is_too_slow_does_not_count(measured: list[Layout]) -> None:
     """Batches of 4 take .16 s with 4 callers: with .1 s only smaller ones may."""
     found = search(slo=0.1).run()
