@@ -1,5 +1,7 @@
 """The service sees the same pixels, in whatever form the SDK is given a photo."""
 
+import struct
+import zlib
 from io import BytesIO
 from typing import Any
 
@@ -159,6 +161,45 @@ def test_a_file_that_is_made_smaller_shows_the_same(name: str) -> None:
         difference = np.abs(np.asarray(small, float) - np.asarray(whole, float)).mean()
         assert difference < 8
         assert shrink(photo, max(width, height)).size == (width, height)
+
+
+def chunk(kind: bytes, data: bytes, damage: int = 0) -> bytes:
+    checksum = zlib.crc32(kind + data) ^ damage
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+
+LARGE = zlib.compress(b"a" * 3_000_000)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        chunk(b"zTXt", b"Comment\0\0" + LARGE),
+        chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + LARGE),
+        chunk(b"iCCP", b"profile\0\0" + LARGE),
+        chunk(b"tEXt", b"Comment\0a", damage=1),
+        chunk(b"eXIf", b"II", damage=1),
+        chunk(b"tRNS", b"\0"),
+        chunk(b"gAMA", b""),
+    ],
+    ids=["text", "XMP", "profile", "checksum", "EXIF", "transparency", "gamma"],
+)
+def test_what_a_png_holds_beside_its_pixels_does_not_cost_it(extra: bytes) -> None:
+    whole = encode(quadrants(SIDE, 80), "PNG", exif=turned(6))
+    content = whole[:33] + extra + whole[33:]
+    expected = shown(content)
+    assert expected is not None
+    assert expected.shape == (SIDE, 80, 3)
+    np.testing.assert_equal(np.asarray(to_picture(content)), expected)
+    assert shrink(content, SIDE // 2).size == (80, SIDE)
+
+
+def test_what_a_jpeg_holds_beside_its_pixels_does_not_cost_it() -> None:
+    whole = encode(quadrants(SIDE, 80), "JPEG", exif=turned(6))
+    for marker, data in ((0xEE, b"Adobe"), (0xE0, b"JFIF\0"), (0xE2, b"MPF\0II")):
+        content = whole[:2] + struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data + whole[2:]
+        np.testing.assert_equal(np.asarray(to_picture(content)), shown(content))
+        assert shrink(content, SIDE // 2).size == (80, SIDE)
 
 
 @pytest.mark.parametrize("mode", ["La", "RGBa", "PA", "RGBX", "HSV", "I", "I;16L", "I;16B"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from PIL import Image
 
 from boxport_client._errors import PhotoError
+from boxport_client._metadata import without_metadata
 from boxport_client._pixels import from_array, plain, upright
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def open_picture(photo: Photo) -> Image.Image:
         return from_array(photo)
     content = to_bytes(photo)
     with decoding():
-        return Image.open(BytesIO(content))
+        return Image.open(BytesIO(without_metadata(content)))
 
 
 @contextmanager
