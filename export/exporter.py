@@ -189,6 +189,12 @@ def _load(job: ExportJob, variant: Variant) -> tuple[nn.Module, tuple[Label, ...
             f"{job.weights} does not name its {count} classes; pass --labels with a file of one"
             f" name a line, or {', '.join(KNOWN)}"
         )
+    names = [label.name for label in labels]
+    if variant.task == "detection" and len(set(names)) < len(names):
+        raise ExportError(
+            f"{job.weights}: two classes are called {max(names, key=names.count)!r}, and requests"
+            " choose by name; pass --labels with a file of one name a line that all differ"
+        )
     network = variant.build(len(labels))
     return network, labels, _fill(network, checkpoint, job)
 

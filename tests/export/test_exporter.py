@@ -28,7 +28,7 @@ from export.verify import verify
 from models.weights import CheckpointError
 from service.imaging.files import read_photo
 from service.inference.detector import Detector
-from service.manifest import ModelManifest, read_manifest
+from service.manifest import Label, ModelManifest, read_manifest
 from service.package import ModelPackage, open_package
 from tests.export.tampering import scale_first_weights
 from tests.paths import ROOT
@@ -213,6 +213,18 @@ def test_wrong_evaluation_set_is_found_before_the_long_work(
     with pytest.raises(PhotoSetError, match=r"missing\.json"):
         export(replace(detector, evaluation=EvaluationSet(photos, photos / "missing.json")))
     assert not small_job.output.parent.parent.exists()
+
+
+def test_two_classes_of_one_name_are_found_before_the_long_work(
+    checkpoint: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the names that torchvision gives COCO's unused ids."""
+    monkeypatch.delattr(exporter, "to_onnx")
+    labels = tuple(Label(id=i, name=name) for i, name in enumerate(("cat", "N/A", "cup", "N/A")))
+    output = tmp_path / "store" / "things" / "1"
+    job = ExportJob(checkpoint.stem, checkpoint, output, photos, "MIT", labels)
+    with pytest.raises(ExportError, match=r"two classes are called 'N/A'.* pass --labels"):
+        export(job)
 
 
 def test_accuracy_is_measured_through_the_package(
