@@ -125,10 +125,11 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    """What the caller gave; libraries such as Ray add private attributes of their own."""
     return {
         name: _cut(value) if isinstance(value, str) else value
         for name, value in vars(record).items()
-        if value is not None and name not in _NO_FIELDS
+        if value is not None and name not in _NO_FIELDS and not name.startswith("_")
     }
 
 

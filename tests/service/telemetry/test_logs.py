@@ -47,7 +47,8 @@ def in_request() -> Iterator[None]:
 
 
 def test_json_line_has_the_fields_of_the_record() -> None:
-    assert orjson.loads(JsonLine().format(record(model="cat", images=2))) == {
+    made = record(model="cat", images=2, _of_a_library=1)
+    assert orjson.loads(JsonLine().format(made)) == {
         "time": "2026-01-02T03:04:05.678Z",
         "level": "INFO",
         "logger": "bentoml.boxport",
