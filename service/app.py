@@ -92,6 +92,9 @@ class Boxport:
     async def settle(self) -> None:
         self.worker.settle()
 
+    async def __is_alive__(self) -> bool:
+        return self.worker.watchdog.fault is None
+
     async def __is_ready__(self) -> bool:
         return not self.worker.lifecycle.draining
 

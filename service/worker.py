@@ -20,6 +20,9 @@ from service.telemetry.logs import configure, logger
 from service.telemetry.metrics import Metrics, ServiceState
 from service.telemetry.recorder import RequestRecorder
 from service.telemetry.spans import open_spans
+from service.watchdog import Watchdog
+
+STUCK_DEADLINES = 2  # the longest ones, after which a run is taken to stand still
 
 
 class Worker:
@@ -35,6 +38,9 @@ class Worker:
         self.lifecycle = Lifecycle()
         self.engine = self._open_engine()
         self.fetcher = make_fetcher(settings, self.engine.admission.hold_bytes)
+        # a run is longer than any deadline only where nothing can end it
+        limit = STUCK_DEADLINES * settings.max_request_timeout_ms / 1000
+        self.watchdog = Watchdog(lambda: self.engine.longest_run, limit)
 
     def settle(self) -> None:
         """Get ready for requests, on the event loop."""
@@ -46,8 +52,10 @@ class Worker:
         gc.freeze()
         gc.set_threshold(5_000, 10, 10)
         limit_free_memory()
+        self.watchdog.start()
 
     def close(self) -> None:
+        self.watchdog.stop()
         self.engine.close()
         if self._spans is not None:
             self._spans.close()

@@ -158,6 +158,11 @@ class Engine:
             session_bytes=self.repository.loaded_bytes,
         )
 
+    @property
+    def longest_run(self) -> float:
+        """Seconds that the oldest run of any model has taken by now; 0 if none goes on."""
+        return max((model.longest_run for model in self.repository.models), default=0.0)
+
     def close(self) -> None:
         """Finish what has been accepted, then stop all threads."""
         self._watcher.stop()

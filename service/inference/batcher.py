@@ -45,6 +45,7 @@ class Batcher(Generic[Outcome]):
         self._queues: dict[Priority, deque[Job]] = {p: deque() for p in Priority}
         self._changed = threading.Condition()
         self._begun = 0
+        self._running: dict[int, float] = {}  # when each runner's batch began, by thread
         self._closed = False
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{i}", daemon=True)
@@ -57,6 +58,12 @@ class Batcher(Generic[Outcome]):
     def waiting(self) -> int:
         """Jobs that no runner has taken yet."""
         return sum(map(len, self._queues.values()))
+
+    @property
+    def longest_run(self) -> float:
+        """Seconds since the oldest batch that still runs has begun; 0 if none does."""
+        began = min(tuple(self._running.values()), default=None)
+        return 0.0 if began is None else time.perf_counter() - began
 
     async def submit(self, job: Job) -> Outcome:
         """The outcome of ``job``, whose stages then have the seconds in the "queue".
@@ -121,7 +128,9 @@ class Batcher(Generic[Outcome]):
         began = time.perf_counter()
         for job in batch:
             job.stages["queue"] = began - job.submitted
+        self._running[threading.get_ident()] = began
         outcomes = self._outcomes(batch)
+        del self._running[threading.get_ident()]
         loop = batch[0].future.get_loop()
         loop.call_soon_threadsafe(_deliver, batch, outcomes)
         return True

@@ -67,6 +67,11 @@ class Decoder:
             job.content = await self._ahead.submit(job)
             job.stages = {"decode": time.perf_counter() - began}  # with the wait for a thread
 
+    @property
+    def longest_run(self) -> float:
+        """Seconds that the oldest photo on a decode thread has taken by now."""
+        return self._ahead.longest_run if self._ahead is not None else 0.0
+
     def close(self) -> None:
         if self._ahead is not None:
             self._ahead.close()

@@ -95,6 +95,11 @@ class LoadedModel:
         """Images in the queue."""
         return self._batcher.waiting
 
+    @property
+    def longest_run(self) -> float:
+        """Seconds that the oldest batch or decoding that still goes on has taken by now."""
+        return max(self._batcher.longest_run, self._decoder.longest_run)
+
     async def submit(self, job: Job) -> Result:
         """The result of an image; ``job.stages`` then say where its time went.
 

@@ -41,6 +41,8 @@ async def show_server(context: RequestContext) -> Response:
 
 
 async def show_live(context: RequestContext) -> Response:
+    if (fault := context.worker.watchdog.fault) is not None:
+        raise Problem("not_ready", f"The service is about to stop: {fault}.")
     return json_reply({"live": True})
 
 

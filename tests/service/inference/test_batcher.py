@@ -26,6 +26,20 @@ def test_a_lone_item_is_run_at_once(doubler: Doubler) -> None:
     batcher.close()
 
 
+def test_it_tells_how_long_the_oldest_batch_runs(doubler: Doubler) -> None:
+    async def scenario() -> None:
+        batcher = make(doubler)
+        assert batcher.longest_run == 0
+        asked = await submit_all(batcher, [2])
+        await wait_for(lambda: batcher.longest_run > 0.05)
+        doubler.gate.set()
+        await outcomes(asked)
+        await wait_for(lambda: batcher.longest_run == 0)
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
 def test_what_queued_while_busy_runs_together_in_order(doubler: Doubler) -> None:
     async def scenario() -> None:
         batcher = make(doubler)
