@@ -67,7 +67,8 @@ def explain(output: str) -> str | None:
     for cause in CAUSES:
         shown = re.findall(rf"(?:{cause.pattern}).*", output)
         if shown:
-            return f"{shown[-1].strip()[:200]}: {cause.remedy}"
+            line = re.sub(r"<[^<>]* object at \w+>: ", "", shown[-1])
+            return f"{line.strip()[:200]}: {cause.remedy}"
     return None
 
 

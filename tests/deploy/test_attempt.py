@@ -108,6 +108,7 @@ def test_no_network(tmp_path: Path) -> None:
     line = told(attempt(*PIP, "--target", tmp_path, "nothing", PIP_INDEX_URL=index))
     assert "does not answer: connect to the network, or name" in line
     assert "a mirror by PIP_INDEX_URL=" in line
+    assert " object at " not in line
 
 
 def test_proxy_that_is_not_there(tmp_path: Path) -> None:
