@@ -22,7 +22,7 @@ from service.http.context import (
 from service.http.replies import TIMING_HEADER
 from service.http.routes import check_method, find_route
 from service.package import PackageError
-from service.problems import Problem
+from service.problems import Problem, quoted
 from service.providers import ProviderError
 from service.telemetry.logs import logger, request_id
 from service.worker import Worker
@@ -190,6 +190,6 @@ def to_problem(error: Exception, context: RequestContext) -> Problem:
         case HTTPException(status_code=status) if status < 500 or status in FOREIGN_ERRORS:
             unreadable = ("malformed_body", "The request cannot be read.")
             code, detail = FOREIGN_ERRORS.get(status, unreadable)
-            return Problem(code, detail.format(path=context.path))
+            return Problem(code, detail.format(path=quoted(context.path)[1:-1]))
     logger.exception("request %s failed", context.request_id)
     return Problem("internal_error", "The service failed.")
