@@ -98,6 +98,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Problem if its bytes are damaged.
     """
     _scale_transparent_colour(image)
+    if isinstance(image, TiffImageFile):
+        tiff.mend_palette(image)
     image.load()
     if _orientation_of(image) != 1:
         with contextlib.suppress(Exception):  # what it fails to write of EXIF, nobody reads

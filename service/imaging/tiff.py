@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
-from PIL.TiffImagePlugin import PREFIXES, ImageFileDirectory_v2
+from PIL import ImagePalette
+from PIL.TiffImagePlugin import PREFIXES, ImageFileDirectory_v2, TiffImageFile
 
 from service.problems import Problem
 
@@ -19,7 +20,7 @@ NEW_SUBFILE_TYPE, SUBFILE_TYPE = 254, 255
 BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 258, 259, 262, 266
 SAMPLES_PER_PIXEL, PLANAR_CONFIGURATION, INK_SET = 277, 284, 332
 SAMPLE_FORMAT, SUBSAMPLING = 339, 530
-TILE_WIDTH, TILE_LENGTH = 322, 323
+COLOUR_MAP, TILE_WIDTH, TILE_LENGTH = 320, 322, 323
 
 WHITE_IS_ZERO, GREY, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 DEPTHS = {  # bits of a sample that are read, by the photometric interpretation
@@ -88,6 +89,14 @@ def grey_scale(tags: Tags) -> tuple[int, int]:
     """The values of a grey sample that show black and white."""
     largest: int = 2 ** _numbers(tags, BITS_PER_SAMPLE, 1)[0] - 1
     return (largest, 0) if _number(tags, PHOTOMETRIC, 0) == WHITE_IS_ZERO else (0, largest)
+
+
+def mend_palette(image: TiffImageFile) -> None:
+    """Some programs write colours of 8 bits where TIFF has 16: take them as they are meant, before
+    the pixels are decoded."""
+    colours = _numbers(image.tag_v2, COLOUR_MAP, 0)
+    if image.mode in ("P", "PA") and max(colours) < 256:
+        image.palette = ImagePalette.raw("RGB;L", bytes(colours))
 
 
 def tile_size(tags: Tags) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """A TIFF is read as it shows, or refused in words that are true."""
 
 import struct
+from io import BytesIO
 from itertools import product
 
 import numpy as np
@@ -47,6 +48,17 @@ def test_rgb_shows_the_same(bits: int, tags: dict[str, int], order: str) -> None
     samples = RGB.astype(int) * ((2**bits - 1) // 255)
     decoded = np.asarray(decode_image(tiff(samples, bits=bits, order=order, t262=2, **tags), LIMIT))
     np.testing.assert_array_equal(decoded, RGB)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_palettes_colours_may_be_written_in_8_bits(bits: int) -> None:
+    palette = quadrants().quantize(4)
+    content = encode(palette, "TIFF")
+    colours = Image.open(BytesIO(content)).tag_v2[320]
+    stated = struct.pack("<768H", *colours)
+    written = struct.pack("<768H", *(colour >> 16 - bits for colour in colours))
+    decoded = decode_image(content.replace(stated, written), LIMIT)
+    assert decoded.tobytes() == palette.convert("RGB").tobytes()
 
 
 def test_grey_multiplied_by_its_alpha_shows_white_where_it_is_transparent() -> None:
