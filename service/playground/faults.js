@@ -19,6 +19,8 @@ export const FAULTS = {
   method_not_allowed: ["The request could not be read", "Reload the page, then try again."],
   model_unloaded: ["This model has been unloaded", "Choose another model."],
   model_unfit: ["This model cannot be loaded", "Choose another model."],
+  head_too_large: ["The request could not be read", "Reload the page, then try again."],
+  request_too_slow: ["The photo came too slowly", "Choose a smaller photo, or a faster network."],
   body_too_large: ["The file is too large", "Choose a smaller photo, or save it with less quality."],
   image_too_large: ["The photo has too many pixels", "Make it smaller, then try again."],
   too_many_images: ["Too many photos at once", "Send one photo at a time."],

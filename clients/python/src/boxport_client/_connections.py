@@ -25,8 +25,8 @@ from boxport_client._steps import Reply, Send
 
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
-# Shorter than the 5 s after which uvicorn closes an idle connection unless it is told otherwise:
-# a request would now and then meet a connection that is just being closed.
+# A service keeps idle connections for much longer, but proxies, and services of old, close them
+# after 5 s: a request would now and then meet a connection that is just being closed.
 KEEPALIVE_SECONDS = 4.0
 
 
