@@ -1,6 +1,7 @@
 """Keeping the repository as the store is: at the start, and while packages come, change or go."""
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from service.repository.store import (
 from service.repository.version import Backoff
 from service.telemetry.logs import logger
 
+GONE_LOOKS = 3  # in a row without a package, after which it is gone
+
 
 class Watcher:
     """Looks at ``store``, the setting model_store, every ``seconds``, on a thread of its own.
@@ -24,7 +27,8 @@ class Watcher:
     or a folder that Kubernetes swaps by a link, and neither tells of its changes reliably.
     A package is opened once it has looked the same twice, so not while it is being copied. One that
     could not be loaded is tried again, ever more seldom: a full memory or a network volume's fault
-    passes.
+    passes. One that is missed is removed after `GONE_LOOKS` looks; while the store has no package
+    at all, such as a volume that is not mounted, everything goes on.
     """
 
     def __init__(self, store: Path, repository: ModelRepository, seconds: float) -> None:
@@ -32,6 +36,7 @@ class Watcher:
         self._known: dict[Reference, Candidate] = {}
         self._seen: dict[Reference, Candidate] = {}
         self._failed: dict[Reference, Backoff] = {}
+        self._missed = Counter[Reference]()  # looks in a row
         self._complaint: str | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
@@ -79,10 +84,13 @@ class Watcher:
             settled = self._seen.get(reference) == candidate
             if settled and self._is_due(reference, candidate):
                 self._put(reference, candidate)
-        for reference in self._known.keys() - found.keys():
-            del self._known[reference]
-            self._failed.pop(reference, None)
-            self._repository.remove(reference)
+        gone = self._known.keys() - found.keys()
+        self._missed = Counter({reference: self._missed[reference] + 1 for reference in gone})
+        for reference in gone:
+            if self._missed[reference] >= GONE_LOOKS:
+                del self._known[reference], self._missed[reference]
+                self._failed.pop(reference, None)
+                self._repository.remove(reference)
         self._seen = found
 
     def _is_due(self, reference: Reference, candidate: Candidate) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from service.repository.repository import ModelRepository
 from service.repository.store import Candidate
 from service.repository.version import MAX_RETRY_SECONDS, RETRY_SECONDS, State
-from service.repository.watcher import Watcher
+from service.repository.watcher import GONE_LOOKS, Watcher
 from tests.packages import CLASSIFIER, copy_package
 from tests.service.repository.harness import eventually
 
@@ -33,6 +33,10 @@ class Watched:
     def touch(self, version: int) -> None:
         path = self.store / "pets" / str(version) / "manifest.json"
         path.write_text(path.read_text() + " ")
+
+    def look(self, times: int) -> None:
+        for _ in range(times):
+            self.watcher.look()
 
     @property
     def versions(self) -> list[str]:
@@ -139,12 +143,25 @@ def test_what_is_removed_goes_and_may_come_again(watched: Watched) -> None:
     watched.watcher.look()
     watched.watcher.look()
     shutil.rmtree(watched.store / "pets" / "2")
-    watched.watcher.look()
+    watched.look(GONE_LOOKS)
     assert watched.versions == ["1"]
     watched.publish(2)
     watched.watcher.look()
     watched.watcher.look()
     assert watched.versions == ["2", "1"]
+
+
+def test_what_is_missed_for_a_moment_goes_on(watched: Watched) -> None:
+    watched.publish(2)
+    watched.look(2)
+    folder = watched.store / "pets" / "2"
+    for _ in range(3):
+        away = folder.rename(watched.store / ".away")
+        watched.look(GONE_LOOKS - 1)
+        assert watched.versions == ["2", "1"]
+        away.rename(folder)
+        watched.look(2)
+    assert watched.loader.loaded == [("pets", "1"), ("pets", "2")]
 
 
 def test_what_is_moved_away_and_back_is_there_again(watched: Watched) -> None:
@@ -154,7 +171,7 @@ def test_what_is_moved_away_and_back_is_there_again(watched: Watched) -> None:
     watched.watcher.look()
     folder = watched.store / "pets" / "2"
     away = folder.rename(watched.store / ".away")
-    watched.watcher.look()
+    watched.look(GONE_LOOKS)
     assert watched.versions == ["1"]
     away.rename(folder)
     watched.watcher.look()
