@@ -120,3 +120,15 @@ def test_a_line_that_breaks_is_no_fault_of_tls(
             make_client(url, retries=2).detect(b"photo")
         assert caught.value.retryable
         thread.join()
+
+
+def test_a_proxy_that_is_reached_by_tls(
+    make_client, secure: ScriptedServer, certificate: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", secure.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    client = make_client("http://service.test", verify=certificate)
+    assert client.detect(b"photo").width == 100
+    assert secure.asked[0].path == "http://service.test/v1/detect"
+    with pytest.raises(ConnectionFailed, match=r"the proxy https://localhost.* not trusted"):
+        make_client("http://service.test").detect(b"photo")
