@@ -27,7 +27,7 @@ def path_of(row: Route) -> str:
 
 @pytest.mark.parametrize("row", OPEN, ids=lambda row: row.template)
 def test_what_is_open_needs_no_key(guarded: Guarded, row: Route) -> None:
-    assert guarded.ask(row.methods[0], path_of(row)).status_code == 200
+    assert guarded.ask(row.methods[0], path_of(row)).status_code in (200, 307)
 
 
 @pytest.mark.parametrize("row", CLOSED, ids=lambda row: row.template)
