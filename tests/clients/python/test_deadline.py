@@ -15,8 +15,8 @@ from tests.clients.python.scripted import ScriptedServer, answers
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\n"
 GZIP_HEAD = gzip.compress(b"")[:10]
-SECONDS = 0.5
-LATE = 1.2
+SECONDS = 0.3
+LATE = 1.0
 
 
 class Trickling:
@@ -96,7 +96,7 @@ def test_bytes_that_come_and_go_slowly(make_client, act: Callable, photo: bytes)
     server = Trickling(act)
     try:
         client = make_client(server.url, timeout=SECONDS, retries=0)
-        with in_time(), pytest.raises(RequestTimedOut, match=r"within 0\.5 s"):
+        with in_time(), pytest.raises(RequestTimedOut, match=r"within 0\.3 s"):
             client.detect(photo)
     finally:
         server.close()
