@@ -97,7 +97,8 @@ class Build:
 
     def _take(self, image: Image, instruction: str, value: str) -> Image:
         """One step on ``image``."""
-        value = value if instruction == "RUN" else self._expand(image, value)
+        if instruction not in ("RUN", "CMD", "HEALTHCHECK"):  # a shell expands those, or nobody
+            value = self._expand(image, value)
         match instruction:
             case "ARG":
                 name, _, default = value.partition("=")

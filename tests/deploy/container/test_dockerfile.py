@@ -1,5 +1,6 @@
 """The Dockerfile as an engine would read it. `test_image` runs its steps."""
 
+import os
 import re
 import subprocess
 import sys
@@ -48,6 +49,14 @@ def test_one_folder_is_written_to(image: Image) -> None:
     assert image.volumes == ("/var/lib/boxport",)
     for variable in ("BENTOML_HOME", "TMPDIR", "HOME"):
         assert image.environment[variable] == "/var/lib/boxport"
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(image: Image) -> None:
+    environment = {**image.environment, "PATH": os.environ["PATH"], "BENTOML_HOME": "/sys/boxport"}
+    done = subprocess.run(image.command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("boxport: /sys/boxport cannot be written by user ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_health_is_asked_where_the_service_listens(image: Image) -> None:
