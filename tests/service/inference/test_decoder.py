@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.imaging.resize import ModelInput
-from service.inference.deadline import Deadline, RequestPolicy
+from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.inference.decoder import Decoder
 from service.inference.task import Job
 from service.manifest import ModelManifest
@@ -42,8 +42,13 @@ def make(manifest: ModelManifest, pixels: Pixels, threads: int = 0) -> Decoder:
     return Decoder(manifest.input, Settings(), pixels.hold, threads)
 
 
-def job(content: bytes | ModelInput, seconds: float = 60) -> Job:
-    return Job(content, None, RequestPolicy(Deadline(time.monotonic() + seconds, seconds)))
+def job(
+    content: bytes | ModelInput,
+    seconds: float = 60,
+    priority: Priority = Priority.INTERACTIVE,
+) -> Job:
+    deadline = Deadline(time.monotonic() + seconds, seconds)
+    return Job(content, None, RequestPolicy(deadline, priority))
 
 
 @pytest.fixture
@@ -84,6 +89,38 @@ def test_threads_of_its_own_decode_ahead(
     assert isinstance(asked.content, ModelInput) == bool(threads)
     assert ("decode" in asked.stages) == bool(threads)
     assert pixels.threads == by
+
+
+def test_interactive_photos_are_decoded_before_bulk_ones(
+    manifest: ModelManifest, photo: bytes
+) -> None:
+    """The one thread is held by the first while the rest comes, bulk photos first."""
+    gate, order = threading.Event(), []
+
+    @contextmanager
+    def hold(number: int) -> Iterator[None]:
+        gate.wait(10)
+        yield
+
+    async def decode(decoder: Decoder, name: str, priority: Priority) -> None:
+        await decoder.decode_ahead(job(photo, priority=priority))
+        order.append(name)
+
+    async def scenario() -> None:
+        decoder = Decoder(manifest.input, Settings(), hold, 1)
+        asked = [("first", Priority.BULK), *((f"bulk {n}", Priority.BULK) for n in range(4))]
+        asked += [(f"interactive {n}", Priority.INTERACTIVE) for n in range(3)]
+        tasks = []
+        for name, priority in asked:
+            tasks.append(asyncio.create_task(decode(decoder, name, priority)))
+            await asyncio.sleep(0.02)
+        gate.set()
+        await asyncio.gather(*tasks)
+        decoder.close()
+
+    asyncio.run(scenario())
+    assert order[:4] == ["first", "interactive 0", "interactive 1", "interactive 2"]
+    assert sorted(order[4:]) == [f"bulk {n}" for n in range(4)]
 
 
 def test_what_is_too_late_or_damaged_is_refused(
