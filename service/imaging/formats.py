@@ -72,10 +72,11 @@ def unknown_image(content: bytes, formats: Sequence[str]) -> Problem:
     """Why ``content``, which is in none of ``formats``, is refused: by what it is, if known."""
     kind = _kind_of(content)
     detail = f"These bytes are no image in a known format ({', '.join(formats)})"
-    if kind == HEIF:
+    if kind == HEIF and HEIF not in formats:
         detail = (
             "This is a HEIC photo (HEIF), which the service does not read: save it as JPEG, or have"
-            f" the operator name {HEIF} in BOXPORT_IMAGE_FORMATS"
+            " the operator install the package pillow-heif and set"
+            f" BOXPORT_IMAGE_FORMATS={','.join((*formats, HEIF))}"
         )
     elif kind:
         detail += f"; they begin as {kind} does"

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from service.imaging import images
+from service.imaging.formats import unknown_image
 from service.imaging.images import decode_image, open_image, prepare, to_rgb
 from service.manifest import Letterbox
 from service.problems import Problem
@@ -144,6 +145,20 @@ def test_a_fault_of_resizing_is_not_told_as_damage(
         pytest.raises(ValueError, match="boom"),
     ):
         prepare(image, SPEC)
+
+
+@pytest.mark.parametrize(
+    "brands", [b"heic\0\0\0\0mif1heic", b"mif1\0\0\0\0mif1heic", b"heix\0\0\0\0"]
+)
+def test_heic_is_named_with_how_to_have_it_read(brands: bytes) -> None:
+    content = struct.pack(">I4s", 8 + len(brands), b"ftyp") + brands + bytes(100)
+    with pytest.raises(Problem, match=r"HEIC photo.*pillow-heif.*FORMATS=JPEG,.*TIFF,HEIF\.$"):
+        decode_image(content, LIMIT)
+    assert "begin as HEIF does" in unknown_image(content, ("JPEG", "HEIF")).detail
+    avif = content.replace(b"mif1heic", b"mif1avif").replace(b"heic", b"avif")
+    with pytest.raises(Problem) as caught:
+        decode_image(avif.replace(b"heix", b"avif"), LIMIT)
+    assert "HEIC" not in caught.value.detail
 
 
 @pytest.mark.parametrize(
