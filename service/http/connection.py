@@ -92,6 +92,14 @@ class BoundedConnection(HttpToolsProtocol):
         elif self._received > self.limits.max_head_bytes + FRAMING * self._body_bytes:
             self._refuse(self._too_large())  # trailers, or extensions of chunks
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that ends in the midst of a body, and may still read, is told so."""
+        is_cut = self._is_in_body and self._problem is None
+        if is_cut:
+            detail = "The body ends before the length that the request states, or its last chunk."
+            self._refuse(Problem("malformed_body", detail))
+        return is_cut  # then the connection stays open until the refusal is read
+
     def on_message_begin(self) -> None:
         if self._head_since is None:
             self._await_head()

@@ -105,6 +105,24 @@ def test_the_defaults_are_the_settings() -> None:
     assert ConnectionLimits.of(Settings()) == ConnectionLimits()
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        head("Content-Length: 10") + b"12345",
+        head("Content-Length: 10"),
+        head("Transfer-Encoding: chunked") + b"5\r\n12345\r\n",
+        head("Transfer-Encoding: chunked") + b"5\r\n123",
+    ],
+    ids=["cut", "nothing", "without its last chunk", "cut in a chunk"],
+)
+def test_a_body_that_ends_early_is_told_so(open_client: Callable[[], Client], sent: bytes) -> None:
+    client = open_client()
+    client.send(sent)
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.problem() == (400, "malformed_body")
+    assert client.is_closed()
+
+
 def test_an_idle_connection_is_kept_as_long_as_the_settings_say(
     open_client: Callable[[], Client],
 ) -> None:
