@@ -17,6 +17,8 @@ from tests.clients.python.scripted import MODEL, ScriptedServer, answers, waits
 
 CHILDREN = 3
 
+OTHER = new_request_id()  # of another client's request
+
 
 def detect(client: Client | AsyncClient, photo: bytes) -> int:
     """The width in the answer, from an event loop of its own if the client needs one."""
@@ -143,7 +145,8 @@ def of_request(in_body: str, in_header: str | None) -> Callable:
 
 @pytest.mark.parametrize(
     ("in_body", "in_header"),
-    [("a-client-of-old", None), (of := new_request_id(), of), (of, None), ("one", "another")],
+    [("a-client-of-old", None), (OTHER, OTHER), (OTHER, None), ("one", "another")],
+    ids=["no client's", "in both", "in one", "different"],
 )
 def test_the_answer_to_another_request_is_refused(
     make_client, scripted: ScriptedServer, in_body: str, in_header: str | None
