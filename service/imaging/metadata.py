@@ -22,15 +22,18 @@ ORIENTED = (b"Raw profile type exif", b"XML:com.adobe.xmp")
 
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
-APP0, APP1, APP14, APP15, START_OF_SCAN = 0xE0, 0xE1, 0xEE, 0xEF, 0xDA
-LEAST_SEGMENT = {APP0: 14, APP14: 12}  # bytes of what libjpeg reads: JFIF's data, and Adobe's
+START_OF_SCAN = 0xDA
+# Least bytes of the segments that Pillow or libjpeg read: JFIF's data, a part of a colour profile,
+# Photoshop's resources, of which none is needed, and Adobe's data. Shorter ones are damaged. What
+# is sound stays, for to leave out any costs a copy of the file.
+LEAST_SEGMENT = {0xE0: 14, 0xE2: 14, 0xED: 2**16, 0xEE: 12}
 
 Part = tuple[int, int, bool]  # where it starts and ends in the file, and whether it is needed
 
 
 def without_metadata(content: bytes) -> bytes:
-    """The file ``content``; of a PNG or JPEG only what its pixels, their transparency, their
-    orientation and the number of frames need, as far as that is sound."""
+    """The file ``content``; of a PNG only what its pixels, their transparency, their orientation
+    and the number of frames need, as far as that is sound; a JPEG without what is not."""
     if content.startswith(PNG_SIGNATURE):
         parts = _chunks(content)
     elif content.startswith(JPEG_SIGNATURE):
@@ -53,8 +56,7 @@ def _segments(content: bytes) -> Iterator[Part]:
         end = start + 2 + length
         if marker in (START_OF_SCAN, 0xFF) or end > len(content) or length < 2:
             return
-        is_extra = APP0 <= marker <= APP15 and marker != APP1  # EXIF or XMP
-        yield start, end, not is_extra or length - 2 >= LEAST_SEGMENT.get(marker, length)
+        yield start, end, length - 2 >= LEAST_SEGMENT.get(marker, 0)
         start = end
 
 

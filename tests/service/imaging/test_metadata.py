@@ -95,6 +95,7 @@ def test_a_png_keeps_its_transparency_and_its_number_of_frames() -> None:
         assert image.n_frames == 3
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Image appears to be a malformed")
 @pytest.mark.parametrize(
     "extra",
     [
@@ -118,8 +119,7 @@ def test_a_jpeg_keeps_what_tells_its_colours_and_its_orientation() -> None:
     exif[0x0112] = 6
     for image, options in ((quadrants(), {"exif": exif}), (quadrants().convert("CMYK"), {})):
         content = encode(image, "JPEG", icc_profile=bytes(100), **options)
-        kept = without_metadata(content)
-        assert len(kept) < len(content)
+        assert without_metadata(content) is content, "to copy a large photo takes time"
         plain = encode(image, "JPEG", **options)
         assert decode_image(content, LIMIT).tobytes() == decode_image(plain, LIMIT).tobytes()
 
