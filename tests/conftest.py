@@ -40,6 +40,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(autouse=True)
 def _signals_are_left_alone() -> Iterator[None]:
     """What one test does to a signal would end the process under another, much later."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it; native code may change that
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
     before = [signal.getsignal(number) for number in signals]
     yield
