@@ -52,10 +52,14 @@ class Lifecycle:
             stop_now()
             time.sleep(max(0.0, last - time.monotonic()) + KILL_SECONDS)
             logger.error("SIGTERM: %d requests do not end; killed", len(self.in_flight))
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.kill()
 
         def stop_now() -> None:
             if callable(stop):
                 stop(signal.SIGTERM, None)
 
         signal.signal(signal.SIGTERM, begin)
+
+    def kill(self) -> None:
+        """The last word: end this process, whatever its threads do."""
+        os.kill(os.getpid(), signal.SIGKILL)

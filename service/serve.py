@@ -71,9 +71,11 @@ def _greet_in_background(url: str, settings: Settings) -> None:
     """By a grandchild of this process, which will be the server and does not wait for children."""
     server = os.getpid()
     if os.fork() == 0:
-        if os.fork() == 0:
-            greet(url, settings, server)
-        os._exit(0)
+        try:
+            if os.fork() == 0:
+                greet(url, settings, server)
+        finally:  # whatever happens, neither goes on as the server
+            os._exit(0)
     os.wait()
 
 

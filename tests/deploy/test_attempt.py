@@ -98,7 +98,7 @@ def test_what_succeeds_says_nothing() -> None:
 
 
 def test_failure_of_another_kind_is_shown_whole() -> None:
-    done = attempt(sys.executable, "-c", "print('one'); raise SystemExit('two')")
+    done = attempt(sys.executable, "-c", "print('one', flush=True); raise SystemExit('two')")
     assert done.returncode == 1
     assert done.stderr == "one\ntwo\n"
 

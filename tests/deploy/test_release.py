@@ -23,6 +23,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.full  # builds by what an index gives
 def test_each_part_has_the_number_and_a_checksum(dist: Path) -> None:
     rows = [line.split("  ") for line in (dist / "SHA256SUMS").read_text().splitlines()]
     assert [name for _, name in rows] == [
@@ -38,6 +39,7 @@ def test_each_part_has_the_number_and_a_checksum(dist: Path) -> None:
         assert hashlib.sha256((dist / name).read_bytes()).hexdigest() == digest
 
 
+@pytest.mark.full  # builds by what an index gives
 def test_parts_are_what_their_names_say(dist: Path) -> None:
     for variant in ("cpu", "cuda"):
         bom = json.loads((dist / f"boxport-{__version__}-{variant}.cdx.json").read_text())
@@ -51,6 +53,7 @@ def test_parts_are_what_their_names_say(dist: Path) -> None:
         assert {"package/dist/index.js", "package/dist/index.d.ts"} <= set(package.getnames())
 
 
+@pytest.mark.full  # builds by what an index gives
 def test_notes_are_the_changelogs_section(dist: Path) -> None:
     notes = (dist / "NOTES.md").read_text()
     assert notes in CHANGELOG.read_text()

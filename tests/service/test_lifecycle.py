@@ -14,6 +14,13 @@ from service.lifecycle import Lifecycle
 from tests.paths import ROOT
 
 
+class Spared(Lifecycle):
+    """Its process goes on to other tests."""
+
+    def kill(self) -> None:
+        pass
+
+
 @pytest.fixture
 def stopped() -> Iterator[threading.Event]:
     """Set once the server's own handler of SIGTERM is called."""
@@ -28,7 +35,7 @@ def terminate() -> None:
 
 
 def test_it_waits_for_requests_that_were_in_flight(stopped: threading.Event) -> None:
-    lifecycle, early, late = Lifecycle(), object(), object()
+    lifecycle, early, late = Spared(), object(), object()
     lifecycle.drain_on_sigterm(0, 60)
     lifecycle.in_flight.add(early)
     assert not lifecycle.draining
@@ -41,7 +48,7 @@ def test_it_waits_for_requests_that_were_in_flight(stopped: threading.Event) -> 
 
 
 def test_it_goes_on_for_as_long_as_it_is_told(stopped: threading.Event) -> None:
-    lifecycle, started = Lifecycle(), time.monotonic()
+    lifecycle, started = Spared(), time.monotonic()
     lifecycle.drain_on_sigterm(0.2, 60)
     terminate()
     assert stopped.wait(5)
@@ -49,7 +56,7 @@ def test_it_goes_on_for_as_long_as_it_is_told(stopped: threading.Event) -> None:
 
 
 def test_a_second_signal_stops_at_once(stopped: threading.Event) -> None:
-    lifecycle = Lifecycle()
+    lifecycle = Spared()
     lifecycle.drain_on_sigterm(600, 60)
     lifecycle.in_flight.add(object())
     terminate()
