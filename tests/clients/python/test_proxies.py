@@ -8,7 +8,7 @@ import pytest
 from boxport_client import ApiError, BoxportError, ConnectionFailed, InvalidRequest, MissingExtra
 from boxport_client._proxies import find_proxy
 
-from tests.clients.python.scripted import ScriptedServer, hangs, says
+from tests.clients.python.scripted import Asked, ScriptedServer, hangs, says
 
 PROXY = "http://proxy.test:3128"
 
@@ -34,6 +34,12 @@ def test_the_proxy_of_a_scheme_goes_before_that_of_all() -> None:
     assert found("http://a.test", http="http://user:secret@proxy.test:3128/") == (
         f"{PROXY} (HTTP_PROXY)"
     )
+
+
+def of_client(proxy: ScriptedServer) -> list[Asked]:
+    """What a client asked of ``proxy``: a library of this process, such as ONNX Runtime with its
+    telemetry, may ask through it for something of its own."""
+    return [asked for asked in proxy.asked if ".microsoft.com" not in asked.path]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +128,7 @@ def test_a_request_through_a_proxy(make_client, monkeypatch, scripted: ScriptedS
     proxy = scripted.url.replace("//", "//user:p%40ss@")
     monkeypatch.setenv("http_proxy", proxy)
     assert make_client("http://service.test:3000/base").detect(b"photo").width == 100
-    (asked,) = scripted.asked
+    (asked,) = of_client(scripted)
     assert asked.path == "http://service.test:3000/base/v1/detect"
     assert asked.headers["proxy-authorization"] == "Basic dXNlcjpwQHNz"
 
@@ -154,7 +160,7 @@ def test_a_proxy_that_refuses(
     assert isinstance(caught.value, kind)
     assert str(status) in str(caught.value)
     assert caught.value.retryable == (tries > 1)
-    assert len(scripted.asked) == caught.value.tries == tries
+    assert len(of_client(scripted)) == caught.value.tries == tries
 
 
 def test_a_proxy_that_hangs(make_client, monkeypatch, scripted: ScriptedServer) -> None:
