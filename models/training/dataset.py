@@ -20,8 +20,7 @@ from models.training.augment import Augment
 from models.training.augment.colour import random_colour, recolour
 from models.training.augment.geometry import Loaded
 from service.imaging.files import read_image
-from service.imaging.resampling import Box, resample
-from service.imaging.resize import RESAMPLING, ModelInput
+from service.imaging.resize import RESAMPLING, Box, ModelInput, resample
 from service.manifest import CentreCrop, FilledInput, InputSpec, ShorterSide
 
 Sample = tuple[Tensor, Tensor, Tensor]

@@ -15,9 +15,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from service.imaging import tiff
 from service.imaging.formats import FORMATS, unknown_image
-from service.imaging.metadata import without_metadata
 from service.imaging.resize import ModelInput, Photo, least_size, to_input
-from service.imaging.structure import check_structure
+from service.imaging.structure import check_structure, without_metadata
 from service.manifest import InputSpec
 from service.problems import Problem
 
@@ -82,7 +81,7 @@ def prepare(
     """An open image decoded, turned upright and resized.
 
     reduce: whether a large JPEG may be decoded smaller than it is. exact: whether it is to be
-    resized by Pillow (`service.imaging.resampling`).
+    resized by Pillow (`service.imaging.resize.resample`).
 
     Raises Problem if its bytes are damaged.
     """

@@ -1,14 +1,21 @@
-"""How many parts a file is made of, before any of them is decoded.
+"""The parts that a file is made of, before Pillow reads any: how many, and which it may read.
 
 A file of some hundred kilobytes can ask for the work of thousands: each scan of a JPEG goes over
 all pixels again, and each chunk, segment or strip costs Pillow some microseconds and a kilobyte.
 Cameras and programs write a few dozen scans at most, and parts of some kilobytes each.
+
+Pillow reads all that a PNG or JPEG holds beside its pixels, and refuses a picture for a part that
+is damaged, or a text or a colour profile that is large. Browsers, libpng and libjpeg pass over such
+a part, and so does what is here. The other formats' metadata do not cost Pillow the picture.
 """
 
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from itertools import islice
+
+from PIL.PngImagePlugin import MAX_TEXT_CHUNK
 
 from service.problems import Problem
 
@@ -21,6 +28,19 @@ MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in coded data: neither stuf
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 # Of a TIFF's values those that Pillow makes objects of: not bytes and text.
 NUMBERS = frozenset({3, 4, 5, 8, 9, 10, 11, 12, 13, 16, 17, 18})
+HEAD = struct.Struct(">I4s")  # length of the data, and kind
+SIDES = slice(16, 24)  # where the first chunk states width and height
+COLOUR_TYPE = 25  # where it states the colour type
+TRANSPARENT_BYTES = {0: (2,), 2: (6,), 3: range(1, 257)}  # of tRNS, by colour type
+KEPT_CHUNKS = (b"tRNS", b"eXIf", b"acTL", b"fcTL", b"tEXt", b"zTXt", b"iTXt")
+# Keywords of texts in which programs state the orientation, as Pillow finds it.
+ORIENTED = (b"Raw profile type exif", b"XML:com.adobe.xmp")
+# Least bytes of the segments that Pillow or libjpeg read: JFIF's data, a part of a colour profile,
+# Photoshop's resources, of which none is needed, and Adobe's data. Shorter ones are damaged. What
+# is sound stays, for to leave out any costs a copy of the file.
+LEAST_SEGMENT = {0xE0: 14, 0xE2: 14, 0xED: 2**16, 0xEE: 12}
+
+Part = tuple[int, int, bool]  # where it starts and ends in the file, and whether it is needed
 
 
 def check_structure(content: bytes) -> None:
@@ -83,3 +103,79 @@ def _tiff_values(content: bytes) -> int:
     whole = content[start : end - (end - start) % entry.size] if end > start else b""
     numbers = sum(many for _, kind, many in entry.iter_unpack(whole) if kind in NUMBERS)
     return int(count + numbers)
+
+
+def without_metadata(content: bytes) -> bytes:
+    """The file ``content``; of a PNG only what its pixels, their transparency, their orientation
+    and the number of frames need, as far as that is sound; a JPEG without what is not."""
+    if content.startswith(PNG_SIGNATURE):
+        parts = _chunks(content)
+    elif content.startswith(JPEG_SIGNATURE):
+        parts = _segments(content)
+    else:
+        return content
+    kept, kept_to = [], 0
+    for start, end, needed in parts:
+        if not needed:
+            kept.append(content[kept_to:start])
+            kept_to = end
+    return b"".join((*kept, content[kept_to:])) if kept else content
+
+
+def _segments(content: bytes) -> Iterator[Part]:
+    """Those of a JPEG before its pixels, up to the first that is cut or no segment."""
+    start = 2
+    while content[start : start + 1] == b"\xff" and start + 4 <= len(content):
+        marker, length = content[start + 1], int.from_bytes(content[start + 2 : start + 4])
+        end = start + 2 + length
+        if marker in (START_OF_SCAN, 0xFF) or end > len(content) or length < 2:
+            return
+        yield start, end, length - 2 >= LEAST_SEGMENT.get(marker, 0)
+        start = end
+
+
+def _chunks(content: bytes) -> Iterator[Part]:
+    """Those of a PNG, up to the first that is cut."""
+    for start in _png_chunks(content):
+        length, kind = HEAD.unpack_from(content, start)
+        end = start + HEAD.size + length + 4
+        is_extra = kind[:1].islower()
+        if end <= len(content):
+            yield start, end, not is_extra or _is_needed(content, start, end)
+        elif is_extra and kind.isalpha():
+            yield start, len(content), False
+
+
+def _is_needed(content: bytes, start: int, end: int) -> bool:
+    kind = content[start + 4 : start + 8]
+    if kind not in KEPT_CHUNKS:
+        return False
+    checked, stated = content[start + 4 : end - 4], content[end - 4 : end]
+    if zlib.crc32(checked) != int.from_bytes(stated):
+        return False
+    data = checked[4:]
+    match kind:
+        case b"tRNS":
+            return len(data) in TRANSPARENT_BYTES.get(content[COLOUR_TYPE], ())
+        case b"eXIf":
+            return True
+        case b"acTL":
+            return len(data) == 8
+        case b"fcTL":  # of the first frame alone, which is all that is decoded
+            return len(data) == 26 and data[:20] == bytes(4) + content[SIDES] + bytes(8)
+    keyword, _, rest = data.partition(b"\0")
+    return keyword in ORIENTED and _text_length(kind, rest) <= MAX_TEXT_CHUNK
+
+
+def _text_length(kind: bytes, rest: bytes) -> float:
+    """Of the text that ``rest``, what follows the keyword, holds; infinite if it is damaged, or
+    longer than what Pillow takes."""
+    packed = rest[1:] if kind == b"zTXt" else rest[2:].split(b"\0", 2)[-1]
+    if kind == b"tEXt" or (kind == b"iTXt" and rest[:1] == b"\0"):
+        return len(rest)
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(packed, MAX_TEXT_CHUNK)
+    except zlib.error:
+        return float("inf")
+    return float("inf") if rest[:1] not in (b"\0", b"\1") or not inflater.eof else len(text)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from service.imaging.images import decode_image
-from service.imaging.metadata import without_metadata
+from service.imaging.structure import without_metadata
 from tests.service.imaging.pictures import LIMIT, animation, encode, quadrants
 
 PNG = encode(quadrants(), "PNG")
