@@ -40,9 +40,8 @@ class BoxportService(Service[Any]):
 
     def to_asgi(self, is_main: bool = True) -> Any:
         """What a worker serves; the process that starts workers never calls it."""
-        from service.http.connection import ConnectionLimits
+        from service.http.connection import ConnectionLimits, use_protocol
         from service.http.middleware import ServiceMiddleware
-        from service.http.protocol import use_protocol
 
         settings = read_settings()
         use_protocol(ConnectionLimits.of(settings), settings.trusted_proxies)

@@ -1,102 +1,25 @@
-"""Reading a request: one or more images and their parameters, in any of three forms.
+"""The bytes of a body, whatever it is of: counted, decompressed, and read as JSON or base64."""
 
-    multipart/form-data   repeated file field ``images``, parameters as fields
-    image/*               one image as the body, parameters in the query
-    application/json      {"images": [{"base64": "…"}, …], parameters as members}
-
-Parameters may also stand in the query of the other two forms.
-"""
-
+import asyncio
 import binascii
-from collections.abc import AsyncGenerator, Iterable
-from dataclasses import dataclass
+import re
+import zlib
+from codecs import BOM_UTF8
+from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import unquote
 
-from python_multipart.multipart import parse_options_header
-from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+import orjson
 
-from service.access.rates import address_name
 from service.engine.admission import Room
-from service.engine.engine import Content
-from service.fetch.fetcher import UrlFetcher
-from service.http.base64_text import decode_base64
 from service.http.context import RequestContext, body_too_large
-from service.http.inflate import inflated
-from service.http.json_body import load_json
 from service.problems import Problem, quoted
 
-FORM, JSON = "multipart/form-data", "application/json"
-MAX_FIELDS = 100  # of a form, beside its files
-MAX_JSON_VALUES = 10_000  # images, labels and the other parameters
-MAX_NAME = 100  # characters of a model's name that are recorded
-LIST_PARAMETERS = frozenset({"labels"})
-
-
-@dataclass(frozen=True)
-class LinkedImage:
-    """An image that lies behind a URL."""
-
-    url: str
-    fetcher: UrlFetcher
-    caller: str
-
-    async def read(self) -> bytes:
-        """Raises Problem if it may not, or cannot, be fetched."""
-        return await self.fetcher.fetch(self.url, self.caller)
-
-
-@dataclass(frozen=True)
-class ImageRequest:
-    """Files' bytes, links, or what is wrong with one, in order; and the parameters as sent.
-
-    texts: parameters of the query or of a form. ``typed``: those of JSON.
-    """
-
-    images: list[Content]
-    texts: dict[str, Any]
-    typed: dict[str, Any]
-
-    @property
-    def model(self) -> str | None:
-        """The name of the model that is asked for, without a version, to be recorded."""
-        named = {**self.texts, **self.typed}.get("model")
-        return named[:MAX_NAME].partition("/")[0] or None if isinstance(named, str) else None
-
-
-async def read_request(context: RequestContext, room: Room) -> ImageRequest:
-    """Read a request in any form; raises Problem if it is in none, or too large.
-
-    ``room`` is that of the body.
-    """
-    settings = context.worker.settings
-    if not (context.is_raw_image or context.content_type in (FORM, JSON)):
-        raise Problem(
-            "unsupported_media_type",
-            f"The content type is {context.content_type or 'missing'}; send multipart/form-data"
-            " with files in the field 'images', an image/* body, or application/json.",
-        )
-    body = await read_whole_body(context, settings.max_body_bytes, room)
-    texts: dict[str, Any] = {}
-    typed: dict[str, Any] = {}
-    if context.content_type == FORM:
-        images, texts = await _from_multipart(
-            body, context.headers["content-type"], settings.max_images
-        )
-    elif context.content_type == JSON:
-        images, typed = _from_json(body, context)
-    else:
-        images = [body] if body else []
-    if not images:
-        raise Problem("empty_body", "The request has no image.")
-    if len(images) > settings.max_images:
-        raise Problem(
-            "too_many_images", f"{len(images)} images; at most {settings.max_images} a request."
-        )
-    query = _collect(context.query)
-    if twice := query.keys() & (texts.keys() | typed.keys()):
-        raise _given_twice(twice.pop())
-    return ImageRequest(images, {**query, **texts}, typed)
+WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # which for zlib also say the format
+PIECE_BYTES = 256 * 1024
+DATA_URI = re.compile(r"\s*data:[^,]*,", re.IGNORECASE)
+WHITE_SPACE = b" \t\r\n\f\v"
+TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 async def read_whole_body(context: RequestContext, limit: int, room: Room) -> bytes:
@@ -118,127 +41,81 @@ async def read_whole_body(context: RequestContext, limit: int, room: Room) -> by
     return b"".join(chunks)
 
 
-class _FormParser(MultiPartParser):
-    """Starlette's parser of forms that are in memory already, so without its temporary files.
+async def inflated(
+    chunks: AsyncIterator[bytes], encoding: str | None, limit: int
+) -> AsyncIterator[bytes]:
+    """What ``chunks`` hold, in pieces of at most `PIECE_BYTES`, so that the caller can count them
+    and stop before a small body has become a large one.
 
-    is_whole: whether the last boundary has come; without it a part may have been lost, and the one
-    that was cut is.
+    encoding: the header Content-Encoding. ``limit``: bytes of the compressed body. Raises Problem
+    if the encoding is not known, or the body not in it or too large.
     """
-
-    spool_max_size = 2**62
-    is_whole = False
-
-    def on_headers_finished(self) -> None:
-        """Take an image as a file also if its part says so in another way than by filename=: by
-        filename*= (urllib3 1, for names that are not ASCII), or by a type that is no text's."""
-        part = self._current_part
-        disposition = part.content_disposition or b""
-        kind = dict(part.item_headers).get(b"content-type", b"text/plain").strip().lower()
-        is_image = parse_options_header(disposition)[1].get(b"name") == b"images"
-        if is_image and (b"filename*" in disposition.lower() or not kind.startswith(b"text/")):
-            part.content_disposition = disposition + b'; filename=""'  # nobody reads the name
-        super().on_headers_finished()
-
-    def on_end(self) -> None:
-        self.is_whole = True
-
-
-async def _from_multipart(
-    body: bytes, header: str, max_images: int
-) -> tuple[list[Content], dict[str, Any]]:
-    async def stream() -> AsyncGenerator[bytes, None]:
-        yield body
-        if body and not parser.is_whole:
-            raise Problem("malformed_body", "The form ends before its last boundary.")
-
-    headers = Headers({"Content-Type": header})
-    parser = _FormParser(headers, stream(), max_files=max_images + 1, max_fields=MAX_FIELDS)
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, UnicodeDecodeError) as error:
-        # a KeyError is a boundary that the header does not state
-        reason = getattr(error, "message", "no boundary is stated")
-        raise Problem("malformed_body", f"The multipart body cannot be read: {reason}") from error
-    images: list[Content] = []
-    fields: list[tuple[str, Any]] = []
-    for name, part in form.multi_items():
-        if isinstance(part, UploadFile) and name == "images":
-            images.append(_decode_part(await part.read(), part.headers))
-            await part.close()
-        elif isinstance(part, UploadFile):
-            raise Problem(
-                "unknown_parameter", f"There is no file field {quoted(name)}; use 'images'."
-            )
-        elif name == "images":
-            raise Problem(
-                "invalid_parameter", "images: send each as a file, with a file name (curl: @)."
-            )
-        else:
-            fields.append((name, part))
-    return images, _collect(fields)
-
-
-def _decode_part(content: bytes, headers: Headers) -> Content:
-    """The bytes of a file of a form; what was made for mail may have written them in letters."""
-    encoding = headers.get("content-transfer-encoding", "binary").strip().lower()
-    match encoding:
-        case "binary" | "8bit" | "7bit":
-            return content
-        case "base64":
-            try:
-                return decode_base64(content.decode("latin-1"))
-            except ValueError as error:
-                return Problem("invalid_image", f"The file cannot be decoded as base64: {error}.")
-        case "quoted-printable":
-            return binascii.a2b_qp(content)
-    return Problem("invalid_image", f"Content-Transfer-Encoding: {quoted(encoding)} is not known.")
-
-
-def _from_json(body: bytes, context: RequestContext) -> tuple[list[Content], dict[str, Any]]:
-    content = load_json(body, MAX_JSON_VALUES)
-    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+    encoding = (encoding or "identity").strip().lower()
+    if encoding == "identity":
+        async for chunk in chunks:
+            yield chunk
+        return
+    if encoding not in WINDOW_BITS:
         raise Problem(
-            "malformed_body", 'The JSON body must be {"images": [{"base64": "…"}], …parameters}.'
+            "unsupported_media_type",
+            f"Content-Encoding: {quoted(encoding)} is not read; send gzip, deflate or none.",
         )
-    return [_from_json_image(image, context) for image in content.pop("images")], content
+    inflater = zlib.decompressobj(WINDOW_BITS[encoding])
+    came = 0
+    async for chunk in chunks:
+        came += len(chunk)
+        if came > limit:  # a body may be long though it holds little
+            raise body_too_large(limit)
+        while True:
+            try:
+                piece = inflater.decompress(chunk, PIECE_BYTES)
+            except zlib.error as error:
+                raise _malformed(encoding, str(error)) from None
+            if piece:
+                yield piece
+                await asyncio.sleep(0)  # others have a turn
+            chunk = inflater.unconsumed_tail
+            if not chunk and len(piece) < PIECE_BYTES:
+                break
+        if inflater.unused_data:
+            raise _malformed(encoding, "something follows its end")
+    if not inflater.eof:
+        raise _malformed(encoding, "it is cut short")
 
 
-def _from_json_image(image: Any, context: RequestContext) -> Content:
-    """The bytes of one member of ``images``, where to get them, or what is wrong with it."""
-    if not isinstance(image, dict) or len(image) != 1 or not image.keys() <= {"base64", "url"}:
-        return Problem("invalid_image", 'An image in JSON is {"base64": "…"} or {"url": "…"}.')
-    if "url" in image:
-        return _from_url(image["url"], context)
-    text = image["base64"]
-    if not isinstance(text, str):
-        return Problem("invalid_image", "base64 must be a string.")
+def _malformed(encoding: str, why: str) -> Problem:
+    return Problem("malformed_body", f"The body is not valid {encoding}: {why}.")
+
+
+def load_json(body: bytes, max_values: int, hint: str = "") -> Any:
+    """What ``body`` says; raises Problem if it is no JSON, or has more than ``max_values`` values.
+
+    A list of zeros, two bytes each, becomes many times as large when it is read, on the event loop.
+    Texts have few commas and brackets: base64 has none.
+
+    hint: what else to send than so many.
+    """
+    if sum(map(body.count, (b",", b"[", b"{"))) > max_values:
+        raise Problem("body_too_large", f"The JSON holds more than {max_values} values{hint}.")
     try:
-        return decode_base64(text)
-    except ValueError as error:
-        return Problem("invalid_image", f"The base64 text cannot be decoded: {error}.")
+        return orjson.loads(body.removeprefix(BOM_UTF8))  # RFC 8259, 8.1
+    except orjson.JSONDecodeError as error:
+        raise Problem("malformed_body", f"The JSON body cannot be read: {error}.") from None
 
 
-def _from_url(url: Any, context: RequestContext) -> Content:
-    if not isinstance(url, str):
-        return Problem("invalid_image", "url must be a string.")
-    if (fetcher := context.worker.fetcher) is None:
-        return Problem("url_not_allowed", "This service fetches no URLs; send the image's bytes.")
-    caller = context.caller or address_name(context.address)
-    return LinkedImage(url, fetcher, f"{caller} {context.policy.priority.value}")
+def decode_base64(text: str) -> bytes:
+    """The bytes that ``text`` stands for, which may be a data URI (RFC 2397).
 
-
-def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Names and texts as a mapping; only a list may be given several times."""
-    values: dict[str, Any] = {}
-    for name, text in pairs:
-        if name in LIST_PARAMETERS:
-            values.setdefault(name, []).append(text)
-        elif name in values:
-            raise _given_twice(name)
-        else:
-            values[name] = text
-    return values
-
-
-def _given_twice(name: str) -> Problem:
-    return Problem("invalid_parameter", f"{quoted(name)[1:-1]} is given twice.")
+    What writers of base64 differ in is read alike: white space anywhere, padding or none, and
+    either alphabet of RFC 4648. Raises ValueError for anything else, both alphabets in one text
+    included.
+    """
+    if uri := DATA_URI.match(text, 0, 1000):
+        text = unquote(text[uri.end() :])
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)  # as most write it, at once
+    except ValueError:
+        content = text.encode("ascii").translate(None, WHITE_SPACE).rstrip(b"=")
+    if b"+" not in content and b"/" not in content:
+        content = content.translate(TO_STANDARD)
+    return binascii.a2b_base64(content + b"=" * (-len(content) % 4), strict_mode=True)

@@ -1,11 +1,30 @@
-"""The endpoints of /v1: images, models and their administration; and the metrics."""
+"""The endpoints of /v1: images, models and their administration; and the metrics.
+
+A request brings one or more images and their parameters, in any of three forms:
+
+    multipart/form-data   repeated file field ``images``, parameters as fields
+    image/*               one image as the body, parameters in the query
+    application/json      {"images": [{"base64": "…"}, …], parameters as members}
+
+Parameters may also stand in the query of the other two forms.
+"""
 
 import asyncio
+import binascii
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response
 
-from service.http.body import read_request
+from service.access.rates import address_name
+from service.engine.admission import Room
+from service.engine.engine import Content
+from service.fetch.fetcher import UrlFetcher
+from service.http.body import decode_base64, load_json, read_whole_body
 from service.http.context import RequestContext
 from service.http.replies import answer_reply, json_reply
 from service.inference.model import PARAMETERS
@@ -15,6 +34,42 @@ from service.problems import Problem, quoted
 from service.repository.version import ModelVersion
 
 ACTIONS = ("load", "unload", "pin", "unpin")
+FORM, JSON = "multipart/form-data", "application/json"
+MAX_FIELDS = 100  # of a form, beside its files
+MAX_JSON_VALUES = 10_000  # images, labels and the other parameters
+MAX_NAME = 100  # characters of a model's name that are recorded
+LIST_PARAMETERS = frozenset({"labels"})
+
+
+@dataclass(frozen=True)
+class LinkedImage:
+    """An image that lies behind a URL."""
+
+    url: str
+    fetcher: UrlFetcher
+    caller: str
+
+    async def read(self) -> bytes:
+        """Raises Problem if it may not, or cannot, be fetched."""
+        return await self.fetcher.fetch(self.url, self.caller)
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """Files' bytes, links, or what is wrong with one, in order; and the parameters as sent.
+
+    texts: parameters of the query or of a form. ``typed``: those of JSON.
+    """
+
+    images: list[Content]
+    texts: dict[str, Any]
+    typed: dict[str, Any]
+
+    @property
+    def model(self) -> str | None:
+        """The name of the model that is asked for, without a version, to be recorded."""
+        named = {**self.texts, **self.typed}.get("model")
+        return named[:MAX_NAME].partition("/")[0] or None if isinstance(named, str) else None
 
 
 async def detect(context: RequestContext) -> Response:
@@ -39,6 +94,167 @@ async def answer(task: Task, context: RequestContext) -> Response:
         )
     context.note_answer(found)
     return answer_reply(found, context.request_id)
+
+
+async def read_request(context: RequestContext, room: Room) -> ImageRequest:
+    """Read a request in any form; raises Problem if it is in none, or too large.
+
+    ``room`` is that of the body.
+    """
+    settings = context.worker.settings
+    if not (context.is_raw_image or context.content_type in (FORM, JSON)):
+        raise Problem(
+            "unsupported_media_type",
+            f"The content type is {context.content_type or 'missing'}; send multipart/form-data"
+            " with files in the field 'images', an image/* body, or application/json.",
+        )
+    body = await read_whole_body(context, settings.max_body_bytes, room)
+    texts: dict[str, Any] = {}
+    typed: dict[str, Any] = {}
+    if context.content_type == FORM:
+        images, texts = await _from_multipart(
+            body, context.headers["content-type"], settings.max_images
+        )
+    elif context.content_type == JSON:
+        images, typed = _from_json(body, context)
+    else:
+        images = [body] if body else []
+    if not images:
+        raise Problem("empty_body", "The request has no image.")
+    if len(images) > settings.max_images:
+        raise Problem(
+            "too_many_images", f"{len(images)} images; at most {settings.max_images} a request."
+        )
+    query = _collect(context.query)
+    if twice := query.keys() & (texts.keys() | typed.keys()):
+        raise _given_twice(twice.pop())
+    return ImageRequest(images, {**query, **texts}, typed)
+
+
+class _FormParser(MultiPartParser):
+    """Starlette's parser of forms that are in memory already, so without its temporary files.
+
+    is_whole: whether the last boundary has come; without it a part may have been lost, and the one
+    that was cut is.
+    """
+
+    spool_max_size = 2**62
+    is_whole = False
+
+    def on_headers_finished(self) -> None:
+        """Take an image as a file also if its part says so in another way than by filename=: by
+        filename*= (urllib3 1, for names that are not ASCII), or by a type that is no text's."""
+        part = self._current_part
+        disposition = part.content_disposition or b""
+        kind = dict(part.item_headers).get(b"content-type", b"text/plain").strip().lower()
+        is_image = parse_options_header(disposition)[1].get(b"name") == b"images"
+        if is_image and (b"filename*" in disposition.lower() or not kind.startswith(b"text/")):
+            part.content_disposition = disposition + b'; filename=""'  # nobody reads the name
+        super().on_headers_finished()
+
+    def on_end(self) -> None:
+        self.is_whole = True
+
+
+async def _from_multipart(
+    body: bytes, header: str, max_images: int
+) -> tuple[list[Content], dict[str, Any]]:
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+        if body and not parser.is_whole:
+            raise Problem("malformed_body", "The form ends before its last boundary.")
+
+    headers = Headers({"Content-Type": header})
+    parser = _FormParser(headers, stream(), max_files=max_images + 1, max_fields=MAX_FIELDS)
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError, UnicodeDecodeError) as error:
+        # a KeyError is a boundary that the header does not state
+        reason = getattr(error, "message", "no boundary is stated")
+        raise Problem("malformed_body", f"The multipart body cannot be read: {reason}") from error
+    images: list[Content] = []
+    fields: list[tuple[str, Any]] = []
+    for name, part in form.multi_items():
+        if isinstance(part, UploadFile) and name == "images":
+            images.append(_decode_part(await part.read(), part.headers))
+            await part.close()
+        elif isinstance(part, UploadFile):
+            raise Problem(
+                "unknown_parameter", f"There is no file field {quoted(name)}; use 'images'."
+            )
+        elif name == "images":
+            raise Problem(
+                "invalid_parameter", "images: send each as a file, with a file name (curl: @)."
+            )
+        else:
+            fields.append((name, part))
+    return images, _collect(fields)
+
+
+def _decode_part(content: bytes, headers: Headers) -> Content:
+    """The bytes of a file of a form; what was made for mail may have written them in letters."""
+    encoding = headers.get("content-transfer-encoding", "binary").strip().lower()
+    match encoding:
+        case "binary" | "8bit" | "7bit":
+            return content
+        case "base64":
+            try:
+                return decode_base64(content.decode("latin-1"))
+            except ValueError as error:
+                return Problem("invalid_image", f"The file cannot be decoded as base64: {error}.")
+        case "quoted-printable":
+            return binascii.a2b_qp(content)
+    return Problem("invalid_image", f"Content-Transfer-Encoding: {quoted(encoding)} is not known.")
+
+
+def _from_json(body: bytes, context: RequestContext) -> tuple[list[Content], dict[str, Any]]:
+    content = load_json(body, MAX_JSON_VALUES)
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        raise Problem(
+            "malformed_body", 'The JSON body must be {"images": [{"base64": "…"}], …parameters}.'
+        )
+    return [_from_json_image(image, context) for image in content.pop("images")], content
+
+
+def _from_json_image(image: Any, context: RequestContext) -> Content:
+    """The bytes of one member of ``images``, where to get them, or what is wrong with it."""
+    if not isinstance(image, dict) or len(image) != 1 or not image.keys() <= {"base64", "url"}:
+        return Problem("invalid_image", 'An image in JSON is {"base64": "…"} or {"url": "…"}.')
+    if "url" in image:
+        return _from_url(image["url"], context)
+    text = image["base64"]
+    if not isinstance(text, str):
+        return Problem("invalid_image", "base64 must be a string.")
+    try:
+        return decode_base64(text)
+    except ValueError as error:
+        return Problem("invalid_image", f"The base64 text cannot be decoded: {error}.")
+
+
+def _from_url(url: Any, context: RequestContext) -> Content:
+    if not isinstance(url, str):
+        return Problem("invalid_image", "url must be a string.")
+    if (fetcher := context.worker.fetcher) is None:
+        return Problem("url_not_allowed", "This service fetches no URLs; send the image's bytes.")
+    caller = context.caller or address_name(context.address)
+    return LinkedImage(url, fetcher, f"{caller} {context.policy.priority.value}")
+
+
+def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Names and texts as a mapping; only a list may be given several times."""
+    values: dict[str, Any] = {}
+    for name, text in pairs:
+        if name in LIST_PARAMETERS:
+            values.setdefault(name, []).append(text)
+        elif name in values:
+            raise _given_twice(name)
+        else:
+            values[name] = text
+    return values
+
+
+def _given_twice(name: str) -> Problem:
+    return Problem("invalid_parameter", f"{quoted(name)[1:-1]} is given twice.")
 
 
 async def list_models(context: RequestContext) -> Response:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
-from service.http.json_body import load_json
+from service.http.body import load_json
 from service.http.v2.tensors import BYTES, InputTensor
 from service.problems import Problem, quoted
 

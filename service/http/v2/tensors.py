@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from service.http.base64_text import decode_base64
+from service.http.body import decode_base64
 from service.problems import Problem
 
 Array = npt.NDArray[Any]

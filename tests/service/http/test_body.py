@@ -1,215 +1,209 @@
-"""The images of a request, in whatever form they come."""
+"""Bodies: compressed, as JSON, and as base64; and those that only look so."""
 
 import asyncio
 import base64
 import gzip
-import quopri
+import subprocess
+import sys
 import zlib
-from codecs import BOM_UTF8, BOM_UTF16_LE
+from collections.abc import AsyncIterator
 
 import pytest
 
-from service.engine.admission import Admission
-from service.engine.engine import Content
-from service.http.body import read_request
-from service.inference.deadline import Deadline, Priority, RequestPolicy
+from service.http.body import PIECE_BYTES, decode_base64, inflated, load_json
 from service.problems import Problem
-from tests.service.http.asgi import begin
+from tests.paths import ROOT
 
-PHOTO = bytes(range(256)) * 3
-
-
-def read(
-    content_type: str, *chunks: bytes, max_body_bytes: int = 10_000, **headers: str
-) -> list[Content]:
-    """The images of a request to /v1/detect whose body comes in ``chunks``."""
-    sent = {"content-type": content_type, **headers}
-    messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
-    context = begin(
-        "/v1/detect",
-        *((name.replace("_", "-").encode(), value.encode()) for name, value in sent.items()),
-        method="POST",
-        messages=(*messages, {"type": "http.request"}),
-        max_body_bytes=max_body_bytes,
-    )
-    admission = Admission(max_images=9, max_bytes=10_000_000, max_pixels=1)
-    with admission.hold_bytes() as room:
-        return asyncio.run(read_request(context, room)).images
+PLAIN = bytes(range(256)) * 3000  # more than one piece
 
 
-def read_file(content: bytes, encoding: str | None) -> Content:
-    """The one file of a form that says it is written in ``encoding``."""
-    head = 'Content-Disposition: form-data; name="images"; filename="a.jpg"'
-    if encoding is not None:
-        head += f"\r\nContent-Transfer-Encoding: {encoding}"
-    body = b"--x\r\n%b\r\n\r\n%b\r\n--x--\r\n" % (head.encode(), content)
-    [image] = read("multipart/form-data; boundary=x", body)
-    return image
+async def in_chunks(body: bytes, size: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), size):
+        yield body[start : start + size]
+    yield b""  # as Starlette ends a stream
 
 
-def test_names_and_boundary_may_be_quoted_or_not() -> None:
-    """.NET quotes the boundary, and not the names."""
-    head = b"Content-Disposition: form-data; name=images; filename=a.jpg"
-    body = b"--x\r\n%b\r\n\r\nabc\r\n--x--\r\n" % head
-    assert read('multipart/form-data; boundary="x"', body) == [b"abc"]
+def pieces_of(
+    body: bytes, encoding: str | None, size: int = 1000, limit: int = 10**9
+) -> list[bytes]:
+    async def read() -> list[bytes]:
+        return [piece async for piece in inflated(in_chunks(body, size), encoding, limit)]
+
+    return asyncio.run(read())
 
 
+@pytest.mark.parametrize("size", [7, 1000, 10**9])
 @pytest.mark.parametrize(
-    "head",
+    ("body", "encoding"),
     [
-        "name=\"images\"; filename*=utf-8''%D0%BA%D0%BE%D1%82.jpg",
-        "name=\"images\"; FileName*=UTF-8'ru'%D0%BA.jpg\r\nContent-Type: text/plain",
-        "name=images; filename*=utf-8''a.jpg; filename=a.jpg",
-        'name="images"; filename=""',
-        'name="images"; filename="кот.jpg"',
-        'name="images"\r\nContent-Type: image/jpeg',
-        'name="images"\r\nContent-Type: application/octet-stream',
+        (gzip.compress(PLAIN), "gzip"),
+        (gzip.compress(PLAIN), " GZIP "),
+        (zlib.compress(PLAIN), "deflate"),
+        (PLAIN, None),
+        (PLAIN, "identity"),
     ],
 )
-def test_an_image_is_a_file_however_its_part_says_so(head: str) -> None:
-    content = b"\xff" * 2_000_000  # more than a field that is text may have
-    body = b"--x\r\nContent-Disposition: form-data; %b\r\n\r\n%b\r\n--x--\r\n"
-    sent = body % (head.encode(), content)
-    assert read("multipart/form-data; boundary=x", sent, max_body_bytes=3_000_000) == [content]
+def test_whatever_the_encoding_and_the_chunks(body: bytes, encoding: str | None, size: int) -> None:
+    assert b"".join(pieces_of(body, encoding, size)) == PLAIN
 
 
-@pytest.mark.parametrize("kind", ["", "\r\nContent-Type: text/plain"])
-def test_an_image_that_is_sent_as_text_is_told_how(kind: str) -> None:
-    body = f'--x\r\nContent-Disposition: form-data; name="images"{kind}\r\n\r\na.jpg\r\n--x--'
-    with pytest.raises(Problem, match="with a file name"):
-        read("multipart/form-data; boundary=x", body.encode())
+def test_nothing_at_all() -> None:
+    assert pieces_of(gzip.compress(b""), "gzip") == []
 
 
-def test_a_parameter_may_state_its_type() -> None:
-    """Spring's clients write it for every part."""
-    head = b'Content-Disposition: form-data; name="model"\r\nContent-Type: application/json'
-    photo = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\nabc\r\n'
-    body = photo + b"--x\r\n%b\r\n\r\nm\r\n--x--" % head
-    assert read("multipart/form-data; boundary=x", body) == [b"abc"]
+def test_bomb_comes_in_small_pieces() -> None:
+    """So that whoever counts can stop at the first too many."""
+    bomb = gzip.compress(bytes(50_000_000))
+    assert len(bomb) < 100_000
 
+    async def read() -> int:
+        came = 0
+        async for piece in inflated(in_chunks(bomb, 10**9), "gzip", 10**9):
+            assert len(piece) <= PIECE_BYTES
+            came += len(piece)
+            if came > 1_000_000:
+                break
+        return came
 
-def test_a_form_that_ends_before_its_last_boundary_is_refused_wherever_it_is_cut() -> None:
-    head = b'Content-Disposition: form-data; name="images"; filename="a.jpg"'
-    part = b"--x\r\n%b\r\n\r\nabc\r\n" % head
-    whole = part + part + b"--x--\r\n"
-    for size in range(1, len(whole)):
-        cut = whole[:size]
-        if cut.endswith(b"--x--") or cut.endswith(b"--x--\r"):
-            assert read("multipart/form-data; boundary=x", cut) == [b"abc", b"abc"]
-            continue
-        with pytest.raises(Problem, match="ends before its last boundary") as caught:
-            read("multipart/form-data; boundary=x", cut)
-        assert caught.value.code == "malformed_body"
-
-
-def test_json_that_is_cut_short_is_refused_wherever_it_is_cut() -> None:
-    whole = b'{"images": [{"base64": "AAEC"}], "score_threshold": 0.5}'
-    for size in range(len(whole)):
-        with pytest.raises(Problem) as caught:
-            read("application/json", whole[:size])
-        assert caught.value.code == "malformed_body"
+    assert asyncio.run(read()) <= 1_000_000 + PIECE_BYTES
 
 
 @pytest.mark.parametrize(
-    ("content_type", "body", "expected"),
+    ("body", "encoding", "code", "words"),
     [
-        ("application/json", b'{"images": [{"base64": "AAEC"}]}', b"\0\1\2"),
-        ("image/jpeg", PHOTO, PHOTO),
-        (
-            "multipart/form-data; boundary=x",
-            b"--x\r\nContent-Disposition: form-data; name=images; filename=a\r\n\r\nabc\r\n--x--",
-            b"abc",
-        ),
+        (PLAIN, "gzip", "malformed_body", "is not valid gzip"),
+        (PLAIN, "deflate", "malformed_body", "is not valid deflate"),
+        (gzip.compress(PLAIN), "deflate", "malformed_body", "is not valid deflate"),
+        (gzip.compress(PLAIN)[:-1], "gzip", "malformed_body", "cut short"),
+        (b"", "gzip", "malformed_body", "cut short"),
+        (gzip.compress(PLAIN) + b"x", "gzip", "malformed_body", "follows its end"),
+        (PLAIN, "br", "unsupported_media_type", "'br'"),
+        (PLAIN, "gzip, gzip", "unsupported_media_type", "gzip, deflate or none"),
     ],
 )
-def test_a_compressed_body_is_read_in_every_form(
-    content_type: str, body: bytes, expected: bytes
-) -> None:
-    ways = {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress}
-    for encoding, compress in ways.items():
-        packed = compress(body)
-        assert read(content_type, packed, content_encoding=encoding) == [expected]
-        with pytest.raises(Problem, match="cut short") as caught:
-            read(content_type, packed[:-1], content_encoding=encoding)
-        assert caught.value.code == "malformed_body"
-
-
-def test_a_compressed_body_is_limited_by_what_it_holds() -> None:
-    with pytest.raises(Problem) as caught:
-        read("image/jpeg", gzip.compress(bytes(10_001)), content_encoding="gzip")
-    assert caught.value.code == "body_too_large"
-
-
-def test_an_encoding_that_is_not_read_is_named_before_the_body_has_come() -> None:
-    with pytest.raises(Problem, match="'br' is not read; send gzip, deflate or none") as caught:
-        read("image/jpeg", b"abc" * 10_000, content_encoding="br")
-    assert caught.value.code == "unsupported_media_type"
-
-
-@pytest.mark.parametrize(
-    ("content", "encoding"),
-    [
-        (PHOTO, None),
-        (PHOTO, "binary"),
-        (base64.b64encode(PHOTO), "base64"),
-        (base64.encodebytes(PHOTO), "BASE64"),
-        (quopri.encodestring(PHOTO), "quoted-printable"),
-    ],
-    ids=["as it is", "binary", "base64", "base64 in lines", "quoted-printable"],
-)
-def test_a_file_in_letters_is_read_as_the_bytes_it_stands_for(
-    content: bytes, encoding: str | None
-) -> None:
-    assert read_file(content, encoding) == PHOTO
-
-
-@pytest.mark.parametrize(
-    ("content", "encoding", "words"),
-    [(b"abcde", "base64", "as base64"), (PHOTO, "x-uuencode", "'x-uuencode' is not known")],
-)
-def test_letters_that_cannot_be_read_are_named(content: bytes, encoding: str, words: str) -> None:
-    problem = read_file(content, encoding)
-    assert isinstance(problem, Problem)
-    assert problem.code == "invalid_image"
-    assert words in problem.detail
-
-
-def test_a_byte_order_mark_is_no_part_of_the_json() -> None:
-    text = '{"images": [{"base64": "AAEC"}]}'
-    assert read("application/json", BOM_UTF8 + text.encode()) == [b"\0\1\2"]
-    with pytest.raises(Problem, match="UTF-8"):
-        read("application/json", BOM_UTF16_LE + text.encode("utf-16-le"))
-
-
-@pytest.mark.parametrize(
-    ("content_type", "length", "code"),
-    [
-        ("image/jpeg", "10001", "body_too_large"),
-        ("image/jpeg", "9" * 5000, "body_too_large"),
-        ("text/plain", "3", "unsupported_media_type"),
-    ],
-)
-def test_what_its_head_rules_out_is_refused_before_the_body_has_come(
-    content_type: str, length: str, code: str
-) -> None:
-    with pytest.raises(Problem) as caught:
-        read(content_type, b"abc" * 10_000, content_length=length)
+def test_bodies_that_are_wrong(body: bytes, encoding: str, code: str, words: str) -> None:
+    with pytest.raises(Problem, match=words) as caught:
+        pieces_of(body, encoding)
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("priority", list(Priority))
-def test_images_by_url_are_fetched_for_their_caller_and_its_priority(priority: Priority) -> None:
-    """Bulk requests have connections apart, and do not hold up the others."""
-    body = b'{"images": [{"url": "http://example.org/"}]}'
-    context = begin(
-        "/v1/detect",
-        (b"content-type", b"application/json"),
-        method="POST",
-        messages=({"type": "http.request", "body": body},),
+def test_long_body_that_holds_nothing() -> None:
+    """Empty blocks could go on for ever."""
+    empty_block = b"\x00\x00\x00\xff\xff"
+    body = zlib.compress(b"")[:2] + empty_block * 1000
+    with pytest.raises(Problem, match="more than 4000 bytes"):
+        pieces_of(body, "deflate", limit=4000)
+
+
+def test_what_follows_the_end_in_a_later_chunk() -> None:
+    with pytest.raises(Problem, match="follows its end"):
+        pieces_of(gzip.compress(PLAIN) + b"more", "gzip", size=len(gzip.compress(PLAIN)))
+
+
+LIMIT = 1000
+# Peak memory in MB that the refusal of the largest body takes beside the body itself.
+PEAK = """
+import resource
+from service.http.body import load_json
+from service.problems import Problem
+
+body = b'{"images": [' + b"0," * (32 * 2**20 - 10) + b"0]}"
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    load_json(body, 10_000)
+except Problem as problem:
+    print(problem.code, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"images": [' + b"0," * LIMIT + b"0]}",
+        b'{"images": [' + b"{}," * LIMIT + b"0]}",
+        b'{"images": [], "x": [' + b"[]," * LIMIT + b"0]}",
+        b'{"images":' + b"[" * 2 * LIMIT + b"]" * 2 * LIMIT + b"}",
+        b"{" + b",".join(b'"%d":0' % n for n in range(2 * LIMIT)) + b"}",
+        b'{"a":' * 2 * LIMIT,
+    ],
+    ids=["numbers", "objects", "lists", "depth", "members", "depth of objects"],
+)
+def test_many_values_are_refused_unread(body: bytes) -> None:
+    with pytest.raises(Problem, match="holds more than 1000 values") as refused:
+        load_json(body, LIMIT)
+    assert refused.value.code == "body_too_large"
+
+
+def test_a_refusal_takes_no_memory() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    context.worker.fetcher = object()
-    context.policy = RequestPolicy(Deadline.after(9), priority)
-    admission = Admission(max_images=9, max_bytes=100_000, max_pixels=1)
-    with admission.hold_bytes() as room:
-        (image,) = asyncio.run(read_request(context, room)).images
-    assert image.caller == f"203.0.113.7 {priority.value}"
+    code, grown = done.stdout.split()
+    assert code == "body_too_large"
+    assert int(grown) < 8
+
+
+def test_large_texts_are_few_values() -> None:
+    text = base64.b64encode(bytes(10**6)).decode()
+    sent = load_json(b'{"images": [{"base64": "%b"}]}' % text.encode(), LIMIT)
+    assert sent == {"images": [{"base64": text}]}
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"{'a': 1}", b"\xff", b"NaN", b"[1e999]"])
+def test_what_is_no_json_is_malformed(body: bytes) -> None:
+    with pytest.raises(Problem, match="The JSON body cannot be read") as refused:
+        load_json(body, LIMIT)
+    assert refused.value.code == "malformed_body"
+
+
+def test_a_mark_of_its_encoding_is_no_part_of_it() -> None:
+    assert load_json(b"\xef\xbb\xbf{}", LIMIT) == {}
+
+
+CONTENT = bytes(range(256)) * 2 + b"?>"  # 514 bytes: one sign of padding, and both alphabets' own
+BASE64 = base64.b64encode(CONTENT).decode()
+LINES = base64.encodebytes(CONTENT).decode()
+URL_SAFE = base64.urlsafe_b64encode(CONTENT).decode()
+PERCENT = BASE64.replace("+", "%2B").replace("/", "%2f").replace("=", "%3D")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BASE64,
+        LINES,
+        LINES.replace("\n", "\r\n"),
+        f"\t {BASE64}\n\n",
+        BASE64.rstrip("="),
+        URL_SAFE,
+        URL_SAFE.rstrip("="),
+        f"data:image/jpeg;base64,{BASE64}",
+        f"DATA:image/jpeg;BASE64,{LINES}",
+        f"data:image/jpeg;name=a.jpg;base64,{PERCENT}",
+        f" data:;base64,{URL_SAFE.rstrip('=')}",
+    ],
+)
+def test_every_way_of_writing_it_is_read(text: str) -> None:
+    assert decode_base64(text) == CONTENT
+
+
+def test_nothing_is_no_bytes() -> None:
+    assert decode_base64("") == decode_base64("data:image/png;base64,") == b""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hello, world!",
+        "ab*d",
+        "abcde",
+        "YQ==YQ==",
+        "+-==",  # of both alphabets
+        "caf\u00e9",
+        f"data:image/png;base64,{BASE64[:401]}",
+        "data:image/svg+xml,%3Csvg/%3E",
+    ],
+)
+def test_what_is_no_base64_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        decode_base64(text)

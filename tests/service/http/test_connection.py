@@ -16,8 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.http import connection
-from service.http.connection import ConnectionLimits
-from service.http.protocol import HttpProtocol
+from service.http.connection import ConnectionLimits, HttpProtocol
 from service.settings import Settings
 
 LIMITS = ConnectionLimits(

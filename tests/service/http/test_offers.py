@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.http.protocol import HttpProtocol, use_protocol
+from service.http.connection import HttpProtocol, use_protocol
 
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
 TLS = b"Upgrade: TLS/1.0\r\nConnection: keep-alive\r\nConnection: upgrade\r\n"
