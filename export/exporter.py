@@ -16,7 +16,7 @@ from export.evaluation.photo_set import EvaluationSet, find_photos
 from export.labels import KNOWN
 from export.onnx.graph import build_graph
 from export.onnx.trace import OPSET, describe, to_onnx
-from export.package_writer import finish_package, written_aside
+from export.package_writer import finish_package, write_package, written_aside
 from export.parity.bisection import located
 from export.parity.comparison import TOLERANCES
 from export.parity.gate import check_parity
@@ -104,15 +104,9 @@ def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest
             )
         digest = hashlib.sha256(content).hexdigest()
         manifest = _manifest(job, variant, labels, model, digest, parity)
-        return finish_package(
-            folder,
-            content,
-            manifest,
-            ModelPackage(manifest, TorchSession(graph)),
-            paths,
-            job.evaluation,
-            progress=progress,
-        )
+        write_package(folder, content, manifest)
+        reference = ModelPackage(manifest, TorchSession(graph))
+        return finish_package(folder, reference, paths, job.evaluation, progress=progress)
 
 
 def _manifest(

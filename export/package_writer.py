@@ -60,27 +60,30 @@ def written_aside(output: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
+def write_package(folder: Path, graph: bytes, manifest: ModelManifest) -> None:
+    """Write a proven graph and its manifest into ``folder``; `finish_package` does the rest."""
+    (folder / GRAPH_FILE).write_bytes(graph)
+    manifest.write(folder / MANIFEST_FILE)
+
+
 def finish_package(
     folder: Path,
-    graph: bytes,
-    manifest: ModelManifest,
     reference: ModelPackage,
     photos: Sequence[Path],
     evaluation: EvaluationSet | None,
     compared: Sequence[Path] = (),
     progress: ProgressReporter = SILENT,
 ) -> ModelManifest:
-    """Write a proven graph's package into ``folder``, check that the service can open it, measure
-    its accuracy on ``evaluation`` and write its report. Returns the manifest as it was written.
+    """Check that the service can open the package in ``folder``, measure its accuracy on
+    ``evaluation`` and write its report. Returns the manifest as it then is.
 
     reference: what the graph was proven against. photos: those that the report shows examples of.
     compared: packages of the same model in other precisions, which the report shows beside it.
 
     Raises PackageError or PhotoError.
     """
-    (folder / GRAPH_FILE).write_bytes(graph)
-    manifest.write(folder / MANIFEST_FILE)
     package = open_package(folder, threads=0)
+    manifest = package.manifest
     if evaluation is not None:
         progress.step(f"measuring accuracy on {evaluation.images}")
         truth = evaluation.read(manifest.labels, on_note=progress.step)

@@ -17,7 +17,7 @@ from export.errors import ExportError
 from export.evaluation.photo_set import EvaluationSet, find_photos, spread
 from export.onnx.checks import check_graph
 from export.onnx.trace import describe
-from export.package_writer import finish_package, written_aside
+from export.package_writer import finish_package, write_package, written_aside
 from export.parity.bisection import located
 from export.parity.comparison import TOLERANCES
 from export.parity.gate import check_parity
@@ -118,16 +118,8 @@ def convert(job: ConversionJob, progress: ProgressReporter = SILENT) -> ModelMan
             "parity": parity,
             "accuracy": None,
         }
-        return finish_package(
-            folder,
-            content,
-            manifest.model_copy(update=update),
-            source,
-            paths,
-            job.evaluation,
-            compared=[job.package],
-            progress=progress,
-        )
+        write_package(folder, content, manifest.model_copy(update=update))
+        return finish_package(folder, source, paths, job.evaluation, [job.package], progress)
 
 
 def _to_int8(
