@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from service.imaging import tiff
 from service.imaging.formats import FORMATS, unknown_image
 from service.imaging.resize import ModelInput, Photo, least_size, to_input
-from service.imaging.structure import check_structure, without_metadata
+from service.imaging.structure import sound_parts
 from service.manifest import InputSpec
 from service.problems import Problem
 
@@ -46,10 +46,9 @@ def open_image(
     """
     if not content:
         raise Problem("empty_image", "The image is empty: 0 bytes were sent.")
-    check_structure(content)
     with _damage_refused():
         try:
-            opened = Image.open(BytesIO(without_metadata(content)), formats=formats)
+            opened = Image.open(BytesIO(sound_parts(content)), formats=formats)
         except UnidentifiedImageError:
             raise tiff.explain(content) or unknown_image(content, formats) from None
     with opened as image:

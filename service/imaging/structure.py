@@ -30,7 +30,7 @@ START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 NUMBERS = frozenset({3, 4, 5, 8, 9, 10, 11, 12, 13, 16, 17, 18})
 HEAD = struct.Struct(">I4s")  # length of the data, and kind
 SIDES = slice(16, 24)  # where the first chunk states width and height
-COLOUR_TYPE = 25  # where it states the colour type
+COLOUR_TYPE = slice(25, 26)  # where it states the colour type
 TRANSPARENT_BYTES = {0: (2,), 2: (6,), 3: range(1, 257)}  # of tRNS, by colour type
 KEPT_CHUNKS = (b"tRNS", b"eXIf", b"acTL", b"fcTL", b"tEXt", b"zTXt", b"iTXt")
 # Keywords of texts in which programs state the orientation, as Pillow finds it.
@@ -41,6 +41,12 @@ ORIENTED = (b"Raw profile type exif", b"XML:com.adobe.xmp")
 LEAST_SEGMENT = {0xE0: 14, 0xE2: 14, 0xED: 2**16, 0xEE: 12}
 
 Part = tuple[int, int, bool]  # where it starts and ends in the file, and whether it is needed
+
+
+def sound_parts(content: bytes) -> bytes:
+    """The file ``content`` as Pillow is to read it; raises Problem if it has too many parts."""
+    check_structure(content)
+    return without_metadata(content)
 
 
 def check_structure(content: bytes) -> None:
@@ -156,7 +162,7 @@ def _is_needed(content: bytes, start: int, end: int) -> bool:
     data = checked[4:]
     match kind:
         case b"tRNS":
-            return len(data) in TRANSPARENT_BYTES.get(content[COLOUR_TYPE], ())
+            return len(data) in TRANSPARENT_BYTES.get(int.from_bytes(content[COLOUR_TYPE]), ())
         case b"eXIf":
             return True
         case b"acTL":

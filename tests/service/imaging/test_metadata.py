@@ -127,3 +127,7 @@ def test_a_jpeg_keeps_what_tells_its_colours_and_its_orientation() -> None:
 def test_other_files_are_left_as_they_are() -> None:
     for content in (b"", b"abc", PNG[:10], JPEG[:5], encode(quadrants(), "GIF")):
         assert without_metadata(content) is content
+
+
+def test_transparency_before_the_header_is_left_out() -> None:
+    assert without_metadata(PNG[:8] + chunk(b"tRNS", b"1")) == PNG[:8]
