@@ -1,10 +1,18 @@
-"""Origins and networks in settings: those that could never match are told, with the spelling that
-would."""
+"""Origins, networks and paths in settings: those that could never match are told, with the spelling
+that would."""
 
+import re
 from ipaddress import ip_network
 from urllib.parse import SplitResult, urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+# Of a path those that need no escape in a URL, a redirect or a page.
+SEGMENT = re.compile(r"(?!\.{1,2}$)[\w.~-]+", re.ASCII)
+# What the paths of the service's own routes begin with.
+OWN_SEGMENTS = (
+    *("v1", "v2", "metrics", "livez", "readyz", "healthz", "playground"),
+    *("docs", "docs.js", "docs.json", "schema.json", "static_content"),
+)
 
 
 def check_origin(text: str) -> str:
@@ -29,6 +37,22 @@ def check_network(text: str) -> str:
         except ValueError:
             raise ValueError(f"{text} is no address or network, such as 10.1.0.0/16") from None
         raise ValueError(f"{text} is no network; did you mean {proper}?") from None
+    return text
+
+
+def check_root_path(text: str) -> str:
+    """``text``, if it is a path such as /vision/detector, or ""; raises ValueError."""
+    path = urlsplit(text).path if "://" in text else text
+    segments = [segment for segment in path.split("/") if segment]
+    if not all(map(SEGMENT.fullmatch, segments)):
+        raise ValueError(
+            f"{text} is no path of letters, digits and -._~ alone, such as /vision/detector"
+        )
+    proper = "".join(f"/{segment}" for segment in segments)
+    if text != proper:
+        raise ValueError(f"{text} is no path of URLs; did you mean {proper or 'none'}?")
+    if segments and segments[0] in OWN_SEGMENTS:
+        raise ValueError(f"the service's own paths begin with /{segments[0]}; take another")
     return text
 
 

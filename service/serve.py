@@ -34,7 +34,7 @@ def serve(port: int, settings: Settings) -> None:
     prints three lines; raises StartError, before anything is started."""
     check_port(port)
     check_home(Path(os.environ.get(HOME_VARIABLE) or Path.home() / "bentoml"))
-    _greet_in_background(f"http://localhost:{port}", settings)
+    _greet_in_background(f"http://localhost:{port}{settings.root_path}", settings)
     bentoml = Path(sys.executable).with_name("bentoml")
     environment = {**os.environ, PORT_VARIABLE: str(port)}
     os.execve(bentoml, [str(bentoml), "serve", "service.app:Boxport"], environment)

@@ -34,7 +34,7 @@ from pydantic_settings import SettingsError as ParsingError
 
 from service.cpus import available_cpus
 from service.imaging.formats import FORMATS
-from service.places import check_network, check_origin
+from service.places import check_network, check_origin, check_root_path
 
 FILE_VARIABLE = "BOXPORT_SETTINGS_FILE"
 
@@ -61,6 +61,7 @@ def _default_store() -> Path:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
 Origins = Annotated[Names, AfterValidator(_each(check_origin))]
 Networks = Annotated[Names, AfterValidator(_each(check_network))]
+RootPath = Annotated[str, AfterValidator(check_root_path)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -178,6 +179,9 @@ class Settings(ModelSettings, BaseSettings):
     """Addresses and networks, separated by commas, of the proxies whose X-Forwarded-For and
     X-Forwarded-Proto tell who asks; rates and logs are then by caller. Default: those in uvicorn's
     FORWARDED_ALLOW_IPS, or none."""
+    root_path: RootPath = ""
+    """Path under which a proxy publishes the service, such as /vision/detector, whether the proxy
+    strips it from what it forwards or not (docs/proxy.md). Default: none."""
     playground: bool = True
     """Whether there is a page at /playground, where people can try a photo."""
     image_hosts: Names = ()

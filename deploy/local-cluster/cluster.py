@@ -105,6 +105,7 @@ class Cluster:
             "CLUSTER_SILENCE_SECONDS": str(int(longest) + SPARE_SECONDS),
             "CLUSTER_STOP_SECONDS": str(int(drains + longest) + SPARE_SECONDS),
             "BOXPORT_DRAIN_SECONDS": str(drains),
+            "BOXPORT_ROOT_PATH": settings.root_path,
             # HAProxy, which overwrites the header
             "BOXPORT_TRUSTED_PROXIES": ",".join((*settings.trusted_proxies, "127.0.0.1")),
             "BENTOML_DO_NOT_TRACK": "True",

@@ -20,7 +20,7 @@ from service.http.context import (
     read_policy,
 )
 from service.http.replies import TIMING_HEADER
-from service.http.routes import check_method, find_route
+from service.http.routes import check_method, find_route, path_below
 from service.package import PackageError
 from service.problems import Problem, quoted
 from service.providers import ProviderError
@@ -87,7 +87,11 @@ class ServiceMiddleware:
         self, worker: Worker, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer a request, whatever happens, and record it."""
-        context = RequestContext.begin(worker, *find_route(scope["path"]), scope, receive)
+        path = scope["path"]
+        if root := worker.settings.root_path:
+            path = path_below(root, path)
+            scope = {**scope, "path": root + path, "root_path": root}  # whatever a proxy stripped
+        context = RequestContext.begin(worker, *find_route(path), scope, receive)
         request_id.set(context.request_id)
         reply = Reply(context, send)
         worker.lifecycle.in_flight.add(context)
@@ -122,7 +126,7 @@ class ServiceMiddleware:
 def admit(context: RequestContext) -> None:
     """Raise Problem if the request is not admitted; its body has not been read yet."""
     route, worker = context.route, context.worker
-    check_method(route, context.method, context.path)
+    check_method(route, context.method, context.path, worker.settings.root_path)
     if route.scope is not None:
         caller = worker.access.identify(context.headers)
         context.caller = caller.name if caller else None

@@ -35,12 +35,15 @@ _files = StaticFiles(directory=FOLDER)
 
 async def show_start(context: RequestContext) -> Response:
     """A person is sent to the playground; a program gets links, relative to this address."""
-    is_open = context.worker.settings.playground
-    if is_open and "text/html" in context.headers.get("accept", ""):
-        reply: Response = RedirectResponse("playground")  # relative: a proxy may add a prefix
+    settings = context.worker.settings
+    # relative where it can be, for a proxy may add a prefix; the prefix itself may lack its slash
+    start = f"{settings.root_path}/" if settings.root_path else ""
+    if settings.playground and "text/html" in context.headers.get("accept", ""):
+        reply: Response = RedirectResponse(f"{start}playground")
     else:
-        links = {**LINKS, "playground": "playground"} if is_open else LINKS
-        reply = json_reply({"name": "Boxport", "links": links})
+        links = {**LINKS, "playground": "playground"} if settings.playground else LINKS
+        named = {name: start + link for name, link in links.items()}
+        reply = json_reply({"name": "Boxport", "links": named})
     reply.headers["Vary"] = "Accept"
     return reply
 

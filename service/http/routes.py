@@ -24,7 +24,7 @@ NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 
 async def show_api(context: RequestContext) -> Response:
     """The OpenAPI description of this very table."""
-    return json_reply(describe_api(ROUTES))
+    return json_reply(describe_api(ROUTES, context.worker.settings.root_path))
 
 
 ROUTES = (
@@ -94,10 +94,21 @@ def find_route(path: str) -> tuple[Route, Mapping[str, str]]:
     return UNKNOWN_V2 if path.startswith("/v2") else UNKNOWN, NO_PARAMETERS
 
 
-def check_method(route: Route, method: str, path: str) -> None:
-    """Raise Problem if ``path``, which is of ``route``, is not there, or not by ``method``."""
+def path_below(root: str, path: str) -> str:
+    """What of ``path`` comes after ``root``, the setting root_path, as templates have it. Where it
+    does not begin so, a proxy has stripped it already."""
+    if root and f"{path}/".startswith(f"{root}/"):
+        return path[len(root) :] or "/"
+    return path
+
+
+def check_method(route: Route, method: str, path: str, root: str = "") -> None:
+    """Raise Problem if ``path``, which is of ``route``, is not there, or not by ``method``.
+
+    root: the setting root_path.
+    """
     if not route.methods:
-        known = ", ".join(f"{' '.join(r.methods)} {r.template}" for r in ROUTES if r.scope)
+        known = ", ".join(f"{' '.join(r.methods)} {root}{r.template}" for r in ROUTES if r.scope)
         raise Problem("not_found", f"There is nothing at {quoted(path)[1:-1]}; there are {known}.")
     if method not in route.allowed:
         allowed = ", ".join(route.allowed)

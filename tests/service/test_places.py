@@ -1,8 +1,9 @@
-"""Origins and networks that could never match are told, with the spelling that would."""
+"""Origins, networks and paths that could never match are told, with the spelling that would."""
 
 import pytest
 
-from service.places import check_network, check_origin
+from service.http.routes import ROUTES
+from service.places import OWN_SEGMENTS, check_network, check_origin, check_root_path
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,33 @@ def test_other_networks_are_told(given: str, message: str) -> None:
     with pytest.raises(ValueError, match="is no") as refused:
         check_network(given)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("path", ["", "/vision", "/vision/detector-2.0", "/v3"])
+def test_paths_below_which_a_service_may_lie(path: str) -> None:
+    assert check_root_path(path) == path
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("/vision/", "did you mean /vision?"),
+        ("vision/detector", "did you mean /vision/detector?"),
+        ("//vision//detector", "did you mean /vision/detector?"),
+        ("https://a.example/vision/", "did you mean /vision?"),
+        ("/", "did you mean none?"),
+        ("/vision/../detector", "is no path of letters"),
+        ("/vision%20detector", "is no path of letters"),
+        ("/vision?x=1", "is no path of letters"),
+        ("/v1", "the service's own paths begin with /v1"),
+        ("/docs/detector", "the service's own paths begin with /docs"),
+    ],
+)
+def test_other_paths_are_told(given: str, message: str) -> None:
+    with pytest.raises(ValueError, match=r".+") as refused:
+        check_root_path(given)
+    assert message in str(refused.value)
+
+
+def test_no_route_begins_as_a_path_that_a_service_may_lie_below() -> None:
+    assert {row.template.split("/")[1] for row in ROUTES} - {""} == {*OWN_SEGMENTS}

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service import serve
 from service.serve import StartError, check_home, check_port, greet, greeting
 from service.settings import Settings
 from tests.e2e.server import Server, free_port
@@ -34,6 +35,15 @@ def test_ready_service_is_greeted_in_three_lines_that_work(
     answer = subprocess.check_output(shlex.split(command[command.index("curl") :]), text=True)
     assert '"label":"cat"' in answer
     assert "Ctrl-C" in stop
+
+
+def test_greeting_names_paths_below_the_root_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    greeted = []
+    monkeypatch.setattr(serve, "_greet_in_background", lambda url, _: greeted.append(url))
+    monkeypatch.setattr(os, "execve", lambda *_: None)
+    port = free_port()
+    serve.serve(port, Settings(root_path="/vision"))
+    assert greeted == [f"http://localhost:{port}/vision"]
 
 
 def test_greeting_waits_no_longer_than_the_server_lives(capfd: pytest.CaptureFixture[str]) -> None:

@@ -92,8 +92,11 @@ class Operation:
 
 
 @cache
-def describe_api(routes: tuple[Route, ...]) -> Description:
-    """The whole description of those of ``routes`` that are described, in OpenAPI 3.1."""
+def describe_api(routes: tuple[Route, ...], root: str = "") -> Description:
+    """The whole description of those of ``routes`` that are described, in OpenAPI 3.1.
+
+    root: the setting root_path.
+    """
     parameters = request_schemas([DetectParameters, ClassifyParameters])
     return {
         "openapi": "3.1.0",
@@ -103,7 +106,7 @@ def describe_api(routes: tuple[Route, ...]) -> Description:
             "description": ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": root or "/"}],
         "security": [{}, *NEEDS_A_KEY],
         "tags": [
             {"name": "inference", "description": "What is in an image."},

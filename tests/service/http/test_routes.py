@@ -4,7 +4,7 @@ import pytest
 
 from service.http.context import Route
 from service.http.replies import problem_json, v2_error
-from service.http.routes import ROUTES, UNKNOWN, UNKNOWN_V2, check_method, find_route
+from service.http.routes import ROUTES, UNKNOWN, UNKNOWN_V2, check_method, find_route, path_below
 from service.problems import Problem
 
 
@@ -99,3 +99,20 @@ def test_what_changes_models_needs_an_admin() -> None:
 def test_errors_under_v2_have_the_protocols_shape() -> None:
     assert {row.template[:3] == "/v2" for row in ROUTES if row.dialect is v2_error} == {True}
     assert {row.template[:3] == "/v2" for row in ROUTES if row.dialect is problem_json} == {False}
+
+
+@pytest.mark.parametrize(
+    ("path", "below"),
+    [
+        ("/a/b/v1/detect", "/v1/detect"),
+        ("/v1/detect", "/v1/detect"),  # a proxy has stripped it
+        ("/a/b", "/"),
+        ("/a/b/", "/"),
+        ("/a/bc", "/a/bc"),
+        ("/a/b/a/b/livez", "/a/b/livez"),
+        ("/a/b//livez", "//livez"),
+    ],
+)
+def test_the_root_path_is_taken_off_once(path: str, below: str) -> None:
+    assert path_below("/a/b", path) == below
+    assert path_below("", path) == path
