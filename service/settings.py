@@ -33,10 +33,15 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as ParsingError
 
 from service.cpus import available_cpus
+from service.imaging.cost import worst_bytes
 from service.imaging.formats import FORMATS
+from service.memory import available_memory
 from service.places import check_network, check_origin, check_root_path
 
 FILE_VARIABLE = "BOXPORT_SETTINGS_FILE"
+
+# Of the memory that a worker may take, what is not for bodies and decoding is for its models.
+MAX_DEFAULT_BYTES, MAX_DEFAULT_DECODING = 512 * 2**20, 4 * 2**30
 
 Source = Literal["environment", "file", "default"]
 
@@ -56,6 +61,18 @@ def _default_store() -> Path:
     """Beside the code, whatever folder one is in; by its short name where that is the same."""
     store, here = Path(__file__).parents[1] / "model_store", Path("model_store")
     return here if here.resolve() == store.resolve() else store
+
+
+def _default_bytes(given: dict[str, Any]) -> int:
+    workers: int = given["workers"]
+    return min(MAX_DEFAULT_BYTES, available_memory() // workers // 8)
+
+
+def _default_decoding(given: dict[str, Any]) -> int:
+    if given["max_pixels_in_service"] is not None:
+        return worst_bytes(given["max_pixels_in_service"], given["max_body_bytes"])
+    workers: int = given["workers"]
+    return min(MAX_DEFAULT_DECODING, available_memory() // workers // 2)
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
@@ -114,6 +131,9 @@ class Settings(ModelSettings, BaseSettings):
     public_keys: Annotated[tuple[Path, ...], NoDecode] = ()
     """PEM files of ed25519 keys, separated by colons. If there are any, only packages that one of
     them has signed are served (`python -m export sign`)."""
+    workers: PositiveInt = 1
+    """Processes, each with models of its own. On CPU one uses every processor; on several GPUs take
+    one worker for each."""
     max_connections: PositiveInt = 4096
     """Open at once; more get a 503."""
     max_address_connections: PositiveInt | None = None
@@ -138,11 +158,15 @@ class Settings(ModelSettings, BaseSettings):
     """Width times height, read before anything is decoded."""
     max_images_in_service: PositiveInt = 256
     """Accepted and not yet answered, of all requests; more get a 503."""
-    max_bytes_in_service: PositiveInt = 512 * 2**20
-    """Of the bodies, and of images by URL, of all requests not yet answered."""
-    max_pixels_in_service: PositiveInt = 256_000_000
-    """Of photos that are being decoded at once; more get a 503. A pixel takes three bytes, and up
-    to fifteen while transparency is laid over white."""
+    max_bytes_in_service: PositiveInt = Field(default_factory=_default_bytes)
+    """Of the bodies, and of images by URL, of all requests not yet answered. Default: an eighth of
+    the memory that a worker may take, and at most 512 MiB."""
+    max_pixels_in_service: PositiveInt | None = None
+    """The former way to say max_decoding_bytes: so many pixels of the worst image."""
+    max_decoding_bytes: PositiveInt = Field(default_factory=_default_decoding)
+    """That photos take while they are decoded; more get a 503, and a photo that takes more alone is
+    too large. A pixel takes 4 to 16 (docs/operations.md). Default: half of the memory that a worker
+    may take (its container's limit), and at most 4 GiB."""
     image_formats: Names = Field(FORMATS, min_length=1)
     """Of images that are read, separated by commas. HEIF as well, where the package pillow-heif is
     installed."""
@@ -207,9 +231,6 @@ class Settings(ModelSettings, BaseSettings):
     drain_seconds: Seconds = 0.0
     """How long the service goes on after SIGTERM, not ready but answering, so that load balancers
     notice. Requests in service are finished in any case."""
-    workers: PositiveInt = 1
-    """Processes, each with models of its own. On CPU one uses every processor; on several GPUs take
-    one worker for each."""
     gpus: PositiveInt = 1
     """GPUs; worker i has number i modulo so many."""
 

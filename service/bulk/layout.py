@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from service.engine.admission import BULK_SHARE
+from service.imaging.cost import worst_bytes
 from service.inference.layout import Layout
 from service.providers import AUTO, CPU, PROVIDERS
 from service.settings import ModelSettings, Settings
@@ -52,7 +53,8 @@ def settings_of(settings: Settings, name: str, resources: Resources) -> Settings
     own = {field: getattr(wanted, field) for field in ModelSettings.model_fields}
     bounds = {
         "max_images_in_service": int(ahead / BULK_SHARE),
-        "max_pixels_in_service": decoding * settings.max_image_pixels,
+        "max_decoding_bytes": decoding
+        * worst_bytes(settings.max_image_pixels, settings.max_body_bytes),
         "max_session_bytes": None,
     }
     # the store and its keys were used where the job began

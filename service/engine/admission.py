@@ -29,20 +29,19 @@ class Room:
 
 
 class Admission:
-    """Counts images, bodies and decoded pixels in service; may be used from any thread.
+    """Counts images, bodies and the memory of decoding in service; may be used from any thread.
 
     max_images: accepted and not yet answered.
     max_bytes: of the bodies of all requests that have not been answered.
-    max_pixels: of photos that are being decoded, at once. A single photo is always let in when
-        nothing else is there, however large.
+    max_decoding: bytes that photos take while they are decoded.
     """
 
-    def __init__(self, max_images: int, max_bytes: int, max_pixels: int) -> None:
-        self._max_images, self._max_bytes, self._max_pixels = max_images, max_bytes, max_pixels
+    def __init__(self, max_images: int, max_bytes: int, max_decoding: int) -> None:
+        self._max_images, self._max_bytes, self._max_decoding = max_images, max_bytes, max_decoding
         self._lock = threading.Lock()
         self.images = 0
         self.bytes = 0
-        self.pixels = 0
+        self.decoding = 0
 
     def check(self, priority: Priority) -> None:
         """Raise Problem if no image at all would be let in: before a body is even read."""
@@ -107,17 +106,25 @@ class Admission:
                 raise self._refusal("the bodies in service are too large", self._max_bytes)
 
     @contextmanager
-    def hold_pixels(self, number: int) -> Iterator[None]:
-        """Room to decode a photo of ``number`` pixels; raises Problem if there is not enough."""
+    def hold_memory(self, number: int) -> Iterator[None]:
+        """Room to decode a photo that takes ``number`` bytes; raises Problem if there is not
+        enough, now or ever."""
+        if number > self._max_decoding:
+            raise Problem(
+                "image_too_large",
+                f"Decoding the image takes {number} bytes; at most {self._max_decoding} are"
+                " there. Save it smaller, or as a baseline JPEG.",
+            )
         with self._lock:
-            if self.pixels and self.pixels + number > self._max_pixels:
-                raise self._refusal(f"{self.pixels} pixels are being decoded", self._max_pixels)
-            self.pixels += number
+            if self.decoding + number > self._max_decoding:
+                held = f"photos that take {self.decoding} bytes are being decoded"
+                raise self._refusal(held, self._max_decoding)
+            self.decoding += number
         try:
             yield
         finally:
             with self._lock:
-                self.pixels -= number
+                self.decoding -= number
 
     def _limit(self, priority: Priority) -> int:
         if priority is Priority.BULK:

@@ -79,12 +79,12 @@ class Engine:
         self.admission = Admission(
             settings.max_images_in_service,
             settings.max_bytes_in_service,
-            settings.max_pixels_in_service,
+            settings.max_decoding_bytes,
         )
         shared = Shared(
             CorePool(own_processors()),
             lambda: sum(model.pace.pending for model in self.repository.models),
-            self.admission.hold_pixels,
+            self.admission.hold_memory,
             metrics.batch,
         )
         self.repository = ModelRepository(

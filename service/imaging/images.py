@@ -4,19 +4,22 @@ Everything that can be known from the header is checked before any pixel is deco
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from service.imaging import tiff
+from service.imaging.cost import BAND_PIXELS
 from service.imaging.formats import FORMATS, unknown_image
 from service.imaging.resize import ModelInput, Photo, least_size, to_input
-from service.imaging.structure import sound_parts
+from service.imaging.structure import sound_parts, webp_size
 from service.manifest import InputSpec
 from service.problems import Problem
 
@@ -46,6 +49,7 @@ def open_image(
     """
     if not content:
         raise Problem("empty_image", "The image is empty: 0 bytes were sent.")
+    _check_pixels("image", webp_size(content), max_pixels)
     with _damage_refused():
         try:
             opened = Image.open(BytesIO(sound_parts(content)), formats=formats)
@@ -99,6 +103,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if isinstance(image, TiffImageFile):
         tiff.mend_palette(image)
     image.load()
+    if isinstance(image, (WebPImageFile, AvifImageFile)):
+        image._decoder = image.fp = None  # they hold more pictures, for the frames to come
     if _orientation_of(image) != 1:
         with contextlib.suppress(Exception):  # what it fails to write of EXIF, nobody reads
             ImageOps.exif_transpose(image, in_place=True)
@@ -152,15 +158,19 @@ def _orientation_of(image: Image.Image) -> int:
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
-    tile = tiff.tile_size(image.tag_v2) if isinstance(image, TiffImageFile) else (0, 0)
-    for what, (width, height) in (("image", image.size), ("image's tile", tile)):
-        pixels = width * height
-        if pixels > max_pixels:
-            raise Problem(
-                "image_too_large",
-                f"The {what} has {width} x {height} = {pixels} pixels;"
-                f" at most {max_pixels} are accepted.",
-            )
+    _check_pixels("image", image.size, max_pixels)
+    if isinstance(image, TiffImageFile):
+        _check_pixels("image's tile", tiff.tile_size(image.tag_v2), max_pixels)
+
+
+def _check_pixels(what: str, size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise Problem(
+            "image_too_large",
+            f"The {what} has {width} x {height} = {width * height} pixels;"
+            f" at most {max_pixels} are accepted.",
+        )
 
 
 def _check_frames(image: Image.Image, max_frames: int) -> None:
@@ -186,14 +196,32 @@ def _scale_transparent_colour(image: Image.Image) -> None:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":
-        return _from_16_bits(image)
+        black, white = 0, 65535
+        if isinstance(image, TiffImageFile):
+            black, white = tiff.grey_scale(image.tag_v2)
+        return _in_bands(image, lambda band: _from_16_bits(band, black, white))
+    if image.has_transparency_data and not _has_idle_alpha(image):
+        return _in_bands(image, _on_white)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _in_bands(image: Image.Image, turn: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """What ``turn`` makes of ``image``, some rows at a time: its own copies would be the most that
+    decoding takes."""
+    turned = Image.new("RGB", image.size)
+    rows = max(1, BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        box = (0, top, image.width, min(top + rows, image.height))
+        turned.paste(turn(image.crop(box)), box)
+    return turned
+
+
+def _on_white(image: Image.Image) -> Image.Image:
     if image.mode == "La":  # grey that was multiplied by its alpha: Pillow goes by this way alone
         image = image.convert("LA")
-    if image.has_transparency_data and not _has_idle_alpha(image):
-        layer = image.convert("RGBA")
-        canvas = Image.new("RGBA", layer.size, BEHIND_TRANSPARENCY)
-        return Image.alpha_composite(canvas, layer).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    layer = image.convert("RGBA")
+    canvas = Image.new("RGBA", layer.size, BEHIND_TRANSPARENCY)
+    return Image.alpha_composite(canvas, layer).convert("RGB")
 
 
 def _has_idle_alpha(image: Image.Image) -> bool:
@@ -202,12 +230,9 @@ def _has_idle_alpha(image: Image.Image) -> bool:
     return image.format == "BMP" and image.getchannel("A").getextrema() == (0, 0)
 
 
-def _from_16_bits(image: Image.Image) -> Image.Image:
-    """0..65535 -> 0..255; Pillow's own conversion would cut every value above 255 to white, and
-    drop a transparent value."""
-    black, white = 0, 65535
-    if isinstance(image, TiffImageFile):
-        black, white = tiff.grey_scale(image.tag_v2)
+def _from_16_bits(image: Image.Image, black: int, white: int) -> Image.Image:
+    """``black``..``white`` -> 0..255; Pillow's own conversion would cut every value above 255 to
+    white, and drop a transparent value."""
     values = np.asarray(image).astype(np.int32).clip(0, max(black, white))
     grey = ((values - black) * 255 // (white - black)).astype(np.uint8)
     grey[values == image.info.get("transparency", -1)] = BEHIND_TRANSPARENCY[0]

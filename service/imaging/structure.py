@@ -25,6 +25,7 @@ MAX_PARTS = 50_000  # chunks of a PNG, segments of a JPEG, entries and their val
 PNG_SIGNATURE, JPEG_SIGNATURE = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 TIFF_SIGNATURES = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}  # byte orders
 MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in coded data: neither stuffing nor a restart
+PROGRESSIVE = (0xC2, 0xCA)  # in Huffman's and in arithmetic code
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 # Of a TIFF's values those that Pillow makes objects of: not bytes and text.
 NUMBERS = frozenset({3, 4, 5, 8, 9, 10, 11, 12, 13, 16, 17, 18})
@@ -47,6 +48,24 @@ def sound_parts(content: bytes) -> bytes:
     """The file ``content`` as Pillow is to read it; raises Problem if it has too many parts."""
     check_structure(content)
     return without_metadata(content)
+
+
+def webp_size(content: bytes) -> tuple[int, int]:
+    """Width and height that a WebP states; (0, 0) of anything else.
+
+    Pillow takes the memory of two pictures as it reads the header.
+    """
+    if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
+        return 0, 0
+    match content[12:16]:
+        case b"VP8X":
+            width, height = (int.from_bytes(content[at : at + 3], "little") for at in (24, 27))
+            return width + 1, height + 1
+        case b"VP8L":
+            sides = int.from_bytes(content[21:25], "little")
+            return (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1
+    width, height = (int.from_bytes(content[at : at + 2], "little") for at in (26, 28))
+    return width & 0x3FFF, height & 0x3FFF
 
 
 def check_structure(content: bytes) -> None:
@@ -92,6 +111,17 @@ def _jpeg_markers(content: bytes) -> Iterator[int]:
         if marker == START_OF_SCAN and body[:1] == bytes([components]):
             return
         start += length
+
+
+def has_coefficients(content: bytes) -> bool:
+    """Whether the JPEG ``content`` has several scans, which are added up before any pixel is
+    made."""
+    scans = 0
+    for marker in islice(_jpeg_markers(content), MAX_PARTS):
+        scans += marker == START_OF_SCAN
+        if marker in PROGRESSIVE or scans > 1:
+            return True
+    return False
 
 
 def _tiff_values(content: bytes) -> int:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
+from service.imaging.cost import decoding_bytes
 from service.imaging.formats import enable_formats
 from service.imaging.images import open_image, prepare
 from service.imaging.resize import ModelInput
@@ -12,22 +13,23 @@ from service.inference.task import Job
 from service.manifest import InputSpec
 from service.settings import Settings
 
-HoldPixels = Callable[[int], AbstractContextManager[None]]
+HoldMemory = Callable[[int], AbstractContextManager[None]]
 
 
 class Decoder:
     """Decodes and resizes a model's images; may be used from any thread.
 
-    hold_pixels: admits a photo of so many pixels for as long as it is decoded, or raises Problem.
+    hold_memory: admits a photo that takes so many bytes, for as long as it is decoded, or raises
+        Problem.
     threads: that decode ahead of the queue, so that a GPU finds a batch; with 0 each run decodes
         its own images, as is faster on a CPU.
     """
 
     def __init__(
-        self, spec: InputSpec, settings: Settings, hold_pixels: HoldPixels, threads: int
+        self, spec: InputSpec, settings: Settings, hold_memory: HoldMemory, threads: int
     ) -> None:
         """Raises ValueError if a format of the settings cannot be read."""
-        self._spec, self._settings, self._hold_pixels = spec, settings, hold_pixels
+        self._spec, self._settings, self._hold_memory = spec, settings, hold_memory
         self._formats = enable_formats(settings.image_formats)
         self._ahead = (
             Batcher(self._decode_each, max_batch_size=1, runners=threads, name="decode")
@@ -49,7 +51,9 @@ class Decoder:
             open_image(
                 job.content, settings.max_image_pixels, settings.max_frames, self._formats
             ) as image,
-            self._hold_pixels(image.width * image.height),
+            self._hold_memory(
+                decoding_bytes(image, job.content, self._spec, reduce=settings.reduce_jpegs)
+            ),
         ):
             prepared = prepare(
                 image, self._spec, reduce=settings.reduce_jpegs, exact=settings.exact_resize

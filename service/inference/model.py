@@ -16,7 +16,7 @@ from service.imaging.resize import ModelInput
 from service.inference.affinity import CorePool
 from service.inference.batcher import Batcher
 from service.inference.classifier import Classifier
-from service.inference.decoder import Decoder, HoldPixels
+from service.inference.decoder import Decoder, HoldMemory
 from service.inference.detector import Detector
 from service.inference.layout import Layout
 from service.inference.pace import Concurrency, Pace
@@ -43,13 +43,13 @@ class Shared:
 
     cores: its processors.
     images_in_service: how many images of all models are here and not answered yet.
-    hold_pixels: see `Decoder`.
+    hold_memory: see `Decoder`.
     on_batch: hears the name of a model and the size of each batch that it runs.
     """
 
     cores: CorePool
     images_in_service: Callable[[], int]
-    hold_pixels: HoldPixels
+    hold_memory: HoldMemory
     on_batch: Callable[[str, int], None]
 
 

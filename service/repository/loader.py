@@ -60,7 +60,7 @@ def load_model(folder: Path, settings: Settings, shared: Shared) -> LoadedModel:
     graph_bytes = (folder / GRAPH_FILE).stat().st_size
     return LoadedModel(
         predictor,
-        Decoder(package.manifest.input, settings, shared.hold_pixels, layout.decode_threads),
+        Decoder(package.manifest.input, settings, shared.hold_memory, layout.decode_threads),
         layout,
         shared,
         package.provider,

@@ -20,7 +20,7 @@ LAYOUT = Layout(concurrent_runs=1, threads=1, max_batch_size=4, decode_threads=0
 SHARED = Shared(
     cores=CorePool(()),
     images_in_service=lambda: 1,
-    hold_pixels=lambda number: nullcontext(),
+    hold_memory=lambda number: nullcontext(),
     on_batch=lambda model, size: None,
 )
 
@@ -72,7 +72,7 @@ class Loader:
             raise PackageError(f"{candidate.folder}: is broken")
         self.loaded.append(reference)
         predictor = Blocking(self.manifest(reference), self.gate)
-        decoder = Decoder(predictor.manifest.input, Settings(), SHARED.hold_pixels, threads=0)
+        decoder = Decoder(predictor.manifest.input, Settings(), SHARED.hold_memory, threads=0)
         model = LoadedModel(predictor, decoder, LAYOUT, SHARED, "cpu", self.bytes)
         self.models.append(model)
         return model

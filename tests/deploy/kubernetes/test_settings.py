@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.__main__ import main
+from service.imaging.cost import worst_bytes
 from service.settings import Settings, read_settings, sources
 from tests.deploy.kubernetes.manifests import (
     CPU,
@@ -22,7 +23,6 @@ from tests.deploy.kubernetes.manifests import (
 STOP_SECONDS = 10  # from the last answer to the end of all processes
 NOTICE_SECONDS = 5  # until every node sends no more to a pod that is not ready
 LOADED_BYTES = 600e6  # with all shipped models, after load (docs/kubernetes.md)
-BYTES_OF_PIXEL = 15  # while transparency is laid over white (service/settings.py)
 
 
 @pytest.fixture
@@ -79,14 +79,15 @@ def test_kserve_waits_for_the_longest_request(
         assert service["spec"]["predictor"]["timeout"] == settings.max_request_timeout_ms / 1000
 
 
-def test_memory_holds_the_worst_that_is_let_in(settings: Settings, pods: Pods) -> None:
-    worst = (
-        LOADED_BYTES
-        + settings.max_bytes_in_service
-        + BYTES_OF_PIXEL * settings.max_pixels_in_service
-    )
-    assert worst <= quantity(pods.service["resources"]["limits"]["memory"])
-    assert settings.max_image_pixels <= settings.max_pixels_in_service
+def test_memory_holds_the_worst_that_is_let_in(
+    manifests: list[Manifest], pods: Pods, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = int(quantity(pods.service["resources"]["limits"]["memory"]))
+    monkeypatch.setattr("service.settings.available_memory", lambda: limit)
+    settings = _read(manifests, pods, tmp_path, monkeypatch)
+    worst = LOADED_BYTES + settings.max_bytes_in_service + settings.max_decoding_bytes
+    assert worst <= limit
+    assert worst_bytes(settings.max_image_pixels, 0) <= settings.max_decoding_bytes
     assert settings.max_body_bytes <= settings.max_bytes_in_service
 
 

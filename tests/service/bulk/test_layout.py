@@ -3,6 +3,7 @@
 import pytest
 
 from service.bulk.layout import Resources, resources_of, settings_of
+from service.imaging.cost import worst_bytes
 from service.settings import ModelSettings, Settings
 
 SMALL, LARGE = Resources(4, 0.0), Resources(32, 4.0)
@@ -31,14 +32,14 @@ def test_needs_follow_from_the_model_and_the_nodes(
 def test_an_engine_on_a_processor_runs_as_many_batches_as_it_has_room_for() -> None:
     made = settings_of(Settings(threads=2, max_image_pixels=10), "pets", Resources(6, 0.0))
     assert (made.concurrent_runs, made.threads, made.latency_threads) == (3, 2, 2)
-    assert (made.decode_threads, made.max_pixels_in_service) == (0, 30)
+    assert (made.decode_threads, made.max_decoding_bytes) == (0, 3 * worst_bytes(10, 64 * 2**20))
     assert made.max_images_in_service == 48
 
 
 def test_an_engine_on_a_gpu_decodes_on_all_its_processors() -> None:
     made = settings_of(Settings(max_image_pixels=10), "pets", Resources(6, 1.0))
     assert (made.concurrent_runs, made.decode_threads) == (1, 6)
-    assert made.max_pixels_in_service == 60
+    assert made.max_decoding_bytes == 6 * worst_bytes(10, 64 * 2**20)
 
 
 def test_the_models_own_settings_hold_but_for_where_it_runs() -> None:

@@ -14,7 +14,7 @@ SOON, BULK = Priority.INTERACTIVE, Priority.BULK
 
 @pytest.fixture
 def admission() -> Admission:
-    return Admission(max_images=8, max_bytes=1000, max_pixels=10_000)
+    return Admission(max_images=8, max_bytes=1000, max_decoding=10_000)
 
 
 def test_images_are_let_in_up_to_the_limit(admission: Admission) -> None:
@@ -50,7 +50,7 @@ def test_bulk_leaves_room_for_those_who_wait(admission: Admission) -> None:
 
 
 def test_bulk_is_let_in_where_there_is_room_for_one() -> None:
-    admission = Admission(max_images=1, max_bytes=1, max_pixels=1)
+    admission = Admission(max_images=1, max_bytes=1, max_decoding=1)
     admission.check(BULK)
     with admission.hold_images(1, BULK):
         assert admission.images == 1
@@ -66,17 +66,16 @@ def test_bodies_are_counted_as_they_come(admission: Admission) -> None:
     assert admission.bytes == 0
 
 
-def test_pixels_are_bounded_together_and_a_lone_photo_is_let_in(admission: Admission) -> None:
-    with admission.hold_pixels(50_000):
-        assert admission.pixels == 50_000
-        with pytest.raises(Problem, match="50000 pixels"), admission.hold_pixels(1):
-            pass
-    with admission.hold_pixels(6000), admission.hold_pixels(4000), pytest.raises(Problem):
-        admission.hold_pixels(1).__enter__()
-    assert admission.pixels == 0
+def test_decoding_is_bounded_together(admission: Admission) -> None:
+    with admission.hold_memory(6000), admission.hold_memory(4000):
+        assert admission.decoding == 10_000
+        with pytest.raises(Problem, match="take 10000 bytes") as caught:
+            admission.hold_memory(1).__enter__()
+    assert caught.value.code == "overloaded"
+    assert admission.decoding == 0
 
 
-@pytest.mark.parametrize("kind", ["images", "bytes", "pixels"])
+@pytest.mark.parametrize("kind", ["images", "bytes", "decoding"])
 def test_what_fails_gives_its_room_back(admission: Admission, kind: str) -> None:
     def fail() -> None:
         with ExitStack() as stack:
@@ -85,7 +84,7 @@ def test_what_fails_gives_its_room_back(admission: Admission, kind: str) -> None
             elif kind == "bytes":
                 stack.enter_context(admission.hold_bytes()).add(10)
             else:
-                stack.enter_context(admission.hold_pixels(10))
+                stack.enter_context(admission.hold_memory(10))
             assert getattr(admission, kind) > 0
             raise RuntimeError
 
@@ -101,7 +100,7 @@ def test_threads_lose_no_count(admission: Admission) -> None:
                 try:
                     stack.enter_context(admission.hold_images(2, SOON))
                     stack.enter_context(admission.hold_bytes()).add(400)
-                    stack.enter_context(admission.hold_pixels(4000))
+                    stack.enter_context(admission.hold_memory(4000))
                 except Problem:
                     pass
 
@@ -110,7 +109,7 @@ def test_threads_lose_no_count(admission: Admission) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (admission.images, admission.bytes, admission.pixels) == (0, 0, 0)
+    assert (admission.images, admission.bytes, admission.decoding) == (0, 0, 0)
 
 
 def test_what_never_fits_is_not_told_to_come_again(admission: Admission) -> None:
@@ -120,5 +119,8 @@ def test_what_never_fits_is_not_told_to_come_again(admission: Admission) -> None
         room.add(900)
         with pytest.raises(Problem, match="over 1000 bytes") as body:
             room.add(101)
-    assert [images.value.code, body.value.code] == ["too_many_images", "body_too_large"]
+    with pytest.raises(Problem, match="takes 10001 bytes; at most 10000") as photo:
+        admission.hold_memory(10_001).__enter__()
+    codes = [caught.value.code for caught in (images, body, photo)]
+    assert codes == ["too_many_images", "body_too_large", "image_too_large"]
     assert (admission.images, admission.bytes) == (0, 0)

@@ -126,7 +126,7 @@ def test_what_comes_is_counted_until_it_is_here(
 ) -> None:
     store.answers["/"] = reply(200, bytes(900))
     policy = FetchPolicy((STORE,), 1000, 5, 3, (store.port,), (ip_network(f"{STORE}/32"),))
-    admission = Admission(max_images=1, max_bytes=1000, max_pixels=1)
+    admission = Admission(max_images=1, max_bytes=1000, max_decoding=1)
 
     async def scenario() -> None:
         fetcher = UrlFetcher(policy, Resolver({}), no_trust, admission.hold_bytes)

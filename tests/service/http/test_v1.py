@@ -32,7 +32,7 @@ def read(
         messages=(*messages, {"type": "http.request"}),
         max_body_bytes=max_body_bytes,
     )
-    admission = Admission(max_images=9, max_bytes=10_000_000, max_pixels=1)
+    admission = Admission(max_images=9, max_bytes=10_000_000, max_decoding=1)
     with admission.hold_bytes() as room:
         return asyncio.run(read_request(context, room)).images
 
@@ -209,7 +209,7 @@ def test_images_by_url_are_fetched_for_their_caller_and_its_priority(priority: P
     )
     context.worker.fetcher = object()
     context.policy = RequestPolicy(Deadline.after(9), priority)
-    admission = Admission(max_images=9, max_bytes=100_000, max_pixels=1)
+    admission = Admission(max_images=9, max_bytes=100_000, max_decoding=1)
     with admission.hold_bytes() as room:
         (image,) = asyncio.run(read_request(context, room)).images
     assert image.caller == f"203.0.113.7 {priority.value}"

@@ -12,6 +12,7 @@ from PIL import Image
 from service.imaging import images
 from service.imaging.formats import unknown_image
 from service.imaging.images import decode_image, open_image, prepare, to_rgb
+from service.imaging.structure import webp_size
 from service.manifest import Letterbox
 from service.problems import Problem
 from tests.paths import ROOT
@@ -244,3 +245,19 @@ def test_too_little_memory_is_no_damage() -> None:
         [sys.executable, "-c", SHORT_OF_MEMORY], cwd=ROOT, capture_output=True, text=True
     )
     assert done.stdout == "overloaded True\n", done.stderr
+
+
+def test_a_webp_is_measured_before_anything_is_made_of_it() -> None:
+    """Pillow takes the memory of two canvases as it reads the header."""
+    sides = (9999).to_bytes(3, "little") * 2
+    stated = b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0" + bytes(4) + sides
+    with pytest.raises(Problem, match="10000 x 10000") as caught, open_image(stated, 10**7):
+        pass
+    assert caught.value.code == "image_too_large"
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"save_all": True}])
+def test_every_webp_states_its_size(options: dict) -> None:
+    content = encode(Image.new("RGBA", (123, 77)), "WEBP", **options)
+    assert webp_size(content) == (123, 77)
+    assert webp_size(b"RIFF") == (0, 0)
