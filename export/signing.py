@@ -13,9 +13,15 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from service.manifest import MANIFEST_FILE
 from service.package import verify_package
-from service.signature import SIGNATURE_FILE, SignatureError
+from service.signature import (
+    LIST_FILE,
+    OLD_SIGNATURE_FILE,
+    SIGNATURE_FILE,
+    SignatureError,
+    format_list,
+    list_files,
+)
 
 
 def make_keys(private: Path, public: Path) -> None:
@@ -35,15 +41,20 @@ def make_keys(private: Path, public: Path) -> None:
 
 
 def sign(folder: Path, private: Path) -> None:
-    """Write the signature of the package in ``folder``, in place of any that it has.
+    """Sign all files of the package in ``folder``, in place of any signature that it has.
 
-    Raises PackageError if the package is damaged, SignatureError if the key cannot be used.
+    Raises PackageError if the package is damaged, SignatureError if the key cannot be used, or if
+    the folder holds what cannot be signed.
     """
     key = _read_private_key(private)
     verify_package(folder)
-    aside = folder / f".{SIGNATURE_FILE}.partial"
-    aside.write_bytes(key.sign((folder / MANIFEST_FILE).read_bytes()))
-    aside.replace(folder / SIGNATURE_FILE)
+    digests = list_files(folder)
+    digests.pop(OLD_SIGNATURE_FILE, None)
+    content = format_list(digests)
+    (folder / SIGNATURE_FILE).unlink(missing_ok=True)
+    (folder / LIST_FILE).write_bytes(content)
+    (folder / SIGNATURE_FILE).write_bytes(key.sign(content))
+    (folder / OLD_SIGNATURE_FILE).unlink(missing_ok=True)
 
 
 def _read_private_key(path: Path) -> Ed25519PrivateKey:

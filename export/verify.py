@@ -25,7 +25,15 @@ from service.manifest import (
     read_manifest,
 )
 from service.package import ModelPackage, PackageError, open_package, verify_package
-from service.signature import SIGNATURE_FILE, SignatureError, check_signature, read_signature
+from service.runtime.onnx_model import ExternalDataError, check_self_contained
+from service.signature import (
+    LIST_FILE,
+    SIGNATURE_FILE,
+    SignatureError,
+    check_files,
+    check_signature,
+    read_signature,
+)
 
 BATCH_SIZES = (2, 8)  # in which photos must have the answers that they have alone
 
@@ -64,10 +72,14 @@ class Subject:
     @cached_property
     def model(self) -> onnx.ModelProto:
         """The graph, once ONNX's own checker has accepted it."""
-        graph = self.folder / GRAPH_FILE
+        content = (self.folder / GRAPH_FILE).read_bytes()
         try:
-            onnx.checker.check_model(str(graph), full_check=True)
-            return onnx.load(graph)
+            # as it is in the file: what reads the weights elsewhere takes their mark away
+            check_self_contained(model := onnx.load_from_string(content))
+            onnx.checker.check_model(content, full_check=True)
+            return model
+        except ExternalDataError as error:
+            raise Fault(f"{GRAPH_FILE}: {error}") from error
         except (
             DecodeError,
             onnx.checker.ValidationError,
@@ -120,15 +132,15 @@ def check_signed(subject: Subject) -> str:
     """Where keys are given a signature is needed; without keys it cannot be checked."""
     folder = subject.folder
     if subject.public_keys:
-        content = (folder / MANIFEST_FILE).read_bytes()
-        return f"by {check_signature(folder, content, subject.public_keys)}"
+        return f"all files, by {check_signature(folder, subject.public_keys)}"
     if (folder / SIGNATURE_FILE).exists():
         read_signature(folder)
+        check_files(folder, (folder / LIST_FILE).read_bytes())
         raise NothingToCheck("there is one; --public-key names the key to check it with")
     raise NothingToCheck("there is none")
 
 
-def check_files(subject: Subject) -> str:
+def check_package(subject: Subject) -> str:
     """Folder name, hash and opset, as the service checks them."""
     manifest = verify_package(subject.folder)
     return f"sha256 {manifest.sha256[:12]}…, opset {manifest.opset}, as the manifest says"
@@ -193,7 +205,7 @@ Step = Callable[[Subject], str]
 CHECKS: tuple[tuple[str, Step, tuple[str, ...]], ...] = (  # name, step, properties that it needs
     ("manifest", check_manifest, ()),
     ("signature", check_signed, ()),
-    ("files", check_files, ("manifest",)),
+    ("files", check_package, ("manifest",)),
     ("graph", check_onnx, ("manifest",)),
     ("interface", check_interface, ("manifest", "model")),
     ("runtime", check_opens, ("manifest",)),

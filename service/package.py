@@ -15,7 +15,12 @@ from typing_extensions import TypeVar
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ManifestError, ModelManifest, read_manifest
 from service.providers import CPU, PROVIDERS
 from service.runtime.bound_session import BoundSession, GraphCaptureError
-from service.runtime.onnx_model import read_opset
+from service.runtime.onnx_model import (
+    ExternalDataError,
+    check_self_contained,
+    opset_of,
+    read_model,
+)
 from service.runtime.sessions import Device, open_sessions
 from service.signature import SignatureError, check_signature
 from service.terminal import one_line
@@ -84,32 +89,34 @@ def find_packages(store: Path) -> list[Path]:
 def verify_package(folder: Path, public_keys: Sequence[Path] = ()) -> ModelManifest:
     """The manifest of the package ``<name>/<version>/``, once its files are what it says.
 
-    With ``public_keys``, PEM files, it must bear the signature of one of them. Raises PackageError
-    if it does not, if a file is missing or damaged, if the folder's name is not the manifest's, or
-    if the graph's hash or opset differs.
+    With ``public_keys``, PEM files, one of them must have signed all of its files. Raises
+    PackageError if none has, if a file is missing or damaged, if the folder's name is not the
+    manifest's, if the graph's hash or opset differs, or if it reads another file.
     """
     graph = folder / GRAPH_FILE
     try:
         if public_keys:  # first: what is not signed is not even parsed
-            check_signature(folder, (folder / MANIFEST_FILE).read_bytes(), public_keys)
+            check_signature(folder, public_keys)
         manifest = read_manifest(folder / MANIFEST_FILE)
         if (folder.parent.name, folder.name) != (manifest.name, manifest.version):
             raise PackageError(
                 f"{folder}: its manifest is of {manifest.name}/{manifest.version};"
                 " name the folder after it"
             )
-        with graph.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != manifest.sha256:
+        content = graph.read_bytes()
+        if hashlib.sha256(content).hexdigest() != manifest.sha256:
             raise PackageError(f"{graph}: its sha256 is not the manifest's")
-        opset = read_opset(graph)
+        model = read_model(content)
+        check_self_contained(model)
     except (ManifestError, SignatureError) as error:
         raise PackageError(str(error)) from error
     except OSError as error:
         raise PackageError(f"{error.filename}: {error.strerror}") from error
     except DecodeError as error:
         raise PackageError(f"{graph}: is no ONNX file") from error
-    if opset != manifest.opset:
+    except ExternalDataError as error:
+        raise PackageError(f"{graph}: {error}") from error
+    if (opset := opset_of(model)) != manifest.opset:
         raise PackageError(f"{graph}: has opset {opset}, the manifest says {manifest.opset}")
     return manifest
 

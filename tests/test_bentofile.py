@@ -37,7 +37,6 @@ def test_bento_has_the_playground(bento: dict[str, Any]) -> None:
         "export/onnx/graph.py",
         "tests/test_bentofile.py",
         "docs/photos/cat.jpg",
-        "model_store/efficientdet_lite0_voc/1/report.html",
         "model_store/.unfinished-1/model.onnx",
         "keys.json",
     ],

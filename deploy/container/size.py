@@ -98,7 +98,7 @@ def package_sizes(environment: Path) -> Iterator[Part]:
 
 def copy_project(folder: Path) -> tuple[Path, Path]:
     """Copy the models and the service as the Dockerfile does; their folders."""
-    skipped = shutil.ignore_patterns("__pycache__", ".*", "report.html")
+    skipped = shutil.ignore_patterns("__pycache__", ".*")
     models = shutil.copytree(ROOT / "model_store", folder / "model_store", ignore=skipped)
     service = shutil.copytree(ROOT / "service", folder / "service", ignore=skipped)
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH

@@ -8,7 +8,7 @@ import typer
 from export.commands.terminal import console, one_line_errors
 from export.signing import make_keys
 from export.signing import sign as sign_package
-from service.signature import SIGNATURE_FILE
+from service.signature import LIST_FILE, SIGNATURE_FILE
 
 
 def keygen(
@@ -30,9 +30,9 @@ def sign(
 ) -> None:
     """Sign packages, so that a service that requires signatures serves them.
 
-    The signature is of the manifest, which holds the graph's sha256.
+    The signature is of a list of all their files by sha256: sign when nothing more is to come.
     """
     with one_line_errors():
         for package in packages:
             sign_package(package, key)
-            console.print(f"wrote {package / SIGNATURE_FILE}", soft_wrap=True)
+            console.print(f"wrote {package / LIST_FILE} and {SIGNATURE_FILE}", soft_wrap=True)

@@ -7,6 +7,7 @@ import onnx
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
 from export.errors import ExportError
+from service.runtime.onnx_model import ExternalDataError, check_self_contained
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 TRAINING_OPERATORS = frozenset({"BatchNormalization", "Dropout"})
@@ -77,9 +78,10 @@ def _check_initializers(model: ModelProto, nodes: list[NodeProto]) -> None:
     unread = {t.name for t in model.graph.initializer} - read
     if unread:
         raise GraphError(f"nothing reads the initializers {_some(unread)}")
-    elsewhere = {t.name for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL}
-    if elsewhere:
-        raise GraphError(f"the weights are in another file: {_some(elsewhere)}")
+    try:
+        check_self_contained(model)
+    except ExternalDataError as error:
+        raise GraphError(str(error)) from error
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[NodeProto]:

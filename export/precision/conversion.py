@@ -80,7 +80,7 @@ def convert(job: ConversionJob, progress: ProgressReporter = SILENT) -> ModelMan
             )
         paths = spread(find_photos(job.photos, progress.step), job.most_photos)
         photos = [read_photo(path, manifest.input) for path in paths]
-        model = onnx.load(job.package / GRAPH_FILE)
+        model = onnx.load(job.package / GRAPH_FILE, load_external_data=False)
         if job.precision == "int8":
             converted, how = _to_int8(job, manifest, model, photos, progress)
         elif job.precision == "fp16":

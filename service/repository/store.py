@@ -7,7 +7,7 @@ from pathlib import Path
 
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest
 from service.package import PackageError, find_packages, verify_package
-from service.signature import SIGNATURE_FILE
+from service.signature import LIST_FILE, SIGNATURE_FILE
 
 BENTOML = "bentoml"  # the value of the setting model_store that means BentoML's store
 
@@ -46,7 +46,7 @@ def scan_store(model_store: Path) -> dict[Reference, Candidate]:
 def fingerprint(folder: Path) -> tuple[tuple[int, int, int], ...]:
     """Of the files that are read: inode, size and time of change."""
     found = []
-    for name in (MANIFEST_FILE, GRAPH_FILE, SIGNATURE_FILE):
+    for name in (MANIFEST_FILE, GRAPH_FILE, LIST_FILE, SIGNATURE_FILE):
         try:
             status = (folder / name).stat()
             found.append((status.st_ino, status.st_size, status.st_mtime_ns))

@@ -133,6 +133,14 @@ def cut_and_hash(package: Path) -> None:
     edit_manifest(package, lambda m: m.update(sha256=digest))
 
 
+def move_weights(package: Path) -> None:
+    """Save the weights beside the graph, as onnx.save_model does for large models."""
+    path = package / "model.onnx"
+    onnx.save_model(onnx.load(path), path, save_as_external_data=True, location="weights.bin")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    edit_manifest(package, lambda m: m.update(sha256=digest))
+
+
 def add_opset(model: onnx.ModelProto) -> None:
     model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
 
@@ -141,14 +149,21 @@ def add_opset(model: onnx.ModelProto) -> None:
     ("damage", "words"),
     [
         (change_byte, {"files": "sha256", "runtime": "sha256"}),
-        (rename_label, {"signature": "changed after it was signed", "report": "another manifest"}),
+        (
+            rename_label,
+            {
+                "signature": "manifest.json: was changed after it was signed",
+                "report": "another manifest",
+            },
+        ),
         (rename_input, {"interface": "inputs are pixels", "runtime": "inputs are", "report": ""}),
         (cut, {"files": "sha256", "graph": "model.onnx"}),
         (cut_and_hash, {"files": "no ONNX file", "graph": "model.onnx", "interface": "see above"}),
         (lambda p: (p / "manifest.json").unlink(), {"manifest": "No such file", "graph": "above"}),
         (lambda p: (p / "model.onnx").unlink(), {"files": "model.onnx: No such file"}),
         (lambda p: (p / "report.html").unlink(), {"report": "report.html: No such file"}),
-        (lambda p: (p / "manifest.sig").write_bytes(b"x"), {"signature": "has 1 bytes, not 64"}),
+        (lambda p: (p / "SHA256SUMS.sig").write_bytes(b"x"), {"signature": "has 1 bytes, not 64"}),
+        (move_weights, {"files": "in another file", "graph": "in another file", "runtime": "file"}),
         (lambda p: edit_graph(p, add_opset), {"graph": "com.microsoft"}),
         (
             lambda p: edit_manifest(p, lambda m: m["labels"].pop()),
@@ -165,6 +180,7 @@ def add_opset(model: onnx.ModelProto) -> None:
         "no graph",
         "no report",
         "a damaged signature",
+        "weights in another file",
         "an operator set of others",
         "a label too few",
     ],
@@ -186,9 +202,15 @@ def test_package_edited_by_hand_is_caught(
 def test_unsigned_package_fails_only_where_a_signature_is_asked_for(
     package: Path, some_photos: Path, keys: tuple[Path, Path]
 ) -> None:
-    (package / "manifest.sig").unlink()
+    (package / "SHA256SUMS.sig").unlink()
     assert failed(package, some_photos) == {}
     assert "is not signed" in failed(package, some_photos, keys[1])["signature"]
+
+
+def test_changed_files_are_found_without_a_key(package: Path, some_photos: Path) -> None:
+    """The list of a signed package says what its files were, whoever signed it."""
+    (package / "report.html").write_text((package / "report.html").read_text() + " ")
+    assert "report.html: was changed" in failed(package, some_photos)["signature"]
 
 
 class Spoiled:

@@ -1,23 +1,32 @@
 """Told to, the service takes only packages that a known key has signed."""
 
+import hashlib
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from export.signing import make_keys, sign
 from service.package import PackageError, open_package, verify_package
 from service.settings import SettingsError, read_settings
-from service.signature import SignatureError
-from tests.packages import rename_label
+from service.signature import SignatureError, format_list, list_files
+from tests.packages import copy_package, edit_manifest, rename_label
 from tests.paths import ROOT
 
 NAME = "efficientnet_lite0_imagenet"
+FILES = {"manifest.json", "model.onnx", "report.html"}
 Damage = Callable[[Path], None]
 
 
@@ -38,7 +47,7 @@ def package(store: Path, tmp_path: Path) -> Path:
 
 def test_signed_package_opens(package: Path, keys: Path) -> None:
     sign(package, keys / "ours.pem")
-    assert len((package / "manifest.sig").read_bytes()) == 64
+    assert len((package / "SHA256SUMS.sig").read_bytes()) == 64
     assert open_package(package, public_keys=[keys / "ours.pub"]).manifest.name == NAME
 
 
@@ -51,15 +60,11 @@ def test_signature_can_be_replaced(package: Path, keys: Path) -> None:
     sign(package, keys / "ours.pem")
     sign(package, keys / "theirs.pem")
     verify_package(package, [keys / "theirs.pub"])
-    assert sorted(p.name for p in package.iterdir() if "sig" in p.name) == ["manifest.sig"]
-
-
-def cut_signature(package: Path) -> None:
-    (package / "manifest.sig").write_bytes(b"short")
+    assert {p.name for p in package.iterdir()} == FILES | {"SHA256SUMS", "SHA256SUMS.sig"}
 
 
 def flip_bit(package: Path) -> None:
-    path = package / "manifest.sig"
+    path = package / "SHA256SUMS.sig"
     content = bytearray(path.read_bytes())
     content[10] ^= 1
     path.write_bytes(content)
@@ -71,17 +76,94 @@ def touch_graph(package: Path) -> None:
         graph.write(b"\0changed")
 
 
+def list_again(package: Path) -> None:
+    """What an attacker without the key can do: a list that is right."""
+    (package / "SHA256SUMS").write_bytes(format_list(list_files(package)))
+
+
+def edit_and_list(package: Path) -> None:
+    rename_label(package)
+    list_again(package)
+
+
+def list_extra(package: Path) -> None:
+    (package / "weights.bin").write_bytes(b"weights")
+    list_again(package)
+
+
+def replace_by_link(package: Path) -> None:
+    """The same bytes, from where somebody else can change them."""
+    elsewhere = package.parent / "elsewhere.onnx"
+    (package / "model.onnx").rename(elsewhere)
+    (package / "model.onnx").symlink_to(elsewhere)
+
+
+def change_through_hard_link(package: Path) -> None:
+    other = package.parent / "other.html"
+    os.link(package / "report.html", other)
+    other.write_text("changed")
+
+
+def add(name: str) -> Damage:
+    return lambda package: (package / name).write_bytes(b"added")
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (rename_label, "the manifest was changed after it was signed"),
-        (lambda p: (p / "manifest.sig").unlink(), "is not signed; .* writes manifest.sig"),
-        (cut_signature, "manifest.sig: has 5 bytes, not 64"),
-        (flip_bit, "manifest.sig: is no signature of manifest.json"),
-        (touch_graph, "its sha256 is not the manifest's"),
-        (lambda p: (p / "manifest.json").unlink(), "manifest.json: No such file"),
+        (lambda p: (p / "SHA256SUMS.sig").unlink(), "is not signed; .* writes SHA256SUMS.sig"),
+        (lambda p: (p / "SHA256SUMS").unlink(), "SHA256SUMS: No such file"),
+        (lambda p: (p / "SHA256SUMS.sig").write_bytes(b"short"), "has 5 bytes, not 64"),
+        (flip_bit, "is no signature of SHA256SUMS"),
+        (rename_label, "manifest.json: was changed after it was signed"),
+        (edit_and_list, "the list was changed after it was signed"),
+        (touch_graph, "model.onnx: was changed after it was signed"),
+        (lambda p: (p / "report.html").write_text(""), "report.html: was changed"),
+        (change_through_hard_link, "report.html: was changed"),
+        (lambda p: (p / "manifest.json").unlink(), "manifest.json: .*, and missing"),
+        (lambda p: (p / "report.html").unlink(), "report.html: .*, and missing"),
+        (add("weights.bin"), "weights.bin: is not in SHA256SUMS"),
+        (list_extra, "the list was changed"),
+        (add(".hidden"), "'.hidden' cannot be signed"),
+        (add("manifest.sig"), "manifest.sig: is not in SHA256SUMS"),
+        (add("Model.onnx"), "differs from another file by case alone"),
+        (add("sha256sums"), "sha256sums: is not in SHA256SUMS"),
+        (add("model\\onnx"), "cannot be signed"),
+        (add("mode\u0301l.onnx"), "cannot be signed"),
+        (add("\uff4dodel.onnx"), "cannot be signed"),
+        (lambda p: (p / "more").mkdir(), "more: is no plain file"),
+        (lambda p: (p / "link").symlink_to("model.onnx"), "link: is no plain file"),
+        (lambda p: os.link(p / "model.onnx", p / "copy"), "copy: is not in SHA256SUMS"),
+        (lambda p: os.mkfifo(p / "pipe"), "pipe: is no plain file"),
+        (replace_by_link, "model.onnx: is no plain file"),
     ],
-    ids=["a label", "no signature", "a short one", "a bit of it", "the graph", "no manifest"],
+    ids=[
+        "no signature",
+        "no list",
+        "a short signature",
+        "a bit of it",
+        "a label",
+        "a label, listed",
+        "the graph",
+        "the report",
+        "the report through a hard link",
+        "no manifest",
+        "no report",
+        "a file",
+        "a file, listed",
+        "a hidden file",
+        "an old signature beside it",
+        "another case",
+        "the list in another case",
+        "a backslash",
+        "a combining accent",
+        "a wide letter",
+        "a folder",
+        "a link",
+        "a hard link",
+        "a pipe",
+        "the graph as a link",
+    ],
 )
 def test_package_that_was_changed_is_refused(
     package: Path, keys: Path, damage: Damage, words: str
@@ -91,6 +173,95 @@ def test_package_that_was_changed_is_refused(
     with pytest.raises(PackageError, match=words) as caught:
         open_package(package, public_keys=[keys / "ours.pub"])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("../1/model.onnx", "cannot be signed"),
+        ("/etc/passwd", "cannot be signed"),
+        ("..", "cannot be signed"),
+        ("./model.onnx", "cannot be signed"),
+        ("C:\\model.onnx", "cannot be signed"),
+        ("MODEL.ONNX", "by case alone"),
+        ("model.onnx", "by case alone"),
+        ("weights.bin", "and missing"),
+        ("", "names no sha256 and file"),
+    ],
+)
+def test_list_with_other_paths_is_refused_even_if_it_is_signed(
+    package: Path, keys: Path, line: str, words: str
+) -> None:
+    sign(package, keys / "ours.pem")
+    content = (package / "SHA256SUMS").read_bytes() + f"{'0' * 64}  {line}\n".encode()
+    sign_list(package, keys, content)
+    with pytest.raises(PackageError, match=words):
+        verify_package(package, [keys / "ours.pub"])
+
+
+def sign_list(package: Path, keys: Path, content: bytes) -> None:
+    key = load_pem_private_key((keys / "ours.pem").read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    (package / "SHA256SUMS").write_bytes(content)
+    (package / "SHA256SUMS.sig").write_bytes(key.sign(content))
+
+
+def test_signed_list_of_something_else_is_refused(package: Path, keys: Path) -> None:
+    """Such as a release's, which the same key has signed."""
+    sign_list(package, keys, f"{'0' * 64}  release.tar.gz\n".encode())
+    with pytest.raises(PackageError, match=r"does not list manifest\.json, model\.onnx"):
+        verify_package(package, [keys / "ours.pub"])
+
+
+@pytest.mark.parametrize(("name", "version"), [(NAME, "2"), ("other", "1")])
+def test_signature_of_another_package_is_refused(
+    package: Path, keys: Path, tmp_path: Path, name: str, version: str
+) -> None:
+    other = copy_package(package, tmp_path / "store", name, version)
+    sign(other, keys / "ours.pem")
+    for file in ("SHA256SUMS", "SHA256SUMS.sig"):
+        shutil.copy(other / file, package)
+    with pytest.raises(PackageError, match="changed after it was signed"):
+        verify_package(package, [keys / "ours.pub"])
+    renamed = shutil.copytree(other, tmp_path / "elsewhere" / name / "9")
+    with pytest.raises(PackageError, match="name the folder after it"):
+        verify_package(renamed, [keys / "ours.pub"])
+
+
+def test_old_signature_is_refused_until_the_package_is_signed_again(
+    package: Path, keys: Path
+) -> None:
+    """It covers the manifest alone: with it the new one could be taken away."""
+    key = load_pem_private_key((keys / "ours.pem").read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    manifest = (package / "manifest.json").read_bytes()
+    (package / "manifest.sig").write_bytes(key.sign(manifest))
+    with pytest.raises(PackageError, match=r"manifest\.json alone; `python -m export sign`"):
+        verify_package(package, [keys / "ours.pub"])
+    sign_list(package, keys, manifest)
+    with pytest.raises(PackageError, match="names no sha256 and file"):
+        verify_package(package, [keys / "ours.pub"])
+    sign(package, keys / "ours.pem")
+    verify_package(package, [keys / "ours.pub"])
+    assert not (package / "manifest.sig").exists()
+
+
+def test_weights_in_another_file_are_not_signed_nor_served(package: Path, keys: Path) -> None:
+    path = package / "model.onnx"
+    onnx.save_model(onnx.load(path), path, save_as_external_data=True, location="weights.bin")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    edit_manifest(package, lambda manifest: manifest.update(sha256=digest))
+    with pytest.raises(PackageError, match=r"the weights are in another file: .* more; save"):
+        open_package(package)
+    with pytest.raises(PackageError, match="the weights are in another file"):
+        sign(package, keys / "ours.pem")
+    assert not (package / "SHA256SUMS").exists()
+
+
+def test_file_that_bentomls_store_adds_is_passed_over(package: Path, keys: Path) -> None:
+    sign(package, keys / "ours.pem")
+    add("model.yaml")(package)
+    verify_package(package, [keys / "ours.pub"])
 
 
 def test_somebody_elses_signature_is_refused(package: Path, keys: Path) -> None:
@@ -134,14 +305,14 @@ def test_unusable_private_key_signs_nothing(package: Path, keys: Path, tmp_path:
     ):
         with pytest.raises(SignatureError, match=words):
             sign(package, path)
-    assert not (package / "manifest.sig").exists()
+    assert not (package / "SHA256SUMS.sig").exists()
 
 
 def test_damaged_package_is_not_signed(package: Path, keys: Path) -> None:
     touch_graph(package)
     with pytest.raises(PackageError, match="sha256"):
         sign(package, keys / "ours.pem")
-    assert not (package / "manifest.sig").exists()
+    assert not (package / "SHA256SUMS.sig").exists()
 
 
 def test_keys_are_not_overwritten(keys: Path) -> None:
@@ -162,10 +333,11 @@ def test_private_key_is_for_its_owner_alone(keys: Path) -> None:
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 def test_openssl_agrees(package: Path, keys: Path, tmp_path: Path) -> None:
     sign(package, keys / "ours.pem")
-    files = ["-in", package / "manifest.json", "-sigfile", package / "manifest.sig"]
+    files = ["-in", package / "SHA256SUMS", "-sigfile", package / "SHA256SUMS.sig"]
     check = ["openssl", "pkeyutl", "-verify", "-rawin", *files, "-pubin", "-inkey"]
     assert subprocess.run([*check, keys / "ours.pub"], check=False).returncode == 0
     assert subprocess.run([*check, keys / "theirs.pub"], check=False).returncode != 0
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=package, check=True)
     private, public = tmp_path / "openssl.pem", tmp_path / "openssl.pub"
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", private], check=True)
     subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)

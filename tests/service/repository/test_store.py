@@ -50,7 +50,7 @@ def test_bentomls_store_is_read_and_foreign_models_passed_over(
     assert scan_store(Path("bentoml")).keys() == {("pets", "1")}
 
 
-@pytest.mark.parametrize("file", ["manifest.json", "model.onnx", "manifest.sig"])
+@pytest.mark.parametrize("file", ["manifest.json", "model.onnx", "SHA256SUMS", "SHA256SUMS.sig"])
 def test_every_file_that_is_read_counts(own: Path, file: str) -> None:
     folder = own / "pets" / "1"
     before = fingerprint(folder)
