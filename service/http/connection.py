@@ -11,14 +11,16 @@ if there is none: the request would have no body (MagicStack/httptools#124, Klud
 """
 
 import json
+import math
 import os
 import resource
 import uuid
-from asyncio import BaseTransport, TimerHandle
-from collections import Counter
+from asyncio import AbstractEventLoop, BaseTransport
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import httptools
 import uvicorn.config
@@ -29,6 +31,7 @@ from service.settings import Settings
 
 UVICORN_KEEP_ALIVE = 5  # seconds: its default, which is shorter than any proxy's
 LOOK_SECONDS = 1.0  # between two looks at a connection
+LOOK_STEPS = 20  # in which all are looked at: at 4,000 in one, callers would wait for some 20 ms
 RATE_SECONDS = 10.0  # over which a body's rate is taken
 LINGER_SECONDS = 2.0  # for a client to read a refusal before the connection is reset
 FRAMING = 16  # bytes around each byte of a body, at most: chunks may be as small as that
@@ -57,14 +60,56 @@ class ConnectionLimits:
         return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
 
-class BoundedConnection(HttpToolsProtocol):
+class Rounds:
+    """Looks at each connection of an event loop once in `LOOK_SECONDS`, by one timer for all."""
+
+    _of_loop: ClassVar[WeakKeyDictionary[AbstractEventLoop, "Rounds"]] = WeakKeyDictionary()
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self._loop = loop
+        self._connections: OrderedDict[HttpProtocol, None] = OrderedDict()
+        self._goes_on = False
+
+    @classmethod
+    def of(cls, loop: AbstractEventLoop) -> "Rounds":
+        if loop not in cls._of_loop:
+            cls._of_loop[loop] = cls(loop)
+        return cls._of_loop[loop]
+
+    def add(self, connection: "HttpProtocol") -> None:
+        self._connections[connection] = None
+        if not self._goes_on:
+            self._goes_on = True
+            self._loop.call_later(LOOK_SECONDS / LOOK_STEPS, self._step)
+
+    def remove(self, connection: "HttpProtocol") -> None:
+        self._connections.pop(connection, None)
+
+    def _step(self) -> None:
+        """Look at those that have waited longest."""
+        for _ in range(math.ceil(len(self._connections) / LOOK_STEPS)):
+            connection = next(iter(self._connections))
+            self._connections.move_to_end(connection)
+            connection.look()
+        self._goes_on = bool(self._connections)
+        if self._goes_on:
+            self._loop.call_later(LOOK_SECONDS / LOOK_STEPS, self._step)
+
+
+class HttpProtocol(HttpToolsProtocol):
     """uvicorn's protocol, whose requests arrive and whose replies leave in bounded time and size.
 
-    What is too large or too slow is refused with a problem, and the connection closed.
+    What is too large or too slow is refused with a problem, and the connection closed. An offer of
+    another protocol is passed over.
     """
 
     limits: ClassVar = ConnectionLimits()
     addresses: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unread = b""  # a request without its offer, and what came after it
+        self.parser = self._new_parser()
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
@@ -78,32 +123,24 @@ class BoundedConnection(HttpToolsProtocol):
         self._received = self._body_bytes = 0  # since the last head
         self._rate_since, self._rate_bytes = now, 0
         self._unread_since, self._unread_bytes = now, 0
-        self._timer: TimerHandle = self.loop.call_later(LOOK_SECONDS, self._look)
+        self._rounds = Rounds.of(self.loop)
+        self._rounds.add(self)
         self._address = self.client[0] if self.client else ""
         self.addresses[self._address] += 1
         self._check_count()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._timer.cancel()
+        self._rounds.remove(self)
         self.addresses[self._address] -= 1
         if not self.addresses[self._address]:
             del self.addresses[self._address]
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._problem is not None:
-            return  # of a client that has not yet read why
-        if self._is_idle():
-            self._await_head()
-        if self._head_since is None:
-            self._received += len(data)
-        else:
-            self._head_bytes += len(data)
-        super().data_received(data)
-        if self._head_since is not None and self._head_bytes > self.limits.max_head_bytes:
-            self._refuse(self._too_large())
-        elif self._received > self.limits.max_head_bytes + FRAMING * self._body_bytes:
-            self._refuse(self._too_large())  # trailers, or extensions of chunks
+        self._unread = data
+        while self._unread and not self.transport.is_closing():
+            unread, self._unread = self._unread, b""
+            self._read(unread)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that ends in the midst of a body, and may still read, is told so."""
@@ -119,6 +156,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self._has_offer():
+            return
         self._head_since, self._is_in_body = None, True
         self._received = self._body_bytes = 0
         self._rate_since, self._rate_bytes = self.loop.time(), 0
@@ -133,8 +172,9 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._is_in_body = False
-        super().on_message_complete()
+        if not self._has_offer():
+            self._is_in_body = False
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         if self._problem is None:
@@ -142,14 +182,39 @@ class BoundedConnection(HttpToolsProtocol):
         else:
             self._refuse(self._problem)
 
-    def _look(self) -> None:
-        """Refuse a client that is too slow, and look again in a while."""
-        self._timer = self.loop.call_later(LOOK_SECONDS, self._look)
+    def pass_over_offer(self, after_head: bytes) -> None:
+        """Have the request whose head has come read again, without its offer."""
+        if not self._has_offer():  # CONNECT, which is one by itself
+            return
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        head = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        head.extend(b"%b: %b" % header for header in self.headers if header[0] not in OFFER)
+        self.parser = self._new_parser()
+        self._await_head()
+        self._unread = b"\r\n".join((*head, b"", after_head))
+
+    def look(self) -> None:
+        """Refuse a client that is too slow; called once in `LOOK_SECONDS`."""
         now = self.loop.time()
         if self._problem is None and not self.transport.is_closing():
             self._check_head(now)
             self._check_body(now)
         self._check_unread(now)
+
+    def _read(self, data: bytes) -> None:
+        if self._problem is not None:
+            return  # of a client that has not yet read why
+        if self._is_idle():
+            self._await_head()
+        if self._head_since is None:
+            self._received += len(data)
+        else:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_since is not None and self._head_bytes > self.limits.max_head_bytes:
+            self._refuse(self._too_large())
+        elif self._received > self.limits.max_head_bytes + FRAMING * self._body_bytes:
+            self._refuse(self._too_large())  # trailers, or extensions of chunks
 
     def _check_count(self) -> None:
         of_address = self.limits.max_address_connections
@@ -192,6 +257,14 @@ class BoundedConnection(HttpToolsProtocol):
         if now - self._unread_since > self.limits.unread_timeout_ms / 1000:
             self.transport.abort()
 
+    def _has_offer(self) -> bool:
+        return self.parser.should_upgrade() and any(name in OFFER for name, _ in self.headers)
+
+    def _new_parser(self) -> "_Parser":
+        parser = _Parser(self)
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        return parser
+
     def _is_idle(self) -> bool:
         """Whether no request is being read or answered, nor its head awaited."""
         return self._head_since is None and not self._is_in_body and self.cycle.response_complete
@@ -228,48 +301,6 @@ class BoundedConnection(HttpToolsProtocol):
         self.transport.write_eof()
         # To close now would reset the connection before the client has read the reply.
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
-
-
-class HttpProtocol(BoundedConnection):
-    """A connection on which every offer of another protocol is passed over."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._unread = b""  # a request without its offer, and what came after it
-        self.parser = self._new_parser()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        while self._unread and not self.transport.is_closing():
-            unread, self._unread = self._unread, b""
-            super().data_received(unread)
-
-    def on_headers_complete(self) -> None:
-        if not self._has_offer():
-            super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        if not self._has_offer():
-            super().on_message_complete()
-
-    def pass_over_offer(self, after_head: bytes) -> None:
-        """Have the request whose head has come read again, without its offer."""
-        if not self._has_offer():  # CONNECT, which is one by itself
-            return
-        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
-        head = [b"%b %b HTTP/%b" % (method, self.url, version)]
-        head.extend(b"%b: %b" % header for header in self.headers if header[0] not in OFFER)
-        self.parser = self._new_parser()
-        self._await_head()
-        self._unread = b"\r\n".join((*head, b"", after_head))
-
-    def _has_offer(self) -> bool:
-        return self.parser.should_upgrade() and any(name in OFFER for name, _ in self.headers)
-
-    def _new_parser(self) -> "_Parser":
-        parser = _Parser(self)
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
-        return parser
 
 
 class _Parser(httptools.HttpRequestParser):

@@ -6,15 +6,16 @@ one whose endpoint is called: a router of another reading of the path could be l
 
 import re
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 
+import orjson
 from starlette.responses import Response
 
 from service.http import pages, v1
 from service.http.context import RequestContext, Route
 from service.http.openapi.document import describe_api
-from service.http.replies import json_reply, v2_error
+from service.http.replies import JSON_TYPE, v2_error
 from service.http.v2 import endpoints as v2
 from service.problems import Problem, quoted
 
@@ -24,7 +25,13 @@ NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 
 async def show_api(context: RequestContext) -> Response:
     """The OpenAPI description of this very table."""
-    return json_reply(describe_api(ROUTES, context.worker.settings.root_path))
+    return Response(_api_json(context.worker.settings.root_path), media_type=JSON_TYPE)
+
+
+@cache
+def _api_json(root: str) -> bytes:
+    """Made once: it is long, and who asks for it over and over must not cost others their time."""
+    return orjson.dumps(describe_api(ROUTES, root))
 
 
 ROUTES = (
