@@ -27,17 +27,19 @@ async def read_whole_body(context: RequestContext, limit: int, room: Room) -> by
     stated length may be missing or false, and says nothing of what it holds.
 
     Raises Problem if it has more than ``limit`` bytes, compressed or not, or ``room`` has not so
-    much; or if it is compressed in a way that is not read, before any of it is.
+    much; if it has not come by the request's deadline; or if it is compressed in a way that is not
+    read, before any of it is.
     """
     context.check_length(limit)
     chunks, size = [], 0
     encoding = context.headers.get("content-encoding")
-    async for chunk in inflated(context.stream(), encoding, limit):
-        size += len(chunk)
-        if size > limit:
-            raise body_too_large(limit)
-        room.add(len(chunk))
-        chunks.append(chunk)
+    async with context.policy.deadline.limit("the body had come"):
+        async for chunk in inflated(context.stream(), encoding, limit):
+            size += len(chunk)
+            if size > limit:
+                raise body_too_large(limit)
+            room.add(len(chunk))
+            chunks.append(chunk)
     return b"".join(chunks)
 
 

@@ -12,7 +12,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeVar
 from urllib.parse import parse_qsl
@@ -90,7 +90,6 @@ class RequestContext(RequestRecord):
 
     parameters: those of the path, by name.
     address: of the caller.
-    policy: of a request that brings images; set once it is admitted.
     """
 
     worker: Worker
@@ -99,7 +98,6 @@ class RequestContext(RequestRecord):
     path: str
     address: str
     scope: AsgiScope
-    policy: RequestPolicy = field(init=False)
     _receive: Receive
 
     @classmethod
@@ -132,6 +130,11 @@ class RequestContext(RequestRecord):
         """That of a request which BentoML has been given."""
         context: RequestContext = scope[SCOPE_KEY]
         return context
+
+    @cached_property
+    def policy(self) -> RequestPolicy:
+        """The deadline, from now on, and the priority; raises Problem if a header is wrong."""
+        return read_policy(self.headers, self.worker.settings)
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:
@@ -188,12 +191,6 @@ class RequestContext(RequestRecord):
         stated = self.headers.get("content-length", "")
         if stated.isascii() and stated.isdigit() and float(stated) > limit:
             raise body_too_large(limit)
-
-    async def in_time(self, reading: Awaitable[Result]) -> Result:
-        """The result of ``reading`` the body, which is cancelled at the request's deadline; raises
-        Problem then."""
-        async with self.policy.deadline.limit("the body had come"):
-            return await reading
 
     async def while_connected(self, work: Awaitable[Result]) -> Result:
         """The result of ``work``, which is cancelled once the caller goes; raises ClientGone then.

@@ -17,7 +17,6 @@ from service.http.context import (
     SCOPE_KEY,
     ClientGone,
     RequestContext,
-    read_policy,
 )
 from service.http.replies import TIMING_HEADER
 from service.http.routes import check_method, find_route, path_below
@@ -132,7 +131,6 @@ def admit(context: RequestContext) -> None:
         context.caller = caller.name if caller else None
         worker.access.authorize(caller, route.scope, context.address)
     if route.brings_images:
-        context.policy = read_policy(context.headers, worker.settings)
         reference, certain = context.head_reference
         worker.engine.check_room(context.policy, route.task, reference, certain=certain)
 

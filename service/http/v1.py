@@ -86,7 +86,7 @@ async def answer(task: Task, context: RequestContext) -> Response:
     """Run a model on the images of a request: read, infer, reply."""
     engine = context.worker.engine
     with engine.admission.hold_bytes() as room:
-        sent = await context.in_time(read_request(context, room))
+        sent = await read_request(context, room)
         context.images, context.model = len(sent.images), sent.model
         parameters = read_parameters(PARAMETERS[task], sent.texts, sent.typed)
         found = await context.while_connected(

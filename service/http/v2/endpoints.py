@@ -68,10 +68,9 @@ async def infer(context: RequestContext) -> Response:
     """Run a model on the images of a request."""
     engine, settings = context.worker.engine, context.worker.settings
     with engine.admission.hold_bytes() as room:
-        task, asked = _read_infer(
-            context,
-            await context.in_time(read_whole_body(context, settings.max_body_bytes, room)),
-        )
+        body = await read_whole_body(context, settings.max_body_bytes, room)
+        task, asked = _read_infer(context, body)
+        del body  # nothing else keeps it in memory while the model runs
         policy = _with_timeout(context.policy, asked.timeout)
         answer = await context.while_connected(
             engine.answer(task, asked.contents, asked.parameters, policy)
@@ -113,7 +112,7 @@ async def unload(context: RequestContext) -> Response:
 
 
 def _read_infer(context: RequestContext, content: bytes) -> tuple[Task, InferenceRequest]:
-    """What is asked, of a model of which task. Nothing else keeps the whole body in memory."""
+    """What is asked, of a model of which task."""
     settings, manifest = context.worker.settings, _find(context)
     context.model = manifest.name
     body = read_infer_body(content, context.headers.get(LENGTH_HEADER.lower()))

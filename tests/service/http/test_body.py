@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from service.http.body import PIECE_BYTES, decode_base64, inflated, load_json
+from service.engine.admission import Admission
+from service.http.body import PIECE_BYTES, decode_base64, inflated, load_json, read_whole_body
 from service.problems import Problem
 from tests.paths import ROOT
+from tests.service.http.asgi import begin
 
 PLAIN = bytes(range(256)) * 3000  # more than one piece
 
@@ -207,3 +209,14 @@ def test_nothing_is_no_bytes() -> None:
 def test_what_is_no_base64_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         decode_base64(text)
+
+
+def test_a_body_that_comes_too_late_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = begin("/v2/repository/index", (b"x-request-timeout-ms", b"10"))
+    monkeypatch.setattr(context, "receive", lambda: asyncio.sleep(10))
+    with (
+        Admission(max_images=1, max_bytes=1, max_pixels=1).hold_bytes() as room,
+        pytest.raises(Problem, match="before the body had come") as caught,
+    ):
+        asyncio.run(read_whole_body(context, 1, room))
+    assert caught.value.code == "deadline_exceeded"

@@ -8,7 +8,7 @@ import pytest
 
 from service.engine.engine import Times
 from service.http.context import ClientGone, RequestContext, read_headers, read_policy, stages_of
-from service.inference.deadline import Deadline, Priority, RequestPolicy
+from service.inference.deadline import Priority
 from service.problems import Problem
 from service.settings import Settings
 from service.telemetry.record import Stage
@@ -171,14 +171,6 @@ def test_a_caller_who_goes_before_the_end_of_the_body_is_gone() -> None:
     context = begin("/v1/detect", messages=[part(b"abc", True), DISCONNECT])
     with pytest.raises(ClientGone):
         asyncio.run(body_of(context))
-
-
-def test_a_body_that_comes_too_late_is_a_problem() -> None:
-    context = begin("/v1/detect")
-    context.policy = RequestPolicy(Deadline.after(0.01))
-    with pytest.raises(Problem, match="before the body had come") as caught:
-        asyncio.run(context.in_time(asyncio.sleep(10)))
-    assert caught.value.code == "deadline_exceeded"
 
 
 async def outlast(seconds: float, ended: list[str]) -> str:
