@@ -11,28 +11,30 @@ if there is none: the request would have no body (MagicStack/httptools#124, Klud
 """
 
 import json
-import math
 import os
 import resource
+import socket
 import uuid
-from asyncio import AbstractEventLoop, BaseTransport
-from collections import Counter, OrderedDict
+from asyncio import BaseTransport
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
 
 import httptools
 import uvicorn.config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from service.http.rounds import Rounds
 from service.problems import MEDIA_TYPE, Problem
 from service.settings import Settings
 
 UVICORN_KEEP_ALIVE = 5  # seconds: its default, which is shorter than any proxy's
-LOOK_SECONDS = 1.0  # between two looks at a connection
-LOOK_STEPS = 20  # in which all are looked at: at 4,000 in one, callers would wait for some 20 ms
 RATE_SECONDS = 10.0  # over which a body's rate is taken
+# Requests that came at once are made for others to wait for: some thirty microseconds each.
+MAX_PIPELINED = 16  # that wait for an earlier one of their connection, before more are read
+PIECE_BYTES = 1024  # that are read at once, unless they are of a body
+SEND_BUFFER_BYTES = 2**17  # which Linux doubles; it would let megabytes wait for a client to read
 LINGER_SECONDS = 2.0  # for a client to read a refusal before the connection is reset
 FRAMING = 16  # bytes around each byte of a body, at most: chunks may be as small as that
 PROXIES_VARIABLE = "FORWARDED_ALLOW_IPS"  # uvicorn's
@@ -60,42 +62,6 @@ class ConnectionLimits:
         return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
 
-class Rounds:
-    """Looks at each connection of an event loop once in `LOOK_SECONDS`, by one timer for all."""
-
-    _of_loop: ClassVar[WeakKeyDictionary[AbstractEventLoop, "Rounds"]] = WeakKeyDictionary()
-
-    def __init__(self, loop: AbstractEventLoop) -> None:
-        self._loop = loop
-        self._connections: OrderedDict[HttpProtocol, None] = OrderedDict()
-        self._goes_on = False
-
-    @classmethod
-    def of(cls, loop: AbstractEventLoop) -> "Rounds":
-        if loop not in cls._of_loop:
-            cls._of_loop[loop] = cls(loop)
-        return cls._of_loop[loop]
-
-    def add(self, connection: "HttpProtocol") -> None:
-        self._connections[connection] = None
-        if not self._goes_on:
-            self._goes_on = True
-            self._loop.call_later(LOOK_SECONDS / LOOK_STEPS, self._step)
-
-    def remove(self, connection: "HttpProtocol") -> None:
-        self._connections.pop(connection, None)
-
-    def _step(self) -> None:
-        """Look at those that have waited longest."""
-        for _ in range(math.ceil(len(self._connections) / LOOK_STEPS)):
-            connection = next(iter(self._connections))
-            self._connections.move_to_end(connection)
-            connection.look()
-        self._goes_on = bool(self._connections)
-        if self._goes_on:
-            self._loop.call_later(LOOK_SECONDS / LOOK_STEPS, self._step)
-
-
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's protocol, whose requests arrive and whose replies leave in bounded time and size.
 
@@ -108,19 +74,22 @@ class HttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._unread = b""  # a request without its offer, and what came after it
+        self._unread: bytes | memoryview = b""  # that has come, and waits for earlier requests
         self.parser = self._new_parser()
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
         if self.timeout_keep_alive == UVICORN_KEEP_ALIVE:  # no option of `bentoml serve` says more
             self.timeout_keep_alive = self.limits.keep_alive_timeout_ms / 1000  # type: ignore[assignment]
+        own_socket = transport.get_extra_info("socket")
+        own_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         now = self.loop.time()
         self._problem: Problem | None = None  # for which the connection is being closed
         self._head_since: float | None = now  # a head is awaited, or comes in
         self._head_bytes = 0
         self._is_in_body = False
         self._received = self._body_bytes = 0  # since the last head
+        self._stated = 0  # bytes of the body, as its head says
         self._rate_since, self._rate_bytes = now, 0
         self._unread_since, self._unread_bytes = now, 0
         self._rounds = Rounds.of(self.loop)
@@ -137,10 +106,14 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._unread = data
-        while self._unread and not self.transport.is_closing():
-            unread, self._unread = self._unread, b""
-            self._read(unread)
+        self._unread = memoryview(b"".join((self._unread, data)))
+        self._read_on()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._unread:
+            self.flow.pause_reading()
+            self.loop.call_soon(self._read_on)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that ends in the midst of a body, and may still read, is told so."""
@@ -160,6 +133,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._head_since, self._is_in_body = None, True
         self._received = self._body_bytes = 0
+        self._stated = next((int(v) for name, v in self.headers if name == b"content-length"), 0)
         self._rate_since, self._rate_bytes = self.loop.time(), 0
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self.limits.max_head_bytes:
@@ -182,7 +156,7 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._refuse(self._problem)
 
-    def pass_over_offer(self, after_head: bytes) -> None:
+    def pass_over_offer(self, after_head: bytes | memoryview) -> None:
         """Have the request whose head has come read again, without its offer."""
         if not self._has_offer():  # CONNECT, which is one by itself
             return
@@ -191,17 +165,28 @@ class HttpProtocol(HttpToolsProtocol):
         head.extend(b"%b: %b" % header for header in self.headers if header[0] not in OFFER)
         self.parser = self._new_parser()
         self._await_head()
-        self._unread = b"\r\n".join((*head, b"", after_head))
+        again = b"\r\n".join((*head, b"", b""))
+        self._unread = memoryview(b"".join((again, after_head, self._unread)))
 
     def look(self) -> None:
-        """Refuse a client that is too slow; called once in `LOOK_SECONDS`."""
+        """Refuse a client that is too slow; called once in `service.http.rounds.LOOK_SECONDS`."""
         now = self.loop.time()
         if self._problem is None and not self.transport.is_closing():
             self._check_head(now)
             self._check_body(now)
         self._check_unread(now)
 
-    def _read(self, data: bytes) -> None:
+    def _read_on(self) -> None:
+        """Read what has come, up to so many requests that the rest can wait."""
+        while self._unread and not self.transport.is_closing():
+            if len(self.pipeline) >= MAX_PIPELINED:
+                self.flow.pause_reading()
+                break
+            size = max(PIECE_BYTES, self._stated - self._body_bytes if self._is_in_body else 0)
+            piece, self._unread = self._unread[:size], self._unread[size:]
+            self._read(piece)
+
+    def _read(self, data: bytes | memoryview) -> None:
         if self._problem is not None:
             return  # of a client that has not yet read why
         if self._is_idle():
@@ -210,7 +195,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._received += len(data)
         else:
             self._head_bytes += len(data)
-        super().data_received(data)
+        super().data_received(data)  # type: ignore[arg-type]
         if self._head_since is not None and self._head_bytes > self.limits.max_head_bytes:
             self._refuse(self._too_large())
         elif self._received > self.limits.max_head_bytes + FRAMING * self._body_bytes:
@@ -225,7 +210,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _check_head(self, now: float) -> None:
         since, seconds = self._head_since, self.limits.head_timeout_ms / 1000
-        if since is not None and now - since > seconds:
+        if self._unread and since is not None:
+            self._head_since = now  # the next step is ours
+        elif since is not None and now - since > seconds:
             if self._head_bytes:
                 detail = f"The head of a request must arrive within {seconds:g} s."
                 self._refuse(Problem("request_too_slow", detail))

@@ -1,5 +1,6 @@
 """What a client may take of a connection's memory and time, over a real server's sockets."""
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.http import connection
+from service.http import connection, rounds
 from service.http.connection import ConnectionLimits, HttpProtocol
 from service.settings import Settings
 
@@ -46,7 +47,7 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
 def port() -> Iterator[int]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HttpProtocol, "limits", LIMITS)
-        patch.setattr(connection, "LOOK_SECONDS", 0.05)
+        patch.setattr(rounds, "LOOK_SECONDS", 0.05)
         patch.setattr(connection, "RATE_SECONDS", 0.5)
         config = uvicorn.Config(answer, http=HttpProtocol, lifespan="off", log_config=None)
         server = uvicorn.Server(config)
@@ -272,3 +273,59 @@ def test_connections_beyond_those_of_an_address_are_refused(
     client = open_client()
     client.send(head("Content-Length: 0"))
     assert client.reply() == (200, b"0")
+
+
+def test_requests_that_come_at_once_are_read_in_turns_and_all_answered(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, count = [], 3000
+    complete = HttpProtocol.on_message_complete
+
+    def on_message_complete(self: HttpProtocol) -> None:
+        complete(self)
+        waiting.append(len(self.pipeline))
+
+    monkeypatch.setattr(HttpProtocol, "on_message_complete", on_message_complete)
+    request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as one:
+        threading.Thread(target=one.sendall, args=(request * (count - 1) + last,)).start()
+        replies = b"".join(iter(lambda: one.recv(65536), b""))
+    assert replies.count(b"HTTP/1.1 200 OK") == count == len(waiting)
+    most = connection.MAX_PIPELINED + connection.PIECE_BYTES // len(request) + 1
+    assert max(waiting) <= most
+
+
+def test_a_body_may_come_in_any_pieces_behind_another_request(port: int) -> None:
+    """Its rest is read as a whole, and what follows it as requests again."""
+    body = bytes(range(256)) * 40
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    sent = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + (head + body) * 3
+    for size in (len(sent), 5000, 700):
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as one:
+            for start in range(0, len(sent), size):
+                one.sendall(sent[start : start + size])
+            replies = b""
+            while replies.count(b"%d" % len(body)) < 3:
+                more = one.recv(65536)
+                assert more, replies
+                replies += more
+        assert replies.count(b"HTTP/1.1 200 OK") == 4
+
+
+def test_little_of_a_reply_waits_in_the_system_for_its_client(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    made = HttpProtocol.connection_made
+
+    def connection_made(self: HttpProtocol, transport: asyncio.Transport) -> None:
+        made(self, transport)
+        own = transport.get_extra_info("socket")
+        sizes.append(own.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF))
+
+    monkeypatch.setattr(HttpProtocol, "connection_made", connection_made)
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as one:
+        one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert one.recv(100)
+    assert sizes[0] in (connection.SEND_BUFFER_BYTES, 2 * connection.SEND_BUFFER_BYTES)
