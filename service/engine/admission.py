@@ -10,9 +10,11 @@ from contextlib import contextmanager
 
 from service.inference.deadline import Priority
 from service.problems import Problem
+from service.runtime.memory import trim_memory
 
 # Of the images in service, the share that bulk work may take; the rest is for interactive requests.
 BULK_SHARE = 0.5
+LARGE_PHOTO = 256 * 2**20  # bytes while it is decoded, for a second or more
 
 
 class Room:
@@ -125,6 +127,8 @@ class Admission:
         finally:
             with self._lock:
                 self.decoding -= number
+            if number >= LARGE_PHOTO:  # of which decoders' pools leave tens of megabytes behind
+                trim_memory()
 
     def _limit(self, priority: Priority) -> int:
         if priority is Priority.BULK:

@@ -4,6 +4,7 @@ Everything that can be known from the header is checked before any pixel is deco
 """
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from io import BytesIO
 
@@ -32,6 +33,8 @@ FROM_TOP = (3, 4, 7, 8)
 BEHIND_TRANSPARENCY = (255, 255, 255)
 GREY_STEPS = {"L;2": 85, "L;4": 17}  # of Pillow's raw modes: from one level of grey to the next
 
+# Pillow warns of damage it gets over, once for each tag: a caller could fill the log with it.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 Image.MAX_IMAGE_PIXELS = None  # only a warning; the limit that refuses is `max_pixels` below
 
 

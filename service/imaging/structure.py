@@ -20,9 +20,11 @@ from PIL.PngImagePlugin import MAX_TEXT_CHUNK
 from service.problems import Problem
 
 MAX_SCANS = 100  # of a JPEG; a progressive one usually has ten
-MAX_PARTS = 50_000  # chunks of a PNG, segments of a JPEG, entries and their values of a TIFF
+# Chunks of a PNG, segments of a JPEG, blocks of a GIF, entries and their values of a TIFF.
+MAX_PARTS = 50_000
 
 PNG_SIGNATURE, JPEG_SIGNATURE = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+GIF_SIGNATURES, GIF_SCREEN = (b"GIF87a", b"GIF89a"), 13  # bytes before the palette
 TIFF_SIGNATURES = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}  # byte orders
 MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in coded data: neither stuffing nor a restart
 PROGRESSIVE = (0xC2, 0xCA)  # in Huffman's and in arithmetic code
@@ -76,6 +78,9 @@ def check_structure(content: bytes) -> None:
         markers = list(islice(_jpeg_markers(content), MAX_PARTS + 1))
         _check("segments", len(markers), MAX_PARTS)
         _check("scans", markers.count(START_OF_SCAN), MAX_SCANS)
+        _check("bytes between segments", _loose_bytes(content), MAX_PARTS)
+    elif content.startswith(GIF_SIGNATURES):
+        _check("blocks before its first frame", _gif_parts(content), MAX_PARTS)
     elif content[:4] in TIFF_SIGNATURES:
         _check("tags' values", _tiff_values(content), MAX_PARTS)
 
@@ -93,6 +98,32 @@ def _png_chunks(content: bytes) -> Iterator[int]:
     while start + 8 <= len(content):
         yield start
         start += 12 + int.from_bytes(content[start : start + 4])
+
+
+def _loose_bytes(content: bytes) -> int:
+    """Of a JPEG, those before its first scan that are in no segment: Pillow reads them singly."""
+    start, loose = 2, 0
+    while (found := MARKER.search(content, start)) is not None:
+        loose += found.start() - start
+        if content[found.start() + 1] == START_OF_SCAN:
+            break
+        start = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+    return loose
+
+
+def _gif_parts(content: bytes) -> int:
+    """Blocks and loose bytes before the first frame; more than `MAX_PARTS` are not counted."""
+    flags, parts = content[10:11], 0
+    start = GIF_SCREEN + (6 << (flags[0] & 7) if flags and flags[0] & 0x80 else 0)
+    while parts <= MAX_PARTS and (kind := content[start : start + 1]) not in (b"", b",", b";"):
+        start, parts = start + 1, parts + 1
+        if kind != b"!":
+            continue
+        start += 1  # the extension's label
+        while parts <= MAX_PARTS and (size := content[start : start + 1]) not in (b"", b"\0"):
+            start, parts = start + 1 + size[0], parts + 1
+        start += 1
+    return parts
 
 
 def _jpeg_markers(content: bytes) -> Iterator[int]:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from service.engine.admission import BULK_SHARE, Admission
+from service.engine.admission import BULK_SHARE, LARGE_PHOTO, Admission
 from service.inference.deadline import Priority
 from service.problems import Problem
 
@@ -73,6 +73,19 @@ def test_decoding_is_bounded_together(admission: Admission) -> None:
             admission.hold_memory(1).__enter__()
     assert caught.value.code == "overloaded"
     assert admission.decoding == 0
+
+
+def test_what_a_large_photo_leaves_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[int] = []
+    admission = Admission(max_images=1, max_bytes=1, max_decoding=2 * LARGE_PHOTO)
+    monkeypatch.setattr(
+        "service.engine.admission.trim_memory", lambda: trimmed.append(admission.decoding)
+    )
+    with admission.hold_memory(LARGE_PHOTO - 1):
+        pass
+    with admission.hold_memory(LARGE_PHOTO):
+        assert trimmed == []
+    assert trimmed == [0]
 
 
 @pytest.mark.parametrize("kind", ["images", "bytes", "decoding"])

@@ -38,6 +38,18 @@ def with_chunks(count: int) -> bytes:
     return content[:33] + chunk * count + content[33:]
 
 
+def inserted(image_format: str, at: int, what: bytes) -> bytes:
+    """A file with ``what`` before the byte ``at``; a GIF's palette ends at 781."""
+    content = encoded(image_format)
+    return content[:at] + what + content[at:]
+
+
+def test_a_few_loose_bytes_pass() -> None:
+    """Some writers fill segments up, and a comment may be long."""
+    check_structure(inserted("JPEG", 2, b"\xff" * 1000))
+    check_structure(inserted("GIF", 781, b"!\xfe" + (b"\xff" + b"a" * 255) * 1000 + b"\0"))
+
+
 def tiff(counts: list[int], order: str = "<", big: bool = False) -> bytes:
     """A directory of tags with so many numbers each."""
     head = (b"II" if order == "<" else b"MM") + struct.pack(order + "H", 43 if big else 42)
@@ -70,6 +82,13 @@ def test_sample_photos_pass(photos: Path) -> None:
         pytest.param(scans_repeated(3000), f"{MAX_SCANS} scans", id="scans"),
         pytest.param(with_segments(MAX_PARTS), f"{MAX_PARTS} segments", id="segments"),
         pytest.param(with_chunks(MAX_PARTS), f"{MAX_PARTS} chunks", id="chunks"),
+        pytest.param(inserted("JPEG", 2, b"\xff" * 60_000), "between segments", id="fill"),
+        pytest.param(inserted("JPEG", 20, b"\xff\0" * 30_000), "between segments", id="stuffing"),
+        pytest.param(inserted("GIF", 781, bytes(60_000)), "before its first", id="loose bytes"),
+        pytest.param(inserted("GIF", 781, b"!\xfe\1a\0" * 30_000), "before its", id="comments"),
+        pytest.param(
+            inserted("GIF", 781, b"!\xfe" + b"\1a" * 60_000 + b"\0"), "before its", id="comment"
+        ),
         pytest.param(tiff([10, 10**6]), "tags' values", id="strips"),
         pytest.param(tiff([10**6], ">"), "tags' values", id="strips, big-endian"),
         pytest.param(tiff([10**6], big=True), "tags' values", id="strips, BigTIFF"),
