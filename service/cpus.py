@@ -1,9 +1,13 @@
-"""Which processors this process may use, and how many."""
+"""Which processors this process may use, how many, and with what priority."""
 
+import contextlib
 import os
+import threading
 from pathlib import Path
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+# Linux gives a thread of this niceness a third of the weight of one of 0.
+NICENESS = 5
 
 
 def own_processors() -> frozenset[int]:
@@ -23,3 +27,14 @@ def available_cpus(limit_file: Path = CGROUP_LIMIT) -> int:
         return max(1, min(granted, int(quota) // int(period)))
     except (OSError, ValueError):  # no cgroup v2, or no limit
         return granted
+
+
+def lower_priority() -> None:
+    """Lower the priority of the calling thread below the event loop's, on Linux.
+
+    On busy processors each runnable thread gets the same share. The runs and decoders together
+    would leave the event loop, which answers everybody, less than it needs: under overload a
+    refusal would wait behind the very work that it is to keep away (docs/soak.md).
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -3,6 +3,7 @@
 from service.access.control import AccessControl
 from service.access.key_file import KeysError
 from service.imaging.formats import enable_formats
+from service.inference.decoder import check_decoding
 from service.package import PackageError
 from service.providers import ProviderError, choose_providers
 from service.repository.store import scan_store, verify_packages
@@ -24,5 +25,6 @@ def preflight() -> None:
         AccessControl(settings)
         make_fetcher(settings)
         enable_formats(settings.image_formats)
+        check_decoding(settings)
     except (SettingsError, PackageError, ProviderError, KeysError, ValueError) as error:
         raise SystemExit(f"boxport: {error}") from error

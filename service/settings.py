@@ -170,6 +170,10 @@ class Settings(ModelSettings, BaseSettings):
     image_formats: Names = Field(FORMATS, min_length=1)
     """Of images that are read, separated by commas. HEIF as well, where the package pillow-heif is
     installed."""
+    decoding: Literal["auto", "isolated", "in_process"] = "auto"
+    """Where images are decoded: isolated in processes that cannot reach anything and are killed at
+    their image's deadline (Linux), or by the service's own threads. auto: isolated unless they are
+    JPEGs of one scan or PNGs, of up to 16 megapixels; where it is not Linux, in_process."""
     reduce_jpegs: bool = True
     """Whether large JPEGs are decoded at a half, a quarter or an eighth of their size, as long as
     twice the pixels are left that the model reads: several times as fast for photos of phones, at

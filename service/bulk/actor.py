@@ -113,7 +113,9 @@ class Actor:
             package.mkdir(parents=True)
             for name, content in self._task.files.items():
                 (package / name).write_bytes(content)
-            settings = self._task.settings.model_copy(update={"model_store": Path(store)})
+            settings = self._task.settings.model_copy(
+                update={"model_store": Path(store), "decoding": "in_process"}
+            )
             return Engine(settings, Metrics(ServiceState))
 
     def _check_folder(self) -> None:

@@ -14,6 +14,7 @@ from service.engine.admission import Admission
 from service.imaging.resize import ModelInput
 from service.inference.affinity import CorePool
 from service.inference.deadline import RequestPolicy
+from service.inference.decoder import open_isolation
 from service.inference.model import STAGES, LoadedModel, Shared
 from service.inference.task import Job, Result
 from service.manifest import ModelManifest, Task
@@ -81,11 +82,13 @@ class Engine:
             settings.max_bytes_in_service,
             settings.max_decoding_bytes,
         )
+        self._isolation = open_isolation(settings, metrics.decoder_end)
         shared = Shared(
             CorePool(own_processors()),
             lambda: sum(model.pace.pending for model in self.repository.models),
             self.admission.hold_memory,
             metrics.batch,
+            self._isolation,
         )
         self.repository = ModelRepository(
             lambda candidate: load_model(candidate.folder, settings, shared),
@@ -93,8 +96,14 @@ class Engine:
             metrics.load_failure,
         )
         self._watcher = Watcher(settings.model_store, self.repository, settings.watch_seconds)
-        self._watcher.fill(settings.public_keys)
+        try:
+            self._watcher.fill(settings.public_keys)
+        except BaseException:
+            self._close_isolation()
+            raise
         self._watcher.start()
+        if self._isolation is not None:
+            self._isolation.start()
 
     def check_room(
         self, policy: RequestPolicy, task: Task | None, reference: str | None, *, certain: bool
@@ -167,6 +176,11 @@ class Engine:
         """Finish what has been accepted, then stop all threads."""
         self._watcher.stop()
         self.repository.close()
+        self._close_isolation()
+
+    def _close_isolation(self) -> None:
+        if self._isolation is not None:
+            self._isolation.pool.close()
 
     async def _answer_one(
         self, model: LoadedModel, content: Content, query: Any, policy: RequestPolicy

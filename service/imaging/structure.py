@@ -29,6 +29,9 @@ TIFF_SIGNATURES = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}  
 MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in coded data: neither stuffing nor a restart
 PROGRESSIVE = (0xC2, 0xCA)  # in Huffman's and in arithmetic code
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+FRAMES = (0xC0, 0xC1)  # sequential, not progressive
+MAX_PLAIN_PIXELS = 16_000_000  # which a processor decodes in a fifth of a second
+MAX_PLAIN_SEGMENTS = 100
 # Of a TIFF's values those that Pillow makes objects of: not bytes and text.
 NUMBERS = frozenset({3, 4, 5, 8, 9, 10, 11, 12, 13, 16, 17, 18})
 HEAD = struct.Struct(">I4s")  # length of the data, and kind
@@ -68,6 +71,25 @@ def webp_size(content: bytes) -> tuple[int, int]:
             return (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1
     width, height = (int.from_bytes(content[at : at + 2], "little") for at in (26, 28))
     return width & 0x3FFF, height & 0x3FFF
+
+
+def is_plain(content: bytes) -> bool:
+    """Whether ``content`` is a JPEG of one scan or a PNG, as nearly all photos are, and not so
+    large that decoding it takes long."""
+    if content.startswith(PNG_SIGNATURE):
+        width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+        return width * height <= MAX_PLAIN_PIXELS
+    if not content.startswith(JPEG_SIGNATURE):
+        return False
+    frame, scan = b"", 2
+    for start, end, _ in islice(_segments(content), MAX_PLAIN_SEGMENTS):
+        if content[start + 1] in FRAMES:
+            frame = content[start + 4 : start + 10]
+        scan = end
+    height, width = int.from_bytes(frame[1:3]), int.from_bytes(frame[3:5])
+    # one that has all components is decoded once and to its end; what follows is not read
+    components = content[scan + 4 : scan + 5] if content[scan + 1 : scan + 2] == b"\xda" else b""
+    return components == frame[5:6] != b"" and 0 < width * height <= MAX_PLAIN_PIXELS
 
 
 def check_structure(content: bytes) -> None:
@@ -137,7 +159,7 @@ def _jpeg_markers(content: bytes) -> Iterator[int]:
         yield marker
         length = int.from_bytes(content[start : start + 2])
         body = content[start + 2 : start + 8]
-        if marker in (0xC0, 0xC1) and len(body) == 6:  # sequential, not progressive
+        if marker in FRAMES and len(body) == 6:
             components = body[5]
         if marker == START_OF_SCAN and body[:1] == bytes([components]):
             return

@@ -1,23 +1,9 @@
-"""On which processors the threads of a model run, and with what priority."""
+"""On which processors the threads of a model run."""
 
 import contextlib
 import os
 import threading
 from collections.abc import Collection, Iterator
-
-# Linux gives a thread of this niceness a third of the weight of one of 0.
-NICENESS = 5
-
-
-def lower_priority() -> None:
-    """Lower the priority of the calling thread below the event loop's, on Linux.
-
-    On busy processors each runnable thread gets the same share. The runs and decoders together
-    would leave the event loop, which answers everybody, less than it needs: under overload a
-    refusal would wait behind the very work that it is to keep away (docs/soak.md).
-    """
-    with contextlib.suppress(AttributeError, OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class CorePool:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from service.inference.affinity import lower_priority
+from service.cpus import lower_priority
 from service.inference.deadline import Priority
 from service.inference.task import Job
 

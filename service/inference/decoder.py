@@ -2,18 +2,62 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
-from service.imaging.cost import decoding_bytes
+from service.decoding.pool import IS_POSSIBLE, SPARE_BYTES, DecoderPool
+from service.imaging.cost import worst_bytes
+from service.imaging.decode import DecodeOptions, HoldMemory, decode_input
 from service.imaging.formats import enable_formats
-from service.imaging.images import open_image, prepare
 from service.imaging.resize import ModelInput
+from service.imaging.structure import is_plain
 from service.inference.batcher import Batcher
 from service.inference.task import Job
 from service.manifest import InputSpec
+from service.problems import Problem
 from service.settings import Settings
+from service.telemetry.logs import logger
 
-HoldMemory = Callable[[int], AbstractContextManager[None]]
+# Images of a model at once that are not plain ones. Each may wait for its decoder until its
+# deadline, and so the others need more than one.
+ISOLATED_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """pool: of decoder processes. plain: whether plain images (`is_plain`) are decoded there, too,
+    and not only the others."""
+
+    pool: DecoderPool
+    plain: bool
+
+    def start(self) -> None:
+        """Have a decoder ready. Without one the service serves what it decodes by itself, and tries
+        again for each other image."""
+        try:
+            if not self.pool.start():
+                logger.warning("this kernel does not filter the decoders' system calls")
+        except Problem as problem:
+            logger.error("decoding: %s", problem)
+
+
+def check_decoding(settings: Settings) -> None:
+    """Raise ValueError if images cannot be decoded where the settings say."""
+    if settings.decoding == "isolated" and not IS_POSSIBLE:
+        raise ValueError("decoding = isolated: needs Linux; auto and in_process do without")
+
+
+def open_isolation(settings: Settings, on_end: Callable[[str], None]) -> Isolation | None:
+    """What the settings ask for; ``on_end`` hears why a decoder ended."""
+    check_decoding(settings)
+    if settings.decoding == "in_process":
+        return None
+    if not IS_POSSIBLE:
+        logger.info("images are decoded in this process: decoders that can be ended need Linux")
+        return None
+    memory = worst_bytes(settings.max_image_pixels, settings.max_body_bytes)
+    formats = enable_formats(settings.image_formats)
+    pool = DecoderPool(formats, memory + SPARE_BYTES, settings.cpus, on_end)
+    return Isolation(pool, plain=settings.decoding == "isolated")
 
 
 class Decoder:
@@ -23,19 +67,30 @@ class Decoder:
         Problem.
     threads: that decode ahead of the queue, so that a GPU finds a batch; with 0 each run decodes
         its own images, as is faster on a CPU.
+    isolation: where images are decoded that could hold up a run; None to decode all here.
     """
 
     def __init__(
-        self, spec: InputSpec, settings: Settings, hold_memory: HoldMemory, threads: int
+        self,
+        spec: InputSpec,
+        settings: Settings,
+        hold_memory: HoldMemory,
+        threads: int,
+        isolation: Isolation | None = None,
     ) -> None:
         """Raises ValueError if a format of the settings cannot be read."""
-        self._spec, self._settings, self._hold_memory = spec, settings, hold_memory
-        self._formats = enable_formats(settings.image_formats)
-        self._ahead = (
-            Batcher(self._decode_each, max_batch_size=1, runners=threads, name="decode")
-            if threads
-            else None
+        self._hold_memory, self._isolation = hold_memory, isolation
+        self._options = DecodeOptions(
+            spec,
+            settings.max_image_pixels,
+            settings.max_frames,
+            enable_formats(settings.image_formats),
+            reduce=settings.reduce_jpegs,
+            exact=settings.exact_resize,
         )
+        self._ahead = self._threads(threads, "decode")
+        # a run whose batch has one of these would have its other images wait for it
+        self._apart = self._threads(ISOLATED_THREADS if isolation else 0, "isolated")
 
     def decode(self, job: Job) -> ModelInput:
         """What the model reads of ``job``, decoded here and now unless that has been done.
@@ -46,39 +101,48 @@ class Decoder:
             return job.content
         job.policy.deadline.check("decoding")
         began = time.perf_counter()
-        settings = self._settings
-        with (
-            open_image(
-                job.content, settings.max_image_pixels, settings.max_frames, self._formats
-            ) as image,
-            self._hold_memory(
-                decoding_bytes(image, job.content, self._spec, reduce=settings.reduce_jpegs)
-            ),
-        ):
-            prepared = prepare(
-                image, self._spec, reduce=settings.reduce_jpegs, exact=settings.exact_resize
-            )
+        prepared = self._decode(job.content, job)
         job.stages["decode"] = time.perf_counter() - began
         return prepared
 
     async def decode_ahead(self, job: Job) -> None:
-        """Decode ``job`` in place on a decode thread, if there are any; raises as `decode` does."""
+        """Decode ``job`` in place on a decode thread, if it is one's; raises as `decode` does."""
         if isinstance(job.content, ModelInput):
             return
         job.policy.deadline.check("decoding")
-        if self._ahead is not None:
+        threads = self._ahead
+        if self._apart is not None and job.content and not is_plain(job.content):
+            threads = self._apart
+        if threads is not None:
             began = time.perf_counter()
-            job.content = await self._ahead.submit(job)
+            job.content = await threads.submit(job)
             job.stages = {"decode": time.perf_counter() - began}  # with the wait for a thread
 
     @property
     def longest_run(self) -> float:
         """Seconds that the oldest photo on a decode thread has taken by now."""
-        return self._ahead.longest_run if self._ahead is not None else 0.0
+        return max((one.longest_run for one in (self._ahead, self._apart) if one), default=0.0)
 
     def close(self) -> None:
-        if self._ahead is not None:
-            self._ahead.close()
+        for threads in (self._ahead, self._apart):
+            if threads is not None:
+                threads.close()
+
+    def _decode(self, content: bytes, job: Job) -> ModelInput:
+        isolation, deadline = self._isolation, job.policy.deadline
+        if isolation is None or (not isolation.plain and is_plain(content)):
+            return decode_input(content, self._options, self._hold_memory)
+        try:
+            return isolation.pool.decode(
+                content, self._options, deadline.remaining, self._hold_memory
+            )
+        except TimeoutError:
+            raise deadline.problem("the image was decoded") from None
+
+    def _threads(self, number: int, name: str) -> Batcher[ModelInput] | None:
+        if not number:
+            return None
+        return Batcher(self._decode_each, max_batch_size=1, runners=number, name=name)
 
     def _decode_each(self, jobs: Sequence[Job]) -> list[ModelInput]:
         return [self.decode(job) for job in jobs]

@@ -2,7 +2,8 @@
 
 bytes ─► queue ─► batch ─► decode and resize ─► ONNX Runtime ─► rows     (the runs' threads)
 
-For a GPU other threads decode, before the queue.
+For a GPU other threads decode, before the queue; and so do those who wait for the decoder processes
+of images that are not plain ones.
 """
 
 import math
@@ -12,11 +13,12 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.imaging.decode import HoldMemory
 from service.imaging.resize import ModelInput
 from service.inference.affinity import CorePool
 from service.inference.batcher import Batcher
 from service.inference.classifier import Classifier
-from service.inference.decoder import Decoder, HoldMemory
+from service.inference.decoder import Decoder, Isolation
 from service.inference.detector import Detector
 from service.inference.layout import Layout
 from service.inference.pace import Concurrency, Pace
@@ -45,12 +47,14 @@ class Shared:
     images_in_service: how many images of all models are here and not answered yet.
     hold_memory: see `Decoder`.
     on_batch: hears the name of a model and the size of each batch that it runs.
+    isolation: see `Decoder`.
     """
 
     cores: CorePool
     images_in_service: Callable[[], int]
     hold_memory: HoldMemory
     on_batch: Callable[[str, int], None]
+    isolation: Isolation | None = None
 
 
 def open_predictor(package: ModelPackage[Any]) -> Predictor[Any]:

@@ -60,7 +60,13 @@ def load_model(folder: Path, settings: Settings, shared: Shared) -> LoadedModel:
     graph_bytes = (folder / GRAPH_FILE).stat().st_size
     return LoadedModel(
         predictor,
-        Decoder(package.manifest.input, settings, shared.hold_memory, layout.decode_threads),
+        Decoder(
+            package.manifest.input,
+            settings,
+            shared.hold_memory,
+            layout.decode_threads,
+            shared.isolation,
+        ),
         layout,
         shared,
         package.provider,

@@ -163,6 +163,11 @@ class Metrics(Collector):
         self._load_failures = Counter(
             "boxport_model_load_failures", "Times that a model could not be loaded.", ("model",)
         )
+        self._decoder_ends = Counter(
+            "boxport_decoder_ends",
+            "Decoder processes that ended before they were told to.",
+            ("cause",),
+        )
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -198,6 +203,10 @@ class Metrics(Collector):
         """Count a model of the store that could not be loaded; ``model`` names its folder."""
         self._load_failures.count((model,))
 
+    def decoder_end(self, cause: str) -> None:
+        """Count a decoder process that ended: see `DecoderPool`."""
+        self._decoder_ends.count((cause,))
+
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """All metrics and their content type, as the header ``Accept`` asks.
 
@@ -218,6 +227,7 @@ class Metrics(Collector):
             self._stage_seconds,
             self._batch_size,
             self._load_failures,
+            self._decoder_ends,
         ):
             yield events.family()
         yield from _states(self._state())

@@ -77,7 +77,13 @@ def trial_of(package: Path, layout: Layout, photos: Sequence[bytes]) -> Iterator
         store = Path(folder)
         (store / package.parent.name).mkdir()
         (store / package.parent.name / package.name).symlink_to(package.resolve())
-        settings = Settings(model_store=store, watch_seconds=0, models={}, **settings_of(layout))
+        settings = Settings(
+            model_store=store,
+            watch_seconds=0,
+            models={},
+            decoding="in_process",
+            **settings_of(layout),
+        )
         engine = Engine(settings, Metrics(ServiceState))
         try:
             yield Trial(runner, engine, photos)

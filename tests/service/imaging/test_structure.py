@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from service.imaging.structure import MAX_PARTS, MAX_SCANS, check_structure
+from service.imaging.structure import MAX_PARTS, MAX_SCANS, check_structure, is_plain
 from service.problems import Problem
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP", "AVIF")
@@ -121,3 +121,32 @@ def test_what_is_cut_short_is_left_to_pillow(image_format: str) -> None:
 def test_only_the_scan_that_is_decoded_is_looked_at() -> None:
     """A sequential JPEG of one scan: nobody decodes what follows it."""
     check_structure(scans_repeated(3000, progressive=False))
+
+
+@pytest.mark.parametrize(
+    ("content", "plain"),
+    [
+        (encoded("JPEG"), True),
+        (encoded("PNG"), True),
+        (encoded("JPEG", progressive=True), False),
+        (encoded("PNG", (5000, 4000)), False),
+        (encoded("JPEG", (5000, 4000)), False),
+        (with_segments(200), False),
+        (encoded("JPEG")[:100], False),
+        (b"\xff\xd8\xff", False),
+        *((encoded(image_format), False) for image_format in FORMATS[2:]),
+    ],
+    ids=[
+        "JPEG",
+        "PNG",
+        "progressive",
+        "large PNG",
+        "large JPEG",
+        "segments",
+        "cut",
+        "no more",
+        *FORMATS[2:],
+    ],
+)
+def test_plain_images_are_known(content: bytes, plain: bool) -> None:
+    assert is_plain(content) == plain

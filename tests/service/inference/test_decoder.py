@@ -1,6 +1,7 @@
 """The decoder: what it takes while it works, and where that is done."""
 
 import asyncio
+import io
 import threading
 import time
 from collections.abc import Iterator
@@ -8,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from service.imaging.resize import ModelInput
 from service.inference.deadline import Deadline, Priority, RequestPolicy
-from service.inference.decoder import Decoder
+from service.inference.decoder import Decoder, Isolation, open_isolation
 from service.inference.task import Job
 from service.manifest import ModelManifest
 from service.problems import Problem
@@ -135,3 +137,56 @@ def test_what_is_too_late_or_damaged_is_refused(
     with pytest.raises(Problem) as caught:
         decoder.decode(job(photo[:3000]))
     assert caught.value.code == "invalid_image"
+
+
+def picture(image_format: str, size: tuple[int, int] = (300, 200), **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "red").save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+class Refusing:
+    """A pool that no image of these tests is to come to, or that none leaves in time."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+
+    def decode(self, content: bytes, *others: object) -> ModelInput:
+        self.asked.append(content)
+        raise TimeoutError
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["all", "not plain"])
+@pytest.mark.parametrize("image_format", ["JPEG", "WEBP"])
+def test_what_is_not_plain_is_decoded_apart_and_ahead(
+    manifest: ModelManifest, pixels: Pixels, image_format: str, plain: bool
+) -> None:
+    pool, asked = Refusing(), job(picture(image_format), seconds=60)
+    decoder = Decoder(manifest.input, Settings(), pixels.hold, 0, Isolation(pool, plain))
+
+    async def scenario() -> ModelInput:
+        await decoder.decode_ahead(asked)
+        return decoder.decode(asked)
+
+    ahead = image_format == "WEBP"
+    if ahead or plain:
+        with pytest.raises(Problem, match="60000 ms, which were over before the image was decoded"):
+            asyncio.run(scenario())
+        assert len(pool.asked) == 1
+    else:
+        asyncio.run(scenario())
+        assert pool.asked == []
+    decoder.close()
+
+
+@pytest.mark.parametrize("system", ["isolated", "auto", "in_process"])
+def test_without_linux_auto_does_without(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, system: str
+) -> None:
+    monkeypatch.setattr("service.inference.decoder.IS_POSSIBLE", False)
+    settings = Settings(decoding=system)
+    if system == "isolated":
+        with pytest.raises(ValueError, match="isolated: needs Linux"):
+            open_isolation(settings, print)
+    else:
+        assert open_isolation(settings, print) is None

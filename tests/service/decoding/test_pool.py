@@ -1,0 +1,317 @@
+"""Decoder processes: they decode as the service does, and whatever ends one costs one image."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from service.decoding import pool as pools
+from service.decoding.pool import DecoderPool
+from service.imaging.decode import DecodeOptions, decode_input
+from service.imaging.formats import FORMATS
+from service.manifest import ModelManifest
+from service.problems import Problem
+from tests.paths import ROOT
+
+pytestmark = pytest.mark.skipif(not pools.IS_POSSIBLE, reason="needs Linux")
+
+ROOMY = 2 * 2**30
+SERVER = pools.server.__name__
+
+
+@pytest.fixture
+def ends() -> list[str]:
+    """Why decoders ended."""
+    return []
+
+
+@pytest.fixture
+def pool(ends: list[str]) -> Iterator[DecoderPool]:
+    with opened(ROOMY, ends) as one:
+        yield one
+
+
+@contextmanager
+def opened(memory_bytes: int, ends: list[str]) -> Iterator[DecoderPool]:
+    one = DecoderPool(FORMATS, memory_bytes, 1, ends.append)
+    try:
+        one.start()
+        yield one
+    finally:
+        one.close()
+    assert not servers()
+
+
+def servers(parent: int | None = None) -> list[psutil.Process]:
+    """The fork servers that ``parent``, or this process, has started."""
+    return [one for one in psutil.Process(parent).children() if SERVER in one.cmdline()]
+
+
+def decoders(parent: int | None = None) -> list[psutil.Process]:
+    return [one for server in servers(parent) for one in server.children()]
+
+
+@pytest.fixture
+def options(manifest: ModelManifest) -> DecodeOptions:
+    return DecodeOptions(manifest.input, 64_000_000, 1000, FORMATS, reduce=True, exact=False)
+
+
+def let_in(number: int) -> nullcontext[None]:
+    return nullcontext()
+
+
+def signalled(signal_: signal.Signals) -> Callable[[int], nullcontext[None]]:
+    """As `let_in`, but the decoder, which is halfway through its image, gets a signal."""
+
+    def hold(number: int) -> nullcontext[None]:
+        for one in decoders():
+            one.send_signal(signal_)
+        return nullcontext()
+
+    return hold
+
+
+def file_of(image_format: str, size: tuple[int, int] = (300, 200)) -> bytes:
+    buffer = io.BytesIO()
+    Image.radial_gradient("L").resize(size).convert("RGB").save(buffer, image_format)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_every_format_gives_the_same_pixels(
+    pool: DecoderPool, options: DecodeOptions, image_format: str
+) -> None:
+    content, held = file_of(image_format), []
+
+    def hold(number: int) -> nullcontext[None]:
+        held.append(number)
+        return nullcontext()
+
+    here = decode_input(content, options, hold)
+    there = pool.decode(content, options, 30, hold)
+    assert (here.pixels == there.pixels).all()
+    assert here.placement == there.placement
+    assert held[0] == held[1] > 300 * 200
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"GIF89a",
+        b"\0" * 100,
+        file_of("JPEG")[:2000],
+        file_of("BMP")[:18] + b"\0\0\1\0" * 2 + bytes(400),
+    ],
+    ids=["empty", "cut", "unknown", "damaged", "too large"],
+)
+def test_a_fault_of_the_image_is_the_same_problem(
+    pool: DecoderPool, options: DecodeOptions, ends: list[str], content: bytes
+) -> None:
+    with pytest.raises(Problem) as here:
+        decode_input(content, options, let_in)
+    with pytest.raises(Problem) as there:
+        pool.decode(content, options, 30, let_in)
+    assert (there.value.code, there.value.detail) == (here.value.code, here.value.detail)
+    assert ends == []
+
+
+def test_an_image_that_is_not_let_in_costs_no_decoder(
+    pool: DecoderPool, options: DecodeOptions, ends: list[str]
+) -> None:
+    def refuse(number: int) -> nullcontext[None]:
+        raise Problem("overloaded", "full")
+
+    (before,) = decoders()
+    with pytest.raises(Problem, match="full"):
+        pool.decode(file_of("PNG"), options, 30, refuse)
+    pool.decode(file_of("PNG"), options, 30, let_in)
+    assert (decoders(), ends) == ([before], [])
+
+
+def test_a_slow_image_is_ended_at_its_deadline(
+    pool: DecoderPool, options: DecodeOptions, ends: list[str]
+) -> None:
+    slow = file_of("GIF", (4000, 4000))
+    (before,) = decoders()
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        pool.decode(slow, options, 0.02, let_in)
+    assert time.monotonic() - began < 5
+    assert not before.is_running()
+    assert ends == ["deadline"]
+    pool.decode(file_of("GIF"), options, 30, let_in)
+
+
+def test_one_that_hangs_costs_the_others_nothing(
+    pool: DecoderPool, options: DecodeOptions, ends: list[str]
+) -> None:
+    hanging, late = threading.Event(), []
+
+    def stop(number: int) -> nullcontext[None]:
+        signalled(signal.SIGSTOP)(number)
+        hanging.set()
+        return nullcontext()
+
+    def hang() -> None:
+        with pytest.raises(TimeoutError):
+            pool.decode(file_of("WEBP"), options, 1.0, stop)
+        late.append(True)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    assert hanging.wait(10)
+    for _ in range(3):
+        pool.decode(file_of("TIFF"), options, 30, let_in)
+    thread.join()
+    assert (late, ends) == ([True], ["deadline"])
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "cause"),
+    [
+        (signal.SIGSEGV, "invalid_image", "crash"),
+        (signal.SIGABRT, "invalid_image", "crash"),
+        (signal.SIGKILL, "overloaded", "killed"),
+    ],
+)
+def test_a_crash_costs_its_own_image(
+    pool: DecoderPool,
+    options: DecodeOptions,
+    ends: list[str],
+    number: signal.Signals,
+    code: str,
+    cause: str,
+) -> None:
+    with pytest.raises(Problem, match=number.name) as caught:
+        pool.decode(file_of("TIFF"), options, 30, signalled(number))
+    assert (caught.value.code, ends) == (code, [cause])
+    pool.decode(file_of("TIFF"), options, 30, let_in)
+
+
+def test_one_that_dies_while_it_is_idle_costs_no_image(
+    pool: DecoderPool, options: DecodeOptions, ends: list[str]
+) -> None:
+    (idle,) = decoders()
+    idle.kill()
+    while idle.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    pool.decode(file_of("TIFF"), options, 30, let_in)
+    assert ends == ["idle"]
+
+
+def test_the_server_is_started_anew(
+    pool: DecoderPool, options: DecodeOptions, ends: list[str]
+) -> None:
+    (server,) = servers()
+    children = server.children()
+    server.kill()
+    server.wait()
+    assert not psutil.wait_procs(children, timeout=10)[1], "its decoders end with it"
+    pool.decode(file_of("TIFF"), options, 30, let_in)
+    assert ends == ["idle"]
+
+
+def test_what_takes_too_much_memory_may_be_tried_again(
+    options: DecodeOptions, ends: list[str]
+) -> None:
+    with opened(48 * 2**20, ends) as pool:
+        with pytest.raises(Problem) as caught:
+            pool.decode(file_of("BMP", (5000, 4000)), options, 30, let_in)
+        assert caught.value.code == "overloaded"
+        pool.decode(file_of("PNG"), options, 30, let_in)
+    assert ends == []
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        psutil.RLIMIT_NOFILE,
+        pytest.param(
+            psutil.RLIMIT_NPROC,
+            marks=pytest.mark.skipif(os.geteuid() == 0, reason="does not bind root"),
+        ),
+    ],
+    ids=["files", "processes"],
+)
+def test_no_room_for_another_process_is_a_problem_of_now(
+    pool: DecoderPool, options: DecodeOptions, limit: int
+) -> None:
+    (server,), (idle,) = servers(), decoders()
+    idle.kill()
+    while idle.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    usual = server.rlimit(limit)
+    server.rlimit(limit, (0, usual[1]))
+    with pytest.raises(Problem, match="can be started") as caught:
+        pool.decode(file_of("PNG"), options, 30, let_in)
+    assert caught.value.code == "overloaded"
+    server.rlimit(limit, usual)
+    pool.decode(file_of("PNG"), options, 30, let_in)
+
+
+def test_the_memory_of_a_large_file_is_given_back(
+    pool: DecoderPool, options: DecodeOptions
+) -> None:
+    content = file_of("BMP", (2000, 1500))
+    pool.decode(content, options, 30, let_in)
+    (decoder,) = decoders()
+    (file,) = (
+        path
+        for path in Path(f"/proc/{decoder.pid}/fd").iterdir()
+        if "memfd:decoder" in str(path.readlink())
+    )
+    assert len(content) > pools.KEPT_FILE_BYTES > file.stat().st_size
+
+
+def test_a_decoder_holds_nothing_of_the_service(pool: DecoderPool, options: DecodeOptions) -> None:
+    pool.decode(file_of("PNG"), options, 30, let_in)
+    (server,), (decoder,) = servers(), decoders()
+    assert server.num_threads() == 1, "else it could not fork"
+    assert decoder.num_fds() == 5  # of which three are /dev/null and the socket of no one else
+    libraries = Path(f"/proc/{server.pid}/maps").read_text()
+    assert "onnxruntime" not in libraries
+    assert set(server.environ()) <= {
+        "PYTHONPATH", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX", "LD_LIBRARY_PATH", "LC_CTYPE"
+    }  # fmt: skip
+    assert decoder.nice() >= 5
+
+
+PARENT = """
+import sys, time
+from service.decoding.pool import DecoderPool
+pool = DecoderPool(("PNG",), 2**30, 1, print)
+pool.start()
+print("up", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("stopped", [False, True], ids=["idle", "hanging"])
+def test_no_decoder_outlives_its_service(number: signal.Signals, stopped: bool) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert parent.stdout is not None
+    parent.stdout.readline()
+    left = [*servers(parent.pid), *decoders(parent.pid)]
+    assert len(left) == 2
+    if stopped:
+        left[1].send_signal(signal.SIGSTOP)
+    if number == signal.SIGTERM:
+        os.killpg(parent.pid, number)  # as a supervisor does; decoders go on until it has drained
+    else:
+        parent.kill()
+    parent.communicate()
+    assert not psutil.wait_procs(left, timeout=10)[1]
