@@ -47,16 +47,21 @@ def check_decoding(settings: Settings) -> None:
 
 
 def open_isolation(settings: Settings, on_end: Callable[[str], None]) -> Isolation | None:
-    """What the settings ask for; ``on_end`` hears why a decoder ended."""
+    """What the settings ask for; ``on_end`` hears why a decoder ended (`DecoderPool`)."""
     check_decoding(settings)
     if settings.decoding == "in_process":
         return None
     if not IS_POSSIBLE:
         logger.info("images are decoded in this process: decoders that can be ended need Linux")
         return None
+
+    def note(cause: str) -> None:
+        logger.warning("a decoder process ended: %s", cause)
+        on_end(cause)
+
     memory = worst_bytes(settings.max_image_pixels, settings.max_body_bytes)
     formats = enable_formats(settings.image_formats)
-    pool = DecoderPool(formats, memory + SPARE_BYTES, settings.cpus, on_end)
+    pool = DecoderPool(formats, memory + SPARE_BYTES, settings.cpus, note)
     return Isolation(pool, plain=settings.decoding == "isolated")
 
 
