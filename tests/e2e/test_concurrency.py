@@ -133,6 +133,7 @@ def test_one_bad_image_among_16_is_one_error_and_15_answers(
             assert_same_result(result, expected)
 
 
+@pytest.mark.full
 def test_without_batches_answers_are_the_same_to_the_last_bit(tmp_path: Path, photos: Path) -> None:
     bodies = requests(photos)
     with running_server(tmp_path, max_batch_size=1) as server:

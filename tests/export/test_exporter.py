@@ -34,6 +34,7 @@ from tests.export.tampering import scale_first_weights
 from tests.paths import ROOT
 
 LABELS = ((1, "person"), (2, "cat"), (3, "cup"), (4, "rocket"))  # of the `checkpoint` fixture
+SIZE = 128  # pixels of a side, a seventh of the work at the network's own
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def exported(
     checkpoint: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, ModelManifest]:
     output = tmp_path_factory.mktemp("store") / "things" / "1"
-    job = ExportJob(checkpoint.stem, checkpoint, output, photos, "MIT")
+    job = ExportJob(checkpoint.stem, checkpoint, output, photos, "MIT", input_size=SIZE)
     return output, export(job)
 
 
@@ -131,6 +132,7 @@ def test_existing_package_is_left_alone(
     assert (exported[0] / "manifest.json").read_bytes() == before
 
 
+@pytest.mark.full  # commands/test_terminal.py has the like of a small network
 def test_failed_gate_writes_nothing(
     exported: tuple[Path, ModelManifest],
     checkpoint: Path,
@@ -142,10 +144,9 @@ def test_failed_gate_writes_nothing(
     model = onnx.load(exported[0] / "model.onnx")
     scale_first_weights(model)
     monkeypatch.setattr(exporter, "to_onnx", lambda *_: model)
+    output = tmp_path / "store" / "x" / "1"
     with pytest.raises(ParityError):
-        export(
-            ExportJob(checkpoint.stem, checkpoint, tmp_path / "store" / "x" / "1", photos, "MIT")
-        )
+        export(ExportJob(checkpoint.stem, checkpoint, output, photos, "MIT", input_size=SIZE))
     assert not (tmp_path / "store").exists()
 
 
@@ -166,6 +167,7 @@ def small_job(imagenet_weights: Path, photos: Path, tmp_path: Path) -> ExportJob
     )
 
 
+@pytest.mark.full  # test_package_writer.py has it of the writer alone
 def test_full_disk_leaves_nothing(small_job: ExportJob) -> None:
     """A limit on the size of files stands in for the disk's."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -263,6 +265,7 @@ def test_accuracy_is_written_into_the_manifest(
         photos,
         "MIT",
         evaluation=EvaluationSet(photos, truth),
+        input_size=SIZE,
     )
     accuracy = export(job).accuracy
     assert read_manifest(output / "manifest.json").accuracy == accuracy

@@ -260,10 +260,11 @@ def classify(package: Path, images: list[ModelInput]) -> tuple[np.ndarray, list[
 @pytest.mark.parametrize(
     ("name", "options", "activation"),
     [
-        ("resnet18", ["--multi-label"], "sigmoid"),
-        ("resnet18+bilinear", [], "softmax"),
+        ("resnet18+bilinear", ["--multi-label"], "sigmoid"),
+        pytest.param("resnet18", ["--multi-label"], "sigmoid", marks=pytest.mark.full),
+        pytest.param("resnet18+bilinear", [], "softmax", marks=pytest.mark.full),
     ],
-    ids=["several labels", "bilinear head"],
+    ids=["bilinear head of several labels", "several labels", "bilinear head"],
 )
 def test_classifier_at_another_size(
     photos: Path, gate: Path, tmp_path: Path, name: str, options: list[str], activation: str

@@ -54,6 +54,7 @@ def check(
     return check_parity(task, *models, pixels, TOLERANCES["fp32"])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("tamper", [scale_first_weights, shift_last_class])
 def test_gate_catches_a_graph_that_is_not_the_model(
     traced: tuple[torch.nn.Module, bytes], photos: Path, tamper: Tamper

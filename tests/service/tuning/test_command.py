@@ -106,6 +106,7 @@ def test_files_that_are_no_photos_are_counted(photos: Path, tmp_path: Path) -> N
     assert "holds no photo" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.full
 def test_a_bound_that_nothing_meets_leaves_the_file_alone(photos: Path, tmp_path: Path) -> None:
     file = tmp_path / "boxport.toml"
     file.write_text(MINE)
