@@ -15,7 +15,7 @@ import os
 import resource
 import socket
 import uuid
-from asyncio import BaseTransport
+from asyncio import BaseTransport, Transport
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 
 import httptools
 import uvicorn.config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.http.rounds import Rounds
@@ -81,6 +82,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)  # type: ignore[arg-type]
         if self.timeout_keep_alive == UVICORN_KEEP_ALIVE:  # no option of `bentoml serve` says more
             self.timeout_keep_alive = self.limits.keep_alive_timeout_ms / 1000  # type: ignore[assignment]
+        self.flow = _Flow(transport, self)  # type: ignore[arg-type]
         own_socket = transport.get_extra_info("socket")
         own_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         now = self.loop.time()
@@ -112,8 +114,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._unread:
-            self.flow.pause_reading()
-            self.loop.call_soon(self._read_on)
+            self.loop.call_soon(self._go_on)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that ends in the midst of a body, and may still read, is told so."""
@@ -175,6 +176,15 @@ class HttpProtocol(HttpToolsProtocol):
             self._check_head(now)
             self._check_body(now)
         self._check_unread(now)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether what has come waits for earlier requests to be answered."""
+        return bool(self._unread)
+
+    def _go_on(self) -> None:
+        self._read_on()
+        self.flow.resume_reading()
 
     def _read_on(self) -> None:
         """Read what has come, up to so many requests that the rest can wait."""
@@ -288,6 +298,18 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         # To close now would reset the connection before the client has read the reply.
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+
+class _Flow(FlowControl):
+    """Nothing more is read while what has come waits, whoever wants it: memory would grow."""
+
+    def __init__(self, transport: Transport, protocol: HttpProtocol) -> None:
+        super().__init__(transport)
+        self._protocol = protocol
+
+    def resume_reading(self) -> None:
+        if not self._protocol.has_unread:
+            super().resume_reading()
 
 
 class _Parser(httptools.HttpRequestParser):

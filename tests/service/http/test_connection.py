@@ -278,22 +278,27 @@ def test_connections_beyond_those_of_an_address_are_refused(
 def test_requests_that_come_at_once_are_read_in_turns_and_all_answered(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting, count = [], 3000
-    complete = HttpProtocol.on_message_complete
+    waiting, unread, count = [], [], 3000
+    complete, read_on = HttpProtocol.on_message_complete, HttpProtocol._read_on
 
     def on_message_complete(self: HttpProtocol) -> None:
         complete(self)
         waiting.append(len(self.pipeline))
 
+    def note_unread(self: HttpProtocol) -> None:
+        unread.append(len(self._unread))
+        read_on(self)
+
     monkeypatch.setattr(HttpProtocol, "on_message_complete", on_message_complete)
-    request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    monkeypatch.setattr(HttpProtocol, "_read_on", note_unread)
+    request = b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: %b\r\n\r\n" % (b"x" * 350)
     last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=30) as one:
         threading.Thread(target=one.sendall, args=(request * (count - 1) + last,)).start()
         replies = b"".join(iter(lambda: one.recv(65536), b""))
     assert replies.count(b"HTTP/1.1 200 OK") == count == len(waiting)
-    most = connection.MAX_PIPELINED + connection.PIECE_BYTES // len(request) + 1
-    assert max(waiting) <= most
+    assert max(waiting) <= connection.MAX_PIPELINED + connection.PIECE_BYTES // len(request) + 1
+    assert max(unread) <= 2**18, "of more than a megabyte that was sent: as much as is read at once"
 
 
 def test_a_body_may_come_in_any_pieces_behind_another_request(port: int) -> None:
