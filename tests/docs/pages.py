@@ -1,6 +1,8 @@
 """The documentation as the tests read it: its pages, links and code blocks."""
 
 import re
+import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.paths import ROOT
@@ -46,8 +48,39 @@ def block_with(page: Path, language: str, words: str) -> str:
     return found
 
 
+@dataclass(frozen=True)
+class ShellBlock:
+    """A fenced or an indented block, and the comment over it, which no reader of the page sees.
+
+    ``mark`` is `run by <test>`, `not run: <reason>`, or empty: tests/docs/test_blocks.py runs it.
+    """
+
+    line: int
+    mark: str
+    text: str
+
+
+def shell_blocks(page: Path) -> list[ShellBlock]:
+    """Its blocks in a shell's language, and all indented ones."""
+    block = re.compile(
+        r"(?:^ *<!-- (?P<mark>[^\n]*) -->\n\n?)?"
+        r"(?:^(?P<fence> *```)(?P<language>\w*)\n(?P<fenced>.*?)^ *```"
+        r"|(?<=\n\n)(?P<indented>(?: {4,}\S[^\n]*\n)+))",
+        re.MULTILINE | re.DOTALL,
+    )
+    text = page.read_text("utf-8")
+    return [
+        ShellBlock(
+            line=text.count("\n", 0, found.end()),
+            mark=found["mark"] or "",
+            text=textwrap.dedent(found["fenced"] or found["indented"]),
+        )
+        for found in block.finditer(text)
+        if found["indented"] or found["language"] in ("sh", "bash", "console")
+    ]
+
+
 def command_lines(page: Path) -> list[str]:
-    """The lines of its shell blocks, fenced or indented; those that go on are joined."""
-    indented = re.findall(r"^ {4,}(\S.*)$", page.read_text("utf-8"), re.MULTILINE)
-    text = "\n".join([*blocks(page, "sh"), *indented])
+    """The lines of its shell blocks; those that go on are joined."""
+    text = "".join(block.text for block in shell_blocks(page))
     return re.sub(r"\\\n\s*", " ", text).splitlines()
