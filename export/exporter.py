@@ -48,7 +48,7 @@ from service.package import ModelPackage
 
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
 DETECTION_DEFAULTS = DetectionDefaults(score_threshold=0.3, iou_threshold=0.5, max_detections=100)
-CLASSIFICATION_DEFAULTS = ClassificationDefaults(top_k=5)
+TOP_K = 5
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _manifest(
     if variant.task == "detection":
         return DetectionManifest(defaults=DETECTION_DEFAULTS, **content)
     return ClassificationManifest(
-        defaults=CLASSIFICATION_DEFAULTS,
+        defaults=ClassificationDefaults(top_k=min(TOP_K, len(labels))),
         activation="sigmoid" if job.multi_label else "softmax",
         **content,
     )

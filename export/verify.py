@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
+from onnx.shape_inference import infer_shapes
 
 from export.errors import ExportError
 from export.evaluation.photo_set import read_photos
@@ -25,6 +26,7 @@ from service.manifest import (
     read_manifest,
 )
 from service.package import ModelPackage, PackageError, open_package, verify_package
+from service.runtime.graph_facts import check_facts
 from service.runtime.onnx_model import ExternalDataError, check_self_contained
 from service.signature import (
     LIST_FILE,
@@ -34,6 +36,7 @@ from service.signature import (
     check_signature,
     read_signature,
 )
+from service.terminal import one_line
 
 BATCH_SIZES = (2, 8)  # in which photos must have the answers that they have alone
 
@@ -46,6 +49,15 @@ class NothingToCheck(Exception):
     """A check that does not concern a package; the message says why."""
 
 
+# Fields of the manifest that neither the graph nor another file shows to be true or false.
+CLAIMS = (
+    "names and ids of labels",
+    "resize, interpolation, antialias and fill of the input",
+    "defaults within their ranges",
+    "provenance",
+    "parity",
+    "accuracy",
+)
 FAULTS = (ExportError, ManifestError, SignatureError, PackageError, PhotoError)
 
 
@@ -99,7 +111,7 @@ class Subject:
         """Whether one of the properties above can be read."""
         try:
             getattr(self, part)
-        except (*FAULTS, OSError):
+        except Exception:
             return False
         return True
 
@@ -122,6 +134,8 @@ def verify(folder: Path, photos: Path, public_keys: Sequence[Path] = ()) -> Iter
             yield Check(name, False, str(fault))
         except OSError as error:
             yield Check(name, False, f"{error.filename}: {error.strerror}")
+        except Exception as error:  # ONNX Runtime's and protobuf's have no common base of their own
+            yield Check(name, False, f"{type(error).__name__}: {one_line(error)}")
 
 
 def check_manifest(subject: Subject) -> str:
@@ -161,9 +175,8 @@ def check_interface(subject: Subject) -> str:
     ):
         if stated != found:
             raise Fault(f"{kind} are {_listed(found)}, the manifest says {_listed(stated)}")
-    classes = manifest.outputs[0].shape[-1]
-    if manifest.task == "classification" and classes != len(manifest.labels):
-        raise Fault(f"the graph has {classes} classes, the manifest {len(manifest.labels)} labels")
+    if (fault := check_facts(manifest, infer_shapes(subject.model))) is not None:
+        raise Fault(fault)
     return ", ".join(t.name for t in (*manifest.inputs, *manifest.outputs))
 
 
@@ -201,6 +214,12 @@ def check_report(subject: Subject) -> str:
     return f"{REPORT_FILE} is of this manifest"
 
 
+def check_claims(subject: Subject) -> str:
+    """Name what no file can prove: of these a report shows that they changed, a signature whose
+    word they are."""
+    raise NothingToCheck(f"{', '.join(CLAIMS)}: nobody can check from the files; a key can sign")
+
+
 Step = Callable[[Subject], str]
 CHECKS: tuple[tuple[str, Step, tuple[str, ...]], ...] = (  # name, step, properties that it needs
     ("manifest", check_manifest, ()),
@@ -213,6 +232,7 @@ CHECKS: tuple[tuple[str, Step, tuple[str, ...]], ...] = (  # name, step, propert
     ("thresholds", check_thresholds, ("package", "photos")),
     ("batches", check_batches, ("package", "photos")),
     ("report", check_report, ("manifest",)),
+    ("claims", check_claims, ("manifest",)),
 )
 
 

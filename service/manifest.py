@@ -10,18 +10,18 @@ from unicodedata import normalize
 
 from pydantic import (
     AliasChoices,
-    BaseModel,
-    ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
     model_validator,
 )
 from pydantic_core import ErrorDetails
-from typing_extensions import TypeAliasType
+
+from service.input_spec import InputSpec, Part
 
 MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "model.onnx"
+LEAST_TOP_K = 5  # may be asked for of fewer classes: exports wrote it whatever their number
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
 VERSION_PATTERN = r"^[1-9][0-9]*$"
 
@@ -39,17 +39,12 @@ CLASSIFICATION_OUTPUTS = ("probabilities",)
 Task = Literal["classification", "detection"]
 Activation = Literal["softmax", "sigmoid"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
-Channel = Annotated[int, Field(ge=0, le=255)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class ManifestError(Exception):
     """A manifest that cannot be read; the message says which file and why."""
-
-
-class Part(BaseModel):
-    """A part of the manifest: typed, without unknown fields, not changed once read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Label(Part):
@@ -57,86 +52,6 @@ class Label(Part):
 
     id: int = Field(description="The data set's own id, such as a COCO category id.")
     name: str = Field(min_length=1)
-
-
-class _Input(Part):
-    """How a photo becomes the graph's input, uint8 [N, height, width, 3].
-
-    Normalisation happens inside the graph; ``mean`` and ``std``, of channels scaled to 0..1, are
-    stated for readers.
-    """
-
-    height: int = Field(gt=0)
-    width: int = Field(gt=0)
-    resize: Literal["letterbox", "shorter_side", "centre_crop"]
-    interpolation: Literal["bilinear", "bicubic"]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    @property
-    def varies(self) -> bool:
-        """Whether inputs differ in size; ``height`` and ``width`` are then upper bounds."""
-        return self.resize == "shorter_side"
-
-
-class _FilledInput(_Input):
-    """An input of which the photo leaves a part empty: it lies in the top left corner."""
-
-    antialias: bool = Field(True, description="Whether a photo that is made smaller is smoothed.")
-    fill: tuple[Channel, Channel, Channel] = Field(
-        (128, 128, 128), description="RGB of the part that the photo leaves empty."
-    )
-
-    @model_validator(mode="after")
-    def _can_be_resized(self) -> Self:
-        if not self.antialias and self.interpolation != "bilinear":
-            raise ValueError("only a bilinear resize can do without antialias")
-        return self
-
-
-class Letterbox(_FilledInput):
-    """The whole photo, scaled to fit into the input."""
-
-    resize: Literal["letterbox"] = "letterbox"
-
-
-class ShorterSide(_FilledInput):
-    """The whole photo, one side scaled and both filled up to a multiple of ``divisor``."""
-
-    resize: Literal["shorter_side"] = "shorter_side"
-    shorter_side: int = Field(gt=0, description="Pixels of the shorter side after scaling.")
-    longer_side: int = Field(
-        gt=0, description="Pixels that the longer side may have after scaling at most."
-    )
-    divisor: int = Field(gt=0, description="Of the sides of the input.")
-
-
-class CentreCrop(_Input):
-    """The middle of the photo, after its shorter side is scaled."""
-
-    resize: Literal["centre_crop"] = "centre_crop"
-    shorter_side: int = Field(
-        gt=0, description="Pixels of the shorter side after scaling, before the crop."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_fill(cls, content: Any) -> Any:
-        """Version 1 states of a crop, too, that it is smoothed and how it is filled."""
-        if isinstance(content, dict):
-            unused = {"fill"} | ({"antialias"} if content.get("antialias") is True else set())
-            return {key: value for key, value in content.items() if key not in unused}
-        return content
-
-
-FilledInput = Letterbox | ShorterSide
-InputSpec = TypeAliasType(
-    "InputSpec",
-    Annotated[
-        Letterbox | ShorterSide | CentreCrop,
-        Field(discriminator="resize", description="How a photo becomes the graph's input."),
-    ],
-)
 
 
 class Tensor(Part):
@@ -152,7 +67,7 @@ class DetectionDefaults(Part):
 
     score_threshold: float = Field(ge=0, le=1)
     iou_threshold: float = Field(ge=0, le=1)
-    max_detections: int = Field(gt=0)
+    max_detections: int = Field(gt=0, le=1000)
 
 
 class ClassificationDefaults(Part):
@@ -167,7 +82,7 @@ class Conversion(Part):
     package: str = Field(description="Its name and version.")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of its graph.")
     calibration: str | None = Field(None, description="How 8 bits' ranges were found.")
-    photos: int | None = Field(None, description="How many photos they were found on.")
+    photos: int | None = Field(None, gt=0, description="How many photos they were found on.")
     in_float: tuple[str, ...] = Field((), description="Modules that were left in float32.")
     fidelity: float | None = Field(
         None,
@@ -181,10 +96,10 @@ class Conversion(Part):
 class Provenance(Part):
     """Where the weights come from, and what turned them into the graph."""
 
-    architecture: str
-    weights_file: str
-    weights_sha256: str
-    licence: str
+    architecture: str = Field(min_length=1)
+    weights_file: str = Field(min_length=1)
+    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    licence: str = Field(pattern=r"\S")
     tools: dict[str, str] = Field(description="Versions of what the export ran with.")
     converted: Conversion | None = Field(None, description="Of a package in lower precision.")
 
@@ -208,28 +123,34 @@ class ParityCase(Part):
 
     name: str
     images: int = Field(ge=0, description="Counted as often as they ran.")
-    detections: int | None = Field(None, description="Pairs that were compared.")
+    detections: Count | None = Field(None, description="Pairs that were compared.")
 
 
 class Parity(Part):
     """What the graph was compared with at export, on what, and the greatest differences seen."""
 
     reference: str = "PyTorch"
-    images: int = Field(description="Real photos; other images are in ``cases``.")
-    batch_sizes: tuple[int, ...]
+    images: int = Field(gt=0, description="Real photos; other images are in ``cases``.")
+    batch_sizes: tuple[Annotated[int, Field(gt=0)], ...]
     cases: tuple[ParityCase, ...] = ()
     tolerance: Tolerance | None = None
     agreeing: float = Field(1.0, ge=0, le=1, description="The share of answers that are the same.")
-    max_score_difference: float
-    max_box_difference_px: float | None = None
-    min_iou: float | None = None
-    detections_compared: int | None = None
-    ambiguous: int | None = Field(
+    max_score_difference: Share
+    max_box_difference_px: float | None = Field(None, ge=0)
+    min_iou: Share | None = None
+    detections_compared: Count | None = None
+    ambiguous: Count | None = Field(
         None,
         validation_alias=AliasChoices("ambiguous", "tied"),
         description="Detections without a match because two overlapping ones have equal scores, so"
         " that either may suppress the other.",
     )
+
+    @model_validator(mode="after")
+    def _passed(self) -> Self:
+        if self.tolerance is not None and self.agreeing < self.tolerance.matched:
+            raise ValueError("fewer answers agree than the tolerance asks for")
+        return self
 
 
 class Accuracy(Part):
@@ -240,9 +161,9 @@ class Accuracy(Part):
     """
 
     data: str
-    images: int
-    metrics: dict[str, float]
-    classes: dict[str, float] | None = Field(
+    images: int = Field(gt=0)
+    metrics: dict[str, Share]
+    classes: dict[str, Share] | None = Field(
         None, description="AP of each class of the data, by its name; of a detector."
     )
 
@@ -277,6 +198,17 @@ class _Manifest(Part):
             raise ValueError(f"outputs must be {', '.join(self.OUTPUTS)}")
         return self
 
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        sides = self.inputs[0].shape[1:3]
+        if not self.input.varies and sides != (self.input.height, self.input.width):
+            raise ValueError(
+                f"input is {self.input.height} x {self.input.width}, inputs say {sides}"
+            )
+        if self.input.varies and any(isinstance(side, int) for side in sides):
+            raise ValueError(f"input varies, inputs say {sides}")
+        return self
+
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain values, without the fields that are not set."""
         return self.model_dump(mode="json", exclude_none=True)
@@ -303,6 +235,13 @@ class DetectionManifest(_Manifest):
             raise ValueError(f"two labels are called {max(values, key=values.count)!r}")
         return self
 
+    @model_validator(mode="after")
+    def _measured_its_own_labels(self) -> Self:
+        measured = set((self.accuracy and self.accuracy.classes) or ())
+        if unknown := sorted(measured - {label.name for label in self.labels}):
+            raise ValueError(f"accuracy is of {unknown[0]!r}, which is no label")
+        return self
+
 
 class ClassificationManifest(_Manifest):
     """Everything that is known of a classifier."""
@@ -316,6 +255,17 @@ class ClassificationManifest(_Manifest):
         description="softmax for photos of one class each, sigmoid for photos that may be of"
         " several."
     )
+
+    @model_validator(mode="after")
+    def _has_a_label_for_each_class(self) -> Self:
+        classes, ids = self.outputs[0].shape[-1], [label.id for label in self.labels]
+        if classes != len(ids):
+            raise ValueError(f"there are {len(ids)} labels, and outputs of {classes} classes")
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"two labels have the id {max(ids, key=ids.count)}")
+        if self.defaults.top_k > max(LEAST_TOP_K, len(ids)):
+            raise ValueError(f"top_k is {self.defaults.top_k}, and there are {len(ids)} labels")
+        return self
 
     def top_k(self, asked: int | None) -> int:
         """How many classes a request gets that asks for so many, or does not say."""

@@ -15,6 +15,7 @@ from typing_extensions import TypeVar
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ManifestError, ModelManifest, read_manifest
 from service.providers import CPU, PROVIDERS
 from service.runtime.bound_session import BoundSession, GraphCaptureError
+from service.runtime.graph_facts import check_facts
 from service.runtime.onnx_model import (
     ExternalDataError,
     check_self_contained,
@@ -91,7 +92,8 @@ def verify_package(folder: Path, public_keys: Sequence[Path] = ()) -> ModelManif
 
     With ``public_keys``, PEM files, one of them must have signed all of its files. Raises
     PackageError if none has, if a file is missing or damaged, if the folder's name is not the
-    manifest's, if the graph's hash or opset differs, or if it reads another file.
+    manifest's, if the graph reads another file or differs
+    from it in hash, opset or what else it shows.
     """
     graph = folder / GRAPH_FILE
     try:
@@ -118,6 +120,8 @@ def verify_package(folder: Path, public_keys: Sequence[Path] = ()) -> ModelManif
         raise PackageError(f"{graph}: {error}") from error
     if (opset := opset_of(model)) != manifest.opset:
         raise PackageError(f"{graph}: has opset {opset}, the manifest says {manifest.opset}")
+    if (fault := check_facts(manifest, model)) is not None:
+        raise PackageError(f"{graph}: {fault}")
     return manifest
 
 

@@ -24,7 +24,7 @@ from service.imaging.resize import ModelInput
 from service.inference.deadline import Deadline, RequestPolicy
 from service.inference.decoder import Decoder
 from service.inference.task import Job
-from service.manifest import InputSpec
+from service.input_spec import InputSpec
 from service.settings import Settings
 
 CPU = Process(torch.device("cpu"))

@@ -13,7 +13,8 @@ from models.training.annotations.content import DataError, Fault, Kind
 from service.imaging.files import PhotoError, read_photo, visible_files
 from service.imaging.formats import SUFFIXES, select_photos
 from service.imaging.resize import ModelInput
-from service.manifest import InputSpec, Label, ModelManifest
+from service.input_spec import InputSpec
+from service.manifest import Label, ModelManifest
 
 Item = TypeVar("Item")
 

@@ -8,7 +8,8 @@ from PIL import Image as PillowImage
 
 from export.parity.model import GREY, Feeds, Image, Model, detector_feeds, stack
 from service.imaging.resize import to_input
-from service.manifest import Letterbox, Task
+from service.input_spec import Letterbox
+from service.manifest import Task
 
 BATCH_SIZES = (1, 2, 7)
 SCORE_THRESHOLD = 0.05  # low, so that many detections are compared

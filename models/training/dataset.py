@@ -21,7 +21,7 @@ from models.training.augment.colour import random_colour, recolour
 from models.training.augment.geometry import Loaded
 from service.imaging.files import read_image
 from service.imaging.resize import RESAMPLING, Box, ModelInput, resample
-from service.manifest import CentreCrop, FilledInput, InputSpec, ShorterSide
+from service.input_spec import CentreCrop, FilledInput, InputSpec, ShorterSide
 
 Sample = tuple[Tensor, Tensor, Tensor]
 ClassSample = tuple[Tensor, int]

@@ -28,7 +28,7 @@ from models.training.features import FeatureCache, collate_features
 from models.training.recipe import Recipe
 from service.imaging.files import read_photo
 from service.imaging.resize import Placement, Size, input_size
-from service.manifest import FilledInput
+from service.input_spec import FilledInput
 
 Batch = tuple[Tensor | list[Tensor], list[Tensor], list[Tensor]]
 OnProgress = Callable[[int], None]  # of the number of photos done since the last call

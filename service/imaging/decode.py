@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.imaging.cost import decoding_bytes
 from service.imaging.images import open_image, prepare
 from service.imaging.resize import ModelInput
-from service.manifest import InputSpec
+from service.input_spec import InputSpec
 
 HoldMemory = Callable[[int], AbstractContextManager[None]]
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from service.imaging.images import open_image, prepare, to_rgb
 from service.imaging.resize import ModelInput
-from service.manifest import InputSpec
+from service.input_spec import InputSpec
 from service.problems import Problem
 
 MAX_PIXELS = 200_000_000

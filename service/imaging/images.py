@@ -21,7 +21,7 @@ from service.imaging.cost import BAND_PIXELS
 from service.imaging.formats import FORMATS, unknown_image
 from service.imaging.resize import ModelInput, Photo, least_size, to_input
 from service.imaging.structure import sound_parts, webp_size
-from service.manifest import InputSpec
+from service.input_spec import InputSpec
 from service.problems import Problem
 
 STATING_FRAMES = ("PNG", "WEBP", "AVIF")  # formats whose header says how many there are

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from service.manifest import CentreCrop, FilledInput, InputSpec, Letterbox, ShorterSide
+from service.input_spec import CentreCrop, FilledInput, InputSpec, Letterbox, ShorterSide
 
 try:
     from cykooz_resizer import CropBox, FilterType, ResizeAlg, ResizeOptions, Resizer

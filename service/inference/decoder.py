@@ -12,7 +12,7 @@ from service.imaging.resize import ModelInput
 from service.imaging.structure import is_plain
 from service.inference.batcher import Batcher
 from service.inference.task import Job
-from service.manifest import InputSpec
+from service.input_spec import InputSpec
 from service.problems import Problem
 from service.settings import Settings
 from service.telemetry.logs import logger

@@ -29,9 +29,21 @@ message_type { name: "Function"
 message_type { name: "Graph"
   field { name: "node" number: 1 label: LABEL_REPEATED type_name: ".boxport.Node" }
   field { name: "initializer" number: 5 label: LABEL_REPEATED type_name: ".boxport.Tensor" }
+  field { name: "value_info" number: 13 label: LABEL_REPEATED type_name: ".boxport.ValueInfo" }
   field { name: "sparse_initializer" number: 15 label: LABEL_REPEATED
     type_name: ".boxport.SparseTensor" }
 }
+message_type { name: "ValueInfo"
+  field { name: "name" number: 1 label: LABEL_OPTIONAL type: TYPE_STRING }
+  field { name: "type" number: 2 label: LABEL_OPTIONAL type_name: ".boxport.Type" } }
+message_type { name: "Type"
+  field { name: "tensor_type" number: 1 label: LABEL_OPTIONAL type_name: ".boxport.TensorType" } }
+message_type { name: "TensorType"
+  field { name: "shape" number: 2 label: LABEL_OPTIONAL type_name: ".boxport.Shape" } }
+message_type { name: "Shape"
+  field { name: "dim" number: 1 label: LABEL_REPEATED type_name: ".boxport.Dimension" } }
+message_type { name: "Dimension"
+  field { name: "dim_value" number: 1 label: LABEL_OPTIONAL type: TYPE_INT64 } }
 message_type { name: "Node"
   field { name: "input" number: 1 label: LABEL_REPEATED type: TYPE_STRING }
   field { name: "output" number: 2 label: LABEL_REPEATED type: TYPE_STRING }

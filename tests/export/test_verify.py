@@ -84,9 +84,10 @@ def test_sound_package_passes(
         "thresholds",
         "batches",
         "report",
+        "claims",
     ]
     unchecked = {check.name for check in checks if check.passed is None}
-    assert unchecked == ({"thresholds"} if name == CLASSIFIER else set())
+    assert unchecked == {"claims"} | ({"thresholds"} if name == CLASSIFIER else set())
     assert all(check.passed is not False for check in checks)
 
 
@@ -167,7 +168,7 @@ def add_opset(model: onnx.ModelProto) -> None:
         (lambda p: edit_graph(p, add_opset), {"graph": "com.microsoft"}),
         (
             lambda p: edit_manifest(p, lambda m: m["labels"].pop()),
-            {"signature": "changed", "report": "another manifest"},
+            {"signature": "changed", "manifest": "999 labels, and outputs of 1000 classes"},
         ),
     ],
     ids=[
@@ -205,6 +206,34 @@ def test_unsigned_package_fails_only_where_a_signature_is_asked_for(
     (package / "SHA256SUMS.sig").unlink()
     assert failed(package, some_photos) == {}
     assert "is not signed" in failed(package, some_photos, keys[1])["signature"]
+
+
+def test_false_size_is_a_fault_and_the_next_package_is_looked_at(
+    package: Path, sound: dict[str, Path], some_photos: Path
+) -> None:
+    """Consistent with itself, so that only the graph tells."""
+
+    def enlarge(manifest: dict) -> None:
+        manifest["input"].update(height=640, width=640, shorter_side=640)
+        manifest["inputs"][0].update(shape=["N", 640, 640, 3])
+
+    edit_manifest(package, enlarge)
+    assert "inputs are" in failed(package, some_photos)["interface"]
+    arguments = ["verify", str(package), str(sound[DETECTOR]), "--photos", str(some_photos)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert len(result.stdout.splitlines()) == 24
+
+
+def test_whatever_a_check_raises_is_its_fault(
+    package: Path, some_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("the\nruntime's own")
+
+    monkeypatch.setattr("export.verify.check_batch", fail)
+    assert failed(package, some_photos) == {"batches": "RuntimeError: the runtime's own"}
 
 
 def test_changed_files_are_found_without_a_key(package: Path, some_photos: Path) -> None:
@@ -318,13 +347,13 @@ def test_command_has_a_line_for_each_check(
     options = ["--photos", str(some_photos), "--public-key", str(keys[1])]
     result = CliRunner().invoke(app, ["verify", str(package), *options])
     assert result.exit_code == 0
-    assert len(result.stdout.splitlines()) == 11
+    assert len(result.stdout.splitlines()) == 12
     assert "✗" not in result.stdout
     change_byte(package)
     result = CliRunner().invoke(app, ["verify", str(package), *options])
     assert result.exit_code == 1
     assert f"✗ files: {package / 'model.onnx'}: its sha256 is not the manifest's" in result.stdout
-    assert len(result.stdout.splitlines()) == 11
+    assert len(result.stdout.splitlines()) == 12
 
 
 def test_commands_make_keys_and_sign(package: Path, some_photos: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from export.onnx.graph import build_graph
 from models.boxes import box_iou
 from models.variants import VARIANTS, at_size
 from service.imaging.resize import to_input
-from service.manifest import InputSpec
+from service.input_spec import InputSpec
 from tests.fidelity.measure import pair, photo_input
 from tests.fidelity.oracles import DetBenchPredict, GeneralizedRCNNTransform, ResizePad
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from models.training.augment.colour import add_noise, random_colour, recolour
 from models.training.augment.geometry import FILL, Colour, Loaded, Warp, visible
 from models.training.augment.mixing import assemble, blend, random_share, random_tiles
-from service.manifest import FilledInput, ShorterSide
+from service.input_spec import FilledInput, ShorterSide
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from service.http.v2.outputs import OUTPUTS, PROBABILITIES
 from service.http.v2.tensors import InputTensor
 from service.imaging.resize import ModelInput, Placement
 from service.inference.model import PARAMETERS
-from service.manifest import ClassificationManifest, InputSpec, ModelManifest, ShorterSide
+from service.input_spec import InputSpec, ShorterSide
+from service.manifest import ClassificationManifest, ModelManifest
 from service.parameters import ClassifyParameters, RequestParameters, read_parameters
 from service.problems import Problem, quoted
 

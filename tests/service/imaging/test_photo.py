@@ -11,7 +11,8 @@ from PIL import Image
 
 from service.imaging.images import decode_image, open_image, prepare, to_rgb
 from service.imaging.resize import ModelInput, least_size, to_input
-from service.manifest import InputSpec, Letterbox, read_manifest
+from service.input_spec import InputSpec, Letterbox
+from service.manifest import read_manifest
 from service.problems import Problem
 from tests.service.imaging.pictures import encode
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from service.imaging import resize
 from service.imaging.resize import Box, input_size, resample, to_input
-from service.manifest import CentreCrop, FilledInput, InputSpec, Letterbox, ShorterSide
+from service.input_spec import CentreCrop, FilledInput, InputSpec, Letterbox, ShorterSide
 
 HALF = (0.5, 0.5, 0.5)
 LETTERBOX = Letterbox(height=320, width=320, interpolation="bilinear", mean=HALF, std=HALF)

@@ -1,0 +1,110 @@
+"""How a photo becomes a graph's input: a part of the manifest, and all that pre-processing reads.
+
+Training, the export and the service read it, so that one code makes the same pixels for all.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import TypeAliasType
+
+Channel = Annotated[int, Field(ge=0, le=255)]
+Spread = Annotated[float, Field(gt=0)]
+
+
+class Part(BaseModel):
+    """A part of the manifest: typed, without unknown fields, not changed once read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Input(Part):
+    """How a photo becomes the graph's input, uint8 [N, height, width, 3].
+
+    Normalisation happens inside the graph; ``mean`` and ``std``, of channels scaled to 0..1, are
+    stated for readers.
+    """
+
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    resize: Literal["letterbox", "shorter_side", "centre_crop"]
+    interpolation: Literal["bilinear", "bicubic"]
+    mean: tuple[float, float, float]
+    std: tuple[Spread, Spread, Spread]
+
+    @property
+    def varies(self) -> bool:
+        """Whether inputs differ in size; ``height`` and ``width`` are then upper bounds."""
+        return self.resize == "shorter_side"
+
+
+class _FilledInput(_Input):
+    """An input of which the photo leaves a part empty: it lies in the top left corner."""
+
+    antialias: bool = Field(True, description="Whether a photo that is made smaller is smoothed.")
+    fill: tuple[Channel, Channel, Channel] = Field(
+        (128, 128, 128), description="RGB of the part that the photo leaves empty."
+    )
+
+    @model_validator(mode="after")
+    def _can_be_resized(self) -> Self:
+        if not self.antialias and self.interpolation != "bilinear":
+            raise ValueError("only a bilinear resize can do without antialias")
+        return self
+
+
+class Letterbox(_FilledInput):
+    """The whole photo, scaled to fit into the input."""
+
+    resize: Literal["letterbox"] = "letterbox"
+
+
+class ShorterSide(_FilledInput):
+    """The whole photo, one side scaled and both filled up to a multiple of ``divisor``."""
+
+    resize: Literal["shorter_side"] = "shorter_side"
+    shorter_side: int = Field(gt=0, description="Pixels of the shorter side after scaling.")
+    longer_side: int = Field(
+        gt=0, description="Pixels that the longer side may have after scaling at most."
+    )
+    divisor: int = Field(gt=0, description="Of the sides of the input.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not self.shorter_side <= self.longer_side <= max(self.height, self.width):
+            raise ValueError("shorter_side, longer_side, and the input's longest must ascend")
+        return self
+
+
+class CentreCrop(_Input):
+    """The middle of the photo, after its shorter side is scaled."""
+
+    resize: Literal["centre_crop"] = "centre_crop"
+    shorter_side: int = Field(
+        gt=0, description="Pixels of the shorter side after scaling, before the crop."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_fill(cls, content: Any) -> Any:
+        """Version 1 states of a crop, too, that it is smoothed and how it is filled."""
+        if isinstance(content, dict):
+            unused = {"fill"} | ({"antialias"} if content.get("antialias") is True else set())
+            return {key: value for key, value in content.items() if key not in unused}
+        return content
+
+    @model_validator(mode="after")
+    def _fills_the_crop(self) -> Self:
+        if self.shorter_side < max(self.height, self.width):
+            raise ValueError("shorter_side is less than the crop's")
+        return self
+
+
+FilledInput = Letterbox | ShorterSide
+InputSpec = TypeAliasType(
+    "InputSpec",
+    Annotated[
+        Letterbox | ShorterSide | CentreCrop,
+        Field(discriminator="resize", description="How a photo becomes the graph's input."),
+    ],
+)

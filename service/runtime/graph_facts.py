@@ -1,0 +1,90 @@
+"""What a graph shows of what its manifest says: precision, activation, classes, normalisation.
+
+Each is None where the graph does not show it, so that graphs of other tools are not refused for
+being written otherwise. Models are those of `runtime.onnx_model`, or of the onnx package.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from service.manifest import ModelManifest
+
+FLOAT16, BFLOAT16 = 10, 16  # TensorProto.DataType
+# What may stand between the activation and the output.
+PASSED_OVER = ("Cast", "Identity", "QuantizeLinear", "DequantizeLinear", "Reshape", "Squeeze")
+ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+# The constants that normalise, as the export calls them, and how exactly they hold mean and std:
+# half of float16's digits are lost where two are divided, and 8 bits have a whole zero point.
+NORMALISING = (
+    ("normalise.scale", "normalise.shift", 1e-5),
+    ("normalise.scale.half", "normalise.shift.half", 3e-3),
+)
+QUANTISED = ("images.scale", "images.zero_point", 3e-3)
+
+
+def check_facts(manifest: ModelManifest, model: Any) -> str | None:
+    """The first thing that ``manifest`` says and ``model`` shows otherwise, in a line, or None."""
+    for name, stated, shown in (
+        ("precision", manifest.precision, precision_of(model)),
+        ("activation", getattr(manifest, "activation", None), activation_of(model)),
+        ("number of labels", len(manifest.labels), classes_of(model)),
+    ):
+        if None not in (stated, shown) and stated != shown:
+            return f"the graph's {name} is {shown}, the manifest says {stated}"
+    if (normalisation := normalisation_of(model)) is not None:
+        tolerance = normalisation[2]
+        for name, shown_channels in zip(("mean", "std"), normalisation[:2], strict=True):
+            stated_channels = getattr(manifest.input, name)
+            if not np.allclose(shown_channels, stated_channels, rtol=tolerance, atol=tolerance):
+                shown = ", ".join(f"{channel:.4g}" for channel in shown_channels)
+                return f"the graph's {name} is {shown}, the manifest says {stated_channels}"
+    return None
+
+
+def precision_of(model: Any) -> str:
+    """What its weights are in."""
+    if any(node.op_type == "DequantizeLinear" for node in model.graph.node):
+        return "int8"
+    types = {tensor.data_type for tensor in model.graph.initializer}
+    return "fp16" if FLOAT16 in types else "bf16" if BFLOAT16 in types else "fp32"
+
+
+def activation_of(model: Any) -> str | None:
+    """What makes a classifier's probabilities of its logits."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    node = makers.get("probabilities")
+    while node is not None and node.op_type in PASSED_OVER:
+        node = makers.get(node.input[0])
+    return None if node is None else ACTIVATIONS.get(node.op_type)
+
+
+def classes_of(model: Any) -> int | None:
+    """How many classes compete in a detector's suppression: its scores are [N, C, k]."""
+    suppressed = {n.input[1] for n in model.graph.node if n.op_type == "NonMaxSuppression"}
+    for value in model.graph.value_info:
+        shape = value.type.tensor_type.shape.dim
+        if value.name in suppressed and len(shape) == 3 and shape[1].dim_value:
+            return int(shape[1].dim_value)
+    return None
+
+
+def normalisation_of(model: Any) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """Mean and std of the channels, of 0..1, and how exact the two are."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for scale_name, shift_name, tolerance in NORMALISING:
+        if scale_name in tensors and shift_name in tensors:
+            kind = np.float16 if scale_name.endswith(".half") else np.float32
+            scale, shift = (
+                np.frombuffer(tensors[name].raw_data, kind).astype(np.float64)
+                for name in (scale_name, shift_name)
+            )
+            if scale.size == shift.size and scale.size and scale.all():
+                return -shift / scale / 255, 1 / (255 * scale), tolerance
+    scale_name, zero_name, tolerance = QUANTISED
+    if scale_name in tensors and zero_name in tensors:
+        scale = np.frombuffer(tensors[scale_name].raw_data, np.float32).astype(np.float64)
+        zero = np.frombuffer(tensors[zero_name].raw_data, np.uint8)
+        if scale.size == zero.size == 1 and scale.all():
+            return np.repeat(zero / 255, 3), np.repeat(1 / (255 * scale), 3), tolerance
+    return None
