@@ -10,10 +10,11 @@ from google.protobuf.message import DecodeError
 from onnx.shape_inference import infer_shapes
 
 from export.errors import ExportError
-from export.evaluation.photo_set import read_photos
+from export.evaluation.photo_set import read_photos, spread
 from export.onnx.checks import check_graph
 from export.onnx.trace import describe
 from export.parity.answers import check_answer, check_batch, check_settings
+from export.parity.cases import distinct_images
 from export.parity.model import Image
 from export.report import REPORT_FILE, manifest_mark
 from service.imaging.files import PhotoError
@@ -38,7 +39,8 @@ from service.signature import (
 )
 from service.terminal import one_line
 
-BATCH_SIZES = (2, 8)  # in which photos must have the answers that they have alone
+SETTINGS_PHOTOS = 2  # that each of a detector's settings is tried on
+BATCH_SIZES = (2, 12)  # in which images must have the answers that they have alone
 
 
 class Fault(ExportError):
@@ -194,16 +196,15 @@ def check_answers(subject: Subject) -> str:
 def check_thresholds(subject: Subject) -> str:
     if subject.manifest.task == "classification":
         raise NothingToCheck("a classifier has none")
-    for photo in subject.photos:
+    for photo in spread(subject.photos, SETTINGS_PHOTOS):
         check_settings(subject.package, photo)
     return "score, overlap, number and classes that suppress each other, all obeyed"
 
 
 def check_batches(subject: Subject) -> str:
-    """Photos have the same answers in batches as alone; where sizes vary, those of one size."""
-    photos = [photo for photo in subject.photos if photo.shape == subject.photos[0].shape]
+    """Images have the same answers in batches as alone, and no two of a batch are alike."""
     for size in BATCH_SIZES:
-        check_batch(subject.package, [photos[i % len(photos)] for i in range(size)])
+        check_batch(subject.package, distinct_images(subject.photos, size))
     return f"the same answers alone and in batches of {' and '.join(map(str, BATCH_SIZES))} photos"
 
 

@@ -1,20 +1,28 @@
 """Checks of a graph's answers against docs/graph.md, whatever computed them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from export.errors import ExportError
 from export.matching import Detections, box_iou
-from export.parity.cases import Case
+from export.parity.cases import (
+    EVERYTHING,
+    FEW_DETECTIONS,
+    IOU_THRESHOLD,
+    IOU_THRESHOLDS,
+    MANY_DETECTIONS,
+    Case,
+)
 from export.parity.comparison import TOLERANCES, Tally, compare_detections
-from export.parity.model import Array, Image, Outputs, to_feeds
+from export.parity.model import Array, Image, Outputs, stack, to_feeds
+from models.postprocess import MAX_CANDIDATES
 from service.manifest import ClassificationManifest, ModelManifest
 from service.package import ModelPackage
 
 LOW_SCORE = 0.02  # a threshold that many detections pass
-STRICT_IOU = 0.3
-FEW = 3  # detections asked for
 ROUNDING = 1e-3  # pixels beyond an edge, or of a sum of probabilities
-IOU_ROUNDING = 0.005
+EXACT = TOLERANCES["fp32"]  # between answers of one graph, whatever its precision
 NUMPY_TYPES = {"float": np.float32, "int64": np.int64}
 
 
@@ -33,37 +41,78 @@ def check_answer(package: ModelPackage, image: Image) -> int:
     if manifest.task == "classification":
         _check_probabilities(manifest, outputs[0])
         return outputs[0].size
-    check_rows(outputs, 0)
+    check_rows(outputs, 0, LOW_SCORE)
     found = Detections.from_outputs(outputs, 0)
     _check_detections(manifest, found, image)
     return len(found)
 
 
 def check_settings(package: ModelPackage, image: Image) -> None:
-    """Raise AnswerError unless each of a detector's run-time inputs has its effect on the answer to
-    ``image`` uint8 [H, W, 3]."""
-
-    def run(**settings: float) -> Detections:
-        low = {"score_threshold": LOW_SCORE, **settings}
-        return Detections.from_outputs(answer(package, [image], **low), 0)
-
-    loose = run()
-    if (loose.scores <= LOW_SCORE).any():
-        raise AnswerError(f"a score of {loose.scores[-1]:.4f} passes the threshold {LOW_SCORE}")
-    middle = float(np.median(loose.scores)) if len(loose) else 0.5
-    kept = loose.scores[loose.scores > np.float32(middle)]
-    if not np.array_equal(run(score_threshold=middle).scores, kept):
-        raise AnswerError(f"score_threshold {middle:.4f} does not keep just what scores above it")
-    if not np.array_equal(run(max_detections=FEW).scores, loose.scores[:FEW]):
-        raise AnswerError(f"max_detections {FEW} does not keep the best {FEW}")
+    """Raise AnswerError unless a detector's answers to ``image`` uint8 [H, W, 3] at settings from
+    all of their ranges are what greedy NMS leaves of all that it finds, see `select`."""
+    pixels = stack([image])
     for class_agnostic in (False, True):
-        strict = run(iou_threshold=STRICT_IOU, class_agnostic=class_agnostic)
-        overlapping = box_iou(strict.boxes, strict.boxes) > STRICT_IOU + IOU_ROUNDING
-        if not class_agnostic:
-            overlapping &= strict.labels[:, None] == strict.labels
-        np.fill_diagonal(overlapping, val=False)
-        if overlapping.any():
-            raise AnswerError(f"boxes overlap by more than the iou_threshold {STRICT_IOU}")
+        best = Case("", pixels, "", LOW_SCORE, 1.0, MANY_DETECTIONS, class_agnostic)
+        found = Detections.from_outputs(answer_to(package, best), 0)
+        low = float(found.scores[-1]) if len(found) == MANY_DETECTIONS else LOW_SCORE
+        all_of_it = replace(best, score_threshold=low, max_detections=EVERYTHING)
+        outputs = answer_to(package, all_of_it)
+        everything, rows = Detections.from_outputs(outputs, 0), outputs[2].shape[1]
+        if len(everything) == rows < len(package.manifest.labels) * MAX_CANDIDATES:
+            raise AnswerError(f"no answer has more than {rows} detections, whatever is asked for")
+        if not class_agnostic:  # else there may be no more candidates
+            more = replace(all_of_it, score_threshold=0.0, max_detections=2 * len(everything) + 1)
+            numbers, _, scores, _ = answer_to(package, more)
+            if numbers[0] <= len(everything) < scores.shape[1]:
+                raise AnswerError(f"score_threshold 0 finds no more than {low:.4f}")
+        middle = float(np.median(everything.scores)) if len(everything) else 0.5
+        cases = {f"score_threshold {middle:.4f}": replace(all_of_it, score_threshold=middle)}
+        for iou in (0.0, *IOU_THRESHOLDS, IOU_THRESHOLD):
+            cases[f"iou_threshold {iou}"] = replace(all_of_it, iou_threshold=iou)
+        for number in (*FEW_DETECTIONS, MANY_DETECTIONS):
+            cases[f"max_detections {number}"] = replace(all_of_it, max_detections=number)
+        for setting, case in cases.items():
+            expected = select(everything, case)
+            actual = Detections.from_outputs(answer_to(package, case), 0)
+            lost = _differing(expected, actual, case, everything)
+            if len(lost):
+                raise AnswerError(
+                    f"{setting} leaves {len(actual)} of {len(everything)} detections, NMS with it"
+                    f" leaves {len(expected)}; {len(lost)} differ"
+                )
+
+
+def _differing(
+    expected: Detections, actual: Detections, case: Case, everything: Detections
+) -> Detections:
+    """Those of one image's detections that have no match; ``everything`` are the candidates."""
+    candidates = everything, everything
+    return compare_detections(expected, actual, case, EXACT, Tally(), lambda: candidates)
+
+
+def answer_to(package: ModelPackage, case: Case) -> Outputs:
+    """The graph's outputs for ``case``, whose rows are checked."""
+    outputs = list(package.run(case.feeds("detection")).values())
+    for image in range(len(case.images)):
+        check_rows(outputs, image, case.score_threshold)
+    return outputs
+
+
+def select(everything: Detections, case: Case) -> Detections:
+    """What greedy NMS at the settings of ``case`` leaves of ``everything``, the best first: a box
+    goes that overlaps a kept one of its class, or of any if ``class_agnostic``, by more than the
+    threshold."""
+    found = everything.select(everything.scores > np.float32(case.score_threshold))
+    suppresses = box_iou(found.boxes, found.boxes) > case.iou_threshold
+    if not case.class_agnostic:
+        suppresses &= found.labels[:, None] == found.labels
+    gone = np.zeros(len(found), dtype=bool)
+    kept: list[int] = []
+    for row in range(len(found)):
+        if not gone[row]:
+            kept.append(row)
+            gone |= suppresses[row]
+    return found.select(np.array(kept[: case.max_detections], dtype=np.int64))
 
 
 def check_batch(package: ModelPackage, images: list[Image]) -> None:
@@ -77,9 +126,9 @@ def check_batch(package: ModelPackage, images: list[Image]) -> None:
             )
 
 
-def check_rows(outputs: Outputs, image: int) -> None:
-    """Raise AnswerError unless a detector's scores descend, and rows past num_detections are
-    padding."""
+def check_rows(outputs: Outputs, image: int, score_threshold: float) -> None:
+    """Raise AnswerError unless a detector's scores descend and are above ``score_threshold``, and
+    rows past num_detections are padding."""
     number, boxes, scores, labels = (output[image] for output in outputs)
     if not 0 <= number <= len(scores):
         raise AnswerError(f"num_detections is {number} of {len(scores)} rows")
@@ -89,6 +138,9 @@ def check_rows(outputs: Outputs, image: int) -> None:
         raise AnswerError("labels past num_detections are not -1")
     if (np.diff(scores) > 0).any():
         raise AnswerError("scores do not descend")
+    if (scores[:number] <= np.float32(score_threshold)).any():
+        low = scores[:number].min()
+        raise AnswerError(f"a score of {low:.4f} passes the threshold {score_threshold:.4f}")
 
 
 def answer(package: ModelPackage, images: list[Image], **settings: float) -> Outputs:

@@ -15,9 +15,14 @@ BATCH_SIZES = (1, 2, 7)
 SCORE_THRESHOLD = 0.05  # low, so that many detections are compared
 IOU_THRESHOLD = 0.5
 MAX_DETECTIONS = 100
-FEW_DETECTIONS = 3
+FEW_DETECTIONS = (3, 1)
+MANY_DETECTIONS = 400  # more than any request asks for by default
+EVERYTHING = 2**31 - 1  # detections: more than any graph can give
+IOU_THRESHOLDS = (0.3, 0.7, 0.95)  # beside `IOU_THRESHOLD`, 0 and 1
+LARGE_BATCH = 12  # beyond `BATCH_SIZES`: nothing may depend on where a batch is expected to end
 SAMPLE = 4  # photos that the hard cases are made from
 TILES = 4  # along each side
+TURNS = 4  # of one photo, by mirroring
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Case:
     images: Image
     detail: str = ""
     score_threshold: float = SCORE_THRESHOLD
+    iou_threshold: float = IOU_THRESHOLD
     max_detections: int = MAX_DETECTIONS
     class_agnostic: bool = False
 
@@ -40,8 +46,13 @@ class Case:
     def feeds(self, task: Task) -> Feeds:
         if task == "classification":
             return {"images": self.images}
-        settings = (self.score_threshold, IOU_THRESHOLD, self.max_detections, self.class_agnostic)
-        return detector_feeds(self.images, *settings)
+        return detector_feeds(
+            self.images,
+            self.score_threshold,
+            self.iou_threshold,
+            self.max_detections,
+            self.class_agnostic,
+        )
 
 
 def photo_cases(photos: Sequence[Image]) -> Iterator[Case]:
@@ -59,36 +70,65 @@ def image_cases(photos: Sequence[Image]) -> list[Case]:
         Case("objects cut by the photo's border", stack(cut_photos(sample))),
         Case("portrait, landscape, panorama and tiny photos", stack(shaped_photos(sample))),
         Case("black, white and noise", stack(empty_images(sample[0]))),
+        Case("a batch beyond those promised", stack(distinct_images(photos, LARGE_BATCH))),
     ]
 
 
 def detector_cases(reference: Model, photos: Sequence[Image]) -> list[Case]:
-    """Cases that only a detector has. Runs ``reference`` once, to learn which scores to expect."""
+    """Cases that only a detector has: each run-time input over its whole range. Runs ``reference``
+    once, to learn which scores to expect."""
     sample = list(photos[:SAMPLE])
     flat = flat_images(sample[0])
-    everything = Case("", stack([*sample, *flat]), score_threshold=0.0, max_detections=1)
-    best = reference.run(everything.feeds("detection"))[2][:, 0]  # scores, float32 [N]
+    everything = Case("", stack([*sample, *flat]), "", 0.0, 1.0, MANY_DETECTIONS, True)
+    scores = reference.run(everything.feeds("detection"))[2]  # float32 [N, K], the best first
+    best = scores[:, 0]
     of_photos, of_flat = np.sort(best[: len(sample)]), best[len(sample) :]
     middle = float(of_photos[(len(sample) - 1) // 2] + of_photos[len(sample) // 2]) / 2
     above_all = float(of_photos[-1] + 1) / 2
+    few = float(best[:2].min()) / 10
+    last = float(scores[0, -1])  # that which `MANY_DETECTIONS` of the first photo's anchors reach
+    one, two, whole = stack(sample[:1]), stack(sample[:2]), stack(sample)
     return [
         Case(
             "flat and tiled images, whose anchors tie",
             stack(flat),
             score_threshold=float(of_flat.min()) / 2,
         ),
-        Case(
-            "more objects than are asked for",
-            stack(sample[:2]),
-            score_threshold=float(best[:2].min()) / 10,
-            max_detections=FEW_DETECTIONS,
+        *(
+            Case("more objects than are asked for", two, f", {n} of them", few, max_detections=n)
+            for n in FEW_DETECTIONS
         ),
-        Case("no detection in any photo", stack(sample[:2]), score_threshold=above_all),
+        Case("no detection in any photo", two, score_threshold=above_all),
         Case(
             "photos with and without detections", stack([*sample, flat[0]]), score_threshold=middle
         ),
-        Case("suppression across classes", stack(sample), class_agnostic=True),
+        Case("suppression across classes", whole, class_agnostic=True),
+        Case("any score, and no overlap at all", one, "", 0.0, 0.0),
+        *(
+            Case("overlaps that are allowed", one, f" up to {iou}", iou_threshold=iou)
+            for iou in IOU_THRESHOLDS
+        ),
+        Case("all that is found, by class", one, "", last, 1.0, EVERYTHING),
+        Case("all that is found, of any class", one, "", last, 1.0, EVERYTHING, True),
     ]
+
+
+def distinct_images(photos: Sequence[Image], count: int) -> list[Image]:
+    """``count`` images that all differ, of one size: photos, the same mirrored, upside down, both,
+    and all of these in negative. Of photos that vary in size those like the first, at half size:
+    what a batch does to its images is the same at any."""
+    first = photos[0]
+    alike = [photo for photo in photos if photo.shape == first.shape]
+    if len(alike) < len(photos):
+        alike = [shrunk(photo, 2) for photo in alike]
+    images = []
+    for number in range(count):
+        turn, place = divmod(number, len(alike))
+        image = alike[place][:: -1 if turn & 2 else 1, :: -1 if turn & 1 else 1]
+        if turn >= TURNS:
+            image = np.roll(255 - image, turn // TURNS - 1, axis=0)
+        images.append(np.ascontiguousarray(image))
+    return images
 
 
 def cut_photos(photos: Sequence[Image]) -> list[Image]:

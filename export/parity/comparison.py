@@ -7,7 +7,7 @@ import numpy as np
 
 from export.errors import ExportError
 from export.matching import Criteria, Detections, Flags, box_iou, match, may_match
-from export.parity.cases import IOU_THRESHOLD, Case
+from export.parity.cases import Case
 from export.parity.model import Feeds
 from service.manifest import ParityCase, Precision, Tolerance
 
@@ -27,6 +27,7 @@ TOLERANCES: dict[Precision, Tolerance] = {
     "int8": Tolerance(score=0.1, iou=0.8, matched=0.9),
 }
 IOU_ROUNDING = 0.01  # of the IoU above which one box suppresses another
+EDGE_ROUNDING = 1e-3  # of the same, where it alone decides
 
 
 class ParityError(ExportError):
@@ -85,9 +86,10 @@ def compare_detections(
     """Match one image's detections of two models, add the differences to ``tally``, and return
     those of either side that are unmatched without an excuse.
 
-    Excused is a score that lies on the threshold or competes for the last place: rounding may put
-    it on either side. Of two overlapping boxes with equal scores either may suppress the other:
-    such `ambiguous` ones are excused only if both are on both sides in ``candidates``, which tells
+    Excused is a score that lies on the threshold or competes for the last place on the side that
+    lacks it: rounding may put it on either side. Of two overlapping boxes with equal scores either
+    may suppress the other, and a box whose overlap lies on the threshold may be suppressed or not:
+    such `ambiguous` ones are excused only if they are on both sides in ``candidates``, which tells
     what the models would give without suppression.
     """
     box_px = np.inf if tolerance.box_px is None else tolerance.box_px
@@ -101,45 +103,67 @@ def compare_detections(
     missing = expected.select(np.setdiff1d(np.arange(len(expected)), [m.first for m in matches]))
     extra = actual.select(np.setdiff1d(np.arange(len(actual)), [m.second for m in matches]))
     both = missing.joined(extra)
-    is_full = len(expected) == len(actual) == case.max_detections
-    edge = max(case.score_threshold, float(expected.scores[-1]) if is_full else 0.0)
-    unmatched = ~(both.scores <= edge + tolerance.score)  # NaN is unmatched
+    edges = np.repeat([_lowest(actual, case), _lowest(expected, case)], [len(missing), len(extra)])
+    unmatched = ~(both.scores <= edges + tolerance.score)  # NaN is unmatched
     if candidates is not None and unmatched.any():
         of_expected, of_actual = candidates()
         known = (
             np.any(may_match(missing, of_actual, criteria), axis=1),
             np.any(may_match(extra, of_expected, criteria), axis=1),
         )
-        excused = ambiguous(missing, extra, known, case.class_agnostic, tolerance) & unmatched
+        kept = expected, actual
+        excused = ambiguous(missing, extra, kept, known, case, tolerance) & unmatched
         tally.ambiguous += int(excused.sum())
         unmatched &= ~excused
     tally.unmatched += int(unmatched.sum())
     return both.select(unmatched)
 
 
+def _lowest(found: Detections, case: Case) -> float:
+    """The score at or below which a detection has no place among ``found``."""
+    is_full = len(found) >= case.max_detections
+    return max(case.score_threshold, float(found.scores[-1]) if is_full else 0.0)
+
+
 def ambiguous(
     missing: Detections,
     extra: Detections,
+    kept: tuple[Detections, Detections],
     known: tuple[Flags, Flags],
-    class_agnostic: bool,
+    case: Case,
     tolerance: Tolerance,
 ) -> Flags:
-    """Which of ``missing`` [D] and ``extra`` [E], joined to [D + E], equal scores explain.
+    """Which of ``missing`` [D] and ``extra`` [E], joined to [D + E], rounding explains.
 
     A detection is explained by one of the other side that overlaps it and has its score, so that
-    either may suppress the other; and by one that overlaps it and is itself explained, since what
-    one of two equals suppresses the other may leave. ``known``: which were candidates on both
-    sides; no other is explained.
+    either may suppress the other; by a better one that the other side has ``kept`` and that
+    overlaps it by just the threshold; and by one that overlaps it and is itself explained, since
+    what one of two suppresses the other may leave. ``known``: which were candidates on both sides;
+    no other is explained.
     """
     competes = known[0][:, None] & known[1]  # [D, E]
-    competes &= box_iou(missing.boxes, extra.boxes, border=1.0) > IOU_THRESHOLD - IOU_ROUNDING
-    if not class_agnostic:
+    overlap = box_iou(missing.boxes, extra.boxes, border=1.0)
+    competes &= overlap > case.iou_threshold - IOU_ROUNDING
+    if not case.class_agnostic:
         competes &= missing.labels[:, None] == extra.labels
     equal = competes & (np.abs(missing.scores[:, None] - extra.scores) <= tolerance.score)
-    first, second = equal.any(axis=1), equal.any(axis=0)
+    first = equal.any(axis=1) | (known[0] & _on_edge(missing, kept[1], case, tolerance))
+    second = equal.any(axis=0) | (known[1] & _on_edge(extra, kept[0], case, tolerance))
     while True:
         more_first = first | (competes & second).any(axis=1)
         more_second = second | (competes & more_first[:, None]).any(axis=0)
         if (more_first == first).all() and (more_second == second).all():
             return np.concatenate((first, second))
         first, second = more_first, more_second
+
+
+def _on_edge(lost: Detections, kept: Detections, case: Case, tolerance: Tolerance) -> Flags:
+    """Which of ``lost`` [D] one of ``kept`` overlaps by just the threshold, and does not score
+    less."""
+    overlap = box_iou(lost.boxes, kept.boxes)
+    flags: Flags = np.abs(overlap - case.iou_threshold) <= EDGE_ROUNDING
+    flags &= lost.scores[:, None] <= kept.scores + tolerance.score
+    if not case.class_agnostic:
+        flags &= lost.labels[:, None] == kept.labels
+    found: Flags = np.any(flags, axis=1)
+    return found

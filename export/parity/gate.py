@@ -10,6 +10,7 @@ from export.matching import Detections
 from export.parity.answers import AnswerError, check_rows
 from export.parity.cases import (
     BATCH_SIZES,
+    EVERYTHING,
     SCORE_THRESHOLD,
     Case,
     detector_cases,
@@ -20,8 +21,6 @@ from export.parity.comparison import ParityError, Tally, compare_detections
 from export.parity.model import Feeds, Image, Model, Outputs
 from export.progress import OnProgress, ignore_progress
 from service.manifest import Parity, Task, Tolerance
-
-EVERYTHING = 2**31 - 1  # detections: more than any graph can give
 
 
 def check_parity(
@@ -131,7 +130,7 @@ class Gate:
 
     def compare_detections(self, answers: Answers, image: int) -> None:
         try:
-            check_rows(answers.actual, image)
+            check_rows(answers.actual, image, answers.case.score_threshold)
         except AnswerError as error:
             raise answers.error(image, str(error)) from error
         expected = Detections.from_outputs(answers.expected, image)

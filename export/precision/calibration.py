@@ -20,7 +20,6 @@ ONNX_RUNTIME_METHODS: dict[Method, CalibrationMethod] = {
     "entropy": CalibrationMethod.Entropy,
     "minmax": CalibrationMethod.MinMax,
 }
-PHOTOS_AT_ONCE = 2  # all their activations are in memory
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,10 @@ def calibrate(
             ONNX_RUNTIME_METHODS[calibration.method],
             extra_options=options,
         )
-        for start in range(0, len(feeds), PHOTOS_AT_ONCE):
-            chosen = feeds[start : start + PHOTOS_AT_ONCE]
-            calibrator.collect_data(_Reader(chosen))
-            on_progress(start + len(chosen), len(feeds))
+        # One by one: their sizes may differ, and all activations of a call are in memory.
+        for done, feed in enumerate(feeds):
+            on_progress(done, len(feeds))
+            calibrator.collect_data(_Reader([feed]))
         return calibrator.compute_data()
 
 

@@ -308,10 +308,11 @@ def test_answers_against_the_contract_are_caught(
     ("name", "value", "photo", "words"),
     [
         ("score_threshold", 0.0, "cat", "passes the threshold"),
-        ("score_threshold", 0.021, "cat", "does not keep just what scores above it"),
-        ("max_detections", 100, "astronaut", "does not keep the best 3"),
-        ("iou_threshold", 0.9, "astronaut", "boxes overlap by more"),
-        ("class_agnostic", False, "astronaut", "boxes overlap by more"),
+        ("score_threshold", 0.021, "cat", "passes the threshold"),
+        ("score_threshold", 0.9, "cat", "score_threshold 0 finds no more"),
+        ("max_detections", 100, "astronaut", "no answer has more than 100 detections"),
+        ("iou_threshold", 0.9, "astronaut", "NMS with it leaves"),
+        ("class_agnostic", False, "astronaut", "NMS with it leaves"),
     ],
 )
 def test_settings_that_are_not_obeyed_are_caught(

@@ -129,3 +129,21 @@ def test_boxes_of_other_labels_are_ambiguous_where_classes_suppress_each_other()
     case = replace(CASE, class_agnostic=True)
     one, other = found(ONE), found(other_label)
     assert not len(compare_detections(one, other, case, FP32, Tally(), lambda: (both, both)))
+
+
+def test_answer_below_the_last_place_of_the_other_side_is_no_excuse() -> None:
+    """A graph that puts a worse detection in the last place has lost the better one."""
+    case = replace(CASE, max_detections=2)
+    last, worse = (0.3, 1, ONE[2]), (0.1, 1, ONE[2])
+    result = compare_detections(found(OTHER, last), found(OTHER, worse), case, FP32, Tally())
+    assert result.scores.tolist() == pytest.approx([0.3])
+
+
+@pytest.mark.parametrize(("iou_threshold", "lost"), [(7 / 9, 0), (0.75, 1), (0.8, 1)])
+def test_overlap_on_the_threshold_may_fall_on_either_side(iou_threshold: float, lost: int) -> None:
+    lower = (0.7, 1, OVERLAPPING[2])
+    both = found(ONE, lower)
+    case = replace(CASE, iou_threshold=iou_threshold)
+    for sides in ((both, found(ONE)), (found(ONE), both)):
+        result = compare_detections(*sides, case, FP32, Tally(), lambda: (both, both))
+        assert len(result) == lost

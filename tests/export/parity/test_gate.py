@@ -17,11 +17,16 @@ KINDS = [
     "objects cut by the photo's border",
     "portrait, landscape, panorama and tiny photos",
     "black, white and noise",
+    "a batch beyond those promised",
     "flat and tiled images, whose anchors tie",
     "more objects than are asked for",
     "no detection in any photo",
     "photos with and without detections",
     "suppression across classes",
+    "any score, and no overlap at all",
+    "overlaps that are allowed",
+    "all that is found, by class",
+    "all that is found, of any class",
 ]
 
 Change = Callable[[Outputs], None]
@@ -103,6 +108,14 @@ def is_whole_batch(feeds: Feeds) -> bool:
     return len(feeds["images"]) == 7
 
 
+def is_beyond_all_batches(feeds: Feeds) -> bool:
+    return len(feeds["images"]) > 7
+
+
+def nothing_is_suppressed(feeds: Feeds) -> bool:
+    return bool(feeds["iou_threshold"] == 1 and feeds["max_detections"] > 1000)
+
+
 def test_gate_says_what_it_compared(detector: tuple[Model, list[np.ndarray]]) -> None:
     model, photos = detector
     progress: list[tuple[int, int]] = []
@@ -113,12 +126,14 @@ def test_gate_says_what_it_compared(detector: tuple[Model, list[np.ndarray]]) ->
     assert [case.name for case in parity.cases] == KINDS
     found_in = {case.name: case.detections for case in parity.cases}
     assert found_in["no detection in any photo"] == 0
-    assert found_in["more objects than are asked for"] == 6  # three of each of two photos
+    assert (
+        found_in["more objects than are asked for"] == 8
+    )  # three, then one, of each of two photos
     assert all(n > 0 for name, n in found_in.items() if name != "no detection in any photo")
     assert parity.detections_compared == sum(found_in.values())
     assert (parity.max_score_difference, parity.max_box_difference_px, parity.min_iou) == (0, 0, 1)
     assert (parity.agreeing, parity.ambiguous, parity.tolerance) == (1, 0, FP32)
-    assert progress == [(i, 20) for i in range(20)]
+    assert progress == [(i, 28) for i in range(28)]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +150,8 @@ def test_gate_says_what_it_compared(detector: tuple[Model, list[np.ndarray]]) ->
         (next_label, classes_suppress_each_other, "suppression across classes"),
         (next_label, is_black, "black, white and noise"),
         (next_label, is_whole_batch, "photos at batch 7"),
+        (next_label, is_beyond_all_batches, "a batch beyond those promised"),
+        (next_label, nothing_is_suppressed, "all that is found, by class"),
     ],
 )
 def test_gate_catches(
@@ -190,7 +207,7 @@ def test_detector_that_finds_nothing_is_no_proof(
 def test_classifier_passes_against_itself(classifier: tuple[Model, list[np.ndarray]]) -> None:
     model, photos = classifier
     parity = check_parity("classification", model, model, photos, FP32)
-    assert [case.name for case in parity.cases] == KINDS[:6]
+    assert [case.name for case in parity.cases] == KINDS[:7]
     assert (parity.max_score_difference, parity.detections_compared) == (0, None)
 
 

@@ -1,0 +1,115 @@
+"""Every mutant of a detector's graph is caught, by the gate and, where the files tell, by verify."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from export.evaluation.photo_set import read_photos
+from export.onnx.graph import build_graph
+from export.onnx.trace import describe, to_onnx
+from export.parity.answers import AnswerError, check_answer, check_batch, check_settings
+from export.parity.cases import distinct_images
+from export.parity.comparison import TOLERANCES, ParityError
+from export.parity.gate import check_parity
+from export.parity.model import Feeds, Model, Outputs, onnx_model, open_quietly, torch_model
+from export.verify import BATCH_SIZES
+from models.variants import VARIANTS, at_size
+from service.manifest import Label, ModelManifest, read_manifest
+from service.package import ModelPackage
+from tests.export.conftest import LABELS, make_retinanet
+from tests.export.mutants.table import MUTANTS, Mutant
+
+QUICK = [mutant for mutant in MUTANTS if mutant.quick]
+REST = [mutant for mutant in MUTANTS if not mutant.quick]
+
+
+@dataclass(frozen=True)
+class Original:
+    """A sound export, the network's own answers, and a manifest and photos for it."""
+
+    model: onnx.ModelProto
+    reference: Model
+    manifest: ModelManifest
+    photos: list[np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def original(photos: Path, store: Path) -> Original:
+    """An untrained RetinaNet that finds much, of photos whose sides differ."""
+    variant = at_size(VARIANTS["retinanet_resnet18_fpn"], 64)
+    graph = build_graph(make_retinanet(variant, photos), variant.input)
+    model = to_onnx(variant, graph)
+    network, answers = torch_model(graph), dict[bytes, Outputs]()
+
+    def run(feeds: Feeds) -> Outputs:
+        content = [part for value in feeds.values() for part in (str(value.shape).encode(), value)]
+        key = hashlib.sha256(b"".join(map(bytes, content))).digest()
+        if key not in answers:
+            answers[key] = network.run(feeds)
+        return answers[key]
+
+    manifest = read_manifest(store / "efficientdet_lite0_voc" / "1" / "manifest.json").model_copy(
+        update={
+            "labels": tuple(Label(id=number, name=name) for number, name in LABELS),
+            "input": variant.input,
+            "inputs": describe(model.graph.input),
+            "outputs": describe(model.graph.output),
+        }
+    )
+    pixels = [photo.pixels for photo in read_photos(photos, variant.input)]
+    return Original(model, Model("PyTorch", run), manifest, pixels)
+
+
+def check_gate(original: Original, model: onnx.ModelProto) -> None:
+    candidate = onnx_model(open_quietly(model))
+    check_parity("detection", original.reference, candidate, original.photos, TOLERANCES["fp32"])
+
+
+def check_files(original: Original, model: onnx.ModelProto) -> None:
+    """As `verify` does, from the graph and photos alone."""
+    package = ModelPackage(original.manifest, open_quietly(model))
+    for photo in original.photos[:2]:
+        check_answer(package, photo)
+        check_settings(package, photo)
+    for size in BATCH_SIZES:
+        check_batch(package, distinct_images(original.photos, size))
+
+
+def mutate(original: Original, mutant: Mutant) -> onnx.ModelProto:
+    model = onnx.ModelProto()
+    model.CopyFrom(original.model)
+    del model.graph.value_info[:]
+    mutant.edit(model)
+    return model
+
+
+@torch.no_grad()
+def test_original_passes(original: Original) -> None:
+    check_gate(original, original.model)
+    check_files(original, original.model)
+
+
+def check(original: Original, mutant: Mutant) -> None:
+    model = mutate(original, mutant)
+    open_quietly(model)  # a graph that no runtime opens would prove nothing
+    with pytest.raises(ParityError):
+        check_gate(original, model)
+    if mutant.verify:
+        with pytest.raises(AnswerError):
+            check_files(original, model)
+
+
+@pytest.mark.parametrize("mutant", QUICK, ids=lambda mutant: mutant.name)
+def test_mutant_is_caught(original: Original, mutant: Mutant) -> None:
+    check(original, mutant)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("mutant", REST, ids=lambda mutant: mutant.name)
+def test_every_other_mutant_is_caught(original: Original, mutant: Mutant) -> None:
+    check(original, mutant)
