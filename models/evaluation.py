@@ -163,8 +163,8 @@ def match_photo(annotations: list[dict[str, Any]], rows: list[BoxRow]) -> PhotoM
     missed cat and a false dog; of equal overlaps the right class wins. Detections that lie in a
     crowd of their class are neither right nor wrong: they are left out.
     """
-    objects = [row for row in annotations if not row.get("iscrowd")]
-    crowds = [row for row in annotations if row.get("iscrowd")]
+    objects = [row for row in annotations if not is_crowd(row)]
+    crowds = [row for row in annotations if is_crowd(row)]
     ordered = sorted(rows, key=lambda row: -row.score)
     overlaps, in_crowd = _overlaps(ordered, objects), _overlaps(ordered, crowds)
     found: list[int | None] = []
@@ -181,6 +181,29 @@ def match_photo(annotations: list[dict[str, Any]], rows: list[BoxRow]) -> PhotoM
         found.append(-max(candidates)[2] if candidates else None)
         kept.append(i)
     return PhotoMatch(tuple(objects), tuple(ordered[i] for i in kept), tuple(found), overlaps[kept])
+
+
+def is_crowd(row: dict[str, Any]) -> bool:
+    """Whether a COCO annotation is of a crowd, which some tools write as "0" or "1". Only crowds
+    are neither to be found nor wrong to find: ``ignore``, which pycocotools overwrites, is not
+    read."""
+    return row.get("iscrowd") not in (None, 0, False, "0", "")
+
+
+def box_of(row: dict[str, Any]) -> list[float] | None:
+    """An annotation's ``bbox``, or that of its outline as pycocotools draws it; None if it has
+    neither."""
+    if "bbox" in row:
+        box: list[float] = row["bbox"]
+        return box
+    outline = row.get("segmentation")
+    if not isinstance(outline, dict):
+        return None
+    runs = outline
+    if isinstance(outline.get("counts"), list):
+        runs = mask.frPyObjects(outline, *outline["size"])
+    found: list[float] = mask.toBbox(runs).tolist()
+    return found
 
 
 def evaluate_classifications(
@@ -213,7 +236,7 @@ def _read(annotations: Annotations) -> dict[str, Any]:
         {
             **row,
             "id": i,
-            "iscrowd": int(row.get("iscrowd") or 0),
+            "iscrowd": int(is_crowd(row)),
             "area": _area_of(row),
         }
         for i, row in enumerate(annotations["annotations"], start=1)
@@ -305,7 +328,7 @@ def _overlaps(rows: list[BoxRow], others: list[dict[str, Any]]) -> NDArray[np.fl
     """IoU [rows, others]; with a crowd, the share of the row that lies in it."""
     boxes = np.array([row.bbox for row in rows], dtype=np.float64).reshape(-1, 4)
     truth = np.array([other["bbox"] for other in others], dtype=np.float64).reshape(-1, 4)
-    crowds = [int(other.get("iscrowd") or 0) for other in others]
+    crowds = [int(is_crowd(other)) for other in others]
     return np.asarray(mask.iou(boxes, truth, crowds)).reshape(len(rows), len(others))
 
 

@@ -1,5 +1,6 @@
 """Losses of one-stage detectors, and which object each anchor learns."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +23,8 @@ def match_anchors(
     anchors [A, 4] and boxes [G, 4] in xyxy. An anchor takes the box it overlaps most if their IoU
     is at least ``foreground_iou``, is background below ``background_iou`` and ignored between the
     two (arXiv 1708.02002, section 4, "Anchors"). Each box also gets the anchors that overlap it
-    most, however little, so that none goes unlearned.
+    most, however little, but for those that overlap a later box of ``boxes`` as much or that are
+    also such a box's best: a box that shares all its anchors with another may be left without.
     """
     if len(boxes) == 0:
         return torch.full((len(anchors),), BACKGROUND, device=anchors.device)
@@ -80,6 +82,11 @@ def hard_negatives(losses: Tensor, positives: Tensor, negatives: Tensor, ratio: 
     return negatives & (place < wanted)
 
 
+def at_least_one(count: int) -> float:
+    """``count`` as what a sum may be divided by."""
+    return max(count, 1)
+
+
 @dataclass(frozen=True)
 class DetectionLoss:
     """A loss on classes plus one on box deltas, per matched anchor.
@@ -89,6 +96,7 @@ class DetectionLoss:
 
     class_loss: "focal", or "ohem": cross-entropy of objects and of the worst background.
     box_loss: "huber" or "smooth_l1".
+    mean_count: of matched anchors, the mean over the processes that share a batch.
     """
 
     coder: BoxCoder
@@ -100,6 +108,7 @@ class DetectionLoss:
     beta: float = 0.1
     foreground_iou: float = 0.5
     background_iou: float = 0.4
+    mean_count: Callable[[int], float] = at_least_one
 
     def __call__(
         self,
@@ -116,7 +125,7 @@ class DetectionLoss:
         image, anchor = (matches >= 0).nonzero(as_tuple=True)
         first_box = torch.tensor([0, *(len(b) for b in boxes)], device=logits.device).cumsum(0)
         matched = first_box[image] + matches[image, anchor]  # into the concatenated boxes
-        count = max(len(image), 1)
+        count = self.mean_count(len(image))
 
         targets = torch.zeros_like(logits)
         targets[image, anchor, torch.cat(labels)[matched]] = 1

@@ -58,8 +58,9 @@ def align_region(feature: Tensor, boxes: Tensor) -> Tensor:
     x, y = (corner[:, :, None] + sides[:, :, None] * steps).unbind(1)  # each [R, 14]
     rows, columns = feature.shape[1:]
     # grid_sample's coordinates run from -1 to 1 between the first and the last cell
-    grid_x = (x * 2 / (columns - 1) - 1)[:, None, :].expand(-1, len(steps), -1)
-    grid_y = (y * 2 / (rows - 1) - 1)[:, :, None].expand(-1, -1, len(steps))
+    # (of a single cell, every coordinate is that cell)
+    grid_x = (x * 2 / max(columns - 1, 1) - 1)[:, None, :].expand(-1, len(steps), -1)
+    grid_y = (y * 2 / max(rows - 1, 1) - 1)[:, :, None].expand(-1, -1, len(steps))
     grid = torch.stack((grid_x, grid_y), dim=-1).reshape(1, -1, len(steps), 2)
     samples = F.grid_sample(feature[None], grid, padding_mode="border", align_corners=True)
     samples = samples[0].reshape(feature.shape[0], len(boxes), len(steps), len(steps))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from export.progress import OnStep, ignore_step
+from models.evaluation import box_of, is_crowd
 from models.training.annotations.coco import read_coco
 from models.training.annotations.content import DataError, Fault, Kind
 from service.imaging.files import PhotoError, read_photo, visible_files
@@ -127,8 +128,9 @@ def read_annotated(
     _check_categories(annotations, content, labels)
     chosen = spread(content["images"], limit)
     ids = {image["id"] for image in chosen}
-    rows = [row for row in content["annotations"] if row["image_id"] in ids]
-    if all(row.get("iscrowd") for row in rows):
+    known = [_with_box(annotations, row) for row in content["annotations"]]
+    rows = [row for row in known if row["image_id"] in ids]
+    if all(is_crowd(row) for row in rows):
         raise PhotoSetError(f"{annotations}: has no object in its {len(chosen)} photos to be found")
     photos = tuple(images / image["file_name"] for image in chosen)
     for photo in photos:
@@ -178,10 +180,21 @@ def _refuse_unreadable(faults: Sequence[Fault]) -> None:
         raise PhotoSetError(f"{faults[0]}{others}")
 
 
+def _with_box(annotations: Path, row: dict[str, Any]) -> dict[str, Any]:
+    """An annotation that is whole; a crowd, which the reader leaves unread, may have its outline
+    alone. Raises PhotoSetError."""
+    box = box_of(row)
+    missing = [key for key in ("image_id", "category_id") if key not in row]
+    if box is None or missing:
+        name = ", ".join(missing) or "bbox, nor an outline"
+        raise PhotoSetError(f"{annotations.name}: annotation {row.get('id')} has no {name}")
+    return {**row, "bbox": box}
+
+
 def _check_categories(annotations: Path, content: dict[str, Any], labels: Sequence[Label]) -> None:
     """Categories without an object may be unknown: some tools write one for all others."""
     known = {label.id: label.name for label in labels}
-    used = {row["category_id"] for row in content["annotations"]}
+    used = {row.get("category_id") for row in content["annotations"]}
     for category in content["categories"]:
         number, name = category["id"], category["name"]
         if number in used and known.get(number) != name:

@@ -13,6 +13,7 @@ Array = npt.NDArray[Any]
 
 IMAGES = "images"  # the graph's input
 WEIGHTED = ("Conv", "Gemm", "MatMul")
+REGION_POOLING = ("RoiAlign", "MaxRoiPool")  # of features and, after them, of boxes
 
 
 def is_weighted(node: onnx.NodeProto) -> bool:
@@ -22,13 +23,28 @@ def is_weighted(node: onnx.NodeProto) -> bool:
 
 def network_nodes(model: onnx.ModelProto) -> set[str]:
     """Names of the layers and of all nodes that a layer depends on; what comes after the last
-    layer, such as decoding, selection and softmax, does not belong to the network."""
+    layer, such as decoding, selection and softmax, does not belong to the network. Nor does what
+    decodes and selects the regions of a two-stage detector, nor cutting them out, which computes
+    in the boxes' type."""
     ahead: set[str] = set()  # values that a layer depends on
     found = set()
     for node in reversed(model.graph.node):
         if is_weighted(node) or any(name in ahead for name in node.output):
             found.add(node.name)
             ahead.update(node.input)
+    return found - _region_nodes(model)
+
+
+def _region_nodes(model: onnx.ModelProto) -> set[str]:
+    """Names of the nodes that pool regions, and of those between them and the layers that their
+    boxes come from."""
+    ahead: set[str] = set()
+    found = set()
+    for node in reversed(model.graph.node):
+        pools = node.op_type in REGION_POOLING
+        if pools or (not is_weighted(node) and any(name in ahead for name in node.output)):
+            found.add(node.name)
+            ahead.update(node.input[1:] if pools else node.input)
     return found
 
 

@@ -141,8 +141,6 @@ def _to_int8(
             fidelity = detector_fidelity(manifest, model, photos)
         else:
             fidelity = classifier_fidelity(model, photos)
-        # With a threshold of 0 every photo has as many candidates: calibration needs tensors of
-        # one shape.
         feeds = [to_feeds(manifest, [photo.pixels], score_threshold=0.0) for photo in photos]
         shifts = rounding_shifts(prepared, feeds)
         results = []

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from export.errors import ExportError
 from export.evaluation.figures import to_coco
 from export.parity.model import open_quietly
 from models.evaluation import BoxRow, evaluate_detections
@@ -16,6 +17,11 @@ from service.package import ModelPackage
 
 Fidelity = Callable[[onnx.ModelProto], float]
 
+
+class FidelityError(ExportError):
+    """Photos on which nothing can be measured; the message says why."""
+
+
 SCORE_THRESHOLD = 0.3  # above which the float model's detections are the truth
 LOW_THRESHOLD = 0.01  # above which detections are compared with it
 
@@ -23,8 +29,14 @@ LOW_THRESHOLD = 0.01  # above which detections are compared with it
 def detector_fidelity(
     manifest: DetectionManifest, reference: onnx.ModelProto, photos: Sequence[ModelInput]
 ) -> Fidelity:
-    """COCO's AP on ``photos``, with what ``reference`` finds there as the truth."""
+    """COCO's AP on ``photos``, with what ``reference`` finds there as the truth. Raises
+    FidelityError if that is nothing."""
     found = _detect(manifest, reference, photos, SCORE_THRESHOLD)
+    if not found:
+        raise FidelityError(
+            f"the float model finds nothing above {SCORE_THRESHOLD} in any of {len(photos)} photos:"
+            " give photos of what it was trained to find"
+        )
     truth = _as_truth(manifest, found, len(photos))
 
     def fidelity(model: onnx.ModelProto) -> float:

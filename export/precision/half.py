@@ -6,6 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.onnx.nodes import (
     add_constant,
+    constants,
     copied,
     drop_unused_constants,
     network_nodes,
@@ -15,6 +16,7 @@ from export.onnx.nodes import (
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 # Inputs that stay in float32 although the operator computes in float16: Resize's regions, scales.
 KEPT_INPUTS = {"Resize": (1, 2)}
+SATURATED = ("Pad", "Clip")  # operators whose constants may become the largest of float16
 LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -35,7 +37,7 @@ class _Halver:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model, self.graph = model, model.graph
-        self.network = network_nodes(model)
+        self.network = network_nodes(model) - _unrepresentable(model)
         self.floats = {name for name, kind in value_types(model).items() if kind == FLOAT}
         self.initializers = {tensor.name: tensor for tensor in self.graph.initializer}
         self.made: set[str] = set()  # values in the other type that there are already
@@ -91,3 +93,23 @@ class _Halver:
             if node.op_type == "Constant" and attribute.t.data_type == FLOAT:
                 values = numpy_helper.to_array(attribute.t).astype(np.float16)
                 attribute.t.CopyFrom(numpy_helper.from_array(values))
+
+
+def _unrepresentable(model: onnx.ModelProto) -> set[str]:
+    """Names of the nodes that read a constant past float16's largest, or a single number so small
+    that it becomes 0, such as what keeps a division from one by 0. These compute in float32; of
+    many weights small ones may become 0."""
+    beyond, small = set[str](), set[str]()
+    for name, value in constants(model).items():
+        if value.dtype != np.float32:
+            continue
+        if (np.abs(value) > LARGEST).any():
+            beyond.add(name)
+        if value.size == 1 and value.any() and not value.astype(np.float16).any():
+            small.add(name)
+    return {
+        node.name
+        for node in model.graph.node
+        if small.intersection(node.input)
+        or (node.op_type not in SATURATED and beyond.intersection(node.input))
+    }

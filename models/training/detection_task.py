@@ -62,7 +62,10 @@ class DetectionTask:
         )
         self.collate: Callable[..., Batch] = collate
         self.loss = DetectionLoss(
-            network.box_coder, class_loss=recipe.class_loss, box_loss=recipe.box_loss
+            network.box_coder,
+            class_loss=recipe.class_loss,
+            box_loss=recipe.box_loss,
+            mean_count=process.mean_count,
         )
         self.side = training_side(spec)
         self._anchors: dict[tuple[int, int], Tensor] = {}

@@ -21,7 +21,7 @@ from models.training.optimizers import WeightAverage, build_optimizer
 from models.training.recipe import Recipe, TrainingError
 from models.training.run_log import RunLog
 from models.training.state import Position, TrainingState, load_state, save_state
-from models.weights import Checkpoint, save_checkpoint
+from models.weights import Checkpoint, CheckpointError, save_checkpoint
 
 SAVE_SECONDS = 300  # between two states saved within an epoch
 
@@ -112,7 +112,9 @@ class Trainer:
             if last or (batch + 1) % self.recipe.accumulate == 0:
                 self._step(epoch * self.steps_an_epoch + batch // self.recipe.accumulate)
                 self.position = Position(epoch, batch + 1)
-                if last or time.monotonic() - saved > SAVE_SECONDS:
+                # The first process's clock decides for all, since each has its part in a state.
+                due = self.process.is_main and time.monotonic() - saved > SAVE_SECONDS
+                if last or self.process.sum(int(due)):
                     self._save()
                     saved = time.monotonic()
             speed = (batch + 1 - first) * self.recipe.batch_size / (time.monotonic() - started)
@@ -141,7 +143,7 @@ class Trainer:
 
     def _step(self, step: int) -> None:
         """Move the weights at the rate of ``step``, and the average after them."""
-        factor = self.recipe.rate_at((step + 1) / self.steps)
+        factor = self.recipe.rate_at(step + 1, self.steps)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         self.scaler.unscale_(self.optimizer)
@@ -181,10 +183,16 @@ class Trainer:
         self.average.updates = state.parts["updates"]
         self.optimizer.load_state_dict(state.parts["optimizer"])
         self.scaler.load_state_dict(state.parts["scaler"])
-        torch.set_rng_state(state.random)
+        if len(state.random) != self.process.world_size:
+            raise CheckpointError(
+                f"{self.output}: its state is of {len(state.random)} processes, this run has"
+                f" {self.process.world_size}; start as many, or take another --output"
+            )
+        self.process.set_random_state(state.random[self.process.rank])
         self.position, self.best, self.sums = state.position, state.best, dict(state.sums)
 
     def _save(self) -> None:
+        random = self.process.gather(self.process.random_state())
         if not self.process.is_main:
             return
         parts = {
@@ -194,7 +202,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        state = TrainingState(self.position, self.best, self.sums, parts, torch.get_rng_state())
+        state = TrainingState(self.position, self.best, self.sums, parts, random)
         save_state(state, self.recipe, self.output)
         self._save_weights("last.pth")
 

@@ -70,8 +70,10 @@ class Recipe:
         """The learning rate at the peak, for this recipe's batch."""
         return self.learning_rate * self.batch_size * self.accumulate / 128
 
-    def rate_at(self, progress: float) -> float:
-        """Factor of the learning rate at ``progress`` in 0..1: linear warm-up, then a cosine."""
+    def rate_at(self, step: int, steps: int) -> float:
+        """Factor of the learning rate at ``step`` of 1..``steps``: linear warm-up, then a cosine,
+        which would reach 0 one step after the last: each step moves the weights."""
+        progress = step / (steps + 1)
         if progress < self.warmup:
             return progress / self.warmup
         return 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))

@@ -10,7 +10,7 @@ from models.training.recipe import Recipe
 from models.weights import CheckpointError
 
 FILE = "state.pth"
-FORMAT = "boxport-training-1"
+FORMAT = "boxport-training-2"
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,14 @@ class TrainingState:
 
     best: the best metric so far, by which the saved weights were chosen.
     sums: of the losses since the epoch began, for its row in the log.
+    random: of each process, by rank, see `Process.random_state`.
     """
 
     position: Position
     best: float
     sums: dict[str, float]
     parts: dict[str, Any]
-    random: torch.Tensor
+    random: list[dict[str, torch.Tensor]]
 
 
 def save_state(state: TrainingState, recipe: Recipe, output: Path) -> None:
@@ -56,6 +57,11 @@ def load_state(recipe: Recipe, output: Path) -> TrainingState | None:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling fails in many ways
         raise CheckpointError(f"{path}: cannot be read; delete it to start again") from error
+    if content["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path}: is of another release ({content['format']}, not {FORMAT}); delete it to start"
+            " again, from last.pth with --weights if you like"
+        )
     differences = [
         f"{name} was {before}, not {now}"
         for name, now in asdict(recipe).items()

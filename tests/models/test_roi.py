@@ -226,3 +226,10 @@ def test_regions_are_scaled_to_their_levels_cells(pooling: str) -> None:
         image, level = index // 8, index % 4
         box = (boxes.reshape(16, 4)[index] / strides[level]).tolist()
         torch.testing.assert_close(pooled[index], naive(features[level][image], box))
+
+
+def test_feature_of_one_cell_has_its_value_everywhere() -> None:
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.2, 0.1, 0.9, 0.7]])
+    cut = align_region(torch.full((3, 1, 1), 2.5), boxes)
+    assert (cut[1] == 2.5).all()
+    assert cut.isfinite().all()

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from models.evaluation import is_crowd
 from models.training.annotations.content import (
     Annotations,
     Categories,
@@ -110,7 +111,7 @@ def _boxes(file: Path, content: dict[str, list[Any]], faults: list[Fault]) -> di
     for position, row in enumerate(content["annotations"]):
         where = _place(file, "annotations", position, row)
         try:
-            if isinstance(row, dict) and row.get("iscrowd"):
+            if isinstance(row, dict) and is_crowd(row):
                 continue
             number, category = _get_whole(row, "image_id"), _get_whole(row, "category_id")
             box = _get(row, "bbox")

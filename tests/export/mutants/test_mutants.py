@@ -1,4 +1,4 @@
-"""Every mutant of a detector's graph is caught, by the gate and, where the files tell, by verify."""
+"""Every mutant of a detector's graph is caught, by the gate and by verify where files tell."""
 
 import hashlib
 from dataclasses import dataclass
