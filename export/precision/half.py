@@ -18,6 +18,7 @@ FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 KEPT_INPUTS = {"Resize": (1, 2)}
 SATURATED = ("Pad", "Clip")  # operators whose constants may become the largest of float16
 LARGEST = float(np.finfo(np.float16).max)
+SMALLEST = float(np.finfo(np.float16).smallest_subnormal)
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -105,7 +106,7 @@ def _unrepresentable(model: onnx.ModelProto) -> set[str]:
             continue
         if (np.abs(value) > LARGEST).any():
             beyond.add(name)
-        if value.size == 1 and value.any() and not value.astype(np.float16).any():
+        if value.size == 1 and 0 < np.abs(value).max() < SMALLEST:
             small.add(name)
     return {
         node.name

@@ -231,5 +231,5 @@ def test_regions_are_scaled_to_their_levels_cells(pooling: str) -> None:
 def test_feature_of_one_cell_has_its_value_everywhere() -> None:
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.2, 0.1, 0.9, 0.7]])
     cut = align_region(torch.full((3, 1, 1), 2.5), boxes)
-    assert (cut[1] == 2.5).all()
+    assert (cut[0] == 2.5).all()
     assert cut.isfinite().all()
