@@ -69,6 +69,8 @@ class Trainer:
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=process.device.type == "cuda",
+            # of its own: each pass draws a number, which would move dropout's after a resume
+            generator=torch.Generator(),
         )
         self.position, self.best, self.sums = Position(), -1.0, self._no_losses()
         self._resume()

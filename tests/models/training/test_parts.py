@@ -81,7 +81,9 @@ def test_state_comes_back_as_it_was(tmp_path: Path) -> None:
     recipe = Recipe(epochs=3)
     assert load_state(recipe, tmp_path) is None
     parts = {"network": {"weight": torch.randn(2, 3)}, "updates": 7}
-    state = TrainingState(Position(1, 4), 0.5, {"loss": 2.5}, parts, torch.get_rng_state())
+    state = TrainingState(
+        Position(1, 4), 0.5, {"loss": 2.5}, parts, [{"cpu": torch.get_rng_state()}]
+    )
     save_state(state, recipe, tmp_path)
     loaded = load_state(recipe, tmp_path)
     assert loaded is not None
