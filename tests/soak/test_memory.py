@@ -34,7 +34,7 @@ def worst() -> dict[str, Callable[[Image.Image], bytes]]:
         "AVIF": lambda p: encode(p, "AVIF", speed=10, subsampling="4:4:4"),
         "TIFF": lambda p: encode(p, "TIFF", compression="tiff_adobe_deflate", strip_size=2**30),
         "GIF": lambda p: encode(p.convert("P"), "GIF", transparency=3),
-        "BMP": lambda p: encode(p.convert("P"), "BMP"),
+        "BMP": lambda p: encode(p.convert("1"), "BMP"),  # larger ones are bounded as bodies
     }
 
 
