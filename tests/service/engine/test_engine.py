@@ -133,7 +133,7 @@ def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
         del model.predictor.run
     assert len(ran) == 2, "what was running, and the last request"
     assert sum(ran) <= 5
-    assert engine.admission.pixels == 0
+    assert engine.admission.decoding == 0
 
 
 def test_the_bytes_of_an_image_that_runs_are_counted_though_its_caller_has_gone(
