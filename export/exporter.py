@@ -23,16 +23,10 @@ from export.parity.gate import check_parity
 from export.parity.layers import torch_layers
 from export.parity.model import TorchSession, onnx_model, torch_model
 from export.progress import SILENT, ProgressReporter
+from models.checkpoint_file import CheckpointError
+from models.checkpoints import Checkpoint, load_checkpoint
 from models.variants import VARIANTS, Variant, at_size, find_variant
-from models.weights import (
-    Checkpoint,
-    CheckpointError,
-    MisfitError,
-    Recognised,
-    count_classes,
-    load_checkpoint,
-    load_into,
-)
+from models.weights import MisfitError, Recognised, count_classes, load_into
 from service.imaging.files import read_photo
 from service.manifest import (
     ClassificationDefaults,
@@ -83,7 +77,7 @@ def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest
     variant = _find_variant(job)
     with written_aside(job.output) as folder:  # first, so that a bad output is found at once
         progress.step(f"reading {job.weights}")
-        network, labels, recognised = _load(job, variant)
+        network, labels, recognised = _load(job, variant, progress)
         progress.step(f"loaded {recognised}")
         paths = find_photos(job.photos, progress.step)
         photos = [read_photo(path, variant.input).pixels for path in paths]
@@ -162,16 +156,23 @@ def _find_variant(job: ExportJob) -> Variant:
     try:
         variant = find_variant(job.architecture)
     except KeyError:
-        close = get_close_matches(job.architecture, VARIANTS, n=5) or VARIANTS
-        raise ExportError(f"there is no {job.architecture}; choose of {', '.join(close)}") from None
+        close = get_close_matches(job.architecture, VARIANTS, n=3, cutoff=0)
+        raise ExportError(
+            f"there is no {job.architecture}; the nearest are {', '.join(close)}, and"
+            " `python -m models` lists all"
+        ) from None
     if job.multi_label and variant.task != "classification":
         raise ExportError(f"{job.architecture} is a detector; multi-label is for classifiers")
     return variant if job.input_size is None else at_size(variant, job.input_size)
 
 
-def _load(job: ExportJob, variant: Variant) -> tuple[nn.Module, tuple[Label, ...], Recognised]:
+def _load(
+    job: ExportJob, variant: Variant, progress: ProgressReporter
+) -> tuple[nn.Module, tuple[Label, ...], Recognised]:
     """The trained network, its labels, and what its checkpoint was recognised as."""
     checkpoint = load_checkpoint(job.weights, job.architecture)
+    if checkpoint.ignored:
+        progress.step(f"left out, beside the network: {', '.join(checkpoint.ignored)}")
     labels = job.labels
     if labels is None and checkpoint.labels is not None:
         labels = tuple(Label(id=i, name=name) for i, name in checkpoint.labels)
@@ -189,8 +190,19 @@ def _load(job: ExportJob, variant: Variant) -> tuple[nn.Module, tuple[Label, ...
             f"{job.weights}: two classes are called {max(names, key=names.count)!r}, and requests"
             " choose by name; pass --labels with a file of one name a line that all differ"
         )
+    if variant.task == "classification" and len(labels) == 1 and not job.multi_label:
+        raise ExportError(
+            f"{job.weights} has one output, whose share of one (softmax) is 1 for every photo; if"
+            " it is the logit of yes or no, pass --multi-label (sigmoid) and the label of yes"
+        )
     network = variant.build(len(labels))
-    return network, labels, _fill(network, checkpoint, job)
+    recognised = _fill(network, checkpoint, job)
+    if job.architecture.startswith("tf_") and recognised.family.startswith("torchvision"):
+        raise CheckpointError(
+            f"{job.weights} has torchvision's names, and {job.architecture} computes as TensorFlow"
+            f" does: export it as {job.architecture.removeprefix('tf_')}"
+        )
+    return network, labels, recognised
 
 
 def _fill(network: nn.Module, checkpoint: Checkpoint, job: ExportJob) -> Recognised:

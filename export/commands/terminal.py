@@ -15,7 +15,7 @@ from rich.table import Table
 from export.errors import ExportError
 from export.parity.bisection import Bisection, LocatedParityError
 from export.progress import ProgressReporter
-from models.weights import CheckpointError
+from models.checkpoint_file import CheckpointError
 from service.imaging.files import PhotoError
 from service.manifest import ModelManifest
 from service.package import PackageError

@@ -8,8 +8,9 @@ from torch import nn
 from export.evaluation.column import PackageColumn
 from export.onnx.graph import build_graph
 from export.parity.model import TorchSession
+from models.checkpoints import load_checkpoint
 from models.variants import find_variant
-from models.weights import load_checkpoint, load_into
+from models.weights import load_into
 from service.manifest import ModelManifest
 from service.package import ModelPackage, PackageError
 

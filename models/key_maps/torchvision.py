@@ -10,7 +10,8 @@ from models.key_maps.key_map import KeyMap, Rule
 RESNET = KeyMap(
     name="torchvision ResNet",
     mark="layer1.0.conv1.weight",
-    rules=((r"^(conv1|bn1|layer\d)\.", r"backbone.\1."), (r"^fc\.", "classifier.")),
+    # a new head is often Sequential(Dropout, Linear)
+    rules=((r"^(conv1|bn1|layer\d)\.", r"backbone.\1."), (r"^fc\.(\d+\.)?", "classifier.")),
 )
 VGG = KeyMap(
     name="torchvision VGG",

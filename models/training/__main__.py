@@ -10,6 +10,8 @@ from rich.markup import escape
 from rich.progress import Progress
 from torch import nn
 
+from models.checkpoint_file import CheckpointError
+from models.checkpoints import load_checkpoint
 from models.training import options
 from models.training.annotations.content import ClassFolders, DataError
 from models.training.augment import Augment
@@ -27,7 +29,7 @@ from models.training.recipe import RECIPES, Recipe, TrainingError
 from models.training.run_report import report_run
 from models.training.settings import RunSettings, check_settings, save_settings
 from models.variants import VARIANTS, Variant, at_size, find_variant
-from models.weights import CheckpointError, load_backbone, load_checkpoint, load_start
+from models.weights import load_backbone, load_start
 from service.imaging.files import PhotoError
 
 app = typer.Typer(add_completion=False)

@@ -11,6 +11,8 @@ from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from models.checkpoint_file import CheckpointError
+from models.checkpoints import Checkpoint, save_checkpoint
 from models.training.batches import EpochBatches
 from models.training.classification_task import ClassificationTask
 from models.training.depthwise import FastDepthwise
@@ -21,7 +23,6 @@ from models.training.optimizers import WeightAverage, build_optimizer
 from models.training.recipe import Recipe, TrainingError
 from models.training.run_log import RunLog
 from models.training.state import Position, TrainingState, load_state, save_state
-from models.weights import Checkpoint, CheckpointError, save_checkpoint
 
 SAVE_SECONDS = 300  # between two states saved within an epoch
 

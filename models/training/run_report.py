@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 import torch
 
+from models.checkpoints import load_checkpoint
 from models.training.console import progress_bar
 from models.training.detection_task import DetectionTask
 from models.training.devices import Process
@@ -17,7 +18,7 @@ from models.training.report import (
     write_report,
 )
 from models.training.run_log import read_rows
-from models.weights import load_checkpoint, load_into
+from models.weights import load_into
 
 
 def report_run(trainer: Trainer, seconds: float) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from models.checkpoint_file import CheckpointError
 from models.training.recipe import Recipe
-from models.weights import CheckpointError
 
 FILE = "state.pth"
 FORMAT = "boxport-training-2"

@@ -13,9 +13,10 @@ from export.evaluation.photo_set import read_photos
 from export.onnx.graph import Normalise
 from export.parity.model import stack
 from export.report import latency
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.faster_rcnn import FasterRCNN
 from models.variants import VARIANTS, Variant
-from models.weights import Checkpoint, load_backbone, load_checkpoint, save_checkpoint
+from models.weights import load_backbone
 from tests.export.small import SPEC, small_graph
 
 

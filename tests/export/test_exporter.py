@@ -25,7 +25,7 @@ from export.labels import read_labels
 from export.package_writer import OutputError
 from export.parity.comparison import ParityError
 from export.verify import verify
-from models.weights import CheckpointError
+from models.checkpoint_file import CheckpointError
 from service.imaging.files import read_photo
 from service.inference.detector import Detector
 from service.manifest import Label, ModelManifest, read_manifest

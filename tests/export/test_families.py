@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from export.__main__ import app
 from export.evaluation.photo_set import read_photos
 from export.parity.model import stack
+from models.checkpoints import Checkpoint, save_checkpoint
 from models.faster_rcnn import FasterRCNN, FasterRCNNSettings
 from models.variants import SHORTER_SIDE_800, VARIANTS, Variant, at_size, find_variant
-from models.weights import Checkpoint, save_checkpoint
 from service.engine.engine import Engine
 from service.imaging.resize import ModelInput
 from service.inference.batcher import Batcher

@@ -40,12 +40,23 @@ def test_a_file_of_ones_own_counts_from_zero(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "known sets are imagenet1k, coco, coco91"),
-        (b"\xff\xfe", "known sets are imagenet1k, coco, coco91"),
+        (None, "known sets are imagenet1k, coco, coco80, coco91"),
+        (b"\xff\xfe", "known sets are imagenet1k, coco, coco80, coco91"),
         (b"", "needs one name a line"),
-        (b"cat\n\ndog\n", "no empty line"),
+        (b"cat\n\ndog\n", "class 1 has no name; no line may be empty"),
+        ("cat\n\u00a0\ndog\n".encode(), "class 1 has no name"),
+        (b'["cat", ', "holds neither a list of names nor names by number"),
+        (b'{"cat": {}}', "holds neither a list of names nor names by number"),
     ],
-    ids=["missing", "not UTF-8", "empty", "an empty line"],
+    ids=[
+        "missing",
+        "not UTF-8",
+        "empty",
+        "an empty line",
+        "a line of blanks",
+        "cut JSON",
+        "other JSON",
+    ],
 )
 def test_a_file_that_is_no_list_of_names_is_refused(
     tmp_path: Path, content: bytes | None, words: str
@@ -56,3 +67,43 @@ def test_a_file_that_is_no_list_of_names_is_refused(
     with pytest.raises(LabelsError, match=words) as caught:
         read_labels(str(path))
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bom.txt", "\ufeffcat\ndog\n"),
+        ("crlf.txt", "cat\r\ndog"),
+        ("spaces.txt", " cat \ndog\t\n\n"),
+        ("numbered.txt", "0 cat\n1 dog\n"),
+        ("list.json", '["cat", "dog"]'),
+        ("classes.json", '{"1": "dog", "0": "cat"}'),
+        ("class_to_idx.json", '{"dog": 1, "cat": 0}'),
+        ("config.json", '{"architectures": ["x"], "id2label": {"0": "cat", "1": "dog"}}'),
+        ("timm.json", '{"num_classes": 2, "label_names": ["cat", "dog"]}'),
+        ("data.yaml", "train: images\nnc: 2\nnames: [cat, dog]\n"),
+        ("data.yml", "path: ..\nnames:\n  0: cat\n  1: dog\n"),
+    ],
+)
+def test_names_are_read_as_tools_write_them(tmp_path: Path, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    assert ids_and_names(str(path)) == [(0, "cat"), (1, "dog")]
+
+
+def test_cocos_categories_keep_their_ids(tmp_path: Path) -> None:
+    path = tmp_path / "instances.json"
+    path.write_text(
+        '{"images": [], "categories": [{"id": 18, "name": "dog"}, {"id": 17, "name": "cat"}]}'
+    )
+    assert ids_and_names(str(path)) == [(17, "cat"), (18, "dog")]
+
+
+def test_coco80_is_coco_without_the_ids_that_have_no_objects() -> None:
+    labels = ids_and_names("coco80")
+    assert len(labels) == 80
+    assert (labels[0], labels[11], labels[79]) == (
+        (1, "person"),
+        (13, "stop sign"),
+        (90, "toothbrush"),
+    )

@@ -8,11 +8,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from models.bifpn import BiFPNCell, BiFPNSettings, Fusion
+from models.checkpoint_file import CheckpointError
+from models.checkpoints import load_checkpoint
 from models.efficientnet import SCALINGS, EfficientNetBackbone
 from models.fpn import FPN
 from models.layers import pad_same
 from models.variants import VARIANTS
-from models.weights import CheckpointError, load_backbone, load_checkpoint, load_into
+from models.weights import load_backbone, load_into
 
 
 def count(module: nn.Module) -> int:

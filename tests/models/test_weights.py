@@ -5,16 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.checkpoint_file import CheckpointError
+from models.checkpoints import load_checkpoint
 from models.retinanet import RetinaNet, RetinaNetSettings
 from models.variants import find_variant
-from models.weights import (
-    CheckpointError,
-    count_classes,
-    load_backbone,
-    load_checkpoint,
-    load_into,
-    load_start,
-)
+from models.weights import count_classes, load_backbone, load_into, load_start
 
 from .checkpoints import (
     Build,
@@ -258,3 +253,35 @@ def test_a_backbone_needs_all_its_tensors() -> None:
         CheckpointError, match=r"cut\.pth.*: 1 missing \(\S*layer3\.1\.conv1\.weight\)$"
     ):
         load_backbone(retinanet(), state, "cut.pth")
+
+
+def test_a_new_head_behind_a_dropout_is_read() -> None:
+    theirs, network = torchvision_resnet(resnet18()), resnet18()
+    replaced = {key.replace("fc.", "fc.1."): tensor for key, tensor in theirs.items()}
+    load_into(network, replaced, "dropout.pth")
+    assert_holds(network, randomised(resnet18()))
+
+
+def test_a_head_of_two_layers_is_refused_by_their_names() -> None:
+    theirs = torchvision_resnet(resnet18())
+    replaced = {key.replace("fc.", "fc.3."): tensor for key, tensor in theirs.items()}
+    replaced["fc.0.weight"] = torch.zeros(5, 5)
+    with pytest.raises(CheckpointError, match=r"fc\.3\.weight, fc\.0\.weight all stand where"):
+        load_into(resnet18(), replaced, "two.pth")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_no_numbers_are_refused_with_their_tensor(value: float) -> None:
+    state = randomised(resnet18())
+    state["classifier.weight"].view(-1)[7] = value
+    with pytest.raises(CheckpointError, match=r"nan\.pth: classifier\.weight has values that are"):
+        load_into(resnet18(), state, "nan.pth")
+
+
+def test_other_anchors_are_not_counted_as_classes() -> None:
+    state = randomised(retinanet(3))
+    for layer, rows in (("class_head", 9), ("box_head", 12)):  # three anchors a cell, not nine
+        for kind in ("weight", "bias"):
+            state[f"{layer}.predict.{kind}"] = state[f"{layer}.predict.{kind}"][:rows]
+    with pytest.raises(CheckpointError, match="has 3 anchors at each cell, not 9"):
+        load_into(retinanet(3), state, "anchors.pth")

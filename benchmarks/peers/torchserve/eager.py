@@ -9,8 +9,9 @@ import torch
 from handler import PhotoModel
 
 from export.onnx.graph import build_graph
+from models.checkpoints import load_checkpoint
 from models.variants import find_variant
-from models.weights import load_checkpoint, load_into
+from models.weights import load_into
 
 
 class EagerModel(PhotoModel):

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from export.__main__ import app
+from models.checkpoints import Checkpoint, save_checkpoint
 from models.variants import VARIANTS
-from models.weights import Checkpoint, save_checkpoint
 
 LABELS = ((1, "person"), (2, "cat"), (3, "cup"), (4, "rocket"))
 
@@ -15,7 +15,7 @@ LABELS = ((1, "person"), (2, "cat"), (3, "cup"), (4, "rocket"))
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nothing"], "there is no nothing; choose of"),
+        (["nothing"], "there is no nothing; the nearest are"),
         (["efficientdet_lite0", "--weights", "missing.pth"], "missing.pth: there is no such file"),
         (["efficientdet_lite0", "--photos", "."], "holds no photo"),
         (["efficientnet_lite0", "--labels", "missing.txt"], "missing.txt"),
@@ -24,9 +24,12 @@ LABELS = ((1, "person"), (2, "cat"), (3, "cup"), (4, "rocket"))
         (["efficientnet_lite0", "--output", "/dev/null/x/1"], "/dev/null/x/1: cannot be written"),
         (["resnet18"], "does not fit ResNet: "),
         (["resnet18", "--labels", "imagenet1k"], "is it of another architecture? `python -m mod"),
-        (["efficientnet_lite0", "--weights", "TRUNCATED"], "cut.pth: not a readable PyTorch check"),
-        (["efficientdet_lite"], "there is no efficientdet_lite; choose of efficientdet_lite"),
-        (["efficientdet_lite0+bilinear"], "there is no efficientdet_lite0+bilinear; choose of"),
+        (["efficientnet_lite0", "--weights", "TRUNCATED"], "cut.pth: is cut short or damaged"),
+        (["efficientdet_lite"], "there is no efficientdet_lite; the nearest are efficientdet_lite"),
+        (
+            ["efficientdet_lite0+bilinear"],
+            "there is no efficientdet_lite0+bilinear; the nearest are",
+        ),
         (["efficientdet_lite0", "--multi-label"], "is a detector; multi-label is for classifiers"),
     ],
     ids=[

@@ -14,8 +14,8 @@ from export.__main__ import app
 from export.commands import terminal
 from export.onnx.trace import to_onnx
 from export.parity.comparison import ParityError
+from models.checkpoints import Checkpoint, save_checkpoint
 from models.variants import Variant
-from models.weights import Checkpoint, save_checkpoint
 from tests.export.conftest import LABELS
 from tests.export.tampering import SIZE, make_resnet, scale_filter
 

@@ -9,8 +9,9 @@ import torch
 from export.evaluation.column import QUERY, PackageColumn
 from export.evaluation.network import NetworkColumn
 from export.onnx.graph import build_graph
+from models.checkpoints import load_checkpoint
 from models.variants import VARIANTS
-from models.weights import load_checkpoint, load_into
+from models.weights import load_into
 from service.imaging.files import read_photo
 from service.manifest import Label
 from service.package import PackageError

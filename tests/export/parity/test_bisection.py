@@ -23,8 +23,9 @@ from export.parity.comparison import TOLERANCES, ParityError
 from export.parity.gate import check_parity
 from export.parity.layers import LayeredModel, onnx_layers
 from export.parity.model import Feeds, onnx_model, torch_model
+from models.checkpoints import load_checkpoint
 from models.variants import VARIANTS
-from models.weights import load_checkpoint, load_into
+from models.weights import load_into
 from tests.export.conftest import make_detector
 from tests.export.tampering import (
     Exported,

@@ -15,8 +15,9 @@ from export.onnx.trace import to_onnx
 from export.parity.comparison import TOLERANCES, ParityError
 from export.parity.gate import check_parity
 from export.parity.model import onnx_model, torch_model
+from models.checkpoints import load_checkpoint
 from models.variants import VARIANTS
-from models.weights import load_checkpoint, load_into
+from models.weights import load_into
 from service.manifest import Parity, Task
 from service.package import open_package
 from tests.export.tampering import scale_first_weights

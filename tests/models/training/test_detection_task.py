@@ -12,6 +12,7 @@ from PIL import Image
 from rich.progress import Progress
 
 from export.exporter import EvaluationSet, ExportJob, export
+from models.checkpoints import load_checkpoint
 from models.training.annotations.content import Annotations, Photo
 from models.training.augment import Augment
 from models.training.dataset import collate
@@ -21,7 +22,7 @@ from models.training.features import FeatureCache
 from models.training.loop import Trainer
 from models.training.recipe import Recipe
 from models.variants import Variant, at_size, find_variant
-from models.weights import load_checkpoint, load_into
+from models.weights import load_into
 
 CPU = Process(torch.device("cpu"))
 SIZES = [(160, 120), (120, 160), (200, 90), (128, 128)]

@@ -14,6 +14,7 @@ from PIL import Image
 from rich.progress import Progress
 from typer.testing import CliRunner
 
+from models.checkpoints import load_checkpoint
 from models.training.__main__ import app
 from models.training.annotations.coco import read_coco
 from models.training.annotations.content import Annotations
@@ -26,7 +27,7 @@ from models.training.optimizers import WeightAverage
 from models.training.recipe import RECIPES, Recipe
 from models.training.run_log import read_rows
 from models.variants import VARIANTS, at_size, find_variant
-from models.weights import load_backbone, load_checkpoint, load_into
+from models.weights import load_backbone, load_into
 from tests.paths import ROOT
 
 CPU = Process(torch.device("cpu"))

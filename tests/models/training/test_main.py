@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from models.checkpoints import load_checkpoint
 from models.training.__main__ import app, find_trainable
 from models.training.dataset import training_side
 from models.variants import VARIANTS, at_size
-from models.weights import load_checkpoint, load_into
+from models.weights import load_into
 
 KINDS = ("cat", "dog", "cow")
 

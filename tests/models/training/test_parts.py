@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.checkpoint_file import CheckpointError
 from models.training.batches import EpochBatches
 from models.training.optimizers import build_optimizer
 from models.training.recipe import Recipe, TrainingError
 from models.training.run_log import RunLog, read_rows
 from models.training.state import Position, TrainingState, load_state, save_state
 from models.variants import VARIANTS
-from models.weights import CheckpointError
 
 
 def test_an_epoch_shows_each_photo_at_most_once_and_is_repeatable() -> None:
