@@ -9,6 +9,7 @@ from tests.docs.pages import DOCS, block_with
 from tests.paths import ROOT
 
 
+@pytest.mark.full
 def test_export_command_writes_a_package(tmp_path: Path) -> None:
     block = block_with(DOCS / "models.md", "sh", "WEIGHTS=")
     script = block.replace("my_models", str(tmp_path / "my_models"))

@@ -180,6 +180,7 @@ def test_full_disk_leaves_nothing(small_job: ExportJob) -> None:
     assert not small_job.output.parent.parent.exists()
 
 
+@pytest.mark.full
 def test_interrupted_command_leaves_nothing(small_job: ExportJob) -> None:
     store = small_job.output.parent.parent
     options = ["--labels", "imagenet1k", "--input-size", "64", "--photos", small_job.photos]

@@ -118,6 +118,7 @@ def test_a_rate_counts_down_to_the_next_try(
     assert locked.text("#retry") == "Try again"
 
 
+@pytest.mark.full
 def test_a_service_that_stops_and_comes_back(
     open_bench: OpenBench, tmp_path: Path, photos: Path
 ) -> None:

@@ -86,6 +86,7 @@ def lines_with_faults(said: str, file: str) -> set[str]:
     return set(re.findall(rf"{file}:(\d+): error:", said, re.MULTILINE))
 
 
+@pytest.mark.full
 def test_mypy_is_content_with_a_typical_program_and_sees_faults(tmp_path: Path) -> None:
     """Both in one run, and with the cache of the checks, since pandas alone takes it a minute."""
     pytest.importorskip("mypy")

@@ -38,6 +38,7 @@ def test_one_connection_is_answered_by_all_replicas(
     assert not any("set-cookie" in reply.headers for reply in replies)
 
 
+@pytest.mark.full
 def test_killed_replica_costs_a_retry_of_what_it_was_answering(
     cluster: LocalCluster, some_photos: list[Path], expected: dict[Path, ClassificationResult]
 ) -> None:

@@ -219,6 +219,7 @@ def test_another_recipe_does_not_go_on_with_a_run(data: Path, whole_run: Path) -
     assert "epochs was 3, not 4" in " ".join(result.output.split())
 
 
+@pytest.mark.full
 def test_two_processes_train_together(data: Path, tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     one_epoch = ("--epochs", "1", "--evaluate-every", "1", "--batch-size", "4")
