@@ -215,7 +215,7 @@ def test_a_body_that_comes_too_late_is_a_problem(monkeypatch: pytest.MonkeyPatch
     context = begin("/v2/repository/index", (b"x-request-timeout-ms", b"10"))
     monkeypatch.setattr(context, "receive", lambda: asyncio.sleep(10))
     with (
-        Admission(max_images=1, max_bytes=1, max_pixels=1).hold_bytes() as room,
+        Admission(max_images=1, max_bytes=1, max_decoding=1).hold_bytes() as room,
         pytest.raises(Problem, match="before the body had come") as caught,
     ):
         asyncio.run(read_whole_body(context, 1, room))
