@@ -10,7 +10,6 @@ request, and `curl --http2` does. httptools leaves what follows the head to the 
 if there is none: the request would have no body (MagicStack/httptools#124, Kludex/uvicorn#2722).
 """
 
-import json
 import os
 import resource
 import socket
@@ -26,8 +25,9 @@ import uvicorn.config
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from service.http.replies import problem_json
 from service.http.rounds import Rounds
-from service.problems import MEDIA_TYPE, Problem
+from service.problems import Problem
 from service.settings import Settings
 
 UVICORN_KEEP_ALIVE = 5  # seconds: its default, which is shorter than any proxy's
@@ -76,6 +76,7 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._unread: bytes | memoryview = b""  # that has come, and waits for earlier requests
+        self._answered = self.cycle  # of those that came at once, `cycle` is the last
         self.parser = self._new_parser()
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -105,6 +106,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.addresses[self._address] -= 1
         if not self.addresses[self._address]:
             del self.addresses[self._address]
+        self._end_reply()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -112,6 +114,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._read_on()
 
     def on_response_complete(self) -> None:
+        if self.pipeline:
+            self._answered = self.pipeline[-1][0]
         super().on_response_complete()
         if self._unread:
             self.loop.call_soon(self._go_on)
@@ -141,6 +145,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._problem = self._too_large()
             raise self._problem  # the parser stops, and `send_400_response` is called
         super().on_headers_complete()
+        if not self.pipeline:
+            self._answered = self.cycle
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -273,28 +279,27 @@ class HttpProtocol(HttpToolsProtocol):
         limit = self.limits.max_head_bytes
         return Problem("head_too_large", f"The head of a request has at most {limit} bytes.")
 
+    def _end_reply(self) -> bool:
+        """Let nothing more be written, which would fail; returns whether a reply is cut by this."""
+        cycle = self._answered
+        if cycle is None or cycle.response_complete:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return cycle.response_started
+
     def _refuse(self, problem: Problem) -> None:
         """Tell what is wrong, if no reply has begun, and close the connection."""
         self._problem = problem
         self._unset_keepalive_if_required()
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-            if self.cycle.response_started:
-                self.transport.abort()
-                return
+        if self._end_reply():
+            self.transport.abort()
+            return
         request_id = uuid.uuid4().hex
-        body = json.dumps(problem.to_body(request_id)).encode()
-        fields: dict[str, Any] = {
-            "X-Request-ID": request_id,
-            "Content-Type": MEDIA_TYPE,
-            "Content-Length": len(body),
-            "Connection": "close",
-        }
-        if problem.kind.retryable:
-            fields["Retry-After"] = f"{problem.retry_after:g}"
-        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        self.transport.write(STATUS_LINE[problem.kind.status] + head.encode() + b"\r\n" + body)
+        reply = problem_json(problem, request_id)
+        reply.headers.update({"X-Request-ID": request_id, "Connection": "close"})
+        head = b"".join(b"%b: %b\r\n" % field for field in reply.raw_headers)
+        self.transport.write(STATUS_LINE[reply.status_code] + head + b"\r\n" + bytes(reply.body))
         self.transport.write_eof()
         # To close now would reset the connection before the client has read the reply.
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
