@@ -1,10 +1,10 @@
 """Attackers of every kind at once, as a process of its own.
 
-    python -m tests.soak.attackers PORT KEY BODIES
+    python -m tests.soak.attackers PORT BODY_KEY BOMB_KEY BODIES
 
-until SIGINT; then prints a JSON object of their replies. BODIES is the file of `write_bodies`. KEY
-is a caller's that was given away: most attacks end at a key, and those behind it must not pass its
-rate.
+until SIGINT; then prints a JSON object of their replies. BODIES is the file of `write_bodies`. Most
+attacks end at a key; two were given away, and what comes with them must not pass their rates:
+half bodies with BODY_KEY, the bodies of BODIES with BOMB_KEY.
 """
 
 import asyncio
@@ -93,8 +93,11 @@ def _tiff_strips(rows: int) -> bytes:
 class Attack:
     """The attackers of one service, on one event loop."""
 
-    def __init__(self, port: int, key: str, made: dict[str, tuple[str, bytes]]) -> None:
-        self._port, self._key, self._made = port, key, made
+    def __init__(
+        self, port: int, body_key: str, bomb_key: str, made: dict[str, tuple[str, bytes]]
+    ) -> None:
+        self._port, self._made = port, made
+        self._body_key, self._bomb_key = body_key, bomb_key
         self.replies = Replies()
 
     async def run(self) -> None:
@@ -111,7 +114,7 @@ class Attack:
         yield from [self._half_head] * HALF
         yield from [self._half_body] * HALF
         yield from [self._never_reads] * UNREAD
-        for headers in ({}, {"X-API-Key": "guessed"}, {"X-API-Key": self._key}):
+        for headers in ({}, {"X-API-Key": "guessed"}, {"X-API-Key": self._bomb_key}):
             yield lambda headers=headers: self._send_one(headers)
 
     async def _for_ever(self, attacker: Callable[[], Awaitable[None]]) -> None:
@@ -139,7 +142,7 @@ class Attack:
         await self._wait("half head", b"POST /v1/detect HTTP/1.1\r\nHost: a\r\nX-")
 
     async def _half_body(self) -> None:
-        head = f"POST /v1/detect HTTP/1.1\r\nHost: a\r\nX-API-Key: {self._key}\r\n"
+        head = f"POST /v1/detect HTTP/1.1\r\nHost: a\r\nX-API-Key: {self._body_key}\r\n"
         rest = "Content-Type: image/png\r\nContent-Length: 100000\r\n\r\n"
         await self._wait("half body", (head + rest).encode() + b"\x89PNG")
 
@@ -173,9 +176,10 @@ class Attack:
 
 
 def main() -> None:
-    port, key, file = sys.argv[1:]
+    port, body_key, bomb_key, file = sys.argv[1:]
     found = json.loads(Path(file).read_text()).items()
-    attack = Attack(int(port), key, {name: (kind, b64decode(body)) for name, (kind, body) in found})
+    made = {name: (kind, b64decode(body)) for name, (kind, body) in found}
+    attack = Attack(int(port), body_key, bomb_key, made)
     print("started", flush=True)
     uvloop.run(attack.run())
     print(json.dumps(attack.replies))

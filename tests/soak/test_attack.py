@@ -27,17 +27,17 @@ SECONDS = length("ATTACK_SECONDS", 1200)
 PHASES = 10  # of peace and of attack, in turn; memory is compared from the second pair on
 LOAD = 0.5  # of the capacity, that callers ask for
 DEADLINE = 2.0  # seconds
-STOLEN_RATE = 0.1  # requests a second of the key that was given away
+STOLEN_RATES = {"bodies": 0.1, "bombs": 1.0}  # requests a second of keys that were given away
 STOP_SECONDS = 30
 
 
 class Attackers:
     """replies: what the attackers of the phases that are over have read, by kind and status."""
 
-    def __init__(self, server: Server, key: str, folder: Path) -> None:
+    def __init__(self, server: Server, keys: list[str], folder: Path) -> None:
         file, port = folder / "bodies.json", str(port_of(server))
         write_bodies(file)
-        self._command = [sys.executable, "-m", "tests.soak.attackers", port, key, str(file)]
+        self._command = [sys.executable, "-m", "tests.soak.attackers", port, *keys, str(file)]
         self.replies: Counter[str] = Counter()
 
     @contextmanager
@@ -63,8 +63,11 @@ def test_callers_are_served_beside_attackers(tmp_path: Path, photos: Path) -> No
     keys = tmp_path / "keys.json"
     paying, entry = new_key("paying", ["infer"])
     add_entry(keys, entry)
-    stolen, entry = new_key("stolen", ["infer"], rate=STOLEN_RATE)
-    add_entry(keys, entry)
+    stolen = []
+    for name, rate in STOLEN_RATES.items():
+        key, entry = new_key(name, ["infer"], rate=rate)
+        add_entry(keys, entry)
+        stolen.append(key)
     seconds = SECONDS / (2 * PHASES)
     goodput: dict[bool, list[float]] = {False: [], True: []}
     outcomes: dict[bool, list[Outcome]] = {False: [], True: []}
