@@ -27,7 +27,7 @@ class _Input(Part):
 
     height: int = Field(gt=0)
     width: int = Field(gt=0)
-    resize: Literal["letterbox", "shorter_side", "centre_crop"]
+    resize: Literal["letterbox", "shorter_side", "stretch", "centre_crop"]
     interpolation: Literal["bilinear", "bicubic"]
     mean: tuple[float, float, float]
     std: tuple[Spread, Spread, Spread]
@@ -38,13 +38,10 @@ class _Input(Part):
         return self.resize == "shorter_side"
 
 
-class _FilledInput(_Input):
-    """An input of which the photo leaves a part empty: it lies in the top left corner."""
+class _WholeInput(_Input):
+    """An input that shows the whole photo."""
 
     antialias: bool = Field(True, description="Whether a photo that is made smaller is smoothed.")
-    fill: tuple[Channel, Channel, Channel] = Field(
-        (128, 128, 128), description="RGB of the part that the photo leaves empty."
-    )
 
     @model_validator(mode="after")
     def _can_be_resized(self) -> Self:
@@ -53,14 +50,32 @@ class _FilledInput(_Input):
         return self
 
 
+class Stretch(_WholeInput):
+    """The whole photo, each side scaled by itself, so that it fills the input."""
+
+    resize: Literal["stretch"] = "stretch"
+
+
+class _FilledInput(_WholeInput):
+    """An input of which the photo leaves a part empty."""
+
+    fill: tuple[Channel, Channel, Channel] = Field(
+        (128, 128, 128), description="RGB of the part that the photo leaves empty."
+    )
+
+
 class Letterbox(_FilledInput):
     """The whole photo, scaled to fit into the input."""
 
     resize: Literal["letterbox"] = "letterbox"
+    anchor: Literal["top_left", "centre"] = Field(
+        "top_left", description="Where on the input the photo lies."
+    )
 
 
 class ShorterSide(_FilledInput):
-    """The whole photo, one side scaled and both filled up to a multiple of ``divisor``."""
+    """The whole photo in the top left corner, one side scaled and both filled up to a multiple of
+    ``divisor``."""
 
     resize: Literal["shorter_side"] = "shorter_side"
     shorter_side: int = Field(gt=0, description="Pixels of the shorter side after scaling.")
@@ -100,11 +115,11 @@ class CentreCrop(_Input):
         return self
 
 
-FilledInput = Letterbox | ShorterSide
+WholeInput = Letterbox | ShorterSide | Stretch
 InputSpec = TypeAliasType(
     "InputSpec",
     Annotated[
-        Letterbox | ShorterSide | CentreCrop,
+        Letterbox | ShorterSide | Stretch | CentreCrop,
         Field(discriminator="resize", description="How a photo becomes the graph's input."),
     ],
 )

@@ -24,7 +24,7 @@ from service.imaging.resize import ModelInput
 from service.inference.deadline import Deadline, RequestPolicy
 from service.inference.decoder import Decoder
 from service.inference.task import Job
-from service.input_spec import InputSpec
+from service.input_spec import InputSpec, Stretch
 from service.settings import Settings
 
 CPU = Process(torch.device("cpu"))
@@ -33,7 +33,10 @@ SMOOTH = {"antialias": True, "interpolation": "bicubic"}
 INPUTS: dict[str, tuple[str, dict[str, Any]]] = {  # architecture, and what is changed of its input
     "letterbox": ("efficientdet_lite0", {}),
     "letterbox, bicubic": ("efficientdet_lite0", SMOOTH),
+    "letterbox, centred": ("efficientdet_lite0", {"anchor": "centre", "fill": (114, 114, 114)}),
     "letterbox, without antialias": ("efficientdet_lite0", {"antialias": False}),
+    "stretch": ("efficientdet_lite0", {"resize": "stretch"}),
+    "stretch, without antialias": ("efficientdet_lite0", {"resize": "stretch", "antialias": False}),
     "shorter side, without antialias": ("retinanet_resnet18_fpn", {}),
     "shorter side, bicubic": ("retinanet_resnet18_fpn", SMOOTH),
     "centre crop, bicubic": ("efficientnet_lite0", {}),
@@ -79,7 +82,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_export_and_service_see_the_same_pixels(folder: Path, kind: str) -> None:
     architecture, changes = INPUTS[kind]
     variant = at_size(VARIANTS[architecture], 96)
-    spec = variant.input.model_copy(update=changes)
+    spec = changed(variant.input, changes)
     paths = sorted(folder.iterdir())
     served = [serve(path.read_bytes(), spec) for path in paths]
     exported = read_photos(folder, spec)
@@ -94,6 +97,12 @@ def test_training_export_and_service_see_the_same_pixels(folder: Path, kind: str
         pixels = torch.tensor(own.pixels)[None].permute(0, 3, 1, 2)
         expected = normalise(pixels, spec)
         torch.testing.assert_close(seen, expected, rtol=0, atol=0, msg=path.name)
+
+
+def changed(spec: InputSpec, changes: dict[str, Any]) -> InputSpec:
+    if changes.get("resize") != "stretch":
+        return spec.model_copy(update=changes)
+    return Stretch.model_validate({**spec.model_dump(exclude={"fill", "anchor"}), **changes})
 
 
 def serve(content: bytes, spec: InputSpec) -> ModelInput:

@@ -15,7 +15,8 @@ UNKNOWN_LICENCE = "unknown"
 UNSTATED = "–"  # noqa: RUF001
 LEADING = ("ap", "ap50", "top1", "top5")
 RESIZES = {
-    "letterbox": "fitted into the upper left corner, the rest filled",
+    "letterbox": "fitted in, the rest filled",
+    "stretch": "each side scaled by itself",
     "shorter_side": "shorter side scaled, both filled up to a multiple",
     "centre_crop": "shorter side scaled, the middle cut out",
 }
@@ -181,9 +182,14 @@ def input_rows(manifest: ModelManifest) -> dict[str, str]:
             rows["Shorter side"] = (
                 f"{spec.shorter_side} pixels, longer side at most {spec.longer_side}"
             )
+        if spec.resize == "letterbox":
+            rows["Photo lies in"] = (
+                "the centre" if spec.anchor == "centre" else "the top left corner"
+            )
         if not spec.antialias:
             rows["Interpolation"] += ", without antialias"
-        rows["Filled with"] = f"RGB {', '.join(map(str, spec.fill))}"
+        if spec.resize != "stretch":
+            rows["Filled with"] = f"RGB {', '.join(map(str, spec.fill))}"
     rows["Normalisation, inside the graph"] = (
         f"mean {', '.join(f'{x:g}' for x in spec.mean)};"
         f" std {', '.join(f'{x:g}' for x in spec.std)}"

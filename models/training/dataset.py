@@ -21,7 +21,7 @@ from models.training.augment.colour import random_colour, recolour
 from models.training.augment.geometry import Loaded
 from service.imaging.files import read_image
 from service.imaging.resize import RESAMPLING, Box, ModelInput, resample
-from service.input_spec import CentreCrop, FilledInput, InputSpec, ShorterSide
+from service.input_spec import CentreCrop, InputSpec, ShorterSide, WholeInput
 
 Sample = tuple[Tensor, Tensor, Tensor]
 ClassSample = tuple[Tensor, int]
@@ -66,7 +66,7 @@ class DetectionDataset(EpochDataset[Sample]):
     int64 [G]."""
 
     def __init__(
-        self, photos: tuple[Photo, ...], spec: FilledInput, augment: Augment, seed: int = 0
+        self, photos: tuple[Photo, ...], spec: WholeInput, augment: Augment, seed: int = 0
     ) -> None:
         super().__init__(seed)
         self.photos, self.augment = photos, augment

@@ -28,7 +28,7 @@ from models.training.features import FeatureCache, collate_features
 from models.training.recipe import Recipe
 from service.imaging.files import read_photo
 from service.imaging.resize import Placement, Size, input_size
-from service.input_spec import FilledInput
+from service.input_spec import WholeInput
 
 Batch = tuple[Tensor | list[Tensor], list[Tensor], list[Tensor]]
 OnProgress = Callable[[int], None]  # of the number of photos done since the last call
@@ -47,7 +47,7 @@ class DetectionTask:
     def __init__(
         self,
         network: OneStageDetector,
-        spec: FilledInput,
+        spec: WholeInput,
         recipe: Recipe,
         process: Process,
         training: Annotations,

@@ -33,6 +33,7 @@ import struct
 import sys
 import traceback
 from collections.abc import Iterator
+from dataclasses import astuple
 from typing import NoReturn
 
 from service.cpus import lower_priority
@@ -46,7 +47,7 @@ FORK, END = b"F", b"E"
 ASK, GO, STOP, DONE, PROBLEM, FAULT = b"A", b"G", b"S", b"D", b"P", b"F"
 NUMBER = struct.Struct("<q")
 JOB = struct.Struct("<QQ")  # bytes of the image, and seconds of a processor that it may take
-PLACEMENT = struct.Struct("<qqdd")
+PLACEMENT = struct.Struct("<qqddqq")  # the fields of `Placement`
 MAX_MESSAGE = 64 * 2**10
 READY = b"ready"  # what the server begins with
 FILTERED, LIMITED = b"filtered", b"limited"  # what a decoder begins with
@@ -141,8 +142,7 @@ def _answer(channel: socket.socket, file: int, size: int, options: bytes) -> byt
     try:
         made = decode_input(os.pread(file, size, 0), _options(options), hold_memory)
         os.pwrite(file, made.pixels.data, 0)
-        place = made.placement
-        return DONE + PLACEMENT.pack(place.width, place.height, place.scale_x, place.scale_y)
+        return DONE + PLACEMENT.pack(*astuple(made.placement))
     except Problem as problem:
         return PROBLEM + json.dumps([problem.code, problem.detail]).encode()
     except _Refused:

@@ -12,7 +12,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from service.imaging import tiff
 from service.imaging.resize import least_size
 from service.imaging.structure import has_coefficients
-from service.input_spec import FilledInput, InputSpec
+from service.input_spec import InputSpec, WholeInput
 
 # Bytes of a pixel, by Pillow's mode: as decoded, and as RGB, which takes 4.
 OF_MODE = {"1": 5, "L": 5, "P": 5, "I;16": 6, "I;16B": 6, "I;16L": 6}
@@ -47,7 +47,7 @@ def decoding_bytes(
             pixels = max(pixels, width * height)
         of_mode = OF_MODE.get(image.mode, OF_OTHER_MODES)
         needed = max(of_mode, OF_FORMAT.get(image.format or "", 0)) * pixels
-    if isinstance(spec, FilledInput) and not spec.antialias:
+    if isinstance(spec, WholeInput) and not spec.antialias:
         needed = max(needed, (OF_MODE.get(image.mode, OF_OTHER_MODES) + OF_PLAIN_RESIZE) * decoded)
     return needed + OF_BAND * min(decoded, BAND_PIXELS) + FILE_COPIES * len(content)
 

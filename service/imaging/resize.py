@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from service.input_spec import CentreCrop, FilledInput, InputSpec, Letterbox, ShorterSide
+from service.input_spec import CentreCrop, InputSpec, Letterbox, ShorterSide, Stretch, WholeInput
 
 try:
     from cykooz_resizer import CropBox, FilterType, ResizeAlg, ResizeOptions, Resizer
@@ -24,23 +24,29 @@ SPARE = 2  # least size of a decoded photo, as a multiple of its size on the inp
 ROUNDING = 1e-6  # pixels; tolerance for float rounding before a side is cut to whole pixels
 Size = tuple[int, int]  # width, height
 Box = tuple[float, float, float, float]  # left, top, right, bottom
-Resized = tuple[Image.Image, float, float]  # the input, and the photo's scale along x and y
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a photo of ``width`` x ``height`` lies on the input: scaled, in the top left corner."""
+    """Where a photo of ``width`` x ``height`` lies on the input.
+
+    scale_x, scale_y: the photo's there, as a multiple of its own size. left, top: its corner, in
+    pixels of the input; negative where a crop cuts it off.
+    """
 
     width: int
     height: int
     scale_x: float
     scale_y: float
+    left: int = 0
+    top: int = 0
 
     def undo(self, xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Boxes [D, 4] on the input -> boxes in the photo's pixels, clipped to it."""
+        corner = np.array([self.left, self.top] * 2, dtype=np.float32)
         scale = np.array([self.scale_x, self.scale_y] * 2, dtype=np.float32)
         limit = np.array([self.width, self.height] * 2, dtype=np.float32)
-        boxes: npt.NDArray[np.float32] = np.clip(xyxy / scale, 0, limit)
+        boxes: npt.NDArray[np.float32] = np.clip((xyxy - corner) / scale, 0, limit)
         return boxes
 
 
@@ -91,10 +97,9 @@ def to_input(photo: Photo | Image.Image, spec: InputSpec, *, exact: bool = False
         photo = Photo(photo, *photo.size)
     photo = replace(photo, exact=exact)
     if isinstance(spec, CentreCrop):
-        image, scale_x, scale_y = _centre_crop(photo, spec)
+        image, placement = _centre_crop(photo, spec)
     else:
-        image, scale_x, scale_y = _place(photo, spec)
-    placement = Placement(photo.width, photo.height, scale_x, scale_y)
+        image, placement = _place(photo, spec)
     return ModelInput(np.asarray(image, dtype=np.uint8), placement)
 
 
@@ -104,7 +109,7 @@ def least_size(size: Size, spec: InputSpec) -> Size:
     That is `SPARE` times the size at which the model reads it, so that the resize has pixels to
     average; a resize without antialias reads single pixels, and needs all of them.
     """
-    if isinstance(spec, FilledInput) and not spec.antialias:
+    if isinstance(spec, WholeInput) and not spec.antialias:
         return size
     scale = SPARE * max(_nominal_scale(size, spec), _nominal_scale(size[::-1], spec))
     return min(size[0], math.ceil(scale * size[0])), min(size[1], math.ceil(scale * size[1]))
@@ -118,15 +123,33 @@ def input_size(size: Size, spec: InputSpec) -> Size:
     return width, height
 
 
-def _scaled_size(size: Size, spec: FilledInput) -> Size:
-    """Of the photo on its input, cut to whole pixels as in the published networks' training."""
+def _scaled_size(size: Size, spec: WholeInput) -> Size:
+    """Of the photo on its input, in whole pixels.
+
+    They are cut as in the published networks' training, but rounded where the photo is centred, as
+    Ultralytics' `LetterBox` does.
+    """
+    if isinstance(spec, Stretch):
+        return spec.width, spec.height
     scale = _nominal_scale(size, spec)
-    width, height = (max(1, int(side * scale + ROUNDING)) for side in size)
+    whole = round if _is_centred(spec) else _cut
+    width, height = (max(1, whole(side * scale)) for side in size)
     return width, height
 
 
+def _cut(side: float) -> int:
+    return int(side + ROUNDING)
+
+
+def _is_centred(spec: WholeInput) -> bool:
+    return isinstance(spec, Letterbox) and spec.anchor == "centre"
+
+
 def _nominal_scale(size: Size, spec: InputSpec) -> float:
+    """Of the photo on its input; of a stretched one, that of the side that keeps most pixels."""
     match spec:
+        case Stretch():
+            return max(spec.width / size[0], spec.height / size[1])
         case Letterbox():
             return min(spec.width / size[0], spec.height / size[1])
         case ShorterSide():
@@ -135,18 +158,30 @@ def _nominal_scale(size: Size, spec: InputSpec) -> float:
             return spec.shorter_side / min(size)
 
 
-def _place(photo: Photo, spec: FilledInput) -> Resized:
-    """The photo in the top left corner of its input, the rest of it filled.
+def _place(photo: Photo, spec: WholeInput) -> tuple[Image.Image, Placement]:
+    """The whole photo on its input, and what it leaves empty filled.
 
     The scale to undo is that of the whole pixels: the nominal one would shift boxes by up to one.
     """
-    sides = _scaled_size(photo.size, spec)
-    canvas = Image.new("RGB", input_size(photo.size, spec), spec.fill)
-    canvas.paste(_resize(photo, sides, spec))
-    return canvas, sides[0] / photo.width, sides[1] / photo.height
+    width, height = sides = _scaled_size(photo.size, spec)
+    image, left, top = _resize(photo, sides, spec), 0, 0
+    if not isinstance(spec, Stretch):
+        canvas = Image.new("RGB", input_size(photo.size, spec), spec.fill)
+        if _is_centred(spec):
+            left, top = _half(canvas.width - width), _half(canvas.height - height)
+        canvas.paste(image, (left, top))
+        image = canvas
+    scales = width / photo.width, height / photo.height
+    return image, Placement(*photo.size, *scales, left, top)
 
 
-def _resize(photo: Photo, sides: Size, spec: FilledInput) -> Image.Image:
+def _half(empty: int) -> int:
+    """Pixels before the photo, of those that it leaves empty; an odd one lies behind it, as in
+    Ultralytics' `LetterBox`."""
+    return round(empty / 2 - 0.1)
+
+
+def _resize(photo: Photo, sides: Size, spec: WholeInput) -> Image.Image:
     if spec.antialias:
         return photo.resize(sides, RESAMPLING[spec.interpolation], (0, 0, *photo.size))
     return Image.fromarray(_interpolate(np.asarray(photo.image), *sides))
@@ -178,7 +213,7 @@ def _interpolate_axis(values: npt.NDArray[Any], axis: int, scaled: int) -> npt.N
     return mixed
 
 
-def _centre_crop(photo: Photo, spec: CentreCrop) -> Resized:
+def _centre_crop(photo: Photo, spec: CentreCrop) -> tuple[Image.Image, Placement]:
     """Scale the shorter side to ``spec.shorter_side`` and cut the middle out.
 
     Sides are cut to whole pixels and the crop's corner is rounded, both as torchvision does: half a
@@ -195,7 +230,7 @@ def _centre_crop(photo: Photo, spec: CentreCrop) -> Resized:
         (top + spec.height) / scale_y,
     )
     crop = photo.resize((spec.width, spec.height), RESAMPLING[spec.interpolation], region)
-    return crop, scale_x, scale_y
+    return crop, Placement(*photo.size, scale_x, scale_y, -left, -top)
 
 
 def resample(

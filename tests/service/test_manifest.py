@@ -29,6 +29,8 @@ def test_a_shipped_manifest_survives_reading_and_writing(path: Path, tmp_path: P
     assert written == manifest.to_json()
     if manifest.input.resize == "centre_crop":
         written["input"] |= UNUSED
+    else:
+        assert written["input"].pop("anchor", "top_left") == "top_left"
     for part, new, old in RENAMED:
         if new in part(written):
             part(written)[old] = part(written).pop(new)

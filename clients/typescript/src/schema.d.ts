@@ -489,7 +489,7 @@ export interface components {
             base64: string;
         };
         /** @description How a photo becomes the graph's input. */
-        InputSpec: components["schemas"]["Letterbox"] | components["schemas"]["ShorterSide"] | components["schemas"]["CentreCrop"];
+        InputSpec: components["schemas"]["Letterbox"] | components["schemas"]["ShorterSide"] | components["schemas"]["Stretch"] | components["schemas"]["CentreCrop"];
         /** @description One class. Its place in the manifest's list is its index in the graph's output. */
         Label: {
             /** @description The data set's own id, such as a COCO category id. */
@@ -525,6 +525,11 @@ export interface components {
                 number,
                 number
             ];
+            /**
+             * @description Where on the input the photo lies.
+             * @enum {string}
+             */
+            anchor: "top_left" | "centre";
         };
         /** @description A model's manifest, and how it is served. */
         ModelDescription: components["schemas"]["DetectorDescription"] | components["schemas"]["ClassifierDescription"];
@@ -628,7 +633,10 @@ export interface components {
             /** @description Of a package in lower precision. */
             converted?: components["schemas"]["Conversion"];
         };
-        /** @description The whole photo, one side scaled and both filled up to a multiple of `divisor`. */
+        /**
+         * @description The whole photo in the top left corner, one side scaled and both filled up to a multiple of
+         *     `divisor`.
+         */
         ShorterSide: {
             height: number;
             width: number;
@@ -663,6 +671,30 @@ export interface components {
             longer_side: number;
             /** @description Of the sides of the input. */
             divisor: number;
+        };
+        /** @description The whole photo, each side scaled by itself, so that it fills the input. */
+        Stretch: {
+            height: number;
+            width: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            resize: "stretch";
+            /** @enum {string} */
+            interpolation: "bilinear" | "bicubic";
+            mean: [
+                number,
+                number,
+                number
+            ];
+            std: [
+                number,
+                number,
+                number
+            ];
+            /** @description Whether a photo that is made smaller is smoothed. */
+            antialias: boolean;
         };
         /** @description A graph's input or output; a dimension that varies is named. */
         Tensor: {

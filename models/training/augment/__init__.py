@@ -14,7 +14,7 @@ from torch import Tensor
 from models.training.augment.colour import add_noise, random_colour, recolour
 from models.training.augment.geometry import FILL, Colour, Loaded, Warp, visible
 from models.training.augment.mixing import assemble, blend, random_share, random_tiles
-from service.input_spec import FilledInput, ShorterSide
+from service.input_spec import ShorterSide, Stretch, WholeInput
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,9 @@ class Augment:
         section 3.3).
     mixup: probability that two views, each a mosaic or a single photo, are blended into one with
         the boxes of both (arXiv 1710.09412; for detection arXiv 1902.04103).
-    longest, fill, antialias: of the network's input, see `for_input`. ``longest`` is how many times
-        the view's side a photo's longer side may be at scale 1, while the shorter one fits in.
+    longest, stretched, fill, antialias: of the network's input, see `for_input`. ``longest`` is how
+        many times the view's side a photo's longer side may be at scale 1, while the shorter one
+        fits in; ``stretched``: both sides are the view's then.
     """
 
     scale: tuple[float, float] = (0.6, 1.8)
@@ -54,12 +55,15 @@ class Augment:
     mosaic: float = 0.0
     mixup: float = 0.0
     longest: float = 1.0
+    stretched: bool = False
     fill: Colour = FILL
     antialias: bool = True
 
-    def for_input(self, spec: FilledInput) -> "Augment":
+    def for_input(self, spec: WholeInput) -> "Augment":
         """The same for views that become inputs of ``spec``: at scale 1 a photo is as large in them
         as the service makes it, with the same colour around it."""
+        if isinstance(spec, Stretch):
+            return replace(self, stretched=True, antialias=spec.antialias)
         longest = spec.longer_side / spec.shorter_side if isinstance(spec, ShorterSide) else 1.0
         return replace(self, longest=longest, fill=spec.fill, antialias=spec.antialias)
 
@@ -87,10 +91,12 @@ class Augment:
 
     def warp(self, photo: tuple[int, int], canvas: tuple[int, int], rng: random.Random) -> Warp:
         """A random warp of a photo onto a canvas; both sizes are (width, height)."""
-        fitted = max(max(photo) / self.longest, min(photo))  # on the canvas at scale 1
-        fit = rng.uniform(*self.scale) * max(canvas) / fitted
+        sides, fit = canvas, rng.uniform(*self.scale)
+        if not self.stretched:
+            fitted = max(max(photo) / self.longest, min(photo))  # on the canvas at scale 1
+            sides, fit = photo, fit * max(canvas) / fitted
         stretch = (1 + self.aspect) ** rng.uniform(-0.5, 0.5)
-        scaled = (max(1, round(photo[0] * fit * stretch)), max(1, round(photo[1] * fit / stretch)))
+        scaled = (max(1, round(sides[0] * fit * stretch)), max(1, round(sides[1] * fit / stretch)))
         return Warp(
             photo,
             canvas,

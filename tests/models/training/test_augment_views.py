@@ -14,6 +14,7 @@ from models.training.augment.geometry import (
     Warp,
 )
 from service.imaging.resize import to_input
+from service.input_spec import Stretch
 from tests.models.training.paintings import (
     EVERYTHING,
     VARYING,
@@ -165,6 +166,24 @@ def test_views_have_the_scale_and_fill_of_the_service(size: tuple[int, int]) -> 
     assert shown >= 3
     if size == (640, 200):  # which leaves part of the square empty
         assert (np.asarray(view[0]) == VARYING.fill).all(-1).mean() > 0.4
+
+
+@pytest.mark.parametrize("size", [(500, 375), (200, 640)])
+def test_views_are_stretched_where_the_service_stretches(size: tuple[int, int]) -> None:
+    half = (0.5, 0.5, 0.5)
+    spec = Stretch(height=256, width=256, interpolation="bilinear", mean=half, std=half)
+    augment = Augment(scale=(1.0, 1.0), flip=0.0, colour=0.0, hue=0.0).for_input(spec)
+    x, y = size[0] // 2, size[1] // 2
+    photo = painting([(x - 40, y - 40, x + 40, y + 40)], [1], size, "rectangle")
+    view = augment(*photo, 256, random.Random(0))
+    difference = np.abs(np.asarray(view[0], dtype=int) - to_input(photo[0], spec).pixels)
+    assert difference.max() <= 2  # the service's resize rounds otherwise
+    torch.testing.assert_close(
+        torch.from_numpy(to_input(photo[0], spec).placement.undo(view[1].numpy())),
+        photo[1],
+        atol=0.01,
+        rtol=0,
+    )
 
 
 def test_views_are_as_sharp_as_what_the_service_makes() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from service.imaging.images import decode_image, open_image, prepare, to_rgb
 from service.imaging.resize import ModelInput, least_size, to_input
-from service.input_spec import InputSpec, Letterbox
+from service.input_spec import InputSpec, Letterbox, Stretch
 from service.manifest import read_manifest
 from service.problems import Problem
 from tests.service.imaging.pictures import encode
@@ -170,6 +170,14 @@ def test_a_resize_without_smoothing_gets_every_pixel() -> None:
         height=320, width=320, interpolation="bilinear", mean=half, std=half, antialias=False
     )
     assert least_size((4000, 3000), sharp) == (4000, 3000)
+
+
+def test_a_stretched_photo_keeps_the_pixels_of_both_sides() -> None:
+    """Whichever way it lies in its file: what turns it upright comes later."""
+    half = (0.5, 0.5, 0.5)
+    spec = Stretch(height=400, width=100, interpolation="bilinear", mean=half, std=half)
+    assert least_size((4000, 2000), spec) == (1600, 800)
+    assert least_size((2000, 4000), spec) == (800, 1600)
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])

@@ -9,11 +9,13 @@ from PIL import Image
 from torch.nn import functional as F
 
 from service.imaging import resize
-from service.imaging.resize import Box, input_size, resample, to_input
-from service.input_spec import CentreCrop, FilledInput, InputSpec, Letterbox, ShorterSide
+from service.imaging.resize import Box, Placement, input_size, resample, to_input
+from service.input_spec import CentreCrop, InputSpec, Letterbox, ShorterSide, Stretch, WholeInput
 
 HALF = (0.5, 0.5, 0.5)
 LETTERBOX = Letterbox(height=320, width=320, interpolation="bilinear", mean=HALF, std=HALF)
+CENTRED = LETTERBOX.model_copy(update={"anchor": "centre", "fill": (114, 114, 114)})
+STRETCH = Stretch(height=320, width=416, interpolation="bilinear", mean=HALF, std=HALF)
 CENTRE_CROP = CentreCrop(
     height=224,
     width=224,
@@ -66,35 +68,102 @@ def test_letterbox_fits_the_photo_into_the_top_left_corner(
     assert (pixels[~is_photo] == 128).all()
 
 
-def extent(pixels: np.ndarray, fill: tuple[int, int, int]) -> tuple[int, int]:
-    """Width and height of the part of an input that is not of the colour ``fill``."""
-    is_photo = (pixels != fill).any(axis=-1)
-    return int(is_photo.any(axis=0).sum()), int(is_photo.any(axis=1).sum())
+@pytest.mark.parametrize(
+    ("size", "left", "top", "right", "bottom"),
+    [
+        ((640, 480), 0, 40, 320, 280),
+        ((480, 640), 40, 0, 280, 320),
+        ((320, 320), 0, 0, 320, 320),
+        ((10, 5), 0, 80, 320, 240),
+        ((333, 500), 53, 0, 266, 320),  # 213.12 wide: 107 are left, of which 53 before it
+        ((1999, 37), 0, 157, 320, 163),  # 5.92 high: rounded
+        ((640, 483), 0, 39, 320, 281),  # 241.5 high: to the even one
+        ((5000, 1), 0, 159, 320, 160),
+    ],
+)
+def test_centred_letterbox_rounds_as_ultralytics_does(
+    size: tuple[int, int], left: int, top: int, right: int, bottom: int
+) -> None:
+    pixels = to_input(Image.new("RGB", size, (250, 0, 0)), CENTRED).pixels
+    expected = np.full((320, 320, 3), 114, dtype=np.uint8)
+    expected[top:bottom, left:right] = (250, 0, 0)
+    np.testing.assert_array_equal(pixels, expected)
 
 
-@pytest.mark.parametrize("spec", [LETTERBOX, SHORTER_SIDE], ids=["letterbox", "shorter side"])
+def ultralytics_placement(size: tuple[int, int], side: int) -> tuple[int, int, int, int]:
+    """Left, top, width and height in a square, by the formulas of ultralytics'
+    `data/augment.py`, `LetterBox`."""
+    ratio = min(side / size[1], side / size[0])
+    width, height = round(size[0] * ratio), round(size[1] * ratio)
+    dw, dh = (side - width) / 2, (side - height) / 2
+    left, top, right, bottom = (round(x) for x in (dw - 0.1, dh - 0.1, dw + 0.1, dh + 0.1))
+    assert (left + width + right, top + height + bottom) == (side, side)
+    return left, top, width, height
+
+
+def test_centred_letterbox_lies_where_ultralytics_puts_it_whatever_the_size() -> None:
+    rng = np.random.default_rng(0)
+    for width, height in rng.integers(20, 600, (50, 2)).tolist():
+        made = to_input(Image.new("RGB", (width, height), (250, 0, 0)), CENTRED).placement
+        left, top, *sides = ultralytics_placement((width, height), 320)
+        assert (made.left, made.top) == (left, top)
+        assert (made.scale_x, made.scale_y) == (sides[0] / width, sides[1] / height)
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("size", [(640, 480), (37, 1999), (1, 1), (416, 320)])
+def test_stretch_scales_each_side_by_itself(size: tuple[int, int], antialias: bool) -> None:
+    photo = noise(*size)
+    made = to_input(photo, STRETCH.model_copy(update={"antialias": antialias}), exact=True)
+    assert made.placement == Placement(*size, 416 / size[0], 320 / size[1])
+    channels = torch.from_numpy(np.asarray(photo).copy()).permute(2, 0, 1)[None].double()
+    expected = F.interpolate(channels, (320, 416), mode="bilinear", antialias=antialias)
+    difference = np.abs(made.pixels - expected[0].permute(1, 2, 0).numpy())
+    assert difference.max() <= 1 + 1e-3  # Pillow rounds after each of its two passes
+
+
+def extent(pixels: np.ndarray, spec: WholeInput) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the part of an input that the photo does not leave empty."""
+    if isinstance(spec, Stretch):
+        return 0, 0, spec.width, spec.height
+    is_photo = (pixels != spec.fill).any(axis=-1)
+    columns, rows = (np.flatnonzero(is_photo.any(axis=axis)) for axis in (0, 1))
+    return int(columns[0]), int(rows[0]), len(columns), len(rows)
+
+
+WHOLE_INPUTS = pytest.mark.parametrize(
+    "spec",
+    [LETTERBOX, CENTRED, STRETCH, SHORTER_SIDE],
+    ids=["letterbox", "centred", "stretch", "shorter side"],
+)
+
+
+@WHOLE_INPUTS
 @pytest.mark.parametrize("size", [(640, 480), (333, 500), (1999, 37), (3, 4000)])
-def test_a_box_comes_back_where_it_was(size: tuple[int, int], spec: FilledInput) -> None:
+def test_a_box_comes_back_where_it_was(size: tuple[int, int], spec: WholeInput) -> None:
     """The whole photo is squeezed into whole pixels, so its quarters are theirs, however few."""
     made = to_input(Image.new("RGB", size, (250, 0, 0)), spec)
+    left, top, width, height = extent(made.pixels, spec)
     quarters = np.array([0.25, 0.5, 0.75, 0.875])
-    on_input = quarters * (extent(made.pixels, spec.fill) * 2)
+    on_input = quarters * ((width, height) * 2) + (left, top) * 2
     back = made.placement.undo(on_input[None].astype(np.float32))
     np.testing.assert_allclose(back[0], quarters * (size * 2), rtol=1e-5)
 
 
-@pytest.mark.parametrize("spec", [LETTERBOX, SHORTER_SIDE], ids=["letterbox", "shorter side"])
+@WHOLE_INPUTS
 @pytest.mark.parametrize("size", [(640, 480), (333, 500), (1999, 137)])
 def test_a_painted_box_comes_back_where_it_was_painted(
-    size: tuple[int, int], spec: FilledInput
+    size: tuple[int, int], spec: WholeInput
 ) -> None:
     width, height = size
     box = (int(width * 0.2), int(height * 0.4), int(width * 0.7), int(height * 0.9))
     photo = Image.new("RGB", size, (0, 0, 0))
     photo.paste((255, 255, 255), box)
     made = to_input(photo, spec)
-    filled = extent(made.pixels, spec.fill)
-    is_box = made.pixels[: filled[1], : filled[0], 0] > 127
+    left, top, *filled = extent(made.pixels, spec)
+    is_box = np.zeros(made.pixels.shape[:2], dtype=bool)
+    shown = slice(top, top + filled[1]), slice(left, left + filled[0])
+    is_box[shown] = made.pixels[shown][..., 0] > 127
     columns, rows = np.flatnonzero(is_box.any(axis=0)), np.flatnonzero(is_box.any(axis=1))
     painted = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
     back = made.placement.undo(np.array([painted], dtype=np.float32))[0]
@@ -162,7 +231,9 @@ def test_without_antialias_pixels_are_those_of_torchs_interpolate(size: tuple[in
     assert np.abs(difference).max() <= 0.5 + 1e-3
 
 
-@pytest.mark.parametrize("spec", [LETTERBOX, CENTRE_CROP], ids=["letterbox", "centre crop"])
+@pytest.mark.parametrize(
+    "spec", [LETTERBOX, STRETCH, CENTRE_CROP], ids=["letterbox", "stretch", "centre crop"]
+)
 def test_input_that_does_not_vary_has_one_size(spec: InputSpec) -> None:
     assert {input_size(size, spec) for size in ((1, 1), (640, 200), (331, 447))} == {
         (spec.width, spec.height)
@@ -173,6 +244,13 @@ def test_boxes_on_a_varying_input_are_clipped_to_the_photo() -> None:
     placement = to_input(Image.new("RGB", (500, 375)), SHORTER_SIDE).placement
     back = placement.undo(np.array([[-5, -5, 1088, 800]], dtype=np.float32))
     np.testing.assert_allclose(back, [[0, 0, 500, 375]])
+
+
+def test_a_crops_boxes_lie_on_the_photo() -> None:
+    placement = to_input(Image.new("RGB", (640, 480)), CENTRE_CROP).placement
+    back = placement.undo(np.array([[0, 0, 224, 224]], dtype=np.float32))
+    scale = 480 / 256  # of 341 x 256, 58 or 59 columns and 16 rows are cut off at each side
+    np.testing.assert_allclose(back, [[58 * 640 / 341, 16 * scale, 282 * 640 / 341, 240 * scale]])
 
 
 def test_boxes_are_clipped_to_the_photo() -> None:
