@@ -27,7 +27,7 @@ SECONDS = length("ATTACK_SECONDS", 1200)
 PHASES = 10  # of peace and of attack, in turn; memory is compared from the second pair on
 LOAD = 0.5  # of the capacity, that callers ask for
 DEADLINE = 2.0  # seconds
-STOLEN_RATES = {"bodies": 0.1, "bombs": 4.0}  # requests a second of keys that were given away
+STOLEN_RATES = {"bodies": 0.1, "bombs": 4.0}  # requests a second of stolen keys
 STOP_SECONDS = 30
 
 
