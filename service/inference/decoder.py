@@ -93,20 +93,25 @@ class Decoder:
             reduce=settings.reduce_jpegs,
             exact=settings.exact_resize,
         )
-        self._ahead = self._threads(threads, "decode")
+        self._ahead = self._threads(threads, "decode", self.decode)
         # a run whose batch has one of these would have its other images wait for it
-        self._apart = self._threads(ISOLATED_THREADS if isolation else 0, "isolated")
+        self._apart = self._threads(
+            ISOLATED_THREADS if isolation else 0, "isolated", self._decode_apart
+        )
 
     def decode(self, job: Job) -> ModelInput:
-        """What the model reads of ``job``, decoded here and now unless that has been done.
+        """What the model reads of ``job``, decoded here and now unless that has been done: of a
+        plain image, for `decode_ahead` has seen to the others.
 
         Raises Problem if it is too late, or the image is damaged or too large.
         """
         if isinstance(job.content, ModelInput):
             return job.content
         job.policy.deadline.check("decoding")
+        if self._isolation is not None and self._isolation.plain:
+            return self._decode_apart(job)
         began = time.perf_counter()
-        prepared = self._decode(job.content, job)
+        prepared = decode_input(job.content, self._options, self._hold_memory)
         job.stages["decode"] = time.perf_counter() - began
         return prepared
 
@@ -133,21 +138,29 @@ class Decoder:
             if threads is not None:
                 threads.close()
 
-    def _decode(self, content: bytes, job: Job) -> ModelInput:
-        isolation, deadline = self._isolation, job.policy.deadline
-        if isolation is None or (not isolation.plain and is_plain(content)):
-            return decode_input(content, self._options, self._hold_memory)
+    def _decode_apart(self, job: Job) -> ModelInput:
+        """`decode` in a decoder process."""
+        assert self._isolation is not None
+        assert not isinstance(job.content, ModelInput)
+        deadline = job.policy.deadline
+        deadline.check("decoding")
+        began = time.perf_counter()
         try:
-            return isolation.pool.decode(
-                content, self._options, deadline.remaining, self._hold_memory
+            prepared = self._isolation.pool.decode(
+                job.content, self._options, deadline.remaining, self._hold_memory
             )
         except TimeoutError:
             raise deadline.problem("the image was decoded") from None
+        job.stages["decode"] = time.perf_counter() - began
+        return prepared
 
-    def _threads(self, number: int, name: str) -> Batcher[ModelInput] | None:
+    def _threads(
+        self, number: int, name: str, decode: Callable[[Job], ModelInput]
+    ) -> Batcher[ModelInput] | None:
         if not number:
             return None
-        return Batcher(self._decode_each, max_batch_size=1, runners=number, name=name)
 
-    def _decode_each(self, jobs: Sequence[Job]) -> list[ModelInput]:
-        return [self.decode(job) for job in jobs]
+        def decode_each(jobs: Sequence[Job]) -> list[ModelInput]:
+            return [decode(job) for job in jobs]
+
+        return Batcher(decode_each, max_batch_size=1, runners=number, name=name)
