@@ -117,10 +117,11 @@ def select(everything: Detections, case: Case) -> Detections:
 
 def check_batch(package: ModelPackage, images: list[Image]) -> None:
     """Raise AnswerError unless ``images`` [H, W, 3], all of one size, have the same answers in one
-    batch as each alone."""
-    together = answer(package, images)
+    batch as each alone, down to a score that many detections pass."""
+    together = answer(package, images, score_threshold=LOW_SCORE)
     for row, image in enumerate(images):
-        if not _same(package.manifest, answer(package, [image]), together, row):
+        alone = answer(package, [image], score_threshold=LOW_SCORE)
+        if not _same(package.manifest, alone, together, row):
             raise AnswerError(
                 f"image {row} of a batch of {len(images)} has another answer than alone"
             )
@@ -190,7 +191,7 @@ def _same(manifest: ModelManifest, alone: Outputs, together: Outputs, row: int) 
     case = Case(
         "",
         np.empty(0, dtype=np.uint8),
-        score_threshold=manifest.defaults.score_threshold,
+        score_threshold=LOW_SCORE,
         max_detections=manifest.defaults.max_detections,
     )
     first, second = Detections.from_outputs(alone, 0), Detections.from_outputs(together, row)

@@ -88,6 +88,7 @@ def mutate(original: Original, mutant: Mutant) -> onnx.ModelProto:
     return model
 
 
+@pytest.mark.full
 @torch.no_grad()
 def test_original_passes(original: Original) -> None:
     check_gate(original, original.model)
