@@ -86,7 +86,7 @@ def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest
         progress.step("tracing the graph")
         model = to_onnx(variant, graph)
         content = model.SerializeToString()
-        progress.step(f"comparing ONNX Runtime with PyTorch on {len(photos)} photos")
+        progress.step(f"comparing the graph with Boxport's own network on {len(photos)} photos")
         with located(lambda: torch_layers(variant, graph), model, "fp32", progress.step):
             parity = check_parity(
                 variant.task,

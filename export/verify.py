@@ -54,7 +54,7 @@ class NothingToCheck(Exception):
 # Fields of the manifest that neither the graph nor another file shows to be true or false.
 CLAIMS = (
     "names and ids of labels",
-    "resize, interpolation, antialias and fill of the input",
+    "resize, anchor, interpolation, antialias and fill of the input",
     "defaults within their ranges",
     "provenance",
     "parity",
@@ -141,7 +141,7 @@ def verify(folder: Path, photos: Path, public_keys: Sequence[Path] = ()) -> Iter
 
 
 def check_manifest(subject: Subject) -> str:
-    return f"schema {subject.manifest.schema_version}"
+    return f"read as schema {subject.manifest.schema_version}"
 
 
 def check_signed(subject: Subject) -> str:

@@ -21,8 +21,8 @@ class Part(BaseModel):
 class _Input(Part):
     """How a photo becomes the graph's input, uint8 [N, height, width, 3].
 
-    Normalisation happens inside the graph; ``mean`` and ``std``, of channels scaled to 0..1, are
-    stated for readers.
+    What the network reads of it is made inside the graph, and stated for readers: the channels in
+    ``channel_order``, of each (pixel * ``scale`` - ``mean``) / ``std``.
     """
 
     height: int = Field(gt=0)
@@ -31,6 +31,17 @@ class _Input(Part):
     interpolation: Literal["bilinear", "bicubic"]
     mean: tuple[float, float, float]
     std: tuple[Spread, Spread, Spread]
+    channel_order: Literal["rgb", "bgr"] = Field(
+        "rgb",
+        description="In which the network inside the graph reads; so are mean and std. The graph's"
+        " input is RGB.",
+    )
+    scale: float = Field(1 / 255, gt=0, description="Of pixel values, before mean is subtracted.")
+
+    @property
+    def unit(self) -> float:
+        """The pixel value that is scaled to 1."""
+        return 1 / self.scale
 
     @property
     def varies(self) -> bool:

@@ -5,11 +5,12 @@ export writes it, the service reads it, and this file is the only definition of 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from unicodedata import normalize
 
 from pydantic import (
     AliasChoices,
+    BeforeValidator,
     Field,
     TypeAdapter,
     ValidationError,
@@ -21,6 +22,7 @@ from service.input_spec import InputSpec, Part
 
 MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "model.onnx"
+INPUT_FIELDS_OF_2 = ("anchor", "channel_order", "scale")  # which version 1 does not have
 LEAST_TOP_K = 5  # may be asked for of fewer classes: exports wrote it whatever their number
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
 VERSION_PATTERN = r"^[1-9][0-9]*$"
@@ -39,6 +41,9 @@ CLASSIFICATION_OUTPUTS = ("probabilities",)
 Task = Literal["classification", "detection"]
 Activation = Literal["softmax", "sigmoid"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
+ParityReference = Literal[
+    "user_model", "user_results", "foreign_onnx", "boxport_network", "float32_package"
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -129,7 +134,10 @@ class ParityCase(Part):
 class Parity(Part):
     """What the graph was compared with at export, on what, and the greatest differences seen."""
 
-    reference: str = "PyTorch"
+    reference: ParityReference = Field(
+        description="The owner's own model, or results of it; the ONNX file that was adopted;"
+        " Boxport's network with the checkpoint's weights; the float32 package that was converted."
+    )
     images: int = Field(gt=0, description="Real photos; other images are in ``cases``.")
     batch_sizes: tuple[Annotated[int, Field(gt=0)], ...]
     cases: tuple[ParityCase, ...] = ()
@@ -174,7 +182,7 @@ class _Manifest(Part):
     INPUTS: ClassVar[tuple[str, ...]]
     OUTPUTS: ClassVar[tuple[str, ...]]
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: str = Field(pattern=NAME_PATTERN)
     version: str = Field(pattern=VERSION_PATTERN)
     task: Task
@@ -272,7 +280,34 @@ class ClassificationManifest(_Manifest):
         return asked or min(self.defaults.top_k, len(self.labels))
 
 
-ModelManifest = Annotated[DetectionManifest | ClassificationManifest, Field(discriminator="task")]
+def _from_version_1(content: Any) -> Any:
+    """A manifest of version 1 as version 2 says the same; raises ValueError for what it cannot say.
+
+    There ``parity.reference`` was free text: "PyTorch", or the precision that was converted.
+    """
+    if not isinstance(content, dict) or content.get("schema_version", 1) != 1:
+        return content
+    model_input, parity, provenance = (
+        content[part] if isinstance(content.get(part), dict) else {}
+        for part in ("input", "parity", "provenance")
+    )
+    stated = [f"input.{field}" for field in INPUT_FIELDS_OF_2 if field in model_input]
+    if model_input.get("resize") == "stretch":
+        stated.append("input.resize: stretch")
+    if (reference := parity.get("reference")) in get_args(ParityReference):
+        stated.append(f"parity.reference: {reference}")
+    if stated:
+        raise ValueError(f"{stated[0]} is of schema_version 2, and this manifest is of 1")
+    reference = "float32_package" if provenance.get("converted") else "boxport_network"
+    upgraded = {**content, "schema_version": 2}
+    return {**upgraded, "parity": {**parity, "reference": reference}} if parity else upgraded
+
+
+ModelManifest = Annotated[
+    DetectionManifest | ClassificationManifest,
+    Field(discriminator="task"),
+    BeforeValidator(_from_version_1),
+]
 MANIFEST: TypeAdapter[ModelManifest] = TypeAdapter(ModelManifest)
 
 

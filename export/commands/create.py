@@ -64,7 +64,8 @@ def create(
 ) -> None:
     """Write a model package: one ONNX file, its manifest and a report of its accuracy and latency.
 
-    Nothing is written unless ONNX Runtime gives PyTorch's answers: the same labels, scores within
+    Nothing is written unless ONNX Runtime gives the answers that Boxport's own network gives in
+    PyTorch with these weights: the same labels, scores within
     0.0001 and boxes within 0.01 pixels, at batch 1, 2 and 7, on real photos and on images that are
     hard for a graph. If it does not, the first node that differs is named.
     """

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from export.errors import ExportError
 from export.parity.bisection import Bisection, LocatedParityError
+from export.parity.comparison import REFERENCES
 from export.progress import ProgressReporter
 from models.checkpoint_file import CheckpointError
 from service.imaging.files import PhotoError
@@ -50,7 +51,9 @@ def shown_progress() -> Iterator[TerminalProgress]:
 def show_package(manifest: ModelManifest, output: Path) -> None:
     """What was proven and measured of the package that was written to ``output``."""
     parity = manifest.parity
-    parts = [f"{parity.agreeing:.1%} of the answers agree"]
+    own = ", not with yours" if parity.reference == "boxport_network" else ""
+    parts = [f"compared with {REFERENCES[parity.reference]}{own}"]
+    parts.append(f"{parity.agreeing:.1%} of the answers agree")
     parts.append(f"scores within {parity.max_score_difference:.1e}")
     if parity.max_box_difference_px is not None:
         parts.append(f"boxes within {parity.max_box_difference_px:.1e} px")

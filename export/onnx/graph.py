@@ -17,15 +17,19 @@ from service.input_spec import InputSpec
 
 
 class Normalise(nn.Module):
-    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W], (x / 255 - mean) / std for each channel."""
+    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W], (x * scale - mean) / std for each channel, in the
+    network's order of channels."""
 
     def __init__(self, spec: InputSpec) -> None:
         super().__init__()
         mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
-        self.scale = nn.Buffer((1 / (255 * std)).reshape(1, 3, 1, 1))
+        self.scale = nn.Buffer((1 / (spec.unit * std)).reshape(1, 3, 1, 1))
         self.shift = nn.Buffer((-mean / std).reshape(1, 3, 1, 1))
+        self.channels = nn.Buffer(torch.tensor([2, 1, 0])) if spec.channel_order == "bgr" else None
 
     def forward(self, images: Tensor) -> Tensor:
+        if self.channels is not None:
+            images = images.index_select(3, self.channels)
         return images.permute(0, 3, 1, 2).to(torch.float32) * self.scale + self.shift
 
 

@@ -20,7 +20,7 @@ from export.parity.cases import (
 from export.parity.comparison import ParityError, Tally, compare_detections
 from export.parity.model import Feeds, Image, Model, Outputs
 from export.progress import OnProgress, ignore_progress
-from service.manifest import Parity, Task, Tolerance
+from service.manifest import Parity, ParityReference, Task, Tolerance
 
 
 def check_parity(
@@ -30,13 +30,16 @@ def check_parity(
     photos: Sequence[Image],
     tolerance: Tolerance,
     on_progress: OnProgress = ignore_progress,
+    kind: ParityReference = "boxport_network",
 ) -> Parity:
     """Compare two models on ``photos``, uint8 [H, W, 3] as the graph reads them, and on the cases
     of `export.parity.cases` made from them.
 
     Detections are compared one by one, see `compare_detections`; of a classifier the probabilities
-    and the best class. Raises ParityError at the first difference where the tolerance allows none,
-    else at the end if too few answers match; and if no photo has a detection.
+    and the best class. kind: what ``reference`` is, for the manifest.
+
+    Raises ParityError at the first difference where the tolerance allows none, else at the end if
+    too few answers match; and if no photo has a detection.
     """
     gate = Gate(reference, candidate, tolerance)
     detects = task == "detection"
@@ -57,7 +60,7 @@ def check_parity(
     if detects and not any(tally.cases[case.name].detections for case in plain):
         raise ParityError(f"no photo has a detection above {SCORE_THRESHOLD}: nothing to compare")
     return Parity(
-        reference=reference.name,
+        reference=kind,
         images=len(photos),
         batch_sizes=BATCH_SIZES,
         cases=tuple(tally.cases.values()),

@@ -23,7 +23,7 @@ GREY = 128
 
 @dataclass(frozen=True)
 class Model:
-    """``name`` is what messages and the manifest call it."""
+    """``name`` is what messages call it."""
 
     name: str
     run: Callable[[Feeds], Outputs]

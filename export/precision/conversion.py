@@ -103,6 +103,7 @@ def convert(job: ConversionJob, progress: ProgressReporter = SILENT) -> ModelMan
                 [photo.pixels for photo in photos],
                 TOLERANCES[job.precision],
                 progress.update,
+                kind="float32_package",
             )
         conversion = Conversion(
             package=f"{manifest.name}/{manifest.version}", sha256=manifest.sha256, **how

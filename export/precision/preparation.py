@@ -46,8 +46,9 @@ def _fold_normalisation(model: onnx.ModelProto, spec: InputSpec) -> None:
     """images -> Cast -> Mul -> Add -> Conv becomes images -> DequantizeLinear -> Conv.
 
     Possible where all channels share mean and deviation, as 8 bits have one scale and one integer
-    zero point z = round(255 mean). The rounding error of z, up to half a grey level, is added to
-    the convolution's bias; at the border, where zeros are padded, that is wrong by as little.
+    zero point z = round(mean / scale), if that is a grey level. The rounding error of z, up to half
+    a level, is added to the convolution's bias; at the border, where zeros are padded, that is
+    wrong by as little.
     """
     if len({*spec.mean}) > 1 or len({*spec.std}) > 1:
         return
@@ -55,9 +56,11 @@ def _fold_normalisation(model: onnx.ModelProto, spec: InputSpec) -> None:
     if chain is None:
         return
     transpose, cast, mul, add, conv = chain
-    values, mean, std = constants(model), spec.mean[0], spec.std[0]
-    scale, zero = 1 / (255 * std), round(255 * mean)
-    shift = values[conv.input[1]].sum(axis=(1, 2, 3)) * (zero - 255 * mean) * scale  # [O]
+    values, mean = constants(model), spec.unit * spec.mean[0]
+    scale, zero = 1 / (spec.unit * spec.std[0]), round(mean)
+    if not 0 <= zero <= 255:
+        return
+    shift = values[conv.input[1]].sum(axis=(1, 2, 3)) * (zero - mean) * scale  # [O]
     set_bias(model, conv, f"{conv.name}.bias", bias_of(conv, values) + shift)
     dequantize = helper.make_node(
         "DequantizeLinear",

@@ -58,6 +58,7 @@ def write_report(
         mark=manifest_mark(content),
         packages=packages,
         metric_keys=[key for key in tables.LEADING if any(key in p.metrics for p in packages)],
+        reference_name=tables.reference_name,
         headlines=tables.headlines(first),
         summary=tables.summary(first.manifest),
         reservations=tables.reservations(first, packages[1:]),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from export.evaluation.figures import METRIC_NAMES
+from export.parity.comparison import REFERENCES
 from export.report.latency import Latency
 from models.training.report.page import Headline
 from service.manifest import Accuracy, ModelManifest
@@ -91,6 +92,10 @@ def accuracy_headline(accuracy: Accuracy | None) -> Headline:
     return Headline(metric_name(key), f"{accuracy.metrics[key]:.3f}", meaning)
 
 
+def reference_name(manifest: ModelManifest) -> str:
+    return REFERENCES[manifest.parity.reference]
+
+
 def parity_sentence(manifest: ModelManifest) -> str:
     parity = manifest.parity
     parts = [f"scores within {parity.max_score_difference:.2g}"]
@@ -101,7 +106,7 @@ def parity_sentence(manifest: ModelManifest) -> str:
         f" and {parity.detections_compared:,} detections" if parity.detections_compared else ""
     )
     return (
-        f"ONNX Runtime answers as {parity.reference} does{share}: {', '.join(parts)},"
+        f"ONNX Runtime answers as {reference_name(manifest)} does{share}: {', '.join(parts)},"
         f" on {parity.images} photos{compared}"
     )
 
@@ -140,8 +145,8 @@ def reservations(package: Measured, others: Sequence[Measured]) -> list[str]:
         )
     if manifest.parity.agreeing < 1:
         found.append(
-            f"{percent(1 - manifest.parity.agreeing)} of its answers differ from"
-            f" {manifest.parity.reference}'s by more than the tolerance."
+            f"{percent(1 - manifest.parity.agreeing)} of its answers differ from those of"
+            f" {reference_name(manifest)} by more than the tolerance."
         )
     return found
 
@@ -191,7 +196,8 @@ def input_rows(manifest: ModelManifest) -> dict[str, str]:
         if spec.resize != "stretch":
             rows["Filled with"] = f"RGB {', '.join(map(str, spec.fill))}"
     rows["Normalisation, inside the graph"] = (
-        f"mean {', '.join(f'{x:g}' for x in spec.mean)};"
+        f"{spec.channel_order.upper()} / {spec.unit:g},"
+        f" mean {', '.join(f'{x:g}' for x in spec.mean)};"
         f" std {', '.join(f'{x:g}' for x in spec.std)}"
     )
     defaults = manifest.defaults.model_dump().items()

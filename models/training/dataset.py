@@ -159,5 +159,7 @@ def collate(samples: list[Sample]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
 def normalise(images: Tensor, spec: InputSpec) -> Tensor:
     """uint8 [N, 3, H, W] -> float32, channels last, as the exported graph does it."""
     mean, std = torch.tensor((spec.mean, spec.std), device=images.device).reshape(2, 3, 1, 1)
-    scaled = images.contiguous(memory_format=torch.channels_last).to(torch.float32) / 255
+    if spec.channel_order == "bgr":
+        images = images.flip(1)
+    scaled = images.contiguous(memory_format=torch.channels_last).to(torch.float32) / spec.unit
     return (scaled - mean) / std

@@ -10,7 +10,7 @@ import numpy as np
 
 from service.manifest import ModelManifest
 
-FLOAT16, BFLOAT16 = 10, 16  # TensorProto.DataType
+INT32, FLOAT16, BFLOAT16 = 6, 10, 16  # TensorProto.DataType
 # What may stand between the activation and the output.
 PASSED_OVER = ("Cast", "Identity", "QuantizeLinear", "DequantizeLinear", "Reshape", "Squeeze")
 ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
@@ -21,6 +21,7 @@ NORMALISING = (
     ("normalise.scale.half", "normalise.shift.half", 3e-3),
 )
 QUANTISED = ("images.scale", "images.zero_point", 3e-3)
+CHANNEL_ORDERS = {(0, 1, 2): "rgb", (2, 1, 0): "bgr"}
 
 
 def check_facts(manifest: ModelManifest, model: Any) -> str | None:
@@ -29,10 +30,11 @@ def check_facts(manifest: ModelManifest, model: Any) -> str | None:
         ("precision", manifest.precision, precision_of(model)),
         ("activation", getattr(manifest, "activation", None), activation_of(model)),
         ("number of labels", len(manifest.labels), classes_of(model)),
+        ("channel order", manifest.input.channel_order, channel_order_of(model)),
     ):
         if None not in (stated, shown) and stated != shown:
             return f"the graph's {name} is {shown}, the manifest says {stated}"
-    if (normalisation := normalisation_of(model)) is not None:
+    if (normalisation := normalisation_of(model, manifest.input.unit)) is not None:
         tolerance = normalisation[2]
         for name, shown_channels in zip(("mean", "std"), normalisation[:2], strict=True):
             stated_channels = getattr(manifest.input, name)
@@ -69,8 +71,20 @@ def classes_of(model: Any) -> int | None:
     return None
 
 
-def normalisation_of(model: Any) -> tuple[np.ndarray, np.ndarray, float] | None:
-    """Mean and std of the channels, of 0..1, and how exact the two are."""
+def channel_order_of(model: Any) -> str | None:
+    """In which the network reads: the one that a Gather makes of the images, or else theirs, if the
+    graph normalises as the export does it."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Gather" and node.input[0] == "images" and node.input[1] in tensors:
+            indices = tensors[node.input[1]]
+            kind = np.int32 if indices.data_type == INT32 else np.int64
+            return CHANNEL_ORDERS.get(tuple(np.frombuffer(indices.raw_data, kind).tolist()))
+    return None if normalisation_of(model, 1.0) is None else "rgb"
+
+
+def normalisation_of(model: Any, unit: float) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """Mean and std of the channels where ``unit`` is scaled to 1, and how exact the two are."""
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     for scale_name, shift_name, tolerance in NORMALISING:
         if scale_name in tensors and shift_name in tensors:
@@ -80,11 +94,11 @@ def normalisation_of(model: Any) -> tuple[np.ndarray, np.ndarray, float] | None:
                 for name in (scale_name, shift_name)
             )
             if scale.size == shift.size and scale.size and scale.all():
-                return -shift / scale / 255, 1 / (255 * scale), tolerance
+                return -shift / scale / unit, 1 / (unit * scale), tolerance
     scale_name, zero_name, tolerance = QUANTISED
     if scale_name in tensors and zero_name in tensors:
         scale = np.frombuffer(tensors[scale_name].raw_data, np.float32).astype(np.float64)
         zero = np.frombuffer(tensors[zero_name].raw_data, np.uint8)
         if scale.size == zero.size == 1 and scale.all():
-            return np.repeat(zero / 255, 3), np.repeat(1 / (255 * scale), 3), tolerance
+            return np.repeat(zero / unit, 3), np.repeat(1 / (unit * scale), 3), tolerance
     return None

@@ -29,7 +29,7 @@ def small_graph(spec: Letterbox) -> onnx.ModelProto:
 
     std, mean = np.array(spec.std, np.float32), np.array(spec.mean, np.float32)
     values = {
-        "scale": (1 / (255 * std)).reshape(1, 3, 1, 1),
+        "scale": (1 / (spec.unit * std)).reshape(1, 3, 1, 1),
         "shift": (-mean / std).reshape(1, 3, 1, 1),
         "network.stem.conv.weight": weight(8, 3, 3, 3),
         "network.stem.conv.bias": weight(8),

@@ -38,6 +38,15 @@ def to_other_size(manifest: dict[str, Any]) -> None:
     manifest["input"].update(height=640, width=640)
 
 
+def of_version_2(**fields: object) -> Edit:
+    def edit(manifest: dict[str, Any]) -> None:
+        manifest["schema_version"] = 2
+        manifest["parity"]["reference"] = "foreign_onnx"
+        manifest["input"].update(fields)
+
+    return edit
+
+
 FALSE: list[tuple[str, str, Edit, str]] = [
     ("a label more", DETECTOR, add_label, "number of labels is 20, the manifest says 21"),
     ("five labels", DETECTOR, lambda m: m.update(labels=m["labels"][:5]), "which is no label"),
@@ -45,6 +54,8 @@ FALSE: list[tuple[str, str, Edit, str]] = [
     ("another size", DETECTOR, to_other_size, "input is 640 x 640, inputs say"),
     ("another mean", DETECTOR, put([0, 0, 0], "input", "mean"), "graph's mean is 0.5, 0.5, 0.5"),
     ("another std", DETECTOR, put([0.5, 0.5, 0.6], "input", "std"), "graph's std is 0.5"),
+    ("BGR", DETECTOR, of_version_2(channel_order="bgr"), "channel order is rgb, the manifest says"),
+    ("grey levels", DETECTOR, of_version_2(scale=1.0), "mean is 127.5, 127.5, 127.5, the manifest"),
     ("no spread", DETECTOR, put([0, 1, 1], "input", "std"), "input.std.0: .*greater than 0"),
     ("int8", DETECTOR, put("int8", "precision"), "precision is fp32, the manifest says int8"),
     ("many detections", DETECTOR, put(10**12, "defaults", "max_detections"), "max_detections"),

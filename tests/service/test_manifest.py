@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from service.input_spec import Letterbox
 from service.manifest import ManifestError, read_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "model_store").glob("*/*/manifest.json"))
 DETECTOR, CLASSIFIER = "efficientdet_lite0_voc", "efficientnet_lite0_imagenet"
+CONVERTED = {"package": "x/1", "sha256": "0" * 64}
 UNUSED = {"fill": [128, 128, 128], "antialias": True}  # what version 1 states of a crop as well
 
+SINCE_VERSION_2 = {"anchor": "top_left", "channel_order": "rgb", "scale": 1 / 255}  # of an input
 RENAMED = (  # since version 0.1: the part that a field is in, its new name and its old one
     (lambda manifest: manifest["parity"]["tolerance"], "matched", "twins"),
     (lambda manifest: manifest["parity"], "ambiguous", "tied"),
@@ -27,14 +30,97 @@ def test_a_shipped_manifest_survives_reading_and_writing(path: Path, tmp_path: P
     assert read_manifest(tmp_path / "manifest.json") == manifest
     written = json.loads((tmp_path / "manifest.json").read_text())
     assert written == manifest.to_json()
+    assert written["schema_version"] == 2
+    assert written["parity"]["reference"] == "boxport_network"
+    written["schema_version"], written["parity"]["reference"] = 1, "PyTorch"
+    for field, value in SINCE_VERSION_2.items():
+        assert written["input"].pop(field, value) == value
     if manifest.input.resize == "centre_crop":
         written["input"] |= UNUSED
-    else:
-        assert written["input"].pop("anchor", "top_left") == "top_left"
     for part, new, old in RENAMED:
         if new in part(written):
             part(written)[old] = part(written).pop(new)
     assert written == json.loads(path.read_text())
+
+
+def rewritten(store: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], Any]) -> Path:
+    """The shipped detector's manifest, which is of version 1, after ``edit``."""
+    content = json.loads((store / DETECTOR / "1" / "manifest.json").read_text())
+    edit(content)
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("edit", "reference"),
+    [
+        (lambda m: m.pop("schema_version"), "boxport_network"),
+        (lambda m: m["parity"].pop("reference"), "boxport_network"),
+        (lambda m: m["provenance"].update(converted=CONVERTED), "float32_package"),
+    ],
+    ids=["no version", "no reference", "converted"],
+)
+def test_version_1_says_what_it_was_compared_with(
+    store: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], Any], reference: str
+) -> None:
+    manifest = read_manifest(rewritten(store, tmp_path, edit))
+    assert (manifest.schema_version, manifest.parity.reference) == (2, reference)
+
+
+def as_version_2(manifest: dict[str, Any]) -> None:
+    manifest["schema_version"] = 2
+    manifest["parity"]["reference"] = "foreign_onnx"
+    manifest["input"].update(anchor="centre", channel_order="bgr", scale=1.0)
+
+
+def test_version_2_states_what_version_1_cannot(store: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(rewritten(store, tmp_path, as_version_2))
+    assert manifest.parity.reference == "foreign_onnx"
+    assert isinstance(manifest.input, Letterbox)
+    stated = manifest.input.anchor, manifest.input.channel_order, manifest.input.scale
+    assert stated == ("centre", "bgr", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda m: m["input"].update(anchor="top_left"), "input.anchor"),
+        (lambda m: m["input"].update(channel_order="bgr"), "input.channel_order"),
+        (lambda m: m["input"].update(scale=1.0), "input.scale"),
+        (lambda m: m["input"].update(resize="stretch"), "input.resize: stretch"),
+        (lambda m: m["parity"].update(reference="user_model"), "parity.reference: user_model"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_version_1_that_states_what_is_of_version_2_is_refused(
+    store: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], Any], words: str
+) -> None:
+    path = rewritten(store, tmp_path, edit)
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(path)
+    fault = f"{words} is of schema_version 2, and this manifest is of 1"
+    assert str(caught.value) == f"{path}: content: Value error, {fault}"
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda m: m.update(schema_version=3), "schema_version: Input should be 2"),
+        (lambda m: m["parity"].update(reference="PyTorch"), "parity.reference: Input should be"),
+        (lambda m: m["parity"].pop("reference"), "parity.reference: Field required"),
+        (lambda m: m["input"].update(channel_order="grb"), "input.channel_order: Input should be"),
+        (lambda m: m["input"].update(scale=0), "input.scale: Input should be greater than 0"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_version_2_is_held_to_its_words(
+    store: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], Any], words: str
+) -> None:
+    path = rewritten(store, tmp_path, lambda m: (as_version_2(m), edit(m)))
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(path)
+    assert str(caught.value).startswith(f"{path}: {words}")
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,13 @@ export interface components {
                 number,
                 number
             ];
+            /**
+             * @description In which the network inside the graph reads; so are mean and std. The graph's input is RGB.
+             * @enum {string}
+             */
+            channel_order: "rgb" | "bgr";
+            /** @description Of pixel values, before mean is subtracted. */
+            scale: number;
             /** @description Pixels of the shorter side after scaling, before the crop. */
             shorter_side: number;
         };
@@ -256,7 +263,7 @@ export interface components {
         /** @description A classifier's manifest, and how it is served. */
         ClassifierDescription: {
             /** @constant */
-            schema_version: 1;
+            schema_version: 2;
             name: string;
             version: string;
             /**
@@ -429,7 +436,7 @@ export interface components {
         /** @description A detector's manifest, and how it is served. */
         DetectorDescription: {
             /** @constant */
-            schema_version: 1;
+            schema_version: 2;
             name: string;
             version: string;
             /**
@@ -517,6 +524,13 @@ export interface components {
                 number,
                 number
             ];
+            /**
+             * @description In which the network inside the graph reads; so are mean and std. The graph's input is RGB.
+             * @enum {string}
+             */
+            channel_order: "rgb" | "bgr";
+            /** @description Of pixel values, before mean is subtracted. */
+            scale: number;
             /** @description Whether a photo that is made smaller is smoothed. */
             antialias: boolean;
             /** @description RGB of the part that the photo leaves empty. */
@@ -581,7 +595,11 @@ export interface components {
         };
         /** @description What the graph was compared with at export, on what, and the greatest differences seen. */
         Parity: {
-            reference: string;
+            /**
+             * @description The owner's own model, or results of it; the ONNX file that was adopted; Boxport's network with the checkpoint's weights; the float32 package that was converted.
+             * @enum {string}
+             */
+            reference: "user_model" | "user_results" | "foreign_onnx" | "boxport_network" | "float32_package";
             /** @description Real photos; other images are in `cases`. */
             images: number;
             batch_sizes: number[];
@@ -657,6 +675,13 @@ export interface components {
                 number,
                 number
             ];
+            /**
+             * @description In which the network inside the graph reads; so are mean and std. The graph's input is RGB.
+             * @enum {string}
+             */
+            channel_order: "rgb" | "bgr";
+            /** @description Of pixel values, before mean is subtracted. */
+            scale: number;
             /** @description Whether a photo that is made smaller is smoothed. */
             antialias: boolean;
             /** @description RGB of the part that the photo leaves empty. */
@@ -693,6 +718,13 @@ export interface components {
                 number,
                 number
             ];
+            /**
+             * @description In which the network inside the graph reads; so are mean and std. The graph's input is RGB.
+             * @enum {string}
+             */
+            channel_order: "rgb" | "bgr";
+            /** @description Of pixel values, before mean is subtracted. */
+            scale: number;
             /** @description Whether a photo that is made smaller is smoothed. */
             antialias: boolean;
         };

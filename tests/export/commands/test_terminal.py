@@ -16,8 +16,34 @@ from export.onnx.trace import to_onnx
 from export.parity.comparison import ParityError
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.variants import Variant
+from service.manifest import ParityReference, read_manifest
 from tests.export.conftest import LABELS
 from tests.export.tampering import SIZE, make_resnet, scale_filter
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        (
+            "boxport_network",
+            "parity: compared with Boxport's own network, not with yours, 100.0% of",
+        ),
+        ("float32_package", "parity: compared with the float32 package, 100.0% of"),
+        ("user_model", "parity: compared with your own model, 100.0% of"),
+    ],
+)
+def test_what_the_graph_was_compared_with_is_said(
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    reference: ParityReference,
+    words: str,
+) -> None:
+    manifest = read_manifest(store / "efficientdet_lite0_voc" / "1" / "manifest.json")
+    parity = manifest.parity.model_copy(update={"reference": reference})
+    monkeypatch.setattr(terminal, "console", Console(width=160))
+    terminal.show_package(manifest.model_copy(update={"parity": parity}), Path("x/1"))
+    assert words in capsys.readouterr().out
 
 
 def test_command_writes_nothing_and_names_the_node(

@@ -122,7 +122,11 @@ def test_gate_says_what_it_compared(detector: tuple[Model, list[np.ndarray]]) ->
     parity = check_parity(
         "detection", model, model, photos, FP32, lambda done, total: progress.append((done, total))
     )
-    assert (parity.reference, parity.images, parity.batch_sizes) == ("PyTorch", 7, (1, 2, 7))
+    assert (parity.reference, parity.images, parity.batch_sizes) == (
+        "boxport_network",
+        7,
+        (1, 2, 7),
+    )
     assert [case.name for case in parity.cases] == KINDS
     found_in = {case.name: case.detections for case in parity.cases}
     assert found_in["no detection in any photo"] == 0

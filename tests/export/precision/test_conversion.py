@@ -45,7 +45,7 @@ def test_package_says_what_it_was_made_from_and_how(int8: Path, store: Path) -> 
     assert converted.sha256 == source.sha256
     assert (converted.calibration, converted.photos, converted.in_float) == ("minmax", 7, ())
     assert 0.8 < (converted.fidelity or 0) < 1
-    assert manifest.parity.reference == "fp32"
+    assert manifest.parity.reference == "float32_package"
     assert 0 < manifest.parity.max_score_difference < 0.2
     assert manifest.labels == source.labels
 

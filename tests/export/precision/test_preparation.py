@@ -55,6 +55,24 @@ def test_channels_that_differ_are_normalised_in_float(
     )
 
 
+@pytest.mark.parametrize("mean", [127.5, 96.0])
+def test_grey_levels_that_are_not_scaled_are_read_as_8_bits(
+    mean: float, pixels: np.ndarray[Any, Any]
+) -> None:
+    spec = SPEC.model_copy(update={"scale": 1.0, "mean": (mean,) * 3, "std": (64.0,) * 3})
+    model = small_graph(spec)
+    prepared = prepare(model, spec)
+    assert operators(prepared)[:3] == ["Transpose", "DequantizeLinear", "Conv"]
+    before, after = run(model, images=pixels)[0], run(prepared, images=pixels)[0]
+    np.testing.assert_allclose(after, before, atol=1e-2)  # the border's, of half a grey level
+
+
+def test_mean_that_is_no_grey_level_is_subtracted_in_float(pixels: np.ndarray[Any, Any]) -> None:
+    spec = SPEC.model_copy(update={"mean": (-0.5,) * 3})
+    prepared = prepare(small_graph(spec), spec)
+    assert "DequantizeLinear" not in operators(prepared)
+
+
 @pytest.mark.parametrize("name", ["efficientdet_lite0_voc", "efficientnet_lite0_imagenet"])
 def test_shipped_models_are_read_as_8_bits(name: str, store: Path) -> None:
     folder = store / name / "1"

@@ -7,12 +7,14 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
 from PIL import Image
+from pydantic import TypeAdapter
 
 from export.evaluation.photo_set import find_photos
 from export.report import manifest_mark, tables, write_report
@@ -25,6 +27,7 @@ from export.report.examples import (
     pair_detections,
 )
 from export.report.latency import Latency, machine_name, measure_latency
+from service.input_spec import InputSpec
 from service.manifest import Accuracy, Label, ModelManifest, read_manifest
 from service.package import find_packages, open_package
 from tests.html_page import Page
@@ -128,6 +131,8 @@ def test_page_tells_what_was_exported_from_what(packages: Path) -> None:
             *(label.name for label in manifest.labels),
             *(tensor.name for tensor in (*manifest.inputs, *manifest.outputs)),
             *(case.name for case in manifest.parity.cases),
+            "ONNX Runtime gives the answers of Boxport's own network",
+            "such as other anchors, normalisation or resizing, was not compared",
             machine_name(),
         ):
             assert told in text
@@ -278,10 +283,39 @@ def test_reservations_name_what_speaks_against_deploying(manifest: ModelManifest
     assert "licence of the weights is unknown" in told(
         good.model_copy(update={"provenance": unknown})
     )
-    loose = good.parity.model_copy(update={"agreeing": 0.97, "reference": "PyTorch"})
-    assert "3 % of its answers differ from PyTorch's" in told(
+    loose = good.parity.model_copy(update={"agreeing": 0.97, "reference": "boxport_network"})
+    assert "3 % of its answers differ from those of Boxport's own network" in told(
         good.model_copy(update={"parity": loose})
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, {"Photo lies in": "the top left corner", "Filled with": "RGB 128, 128, 128"}),
+        ({"anchor": "centre"}, {"Photo lies in": "the centre"}),
+        (
+            {"resize": "stretch", "antialias": False, "channel_order": "bgr", "scale": 1.0},
+            {
+                "Resize": "each side scaled by itself",
+                "Interpolation": "bilinear, without antialias",
+                "Normalisation, inside the graph": "BGR / 1, mean 0.5, 0.5, 0.5; std 0.5, 0.5, 0.5",
+                "Photo lies in": None,
+                "Filled with": None,
+            },
+        ),
+    ],
+    ids=["letterbox", "centred", "stretch"],
+)
+def test_input_is_described(
+    manifest: ModelManifest, changes: dict[str, Any], words: dict[str, str | None]
+) -> None:
+    content = manifest.input.model_dump()
+    if "resize" in changes:
+        content = {key: content[key] for key in content.keys() - {"fill", "anchor"}}
+    spec = TypeAdapter(InputSpec).validate_python({**content, **changes})
+    rows = tables.input_rows(manifest.model_copy(update={"input": spec}))
+    assert {key: rows.get(key) for key in words} == words
 
 
 def test_bars_keep_within_the_chart(manifest: ModelManifest) -> None:
