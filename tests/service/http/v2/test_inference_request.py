@@ -34,6 +34,7 @@ def classifier(store: Path) -> ModelManifest:
 def varying(detector: ModelManifest) -> ModelManifest:
     """A detector whose input is as large as the photo makes it."""
     content = detector.to_json()
+    del content["input"]["anchor"]
     content["input"] |= {
         "resize": "shorter_side",
         "shorter_side": 64,
