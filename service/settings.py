@@ -33,7 +33,6 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as ParsingError
 
 from service.cpus import available_cpus
-from service.imaging.cost import worst_bytes
 from service.imaging.formats import FORMATS
 from service.memory import available_memory
 from service.places import check_network, check_origin, check_root_path
@@ -70,6 +69,8 @@ def _default_bytes(given: dict[str, Any]) -> int:
 
 def _default_decoding(given: dict[str, Any]) -> int:
     if given["max_pixels_in_service"] is not None:
+        from service.imaging.cost import worst_bytes  # Pillow: not what starts the workers needs
+
         return worst_bytes(given["max_pixels_in_service"], given["max_body_bytes"])
     workers: int = given["workers"]
     return min(MAX_DEFAULT_DECODING, available_memory() // workers // 2)

@@ -30,14 +30,20 @@ Labels = tuple[str, ...]
 NO_MODEL = "none"  # the label of what no model of the store was asked for
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
+DECODER_ENDS = ("idle", "deadline", "crash", "killed", "fault")  # see `DecoderPool`
 
 
 class Counter:
-    """Events by their labels' values; may be counted by several threads at once."""
+    """Events by their labels' values; may be counted by several threads at once.
 
-    def __init__(self, name: str, documentation: str, labels: Sequence[str]) -> None:
+    known: labels that are there from the start, at 0, so that the first event is an increase.
+    """
+
+    def __init__(
+        self, name: str, documentation: str, labels: Sequence[str], known: Iterable[Labels] = ()
+    ) -> None:
         self._name, self._documentation, self._labels = name, documentation, labels
-        self._counts: dict[Labels, int] = {}
+        self._counts: dict[Labels, int] = dict.fromkeys(known, 0)
         self._lock = threading.Lock()
 
     def count(self, labels: Labels) -> None:
@@ -167,6 +173,7 @@ class Metrics(Collector):
             "boxport_decoder_ends",
             "Decoder processes that ended before they were told to.",
             ("cause",),
+            known=((cause,) for cause in DECODER_ENDS),
         )
         self._registry = CollectorRegistry()
         self._registry.register(self)

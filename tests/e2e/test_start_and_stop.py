@@ -85,7 +85,7 @@ def test_package_that_nobody_known_signed_refuses_the_start_in_one_line(
     manifest.write_text(manifest.read_text().replace('"tiger cat"', '"tiger"'))
     code, line = ending(tmp_path, **settings)
     assert code != 0
-    assert "the manifest was changed after it was signed" in line
+    assert "manifest.json: was changed after it was signed" in line
 
 
 def test_package_that_cannot_be_loaded_ends_the_service_in_one_line(

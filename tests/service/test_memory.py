@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from service.imaging.cost import worst_bytes
 from service.memory import available_memory
-from service.settings import Settings, worst_bytes
+from service.settings import Settings
 
 V1, V2 = "4:memory:/pods/one\n0::/\n", "0::/pods/one\n"
 

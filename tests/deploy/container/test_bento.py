@@ -30,7 +30,7 @@ LISTS = {
     "src/deploy/container/cpu/licences.md",
     "src/deploy/container/cpu/sbom.cdx.json",
 }
-PACKAGE_FILES = ("model.onnx", "manifest.json")
+PACKAGE_FILES = ("model.onnx", "manifest.json", "report.html")
 
 
 def files_of(folder: Path) -> set[str]:
@@ -80,7 +80,7 @@ def test_it_holds_the_service_and_the_models_and_nothing_else(bento: Path, store
         for file in PACKAGE_FILES
     }
     assert "src/service/playground/client/client.js" in code
-    assert len(models) == 6
+    assert len(models) == 9
     assert files_of(bento) == BY_BENTOML | LISTS | code | models
 
 

@@ -33,10 +33,10 @@ def test_documented_size_is_the_sum_of_its_parts_and_under_the_limit() -> None:
     assert documented()["base image"] == pytest.approx(BASE_IMAGE / 1e6, abs=0.05)
 
 
-def test_project_counts_without_reports_and_with_bytecode(tmp_path: Path, store: Path) -> None:
+def test_project_counts_with_reports_and_bytecode(tmp_path: Path, store: Path) -> None:
     models, service = copy_project(tmp_path)
-    graphs = sum(path.stat().st_size for path in store.glob("*/*/model.onnx"))
-    assert graphs < size_of(models) < graphs + 200_000
+    files = [path for path in store.glob("*/*/*") if path.is_file()]
+    assert size_of(models) == sum(path.stat().st_size for path in files)
     sources = {path.stem for path in service.rglob("*.py")}
     assert {path.name.split(".")[0] for path in service.rglob("*.pyc")} == sources
     assert documented()["models"] == pytest.approx(size_of(models) / 1e6, rel=0.05)

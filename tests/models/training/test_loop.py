@@ -282,12 +282,15 @@ def test_group_norms_stand_for_batch_norms_outside_the_backbone() -> None:
 
 
 def test_learning_rate_warms_up_and_falls() -> None:
-    recipe = Recipe(warmup=0.1)
-    assert recipe.rate_at(0) == 0
-    assert recipe.rate_at(0.05) == pytest.approx(0.5)
-    assert recipe.rate_at(0.1) == pytest.approx(1)
-    assert recipe.rate_at(0.55) == pytest.approx(0.5)
-    assert recipe.rate_at(1) == pytest.approx(0)
+    recipe, steps = Recipe(warmup=0.1), 99
+    assert recipe.rate_at(5, steps) == pytest.approx(0.5)
+    assert recipe.rate_at(10, steps) == pytest.approx(1)
+    assert recipe.rate_at(55, steps) == pytest.approx(0.5)
+    assert 0 < recipe.rate_at(99, steps) < 0.001
+
+
+def test_a_run_of_one_step_has_a_rate() -> None:
+    assert Recipe(warmup=0.1).rate_at(1, 1) > 0.5
 
 
 def test_papers_rate_is_that_of_its_batch() -> None:
