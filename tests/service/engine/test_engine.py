@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.engine.engine import Answer, Engine
+from service.imaging.decode import decode_input
+from service.imaging.resize import ModelInput
 from service.inference.deadline import Deadline, Priority, RequestPolicy
-from service.inference.task import Job
 from service.package import PackageError
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import Problem
@@ -137,18 +139,16 @@ def test_a_request_that_is_given_up_frees_its_room_and_is_not_run(
 
 
 def test_the_bytes_of_an_image_that_runs_are_counted_though_its_caller_has_gone(
-    engine: Engine, photos: Path
+    engine: Engine, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = engine.repository.find(None, "classification").model
     begun, gate = threading.Event(), threading.Event()
-    decode = model._decoder.decode
 
-    def slowly(job: Job) -> object:
+    def slowly(*arguments: Any) -> ModelInput:
         begun.set()
         assert gate.wait(10)
-        return decode(job)
+        return decode_input(*arguments)
 
-    model._decoder.decode = slowly
+    monkeypatch.setattr("service.inference.decoder.decode_input", slowly)
     (photo,) = photos_of(photos, 1)
 
     async def ask() -> Answer:
@@ -174,7 +174,6 @@ def test_the_bytes_of_an_image_that_runs_are_counted_though_its_caller_has_gone(
         asyncio.run(scenario())
     finally:
         gate.set()
-        del model._decoder.decode
 
 
 def test_what_cannot_be_run_in_time_is_refused_at_once(engine: Engine, photos: Path) -> None:
