@@ -9,7 +9,7 @@ from rich.table import Table
 
 from models.variants import VARIANTS
 from models.zoo.table import ZOO
-from service.input_spec import InputSpec, ShorterSide
+from service.imaging.input_spec import InputSpec, ShorterSide
 
 app = typer.Typer(add_completion=False)
 

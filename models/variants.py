@@ -20,7 +20,7 @@ from models.faster_rcnn import FasterRCNN
 from models.resnet import ResNet
 from models.retinanet import NORM_GROUPS, RetinaNet
 from models.vgg import VGG
-from service.input_spec import CentreCrop, InputSpec, Letterbox, ShorterSide
+from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox, ShorterSide
 from service.manifest import Task
 
 Channels = tuple[float, float, float]

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from service.input_spec import InputSpec, Part
+from service.imaging.input_spec import InputSpec, Part
 
 MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "model.onnx"

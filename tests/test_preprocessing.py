@@ -20,11 +20,11 @@ from models.training.devices import Process
 from models.training.recipe import Recipe
 from models.variants import VARIANTS, at_size
 from service.imaging.formats import SUFFIXES_OF
+from service.imaging.input_spec import InputSpec, Stretch
 from service.imaging.resize import ModelInput
 from service.inference.deadline import Deadline, RequestPolicy
 from service.inference.decoder import Decoder
 from service.inference.task import Job
-from service.input_spec import InputSpec, Stretch
 from service.settings import Settings
 
 CPU = Process(torch.device("cpu"))

@@ -13,8 +13,8 @@ from models.training.annotations.coco import read_coco
 from models.training.annotations.content import DataError, Fault, Kind
 from service.imaging.files import PhotoError, read_photo, visible_files
 from service.imaging.formats import SUFFIXES, select_photos
+from service.imaging.input_spec import InputSpec
 from service.imaging.resize import ModelInput
-from service.input_spec import InputSpec
 from service.manifest import Label, ModelManifest
 
 Item = TypeVar("Item")

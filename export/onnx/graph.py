@@ -13,7 +13,7 @@ from models.detector import OneStageDetector
 from models.faster_rcnn import FasterRCNN
 from models.operators import candidate_anchors, select_detections
 from models.postprocess import MAX_CANDIDATES, decode_anchors, decode_regions
-from service.input_spec import InputSpec
+from service.imaging.input_spec import InputSpec
 
 
 class Normalise(nn.Module):

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from export.parity.model import GREY, Feeds, Image, Model, detector_feeds, stack
+from service.imaging.input_spec import Letterbox
 from service.imaging.resize import to_input
-from service.input_spec import Letterbox
 from service.manifest import Task
 
 BATCH_SIZES = (1, 2, 7)

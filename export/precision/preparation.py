@@ -19,7 +19,7 @@ from export.onnx.nodes import (
     set_bias,
 )
 from export.onnx.passes import fold_pads
-from service.input_spec import InputSpec
+from service.imaging.input_spec import InputSpec
 
 
 def prepare(model: onnx.ModelProto, spec: InputSpec) -> onnx.ModelProto:

@@ -16,7 +16,7 @@ from models.training.dataset import ClassificationDataset, normalise, stack
 from models.training.devices import Process
 from models.training.recipe import Recipe
 from service.imaging.files import read_photo
-from service.input_spec import CentreCrop
+from service.imaging.input_spec import CentreCrop
 
 OnProgress = Callable[[int], None]
 

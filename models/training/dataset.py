@@ -20,8 +20,8 @@ from models.training.augment import Augment
 from models.training.augment.colour import random_colour, recolour
 from models.training.augment.geometry import Loaded
 from service.imaging.files import read_image
+from service.imaging.input_spec import CentreCrop, InputSpec, ShorterSide, WholeInput
 from service.imaging.resize import RESAMPLING, Box, ModelInput, resample
-from service.input_spec import CentreCrop, InputSpec, ShorterSide, WholeInput
 
 Sample = tuple[Tensor, Tensor, Tensor]
 ClassSample = tuple[Tensor, int]

@@ -27,8 +27,8 @@ from models.training.devices import Process
 from models.training.features import FeatureCache, collate_features
 from models.training.recipe import Recipe
 from service.imaging.files import read_photo
+from service.imaging.input_spec import WholeInput
 from service.imaging.resize import Placement, Size, input_size
-from service.input_spec import WholeInput
 
 Batch = tuple[Tensor | list[Tensor], list[Tensor], list[Tensor]]
 OnProgress = Callable[[int], None]  # of the number of photos done since the last call

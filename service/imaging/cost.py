@@ -10,9 +10,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from service.imaging import tiff
+from service.imaging.input_spec import InputSpec, WholeInput
 from service.imaging.resize import least_size
 from service.imaging.structure import has_coefficients
-from service.input_spec import InputSpec, WholeInput
 
 # Bytes of a pixel, by Pillow's mode: as decoded, and as RGB, which takes 4.
 OF_MODE = {"1": 5, "L": 5, "P": 5, "I;16": 6, "I;16B": 6, "I;16L": 6}

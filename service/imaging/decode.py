@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from service.imaging.cost import decoding_bytes
 from service.imaging.images import open_image, prepare
+from service.imaging.input_spec import InputSpec
 from service.imaging.resize import ModelInput
-from service.input_spec import InputSpec
 
 HoldMemory = Callable[[int], AbstractContextManager[None]]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 from service.imaging.images import open_image, prepare, to_rgb
+from service.imaging.input_spec import InputSpec
 from service.imaging.resize import ModelInput
-from service.input_spec import InputSpec
 from service.problems import Problem
 
 MAX_PIXELS = 200_000_000

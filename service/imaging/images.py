@@ -19,9 +19,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 from service.imaging import tiff
 from service.imaging.cost import BAND_PIXELS
 from service.imaging.formats import FORMATS, unknown_image
+from service.imaging.input_spec import InputSpec
 from service.imaging.resize import ModelInput, Photo, least_size, to_input
 from service.imaging.structure import sound_parts, webp_size
-from service.input_spec import InputSpec
 from service.problems import Problem
 
 STATING_FRAMES = ("PNG", "WEBP", "AVIF")  # formats whose header says how many there are

@@ -8,7 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from service.input_spec import CentreCrop, InputSpec, Letterbox, ShorterSide, Stretch, WholeInput
+from service.imaging.input_spec import (
+    CentreCrop,
+    InputSpec,
+    Letterbox,
+    ShorterSide,
+    Stretch,
+    WholeInput,
+)
 
 try:
     from cykooz_resizer import CropBox, FilterType, ResizeAlg, ResizeOptions, Resizer

@@ -8,11 +8,11 @@ from service.decoding.pool import IS_POSSIBLE, SPARE_BYTES, DecoderPool
 from service.imaging.cost import worst_bytes
 from service.imaging.decode import DecodeOptions, HoldMemory, decode_input
 from service.imaging.formats import enable_formats
+from service.imaging.input_spec import InputSpec
 from service.imaging.resize import ModelInput
 from service.imaging.structure import is_plain
 from service.inference.batcher import Batcher
 from service.inference.task import Job
-from service.input_spec import InputSpec
 from service.problems import Problem
 from service.settings import Settings
 from service.telemetry.logs import logger

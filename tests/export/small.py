@@ -9,7 +9,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from service.input_spec import Letterbox
+from service.imaging.input_spec import Letterbox
 
 SPEC = Letterbox(
     height=16,

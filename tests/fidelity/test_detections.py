@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from export.onnx.graph import build_graph
 from models.boxes import box_iou
 from models.variants import VARIANTS, at_size
+from service.imaging.input_spec import InputSpec
 from service.imaging.resize import to_input
-from service.input_spec import InputSpec
 from tests.fidelity.measure import pair, photo_input
 from tests.fidelity.oracles import DetBenchPredict, GeneralizedRCNNTransform, ResizePad
 

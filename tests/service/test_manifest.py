@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.input_spec import Letterbox
+from service.imaging.input_spec import Letterbox
 from service.manifest import ManifestError, read_manifest
 
 ROOT = Path(__file__).resolve().parents[2]

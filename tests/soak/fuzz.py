@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from service.imaging.images import open_image, prepare
-from service.input_spec import Letterbox
+from service.imaging.input_spec import Letterbox
 from service.problems import Problem
 from service.runtime.memory import limit_free_memory, trim_memory
 from tests.soak.mutants import VARIANTS, seeds

@@ -14,7 +14,7 @@ from torch import Tensor
 from models.training.augment.colour import add_noise, random_colour, recolour
 from models.training.augment.geometry import FILL, Colour, Loaded, Warp, visible
 from models.training.augment.mixing import assemble, blend, random_share, random_tiles
-from service.input_spec import ShorterSide, Stretch, WholeInput
+from service.imaging.input_spec import ShorterSide, Stretch, WholeInput
 
 
 @dataclass(frozen=True)

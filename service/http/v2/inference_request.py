@@ -8,9 +8,9 @@ from service.http.v2.body import InferBody
 from service.http.v2.metadata import ENCODED, TENSORS, find_spec, inputs_of, outputs_of
 from service.http.v2.outputs import OUTPUTS, PROBABILITIES
 from service.http.v2.tensors import InputTensor
+from service.imaging.input_spec import InputSpec, ShorterSide
 from service.imaging.resize import ModelInput, Placement
 from service.inference.model import PARAMETERS
-from service.input_spec import InputSpec, ShorterSide
 from service.manifest import ClassificationManifest, ModelManifest
 from service.parameters import ClassifyParameters, RequestParameters, read_parameters
 from service.problems import Problem, quoted

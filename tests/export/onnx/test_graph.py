@@ -13,7 +13,7 @@ from models.operators import select_detections
 from models.postprocess import MAX_CANDIDATES, decode_anchors
 from models.training.dataset import normalise
 from models.variants import Variant
-from service.input_spec import Letterbox
+from service.imaging.input_spec import Letterbox
 from service.runtime.graph_facts import channel_order_of, normalisation_of
 from tests.export.small import run
 

@@ -9,7 +9,7 @@ import pytest
 
 from export.onnx.nodes import readers
 from export.precision.preparation import prepare
-from service.input_spec import Letterbox
+from service.imaging.input_spec import Letterbox
 from service.manifest import read_manifest
 from tests.export.small import SPEC, operators, run, small_graph
 

@@ -27,7 +27,7 @@ from export.report.examples import (
     pair_detections,
 )
 from export.report.latency import Latency, machine_name, measure_latency
-from service.input_spec import InputSpec
+from service.imaging.input_spec import InputSpec
 from service.manifest import Accuracy, Label, ModelManifest, read_manifest
 from service.package import find_packages, open_package
 from tests.html_page import Page

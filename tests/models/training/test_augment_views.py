@@ -13,8 +13,8 @@ from models.training.augment.geometry import (
     Loaded,
     Warp,
 )
+from service.imaging.input_spec import Stretch
 from service.imaging.resize import to_input
-from service.input_spec import Stretch
 from tests.models.training.paintings import (
     EVERYTHING,
     VARYING,

@@ -28,7 +28,7 @@ from models.training.dataset import (
 )
 from models.variants import VARIANTS, at_size
 from service.imaging.files import PhotoError, read_photo
-from service.input_spec import InputSpec
+from service.imaging.input_spec import InputSpec
 
 CROP = VARIANTS["resnet18"].input
 COLOURS = ((250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250))

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 
 from service.imaging.cost import decoding_bytes, worst_bytes
 from service.imaging.images import open_image
-from service.input_spec import Letterbox
+from service.imaging.input_spec import Letterbox
 from tests.paths import ROOT
 from tests.service.imaging.pictures import encode
 from tests.service.imaging.test_refusals import tile_bomb
@@ -25,7 +25,7 @@ from pathlib import Path
 from service.imaging.cost import decoding_bytes
 from service.imaging.formats import FORMATS, enable_formats
 from service.imaging.images import open_image, prepare
-from service.input_spec import Letterbox
+from service.imaging.input_spec import Letterbox
 from service.runtime.memory import limit_free_memory, trim_memory
 
 def status(key):

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from service.imaging.images import decode_image, open_image, prepare, to_rgb
+from service.imaging.input_spec import InputSpec, Letterbox, Stretch
 from service.imaging.resize import ModelInput, least_size, to_input
-from service.input_spec import InputSpec, Letterbox, Stretch
 from service.manifest import read_manifest
 from service.problems import Problem
 from tests.service.imaging.pictures import encode

@@ -12,8 +12,8 @@ from PIL import Image
 from service.imaging import images
 from service.imaging.formats import unknown_image
 from service.imaging.images import decode_image, open_image, prepare, to_rgb
+from service.imaging.input_spec import Letterbox
 from service.imaging.structure import webp_size
-from service.input_spec import Letterbox
 from service.problems import Problem
 from tests.paths import ROOT
 from tests.service.imaging.pictures import LIMIT, animation, encode, quadrants

@@ -9,8 +9,15 @@ from PIL import Image
 from torch.nn import functional as F
 
 from service.imaging import resize
+from service.imaging.input_spec import (
+    CentreCrop,
+    InputSpec,
+    Letterbox,
+    ShorterSide,
+    Stretch,
+    WholeInput,
+)
 from service.imaging.resize import Box, Placement, input_size, resample, to_input
-from service.input_spec import CentreCrop, InputSpec, Letterbox, ShorterSide, Stretch, WholeInput
 
 HALF = (0.5, 0.5, 0.5)
 LETTERBOX = Letterbox(height=320, width=320, interpolation="bilinear", mean=HALF, std=HALF)
