@@ -145,11 +145,15 @@ def running_cluster(
 
 
 def kill(processes: Sequence[psutil.Process]) -> None:
-    """Kill them at the same time, as the kernel does when memory is short."""
+    """Kill them at the same time, as the kernel does when memory is short; they are gone then.
+
+    Until it is gone, the kernel of a killed process still accepts connections in its name.
+    """
     for process in processes:
         process.send_signal(signal.SIGSTOP)  # so that none sees the other die
     for process in processes:
         process.kill()
+    psutil.wait_procs(processes, timeout=30)
 
 
 class Load(threading.Thread):
