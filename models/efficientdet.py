@@ -8,7 +8,8 @@ paper scales everything with one number phi (section 4.2):
     R_input = 512 + 128 · phi                                   (equation 3)
 
 The published variants round the widths, and depart from the formulas from D6 on; Table 1 lists what
-they are, and so does `SETTINGS`. The Lite variants use EfficientNet-Lite, ReLU6 and plain sums.
+they are, and so does `SETTINGS`; inputs' sizes are in variants.py. The Lite variants use
+EfficientNet-Lite, ReLU6 and plain sums.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ from models.layers import Activation, SeparableConv2d
 class EfficientDetSettings:
     """One row of the paper's Table 1, and the conventions that its checkpoints were trained with.
 
-    size: side of the square input, in pixels.
     pyramid_channels, pyramid_depth, head_depth: W_bifpn, D_bifpn and D_box.
     anchor_scale: an anchor's smallest side at each level, in strides.
     convention: of the backbone.
@@ -37,7 +37,6 @@ class EfficientDetSettings:
         bias.
     """
 
-    size: int
     backbone: str
     pyramid_channels: int
     pyramid_depth: int
@@ -73,31 +72,31 @@ _Row = EfficientDetSettings
 _PYTORCH = {"convention": PYTORCH, "pyramid_convention": PYTORCH}
 # fmt: off
 SETTINGS = {
-    #                       size  backbone           W    D  D_box  what differs
+    #                            backbone           W    D  D_box  what differs
     # trained in TensorFlow
-    "tf_efficientdet_d0":   _Row(512,  "efficientnet_b0", 64,  3, 3),
-    "tf_efficientdet_d1":   _Row(640,  "efficientnet_b1", 88,  4, 3),
-    "tf_efficientdet_d2":   _Row(768,  "efficientnet_b2", 112, 5, 3),
-    "tf_efficientdet_d3":   _Row(896,  "efficientnet_b3", 160, 6, 4),
-    "tf_efficientdet_d4":   _Row(1024, "efficientnet_b4", 224, 7, 4),
-    "tf_efficientdet_d5":   _Row(1280, "efficientnet_b5", 288, 7, 4),
-    "tf_efficientdet_d6":   _Row(1280, "efficientnet_b6", 384, 8, 5, fusion="sum"),
-    "tf_efficientdet_d7":   _Row(1536, "efficientnet_b6", 384, 8, 5, 5.0, fusion="sum"),
-    "tf_efficientdet_d7x":  _Row(1536, "efficientnet_b7", 384, 8, 5, fusion="sum", levels=6),
+    "tf_efficientdet_d0":   _Row("efficientnet_b0", 64,  3, 3),
+    "tf_efficientdet_d1":   _Row("efficientnet_b1", 88,  4, 3),
+    "tf_efficientdet_d2":   _Row("efficientnet_b2", 112, 5, 3),
+    "tf_efficientdet_d3":   _Row("efficientnet_b3", 160, 6, 4),
+    "tf_efficientdet_d4":   _Row("efficientnet_b4", 224, 7, 4),
+    "tf_efficientdet_d5":   _Row("efficientnet_b5", 288, 7, 4),
+    "tf_efficientdet_d6":   _Row("efficientnet_b6", 384, 8, 5, fusion="sum"),
+    "tf_efficientdet_d7":   _Row("efficientnet_b6", 384, 8, 5, 5.0, fusion="sum"),
+    "tf_efficientdet_d7x":  _Row("efficientnet_b7", 384, 8, 5, fusion="sum", levels=6),
     # trained in PyTorch; D4 and D5, of which no weights are published, keep TensorFlow's pyramid
-    "efficientdet_d0":      _Row(512,  "efficientnet_b0", 64,  3, 3, **_PYTORCH),
-    "efficientdet_d1":      _Row(640,  "efficientnet_b1", 88,  4, 3, **_PYTORCH),
-    "efficientdet_d2":      _Row(768,  "efficientnet_b2", 112, 5, 3, **_PYTORCH),
-    "efficientdet_d3":      _Row(896,  "efficientnet_b3", 160, 6, 4, **_PYTORCH),
-    "efficientdet_d4":      _Row(1024, "efficientnet_b4", 224, 7, 4, convention=PYTORCH),
-    "efficientdet_d5":      _Row(1280, "efficientnet_b5", 288, 7, 4, convention=PYTORCH),
+    "efficientdet_d0":      _Row("efficientnet_b0", 64,  3, 3, **_PYTORCH),
+    "efficientdet_d1":      _Row("efficientnet_b1", 88,  4, 3, **_PYTORCH),
+    "efficientdet_d2":      _Row("efficientnet_b2", 112, 5, 3, **_PYTORCH),
+    "efficientdet_d3":      _Row("efficientnet_b3", 160, 6, 4, **_PYTORCH),
+    "efficientdet_d4":      _Row("efficientnet_b4", 224, 7, 4, convention=PYTORCH),
+    "efficientdet_d5":      _Row("efficientnet_b5", 288, 7, 4, convention=PYTORCH),
     # Lite, trained in TensorFlow
-    "efficientdet_lite0":   _Row(320,  "efficientnet_lite0", 64,  3, 3, 3.0, fusion="sum"),
-    "efficientdet_lite1":   _Row(384,  "efficientnet_lite1", 88,  4, 3, 3.0, fusion="sum"),
-    "efficientdet_lite2":   _Row(448,  "efficientnet_lite2", 112, 5, 3, 3.0, fusion="sum"),
-    "efficientdet_lite3":   _Row(512,  "efficientnet_lite3", 160, 6, 4, 4.0, fusion="sum"),
-    "efficientdet_lite3x":  _Row(640,  "efficientnet_lite3", 200, 6, 4, 3.0, fusion="sum"),
-    "efficientdet_lite4":   _Row(640,  "efficientnet_lite4", 224, 7, 4, 4.0, fusion="sum"),
+    "efficientdet_lite0":   _Row("efficientnet_lite0", 64,  3, 3, 3.0, fusion="sum"),
+    "efficientdet_lite1":   _Row("efficientnet_lite1", 88,  4, 3, 3.0, fusion="sum"),
+    "efficientdet_lite2":   _Row("efficientnet_lite2", 112, 5, 3, 3.0, fusion="sum"),
+    "efficientdet_lite3":   _Row("efficientnet_lite3", 160, 6, 4, 4.0, fusion="sum"),
+    "efficientdet_lite3x":  _Row("efficientnet_lite3", 200, 6, 4, 3.0, fusion="sum"),
+    "efficientdet_lite4":   _Row("efficientnet_lite4", 224, 7, 4, 4.0, fusion="sum"),
 }
 # fmt: on
 

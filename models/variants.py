@@ -2,26 +2,21 @@
 
 To add one: write its file in this folder, then its row here. The row also states the input that
 the network was trained on, which its exported package carries to the service.
+
+Networks, and PyTorch, are imported where one is built: listing the rows takes neither.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from torch import nn
-
-from models import efficientdet, efficientnet, faster_rcnn, resnet, retinanet, vgg
-from models.bilinear import BilinearClassifier
-from models.efficientdet import EfficientDet
-from models.efficientnet import PYTORCH, PYTORCH_LARGE, EfficientNet
-from models.faster_rcnn import FasterRCNN
-from models.resnet import ResNet
-from models.retinanet import NORM_GROUPS, RetinaNet
-from models.vgg import VGG
 from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox, ShorterSide
 from service.manifest import Task
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Channels = tuple[float, float, float]
 
@@ -34,7 +29,7 @@ class Variant:
     """A row: what a network is for, how to build it for a number of classes, what it reads."""
 
     task: Task
-    build: Callable[[int], nn.Module]
+    build: "Callable[[int], nn.Module]"
     input: InputSpec
 
 
@@ -85,6 +80,8 @@ SHORTER_SIDE_800 = ShorterSide(
 )
 CROP_224 = centre_crop(224, 256, "bilinear")
 
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+VGGS = ("vgg11", "vgg13", "vgg16", "vgg19")
 # variant: (torchvision's crop, shorter side), (TensorFlow's crop, shorter side)
 EFFICIENTNET_SIZES = {
     "efficientnet_b0": ((224, 256), (224, 256)),
@@ -103,30 +100,108 @@ EFFICIENTNET_LITE_SIZES = {
     "efficientnet_lite3": (300, 331),
     "efficientnet_lite4": (380, 413),
 }
+EFFICIENTDET_SIZES = {
+    "tf_efficientdet_d0": 512,
+    "tf_efficientdet_d1": 640,
+    "tf_efficientdet_d2": 768,
+    "tf_efficientdet_d3": 896,
+    "tf_efficientdet_d4": 1024,
+    "tf_efficientdet_d5": 1280,
+    "tf_efficientdet_d6": 1280,
+    "tf_efficientdet_d7": 1536,
+    "tf_efficientdet_d7x": 1536,
+    "efficientdet_d0": 512,
+    "efficientdet_d1": 640,
+    "efficientdet_d2": 768,
+    "efficientdet_d3": 896,
+    "efficientdet_d4": 1024,
+    "efficientdet_d5": 1280,
+    "efficientdet_lite0": 320,
+    "efficientdet_lite1": 384,
+    "efficientdet_lite2": 448,
+    "efficientdet_lite3": 512,
+    "efficientdet_lite3x": 640,
+    "efficientdet_lite4": 640,
+}
+RETINANETS = (
+    "retinanet_resnet50_fpn",
+    "retinanet_resnet50_fpn_from_imagenet",
+    "retinanet_resnet18_fpn",
+    "retinanet_resnet34_fpn",
+    "retinanet_resnet101_fpn",
+    "retinanet_resnet50_fpn_v2",
+    "retinanet_lite0",
+)
+FASTER_RCNNS = (
+    "fasterrcnn_resnet50_fpn",
+    "fasterrcnn_resnet50_fpn_from_imagenet",
+    "fasterrcnn_resnet50_fpn_roi_pool",
+)
+
+
+def _resnet(name: str, classes: int) -> "nn.Module":
+    from models.resnet import SETTINGS, ResNet
+
+    return ResNet(SETTINGS[name], classes)
+
+
+def _vgg(name: str, batch_norm: bool, classes: int) -> "nn.Module":
+    from models.vgg import DEPTHS, VGG
+
+    return VGG(DEPTHS[name], batch_norm, classes)
+
+
+def _efficientnet(name: str, classes: int) -> "nn.Module":
+    from models.efficientnet import SCALINGS, EfficientNet
+
+    return EfficientNet(SCALINGS[name], classes)
+
+
+def _torchvision_efficientnet(name: str, classes: int) -> "nn.Module":
+    from models.efficientnet import PYTORCH, PYTORCH_LARGE, SCALINGS, EfficientNet
+
+    convention = PYTORCH_LARGE if name[-1] in "567" else PYTORCH
+    return EfficientNet(SCALINGS[name], classes, convention=convention)
+
+
+def _efficientdet(name: str, classes: int) -> "nn.Module":
+    from models.efficientdet import SETTINGS, EfficientDet
+
+    return EfficientDet(SETTINGS[name], classes)
+
+
+def _retinanet(name: str, classes: int) -> "nn.Module":
+    from models.retinanet import SETTINGS, RetinaNet
+
+    return RetinaNet(SETTINGS[name], classes)
+
+
+def _faster_rcnn(name: str, classes: int) -> "nn.Module":
+    from models.faster_rcnn import SETTINGS, FasterRCNN
+
+    return FasterRCNN(SETTINGS[name], classes)
 
 
 def _efficientnets() -> dict[str, Variant]:
     rows = {}
     for name, (torchvision, tensorflow) in EFFICIENTNET_SIZES.items():
-        scaling = efficientnet.SCALINGS[name]
-        convention = PYTORCH_LARGE if name[-1] in "567" else PYTORCH
-        build = partial(EfficientNet, scaling, convention=convention)
+        build = partial(_torchvision_efficientnet, name)
         rows[name] = Variant("classification", build, centre_crop(*torchvision))
-        build = partial(EfficientNet, scaling)
+        build = partial(_efficientnet, name)
         rows[f"tf_{name}"] = Variant("classification", build, centre_crop(*tensorflow))
     for name, size in EFFICIENTNET_LITE_SIZES.items():
-        build = partial(EfficientNet, efficientnet.SCALINGS[name])
+        build = partial(_efficientnet, name)
         rows[name] = Variant("classification", build, centre_crop(*size, mean=HALF, std=HALF))
     return rows
 
 
 def _efficientdets() -> dict[str, Variant]:
     rows = {}
-    for name, settings in efficientdet.SETTINGS.items():
+    for name, size in EFFICIENTDET_SIZES.items():
         lite = "lite" in name
         mean, std = (HALF, HALF) if lite else (IMAGENET_MEAN, IMAGENET_STD)
-        spec = letterbox(settings.size, mean, std)
-        rows[name] = Variant("detection", partial(EfficientDet, settings), spec)
+        spec = letterbox(size, mean, std)
+        rows[name] = Variant("detection", partial(_efficientdet, name), spec)
     # D0 to D5 trained with adversarial examples (AdvProp, arXiv 1911.09665) read other colours
     for number in range(6):
         row = rows[f"tf_efficientdet_d{number}"]
@@ -137,29 +212,26 @@ def _efficientdets() -> dict[str, Variant]:
 
 def _retinanets() -> dict[str, Variant]:
     rows = {
-        name: Variant("detection", partial(RetinaNet, settings), SHORTER_SIDE_800)
-        for name, settings in retinanet.SETTINGS.items()
+        name: Variant("detection", partial(_retinanet, name), SHORTER_SIDE_800)
+        for name in RETINANETS
     }
     lite = replace(rows["retinanet_lite0"], input=letterbox(320, HALF, HALF))
     return {**rows, "retinanet_lite0": lite}
 
 
 VARIANTS: dict[str, Variant] = {
+    **{name: Variant("classification", partial(_resnet, name), CROP_224) for name in RESNETS},
     **{
-        name: Variant("classification", partial(ResNet, settings), CROP_224)
-        for name, settings in resnet.SETTINGS.items()
-    },
-    **{
-        name + suffix: Variant("classification", partial(VGG, depths, norm), CROP_224)
-        for name, depths in vgg.DEPTHS.items()
+        name + suffix: Variant("classification", partial(_vgg, name, norm), CROP_224)
+        for name in VGGS
         for suffix, norm in (("", False), ("_bn", True))
     },
     **_efficientnets(),
     **_efficientdets(),
     **_retinanets(),
     **{
-        name: Variant("detection", partial(FasterRCNN, settings), SHORTER_SIDE_800)
-        for name, settings in faster_rcnn.SETTINGS.items()
+        name: Variant("detection", partial(_faster_rcnn, name), SHORTER_SIDE_800)
+        for name in FASTER_RCNNS
     },
 }
 
@@ -196,14 +268,20 @@ def find_variant(name: str) -> Variant:
     return replace(row, build=lambda classes: change(row.build(classes), classes))
 
 
-def with_bilinear_head(classifier: nn.Module, num_classes: int) -> nn.Module:
+def with_bilinear_head(classifier: "nn.Module", num_classes: int) -> "nn.Module":
     """``classifier`` with factorised bilinear coding in place of its head."""
+    from models.bilinear import BilinearClassifier
+
     return BilinearClassifier(classifier.get_submodule("backbone"), num_classes)
 
 
-def with_group_norms(detector: nn.Module, num_classes: int) -> nn.Module:
+def with_group_norms(detector: "nn.Module", num_classes: int) -> "nn.Module":
     """``detector`` with group norms (arXiv 1803.08494) in place of the batch norms outside its
     backbone, which do not suffer from small batches."""
+    from torch import nn
+
+    from models.retinanet import NORM_GROUPS
+
     for name, module in list(detector.named_modules()):
         if isinstance(module, nn.BatchNorm2d) and not name.startswith("backbone."):
             parent, _, own = name.rpartition(".")
@@ -214,7 +292,7 @@ def with_group_norms(detector: nn.Module, num_classes: int) -> nn.Module:
 
 
 # What may follow an architecture's name: for which task, and what it changes.
-CHANGES: dict[str, tuple[Task, Callable[[nn.Module, int], nn.Module]]] = {
+CHANGES: "dict[str, tuple[Task, Callable[[nn.Module, int], nn.Module]]]" = {
     "bilinear": ("classification", with_bilinear_head),
     "groupnorm": ("detection", with_group_norms),
 }

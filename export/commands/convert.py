@@ -6,10 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from export.commands.options import Annotations, Images, to_evaluation
-from export.commands.terminal import one_line_errors, show_package, shown_progress
-from export.precision.calibration import Calibration
-from export.precision.conversion import CALIBRATION_PHOTOS, ConversionJob
-from export.precision.conversion import convert as convert_package
+from export.precision import CALIBRATION_PHOTOS
 
 
 def convert(
@@ -60,6 +57,11 @@ def convert(
 
     Example: python -m export convert model_store/pets/1 --photos pets --output model_store/pets/2
     """
+    from export.commands.terminal import one_line_errors, show_package, shown_progress
+    from export.precision.calibration import Calibration
+    from export.precision.conversion import ConversionJob
+    from export.precision.conversion import convert as convert_package
+
     evaluation = to_evaluation(annotations, images)
     with one_line_errors(), shown_progress() as progress:
         manifest = convert_package(

@@ -6,9 +6,6 @@ from typing import Annotated
 import typer
 
 from export.commands.options import Annotations, Images, to_evaluation
-from export.commands.terminal import one_line_errors, show_package, shown_progress
-from export.exporter import ExportJob, export
-from export.labels import read_labels
 
 
 def create(
@@ -69,6 +66,10 @@ def create(
     0.0001 and boxes within 0.01 pixels, at batch 1, 2 and 7, on real photos and on images that are
     hard for a graph. If it does not, the first node that differs is named.
     """
+    from export.commands.terminal import one_line_errors, show_package, shown_progress
+    from export.exporter import ExportJob, export
+    from export.labels import read_labels
+
     evaluation = to_evaluation(annotations, images)
     with one_line_errors(), shown_progress() as progress:
         job = ExportJob(

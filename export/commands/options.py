@@ -1,11 +1,12 @@
 """Options that several commands have."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from export.evaluation.photo_set import EvaluationSet
+if TYPE_CHECKING:
+    from export.evaluation.photo_set import EvaluationSet
 
 Annotations = Annotated[
     Path | None, typer.Option(help="COCO instances file to measure a detector's AP on.")
@@ -19,11 +20,13 @@ Images = Annotated[
 ]
 
 
-def to_evaluation(annotations: Path | None, images: Path | None) -> EvaluationSet | None:
+def to_evaluation(annotations: Path | None, images: Path | None) -> "EvaluationSet | None":
     """What to measure accuracy on; None where nothing was named.
 
     Raises typer.BadParameter if the photos of ``annotations`` are missing.
     """
+    from export.evaluation.photo_set import EvaluationSet
+
     if images is not None:
         return EvaluationSet(images, annotations)
     if annotations is not None:

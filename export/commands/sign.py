@@ -5,17 +5,15 @@ from typing import Annotated
 
 import typer
 
-from export.commands.terminal import console, one_line_errors
-from export.signing import make_keys
-from export.signing import sign as sign_package
-from service.signature import LIST_FILE, SIGNATURE_FILE
-
 
 def keygen(
     private: Annotated[Path, typer.Option(help="File for the private key, to be kept secret.")],
     public: Annotated[Path, typer.Option(help="File for the public key, to be handed out.")],
 ) -> None:
     """Make a pair of ed25519 keys to sign packages with."""
+    from export.commands.terminal import console, one_line_errors
+    from export.signing import make_keys
+
     with one_line_errors():
         make_keys(private, public)
     console.print(f"wrote {private} (keep it secret) and {public}", soft_wrap=True)
@@ -32,6 +30,10 @@ def sign(
 
     The signature is of a list of all their files by sha256: sign when nothing more is to come.
     """
+    from export.commands.terminal import console, one_line_errors
+    from export.signing import sign as sign_package
+    from service.signature import LIST_FILE, SIGNATURE_FILE
+
     with one_line_errors():
         for package in packages:
             sign_package(package, key)

@@ -4,11 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-
-from export.commands.terminal import one_line_errors
-from export.verify import verify as verify_package
 
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]–[/]"}  # noqa: RUF001
 
@@ -35,6 +30,12 @@ def verify(
 
     A line for each check. Exit status: 0 if all passed, 1 if not.
     """
+    from rich.console import Console
+    from rich.markup import escape
+
+    from export.commands.terminal import one_line_errors
+    from export.verify import verify as verify_package
+
     sound, screen = True, Console()
     with one_line_errors():
         for package in packages:

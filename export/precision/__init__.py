@@ -7,3 +7,5 @@ bias_correction.py   biases that compensate for rounded weights
 quantisation.py      the graph in 8 bits; first_layer.py and repetition.py make it fast
 fidelity.py          how close the answers stay; sensitivity.py keeps layers in float by it
 """
+
+CALIBRATION_PHOTOS = 32

@@ -23,6 +23,7 @@ from export.parity.comparison import TOLERANCES
 from export.parity.gate import check_parity
 from export.parity.layers import onnx_layers
 from export.parity.model import onnx_model, to_feeds
+from export.precision import CALIBRATION_PHOTOS
 from export.precision.bias_correction import rounding_shifts
 from export.precision.calibration import METHODS, Calibration, calibrate
 from export.precision.fidelity import classifier_fidelity, detector_fidelity
@@ -36,7 +37,6 @@ from service.imaging.resize import ModelInput
 from service.manifest import GRAPH_FILE, Conversion, ModelManifest, Precision
 from service.package import open_package
 
-CALIBRATION_PHOTOS = 32
 FEWEST_PHOTOS = 4
 
 

@@ -1,8 +1,9 @@
 """The hyperparameters of a training run, each with its source.
 
-The defaults are those of EfficientDet (arXiv 1911.09070, section 5.1): SGD with momentum, a warm-up
-over the first 5 % of the steps to .08 at a batch of 128, a cosine down, focal loss with alpha .25
-and gamma 1.5, averaged weights, flips and a scale jitter of .1 to 2. What departs from the paper:
+A recipe's defaults are those of EfficientDet (arXiv 1911.09070, section 5.1): SGD with momentum, a
+warm-up over the first 5 % of the steps to .08 at a batch of 128, a cosine down, focal loss with
+alpha .25 and gamma 1.5, averaged weights, flips and a scale jitter of .1 to 2. What departs from
+the paper:
 
 * weight decay is left off norms and biases, which it only disturbs;
 * the learning rate is proportional to the batch (arXiv 1706.02677), as few have 128 photos at once;
@@ -81,6 +82,42 @@ class Recipe:
     def average_decay(self, steps: int) -> float:
         """Of the averaged weights in a run of ``steps``: they look back over 2 % of it."""
         return 1 - 1 / max(0.02 * steps, 10) if self.ema_decay is None else self.ema_decay
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training photos vary. By default: flip, scale jitter with crop, and colour jitter.
+
+    scale: range of the photo's size, as a multiple of the size that the service gives it. The .1 to
+        2 of EfficientDet (arXiv 1911.09070, section 5.1) is for hundreds of epochs; a short
+        training on few photos does better with less.
+    aspect: the photo is stretched by up to this share in one direction, at the expense of the
+        other; .25 makes width : height 1/1.25 to 1.25 times what it was.
+    rotation: the photo is turned by up to this many degrees, either way. A box becomes the hull of
+        the turned ellipse inscribed in it, see ``Warp.move``.
+    flip: probability that left and right are mirrored.
+    colour: brightness, contrast and saturation each vary by this share, up and down.
+    hue: colours are turned by up to this share of the colour circle, either way; .5 is everything.
+    lighting: standard deviation of the coefficients of PCA lighting noise; .1 in AlexNet ("ImageNet
+        Classification with Deep Convolutional Neural Networks", section 4.1).
+    noise: each photo gets Gaussian noise with a standard deviation of 0 up to this many of the 255
+        grey levels.
+    mosaic: probability that a view is put together of four photos (YOLOv4, arXiv 2004.10934,
+        section 3.3).
+    mixup: probability that two views, each a mosaic or a single photo, are blended into one with
+        the boxes of both (arXiv 1710.09412; for detection arXiv 1902.04103).
+    """
+
+    scale: tuple[float, float] = (0.6, 1.8)
+    aspect: float = 0.0
+    rotation: float = 0.0
+    flip: float = 0.5
+    colour: float = 0.3
+    hue: float = 0.02
+    lighting: float = 0.0
+    noise: float = 0.0
+    mosaic: float = 0.0
+    mixup: float = 0.0
 
 
 RECIPES = {

@@ -3,12 +3,24 @@
 import pytest
 import torch
 
+from models import efficientdet, efficientnet, faster_rcnn, resnet, retinanet, variants, vgg
 from models.bilinear import BilinearClassifier
 from models.variants import VARIANTS, at_size, find_variant
 
 
 def test_a_network_is_found_by_its_name() -> None:
     assert find_variant("resnet18") is VARIANTS["resnet18"]
+
+
+def test_the_rows_are_those_of_the_networks() -> None:
+    """Names stand here too, so that listing them does not import the networks."""
+    assert list(variants.RESNETS) == list(resnet.SETTINGS)
+    assert list(variants.VGGS) == list(vgg.DEPTHS)
+    sizes = {**variants.EFFICIENTNET_SIZES, **variants.EFFICIENTNET_LITE_SIZES}
+    assert list(sizes) == list(efficientnet.SCALINGS)
+    assert list(variants.EFFICIENTDET_SIZES) == list(efficientdet.SETTINGS)
+    assert list(variants.RETINANETS) == list(retinanet.SETTINGS)
+    assert list(variants.FASTER_RCNNS) == list(faster_rcnn.SETTINGS)
 
 
 @pytest.mark.parametrize(

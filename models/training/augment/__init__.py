@@ -14,46 +14,19 @@ from torch import Tensor
 from models.training.augment.colour import add_noise, random_colour, recolour
 from models.training.augment.geometry import FILL, Colour, Loaded, Warp, visible
 from models.training.augment.mixing import assemble, blend, random_share, random_tiles
+from models.training.recipe import Augmentation
 from service.imaging.input_spec import ShorterSide, Stretch, WholeInput
 
 
 @dataclass(frozen=True)
-class Augment:
-    """How training photos vary. By default: flip, scale jitter with crop, and colour jitter.
+class Augment(Augmentation):
+    """Makes the views that `Augmentation` describes, for one kind of input.
 
-    scale: range of the photo's size, as a multiple of the size that the service gives it. The .1 to
-        2 of EfficientDet (arXiv 1911.09070, section 5.1) is for hundreds of epochs; a short
-        training on few photos does better with less.
-    aspect: the photo is stretched by up to this share in one direction, at the expense of the
-        other; .25 makes width : height 1/1.25 to 1.25 times what it was.
-    rotation: the photo is turned by up to this many degrees, either way. A box becomes the hull of
-        the turned ellipse inscribed in it, see ``Warp.move``.
-    flip: probability that left and right are mirrored.
-    colour: brightness, contrast and saturation each vary by this share, up and down.
-    hue: colours are turned by up to this share of the colour circle, either way; .5 is everything.
-    lighting: standard deviation of the coefficients of PCA lighting noise; .1 in AlexNet ("ImageNet
-        Classification with Deep Convolutional Neural Networks", section 4.1).
-    noise: each photo gets Gaussian noise with a standard deviation of 0 up to this many of the 255
-        grey levels.
-    mosaic: probability that a view is put together of four photos (YOLOv4, arXiv 2004.10934,
-        section 3.3).
-    mixup: probability that two views, each a mosaic or a single photo, are blended into one with
-        the boxes of both (arXiv 1710.09412; for detection arXiv 1902.04103).
     longest, stretched, fill, antialias: of the network's input, see `for_input`. ``longest`` is how
         many times the view's side a photo's longer side may be at scale 1, while the shorter one
         fits in; ``stretched``: both sides are the view's then.
     """
 
-    scale: tuple[float, float] = (0.6, 1.8)
-    aspect: float = 0.0
-    rotation: float = 0.0
-    flip: float = 0.5
-    colour: float = 0.3
-    hue: float = 0.02
-    lighting: float = 0.0
-    noise: float = 0.0
-    mosaic: float = 0.0
-    mixup: float = 0.0
     longest: float = 1.0
     stretched: bool = False
     fill: Colour = FILL

@@ -9,8 +9,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from models.checkpoints import load_checkpoint
-from models.training.__main__ import app, find_trainable
+from models.training.__main__ import app
 from models.training.dataset import training_side
+from models.training.run import find_trainable
 from models.variants import VARIANTS, at_size
 from models.weights import load_into
 
