@@ -28,7 +28,8 @@ from models.training.features import FeatureCache, collate_features
 from models.training.recipe import Recipe
 from service.imaging.files import read_photo
 from service.imaging.input_spec import WholeInput
-from service.imaging.resize import Placement, Size, input_size
+from service.imaging.placement import Placement
+from service.imaging.resize import Size, input_size
 
 Batch = tuple[Tensor | list[Tensor], list[Tensor], list[Tensor]]
 OnProgress = Callable[[int], None]  # of the number of photos done since the last call

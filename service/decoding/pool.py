@@ -17,8 +17,9 @@ from contextlib import ExitStack
 import numpy as np
 
 from service.decoding import server
-from service.imaging.decode import DecodeOptions, HoldMemory
-from service.imaging.resize import ModelInput, Placement, input_size
+from service.imaging.images import DecodeOptions, HoldMemory
+from service.imaging.placement import Placement
+from service.imaging.resize import ModelInput, input_size
 from service.problems import KINDS, Problem
 
 IS_POSSIBLE = sys.platform == "linux"

@@ -38,8 +38,8 @@ from typing import NoReturn
 
 from service.cpus import lower_priority
 from service.decoding.sandbox import confine, limit_cpu
-from service.imaging.decode import DecodeOptions, decode_input
 from service.imaging.formats import enable_formats
+from service.imaging.images import DecodeOptions, decode_input
 from service.problems import Problem
 from service.runtime.memory import limit_free_memory
 

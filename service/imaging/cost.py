@@ -12,7 +12,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from service.imaging import tiff
 from service.imaging.input_spec import InputSpec, WholeInput
 from service.imaging.resize import least_size
-from service.imaging.structure import has_coefficients
+from service.imaging.structure import ImageFile
 
 # Bytes of a pixel, by Pillow's mode: as decoded, and as RGB, which takes 4.
 OF_MODE = {"1": 5, "L": 5, "P": 5, "I;16": 6, "I;16B": 6, "I;16L": 6}
@@ -31,14 +31,14 @@ MOST = 16  # for each pixel, of any image
 
 
 def decoding_bytes(
-    image: Image.Image, content: bytes, spec: InputSpec, *, reduce: bool = True
+    image: Image.Image, file: ImageFile, spec: InputSpec, *, reduce: bool = True
 ) -> int:
-    """Bytes that `prepare` takes at its peak, of an open ``image`` whose file is ``content``."""
+    """Bytes that `prepare` takes at its peak, of the open ``image`` of ``file``."""
     pixels = decoded = image.width * image.height
     if isinstance(image, JpegImageFile):
         decoded = pixels // _reduction(image.size, spec) ** 2 if reduce else pixels
         needed = OF_OTHER_MODES * decoded
-        if has_coefficients(content):
+        if file.has_coefficients:
             samples = OF_COEFFICIENT * image.layers * pixels
             needed = max(needed, samples + OF_RGB * decoded)
     else:
@@ -49,7 +49,7 @@ def decoding_bytes(
         needed = max(of_mode, OF_FORMAT.get(image.format or "", 0)) * pixels
     if isinstance(spec, WholeInput) and not spec.antialias:
         needed = max(needed, (OF_MODE.get(image.mode, OF_OTHER_MODES) + OF_PLAIN_RESIZE) * decoded)
-    return needed + OF_BAND * min(decoded, BAND_PIXELS) + FILE_COPIES * len(content)
+    return needed + OF_BAND * min(decoded, BAND_PIXELS) + FILE_COPIES * len(file.content)
 
 
 def worst_bytes(pixels: int, file_bytes: int) -> int:

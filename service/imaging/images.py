@@ -6,6 +6,8 @@ Everything that can be known from the header is checked before any pixel is deco
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -17,11 +19,11 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from service.imaging import tiff
-from service.imaging.cost import BAND_PIXELS
+from service.imaging.cost import BAND_PIXELS, decoding_bytes
 from service.imaging.formats import FORMATS, unknown_image
 from service.imaging.input_spec import InputSpec
 from service.imaging.resize import ModelInput, Photo, least_size, to_input
-from service.imaging.structure import sound_parts, webp_size
+from service.imaging.structure import ImageFile, examine
 from service.problems import Problem
 
 STATING_FRAMES = ("PNG", "WEBP", "AVIF")  # formats whose header says how many there are
@@ -32,10 +34,41 @@ FROM_LEFT = (2, 3, 6, 7)
 FROM_TOP = (3, 4, 7, 8)
 BEHIND_TRANSPARENCY = (255, 255, 255)
 GREY_STEPS = {"L;2": 85, "L;4": 17}  # of Pillow's raw modes: from one level of grey to the next
+HoldMemory = Callable[[int], AbstractContextManager[None]]
 
 # Pillow warns of damage it gets over, once for each tag: a caller could fill the log with it.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 Image.MAX_IMAGE_PIXELS = None  # only a warning; the limit that refuses is `max_pixels` below
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """How a model's images are decoded; the fields are those of the settings.
+
+    formats: as `enable_formats` gives them.
+    """
+
+    spec: InputSpec
+    max_pixels: int
+    max_frames: int
+    formats: tuple[str, ...]
+    reduce: bool
+    exact: bool
+
+
+def decode_input(content: bytes, options: DecodeOptions, hold_memory: HoldMemory) -> ModelInput:
+    """What the model reads of an image: `open_image` and `prepare` in one.
+
+    hold_memory: admits an image that takes so many bytes, for as long as it is decoded, or raises.
+
+    Raises Problem if the image is damaged or too large, and what ``hold_memory`` raises.
+    """
+    file = _examine(content)
+    with (
+        _open(file, options.max_pixels, options.max_frames, options.formats) as image,
+        hold_memory(decoding_bytes(image, file, options.spec, reduce=options.reduce)),
+    ):
+        return prepare(image, options.spec, reduce=options.reduce, exact=options.exact)
 
 
 @contextlib.contextmanager
@@ -50,14 +83,27 @@ def open_image(
     Raises Problem with the code empty_image, invalid_image, or image_too_large if the header states
     more than ``max_pixels`` or ``max_frames``.
     """
+    with _open(_examine(content), max_pixels, max_frames, formats) as image:
+        yield image
+
+
+def _examine(content: bytes) -> ImageFile:
     if not content:
         raise Problem("empty_image", "The image is empty: 0 bytes were sent.")
-    _check_pixels("image", webp_size(content), max_pixels)
+    with _damage_refused():
+        return examine(content)
+
+
+@contextlib.contextmanager
+def _open(
+    file: ImageFile, max_pixels: int, max_frames: int, formats: tuple[str, ...]
+) -> Iterator[Image.Image]:
+    _check_pixels("image", file.webp_size, max_pixels)
     with _damage_refused():
         try:
-            opened = Image.open(BytesIO(sound_parts(content)), formats=formats)
+            opened = Image.open(BytesIO(file.content), formats=formats)
         except UnidentifiedImageError:
-            raise tiff.explain(content) or unknown_image(content, formats) from None
+            raise tiff.explain(file.content) or unknown_image(file.content, formats) from None
     with opened as image:
         with _damage_refused():
             _check_size(image, max_pixels)

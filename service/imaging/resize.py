@@ -1,4 +1,4 @@
-"""A photo as the model's input, and boxes on that input back in the photo's pixels."""
+"""A photo as the model's input."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from service.imaging.input_spec import (
     Stretch,
     WholeInput,
 )
+from service.imaging.placement import Placement
 
 try:
     from cykooz_resizer import CropBox, FilterType, ResizeAlg, ResizeOptions, Resizer
@@ -31,30 +32,6 @@ SPARE = 2  # least size of a decoded photo, as a multiple of its size on the inp
 ROUNDING = 1e-6  # pixels; tolerance for float rounding before a side is cut to whole pixels
 Size = tuple[int, int]  # width, height
 Box = tuple[float, float, float, float]  # left, top, right, bottom
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where a photo of ``width`` x ``height`` lies on the input.
-
-    scale_x, scale_y: the photo's there, as a multiple of its own size. left, top: its corner, in
-    pixels of the input; negative where a crop cuts it off.
-    """
-
-    width: int
-    height: int
-    scale_x: float
-    scale_y: float
-    left: int = 0
-    top: int = 0
-
-    def undo(self, xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Boxes [D, 4] on the input -> boxes in the photo's pixels, clipped to it."""
-        corner = np.array([self.left, self.top] * 2, dtype=np.float32)
-        scale = np.array([self.scale_x, self.scale_y] * 2, dtype=np.float32)
-        limit = np.array([self.width, self.height] * 2, dtype=np.float32)
-        boxes: npt.NDArray[np.float32] = np.clip((xyxy - corner) / scale, 0, limit)
-        return boxes
 
 
 @dataclass(frozen=True)

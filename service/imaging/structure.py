@@ -13,6 +13,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from PIL.PngImagePlugin import MAX_TEXT_CHUNK
@@ -49,10 +50,23 @@ LEAST_SEGMENT = {0xE0: 14, 0xE2: 14, 0xED: 2**16, 0xEE: 12}
 Part = tuple[int, int, bool]  # where it starts and ends in the file, and whether it is needed
 
 
-def sound_parts(content: bytes) -> bytes:
-    """The file ``content`` as Pillow is to read it; raises Problem if it has too many parts."""
+@dataclass(frozen=True)
+class ImageFile:
+    """content: the bytes as Pillow is to read them. webp_size: width and height that a WebP states,
+    (0, 0) of another. has_coefficients: whether it is a JPEG of several scans, which are added up
+    before any pixel is made."""
+
+    content: bytes
+    webp_size: tuple[int, int]
+    has_coefficients: bool
+
+
+def examine(content: bytes) -> ImageFile:
+    """Raises Problem if the file ``content`` has more parts than images have."""
     check_structure(content)
-    return without_metadata(content)
+    return ImageFile(
+        without_metadata(content), webp_size(content), has_coefficients=_has_coefficients(content)
+    )
 
 
 def webp_size(content: bytes) -> tuple[int, int]:
@@ -166,9 +180,9 @@ def _jpeg_markers(content: bytes) -> Iterator[int]:
         start += length
 
 
-def has_coefficients(content: bytes) -> bool:
-    """Whether the JPEG ``content`` has several scans, which are added up before any pixel is
-    made."""
+def _has_coefficients(content: bytes) -> bool:
+    if not content.startswith(JPEG_SIGNATURE):
+        return False
     scans = 0
     for marker in islice(_jpeg_markers(content), MAX_PARTS):
         scans += marker == START_OF_SCAN

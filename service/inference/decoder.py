@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from service.decoding.pool import IS_POSSIBLE, SPARE_BYTES, DecoderPool
 from service.imaging.cost import worst_bytes
-from service.imaging.decode import DecodeOptions, HoldMemory, decode_input
 from service.imaging.formats import enable_formats
+from service.imaging.images import DecodeOptions, HoldMemory, decode_input
 from service.imaging.input_spec import InputSpec
 from service.imaging.resize import ModelInput
 from service.imaging.structure import is_plain

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from service.imaging.resize import ModelInput, Placement
+from service.imaging.placement import Placement
+from service.imaging.resize import ModelInput
 from service.inference.task import Row
 from service.manifest import DetectionDefaults, DetectionManifest
 from service.package import ModelPackage

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.imaging.decode import HoldMemory
+from service.imaging.images import HoldMemory
 from service.imaging.resize import ModelInput
 from service.inference.affinity import CorePool
 from service.inference.batcher import Batcher

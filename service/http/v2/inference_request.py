@@ -9,7 +9,8 @@ from service.http.v2.metadata import ENCODED, TENSORS, find_spec, inputs_of, out
 from service.http.v2.outputs import OUTPUTS, PROBABILITIES
 from service.http.v2.tensors import InputTensor
 from service.imaging.input_spec import InputSpec, ShorterSide
-from service.imaging.resize import ModelInput, Placement
+from service.imaging.placement import Placement
+from service.imaging.resize import ModelInput
 from service.inference.model import PARAMETERS
 from service.manifest import ClassificationManifest, ModelManifest
 from service.parameters import ClassifyParameters, RequestParameters, read_parameters

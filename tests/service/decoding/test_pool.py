@@ -17,8 +17,8 @@ from PIL import Image
 
 from service.decoding import pool as pools
 from service.decoding.pool import DecoderPool
-from service.imaging.decode import DecodeOptions, decode_input
 from service.imaging.formats import FORMATS
+from service.imaging.images import DecodeOptions, decode_input
 from service.manifest import ModelManifest
 from service.problems import Problem
 from tests.paths import ROOT

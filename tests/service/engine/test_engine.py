@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.engine.engine import Answer, Engine
-from service.imaging.decode import decode_input
+from service.imaging.images import decode_input
 from service.imaging.resize import ModelInput
 from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.package import PackageError

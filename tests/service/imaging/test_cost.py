@@ -3,15 +3,18 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from service.imaging.cost import decoding_bytes, worst_bytes
-from service.imaging.images import open_image
+from service.imaging.cost import worst_bytes
+from service.imaging.formats import FORMATS
+from service.imaging.images import DecodeOptions, decode_input
 from service.imaging.input_spec import Letterbox
+from service.problems import Problem
 from tests.paths import ROOT
 from tests.service.imaging.pictures import encode
 from tests.service.imaging.test_refusals import tile_bomb
@@ -22,9 +25,9 @@ SLACK = 0.35  # of what is stated, that may be left: arenas, and a body's copies
 MEASURE = """
 import json, re, sys
 from pathlib import Path
-from service.imaging.cost import decoding_bytes
+from contextlib import nullcontext
 from service.imaging.formats import FORMATS, enable_formats
-from service.imaging.images import open_image, prepare
+from service.imaging.images import DecodeOptions, decode_input
 from service.imaging.input_spec import Letterbox
 from service.runtime.memory import limit_free_memory, trim_memory
 
@@ -32,11 +35,10 @@ def status(key):
     return int(re.search(key + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 
 def decode(file, spec):
-    content = file.read_bytes()
-    with open_image(content, 10**9, formats=formats) as image:
-        stated = decoding_bytes(image, content, spec, reduce=False)
-        prepare(image, spec, reduce=False)
-    return stated
+    stated = []
+    options = DecodeOptions(spec, 10**9, 1000, formats, reduce=False, exact=False)
+    decode_input(file.read_bytes(), options, lambda needed: nullcontext(stated.append(needed)))
+    return stated[0]
 
 limit_free_memory()
 formats = enable_formats([*FORMATS, "HEIF"])
@@ -161,8 +163,16 @@ def stated(content: bytes, *, reduce: bool = True) -> int:
         mean=(0, 0, 0),
         std=(1, 1, 1),
     )
-    with open_image(content, 10**9) as image:
-        return decoding_bytes(image, content, spec, reduce=reduce)
+    needed: list[int] = []
+
+    def hold(number: int) -> nullcontext[None]:
+        needed.append(number)
+        raise Problem("overloaded", "It need not be decoded.")
+
+    options = DecodeOptions(spec, 10**9, 1000, FORMATS, reduce=reduce, exact=False)
+    with pytest.raises(Problem, match="need not"):
+        decode_input(content, options, hold)
+    return needed[0]
 
 
 def test_a_jpeg_takes_what_it_is_reduced_to() -> None:

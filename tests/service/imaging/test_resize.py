@@ -17,7 +17,8 @@ from service.imaging.input_spec import (
     Stretch,
     WholeInput,
 )
-from service.imaging.resize import Box, Placement, input_size, resample, to_input
+from service.imaging.placement import Placement
+from service.imaging.resize import Box, input_size, resample, to_input
 
 HALF = (0.5, 0.5, 0.5)
 LETTERBOX = Letterbox(height=320, width=320, interpolation="bilinear", mean=HALF, std=HALF)

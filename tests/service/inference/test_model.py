@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.cpus import own_processors
-from service.imaging import decode
+from service.imaging import images
 from service.imaging.images import decode_image, prepare
 from service.imaging.resize import ModelInput, to_input
 from service.inference.affinity import CorePool
@@ -109,7 +109,7 @@ def test_threads_of_their_own_decode_before_the_queue(
         decoded_by.append(threading.current_thread().name)
         return prepare(*arguments, **options)
 
-    monkeypatch.setattr(decode, "prepare", noted)
+    monkeypatch.setattr(images, "prepare", noted)
     photo = (photos / "cat.jpg").read_bytes()
     asked = job(photo, model.predictor.to_query(ClassifyParameters()))
     asyncio.run(model.submit(asked))

@@ -1,0 +1,30 @@
+"""Boxes on a model's input back in the photo's pixels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a photo of ``width`` x ``height`` lies on the input.
+
+    scale_x, scale_y: the photo's there, as a multiple of its own size. left, top: its corner, in
+    pixels of the input; negative where a crop cuts it off.
+    """
+
+    width: int
+    height: int
+    scale_x: float
+    scale_y: float
+    left: int = 0
+    top: int = 0
+
+    def undo(self, xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Boxes [D, 4] on the input -> boxes in the photo's pixels, clipped to it."""
+        corner = np.array([self.left, self.top] * 2, dtype=np.float32)
+        scale = np.array([self.scale_x, self.scale_y] * 2, dtype=np.float32)
+        limit = np.array([self.width, self.height] * 2, dtype=np.float32)
+        boxes: npt.NDArray[np.float32] = np.clip((xyxy - corner) / scale, 0, limit)
+        return boxes
