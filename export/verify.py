@@ -133,7 +133,7 @@ def verify(folder: Path, photos: Path, public_keys: Sequence[Path] = ()) -> Iter
         except NothingToCheck as reason:
             yield Check(name, None, str(reason))
         except FAULTS as fault:
-            yield Check(name, False, str(fault))
+            yield Check(name, False, one_line(fault))
         except OSError as error:
             yield Check(name, False, f"{error.filename}: {error.strerror}")
         except Exception as error:  # ONNX Runtime's and protobuf's have no common base of their own

@@ -193,16 +193,18 @@ def is_crowd(row: dict[str, Any]) -> bool:
 def box_of(row: dict[str, Any]) -> list[float] | None:
     """An annotation's ``bbox``, or that of its outline as pycocotools draws it; None if it has
     neither."""
-    if "bbox" in row:
+    if row.get("bbox") is not None:
         box: list[float] = row["bbox"]
         return box
     outline = row.get("segmentation")
     if not isinstance(outline, dict):
         return None
-    runs = outline
-    if isinstance(outline.get("counts"), list):
-        runs = mask.frPyObjects(outline, *outline["size"])
-    found: list[float] = mask.toBbox(runs).tolist()
+    try:
+        if isinstance(outline["counts"], list):
+            outline = mask.frPyObjects(outline, *outline["size"])
+        found: list[float] = mask.toBbox(outline).tolist()
+    except Exception:  # what is no outline fails in many ways
+        return None
     return found
 
 

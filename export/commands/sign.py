@@ -28,13 +28,23 @@ def sign(
 ) -> None:
     """Sign packages, so that a service that requires signatures serves them.
 
-    The signature is of a list of all their files by sha256: sign when nothing more is to come.
+    The signature is of a list of all their files by sha256: sign when nothing more is to come. A
+    package that cannot be signed does not stop the others. Exit status: 0 if all were signed, 1 if
+    not.
     """
     from export.commands.terminal import console, one_line_errors
     from export.signing import sign as sign_package
     from service.signature import LIST_FILE, SIGNATURE_FILE
 
-    with one_line_errors():
-        for package in packages:
-            sign_package(package, key)
-            console.print(f"wrote {package / LIST_FILE} and {SIGNATURE_FILE}", soft_wrap=True)
+    signed = True
+    for package in packages:
+        try:
+            with one_line_errors():
+                sign_package(package, key)
+                console.print(f"wrote {package / LIST_FILE} and {SIGNATURE_FILE}", soft_wrap=True)
+        except typer.Exit as end:
+            if end.exit_code != 1:  # an interruption
+                raise
+            signed = False
+    if not signed:
+        raise typer.Exit(1)

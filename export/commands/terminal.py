@@ -21,6 +21,7 @@ from service.imaging.files import PhotoError
 from service.manifest import ModelManifest
 from service.package import PackageError
 from service.signature import SignatureError
+from service.terminal import one_line
 
 FAULTS = (ExportError, CheckpointError, PhotoError, PackageError, SignatureError, OSError)
 INTERRUPTIONS = (signal.SIGTERM, signal.SIGHUP)  # beside Ctrl-C, which Python itself handles
@@ -76,7 +77,7 @@ def one_line_errors() -> Iterator[None]:
         console.print("[red]error:[/] interrupted; nothing unfinished is left, so run it again")
         raise typer.Exit(128 + number) from end
     except FAULTS as error:
-        line = str(error)
+        line = one_line(error)
         if isinstance(error, OSError) and error.filename is not None:
             line = f"{error.filename}: {error.strerror}"
         console.print(f"[red]error:[/] {escape(line)}", highlight=False, soft_wrap=True)

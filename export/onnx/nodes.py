@@ -13,6 +13,14 @@ Array = npt.NDArray[Any]
 
 IMAGES = "images"  # the graph's input
 WEIGHTED = ("Conv", "Gemm", "MatMul")
+# What a Constant may state, and the type that it then has; None: the tensor's own.
+CONSTANT_TYPES = {
+    "value": None,
+    "value_float": np.float32,
+    "value_floats": np.float32,
+    "value_int": np.int64,
+    "value_ints": np.int64,
+}
 REGION_POOLING = ("RoiAlign", "MaxRoiPool")  # of features and, after them, of boxes
 
 
@@ -90,6 +98,17 @@ def add_constant(model: onnx.ModelProto, name: str, value: npt.ArrayLike) -> str
     """Give ``model`` an initializer, in place; returns its name."""
     model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     return name
+
+
+def lift_constants(model: onnx.ModelProto) -> None:
+    """Make initializers of the graph's Constant nodes of numbers, in place."""
+    for node in [node for node in model.graph.node if node.op_type == "Constant"]:
+        ((kind, value),) = attributes(node).items()
+        if kind in CONSTANT_TYPES:
+            dtype = CONSTANT_TYPES[kind]
+            array = numpy_helper.to_array(value) if dtype is None else np.array(value, dtype)
+            add_constant(model, node.output[0], array)
+            model.graph.node.remove(node)
 
 
 def copied(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -23,6 +23,7 @@ from service.package import ModelPackage
 LOW_SCORE = 0.02  # a threshold that many detections pass
 ROUNDING = 1e-3  # pixels beyond an edge, or of a sum of probabilities
 EXACT = TOLERANCES["fp32"]  # between answers of one graph, whatever its precision
+EXACT_BOX_PX = 0.01
 NUMPY_TYPES = {"float": np.float32, "int64": np.int64}
 
 
@@ -41,7 +42,7 @@ def check_answer(package: ModelPackage, image: Image) -> int:
     if manifest.task == "classification":
         _check_probabilities(manifest, outputs[0])
         return outputs[0].size
-    check_rows(outputs, 0, LOW_SCORE)
+    check_rows(outputs, 0, LOW_SCORE, manifest.defaults.max_detections)
     found = Detections.from_outputs(outputs, 0)
     _check_detections(manifest, found, image)
     return len(found)
@@ -51,35 +52,62 @@ def check_settings(package: ModelPackage, image: Image) -> None:
     """Raise AnswerError unless a detector's answers to ``image`` uint8 [H, W, 3] at settings from
     all of their ranges are what greedy NMS leaves of all that it finds, see `select`."""
     pixels = stack([image])
-    for class_agnostic in (False, True):
-        best = Case("", pixels, "", LOW_SCORE, 1.0, MANY_DETECTIONS, class_agnostic)
-        found = Detections.from_outputs(answer_to(package, best), 0)
-        low = float(found.scores[-1]) if len(found) == MANY_DETECTIONS else LOW_SCORE
-        all_of_it = replace(best, score_threshold=low, max_detections=EVERYTHING)
-        outputs = answer_to(package, all_of_it)
-        everything, rows = Detections.from_outputs(outputs, 0), outputs[2].shape[1]
-        if len(everything) == rows < len(package.manifest.labels) * MAX_CANDIDATES:
-            raise AnswerError(f"no answer has more than {rows} detections, whatever is asked for")
-        if not class_agnostic:  # else there may be no more candidates
-            more = replace(all_of_it, score_threshold=0.0, max_detections=2 * len(everything) + 1)
-            numbers, _, scores, _ = answer_to(package, more)
-            if numbers[0] <= len(everything) < scores.shape[1]:
-                raise AnswerError(f"score_threshold 0 finds no more than {low:.4f}")
-        middle = float(np.median(everything.scores)) if len(everything) else 0.5
-        cases = {f"score_threshold {middle:.4f}": replace(all_of_it, score_threshold=middle)}
-        for iou in (0.0, *IOU_THRESHOLDS, IOU_THRESHOLD):
-            cases[f"iou_threshold {iou}"] = replace(all_of_it, iou_threshold=iou)
-        for number in (*FEW_DETECTIONS, MANY_DETECTIONS):
-            cases[f"max_detections {number}"] = replace(all_of_it, max_detections=number)
-        for setting, case in cases.items():
-            expected = select(everything, case)
-            actual = Detections.from_outputs(answer_to(package, case), 0)
-            lost = _differing(expected, actual, case, everything)
-            if len(lost):
-                raise AnswerError(
-                    f"{setting} leaves {len(actual)} of {len(everything)} detections, NMS with it"
-                    f" leaves {len(expected)}; {len(lost)} differ"
-                )
+    by_class = _check_suppression(package, pixels, class_agnostic=False)
+    of_any_class = _check_suppression(package, pixels, class_agnostic=True)
+    _check_unsuppressed(by_class, of_any_class)
+
+
+def _check_suppression(package: ModelPackage, pixels: Array, class_agnostic: bool) -> Detections:
+    """All that is found in ``pixels`` uint8 [1, H, W, 3] where no overlap is too much, once the
+    other settings leave of it what they should."""
+    best = Case("", pixels, "", LOW_SCORE, 1.0, MANY_DETECTIONS, class_agnostic)
+    found = Detections.from_outputs(answer_to(package, best), 0)
+    low = float(found.scores[-1]) if len(found) == MANY_DETECTIONS else LOW_SCORE
+    all_of_it = replace(best, score_threshold=low, max_detections=EVERYTHING)
+    outputs = answer_to(package, all_of_it)
+    everything, rows = Detections.from_outputs(outputs, 0), outputs[2].shape[1]
+    if len(everything) == rows < len(package.manifest.labels) * MAX_CANDIDATES:
+        raise AnswerError(f"no answer has more than {rows} detections, whatever is asked for")
+    if not class_agnostic:  # else there may be no more candidates
+        more = replace(all_of_it, score_threshold=0.0, max_detections=2 * len(everything) + 1)
+        numbers, _, scores, _ = answer_to(package, more)
+        if numbers[0] <= len(everything) < scores.shape[1]:
+            raise AnswerError(f"score_threshold 0 finds no more than {low:.4f}")
+    for setting, case in _varied(all_of_it, everything).items():
+        expected = select(everything, case)
+        actual = Detections.from_outputs(answer_to(package, case), 0)
+        lost = _differing(expected, actual, case, everything)
+        if len(lost):
+            raise AnswerError(
+                f"{setting} leaves {len(actual)} of {len(everything)} detections, NMS with it"
+                f" leaves {len(expected)}; {len(lost)} differ"
+            )
+    return everything
+
+
+def _varied(all_of_it: Case, everything: Detections) -> dict[str, Case]:
+    """``all_of_it`` with one other setting each, by what that is."""
+    middle = float(np.median(everything.scores)) if len(everything) else 0.5
+    cases = {f"score_threshold {middle:.4f}": replace(all_of_it, score_threshold=middle)}
+    for iou in (0.0, *IOU_THRESHOLDS, IOU_THRESHOLD):
+        cases[f"iou_threshold {iou}"] = replace(all_of_it, iou_threshold=iou)
+    for number in (*FEW_DETECTIONS, MANY_DETECTIONS):
+        cases[f"max_detections {number}"] = replace(all_of_it, max_detections=number)
+    return cases
+
+
+def _check_unsuppressed(by_class: Detections, of_any_class: Detections) -> None:
+    """Where nothing suppresses, a box that is found as one class is found as its best class too.
+    Else something was suppressed by boxes that another class gives other scores."""
+    low = of_any_class.scores.min(initial=1.0)
+    found = by_class.select(by_class.scores >= low)
+    gaps = np.abs(found.boxes[:, None] - of_any_class.boxes).max(axis=2)  # pixels
+    missing = int((gaps.min(axis=1, initial=np.inf) > EXACT_BOX_PX).sum())
+    if missing:
+        raise AnswerError(
+            f"iou_threshold 1 suppresses boxes: {missing} of {len(found)} that are found as one"
+            " class are not found with class_agnostic"
+        )
 
 
 def _differing(
@@ -94,7 +122,7 @@ def answer_to(package: ModelPackage, case: Case) -> Outputs:
     """The graph's outputs for ``case``, whose rows are checked."""
     outputs = list(package.run(case.feeds("detection")).values())
     for image in range(len(case.images)):
-        check_rows(outputs, image, case.score_threshold)
+        check_rows(outputs, image, case.score_threshold, case.max_detections)
     return outputs
 
 
@@ -127,12 +155,14 @@ def check_batch(package: ModelPackage, images: list[Image]) -> None:
             )
 
 
-def check_rows(outputs: Outputs, image: int, score_threshold: float) -> None:
-    """Raise AnswerError unless a detector's scores descend and are above ``score_threshold``, and
-    rows past num_detections are padding."""
+def check_rows(outputs: Outputs, image: int, score_threshold: float, max_detections: int) -> None:
+    """Raise AnswerError unless a detector's scores descend and are above ``score_threshold``, there
+    are at most ``max_detections``, and rows past num_detections are padding."""
     number, boxes, scores, labels = (output[image] for output in outputs)
     if not 0 <= number <= len(scores):
         raise AnswerError(f"num_detections is {number} of {len(scores)} rows")
+    if number > max_detections:
+        raise AnswerError(f"{number} detections, max_detections is {max_detections}")
     if boxes[number:].any() or scores[number:].any():
         raise AnswerError("boxes or scores past num_detections are not 0")
     if (labels[number:] != -1).any():

@@ -151,7 +151,7 @@ def ambiguous(
     """
     competes = known[0][:, None] & known[1]  # [D, E]
     overlap = box_iou(missing.boxes, extra.boxes, border=1.0)
-    competes &= overlap > case.iou_threshold - IOU_ROUNDING
+    competes &= overlap > max(case.iou_threshold - IOU_ROUNDING, 0.0)
     if not case.class_agnostic:
         competes &= missing.labels[:, None] == extra.labels
     equal = competes & (np.abs(missing.scores[:, None] - extra.scores) <= tolerance.score)
@@ -167,9 +167,10 @@ def ambiguous(
 
 def _on_edge(lost: Detections, kept: Detections, case: Case, tolerance: Tolerance) -> Flags:
     """Which of ``lost`` [D] one of ``kept`` overlaps by just the threshold, and does not score
-    less."""
+    less. Boxes that are apart overlap by no threshold, be it 0."""
     overlap = box_iou(lost.boxes, kept.boxes)
     flags: Flags = np.abs(overlap - case.iou_threshold) <= EDGE_ROUNDING
+    flags &= box_iou(lost.boxes, kept.boxes, border=1.0) > 0
     flags &= lost.scores[:, None] <= kept.scores + tolerance.score
     if not case.class_agnostic:
         flags &= lost.labels[:, None] == kept.labels

@@ -132,15 +132,16 @@ class Gate:
         self._note(difference, answers.error(image, message))
 
     def compare_detections(self, answers: Answers, image: int) -> None:
+        case = answers.case
         try:
-            check_rows(answers.actual, image, answers.case.score_threshold)
+            check_rows(answers.actual, image, case.score_threshold, case.max_detections)
         except AnswerError as error:
             raise answers.error(image, str(error)) from error
         expected = Detections.from_outputs(answers.expected, image)
         actual = Detections.from_outputs(answers.actual, image)
         candidates = partial(self._candidates, answers.feeds, image)
         unmatched = compare_detections(
-            expected, actual, answers.case, self.tolerance, self.tally, candidates
+            expected, actual, case, self.tolerance, self.tally, candidates
         )
         if len(unmatched):
             message = (

@@ -47,11 +47,16 @@ def detector_fidelity(
 
 
 def classifier_fidelity(reference: onnx.ModelProto, photos: Sequence[ModelInput]) -> Fidelity:
-    """The share of the probabilities that both give to the same classes, mean over ``photos``."""
+    """The share of the probabilities that both give to the same classes, mean over ``photos``: of
+    those that add up to 1 the sum of the smaller ones; of independent ones twice that, of what both
+    give in all (Dice's coefficient)."""
     expected = _classify(reference, photos)
 
     def fidelity(model: onnx.ModelProto) -> float:
-        return float(np.minimum(expected, _classify(model, photos)).sum(axis=1).mean())
+        actual = _classify(model, photos)
+        common = 2 * np.minimum(expected, actual).sum(axis=1)
+        both = (expected + actual).sum(axis=1)
+        return float(np.divide(common, both, out=np.ones_like(both), where=both > 0).mean())
 
     return fidelity
 

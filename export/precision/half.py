@@ -9,6 +9,8 @@ from export.onnx.nodes import (
     constants,
     copied,
     drop_unused_constants,
+    is_weighted,
+    lift_constants,
     network_nodes,
     value_types,
 )
@@ -17,6 +19,7 @@ FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 # Inputs that stay in float32 although the operator computes in float16: Resize's regions, scales.
 KEPT_INPUTS = {"Resize": (1, 2)}
 SATURATED = ("Pad", "Clip")  # operators whose constants may become the largest of float16
+SCALED = ("Div", "Mul")  # operators after which a number is of the size of others again
 LARGEST = float(np.finfo(np.float16).max)
 SMALLEST = float(np.finfo(np.float16).smallest_subnormal)
 
@@ -28,6 +31,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     near-equal scores need more than 11 bits.
     """
     half = copied(model)
+    lift_constants(half)
     _Halver(half).run()
     onnx.checker.check_model(half, full_check=True)
     return half
@@ -91,15 +95,13 @@ class _Halver:
         for attribute in node.attribute:
             if node.op_type == "Cast" and attribute.name == "to" and attribute.i == FLOAT:
                 attribute.i = HALF
-            if node.op_type == "Constant" and attribute.t.data_type == FLOAT:
-                values = numpy_helper.to_array(attribute.t).astype(np.float16)
-                attribute.t.CopyFrom(numpy_helper.from_array(values))
 
 
 def _unrepresentable(model: onnx.ModelProto) -> set[str]:
     """Names of the nodes that read a constant past float16's largest, or a single number so small
-    that it becomes 0, such as what keeps a division from one by 0. These compute in float32; of
-    many weights small ones may become 0."""
+    that it becomes 0, such as what keeps a division from one by 0; then those too that compute with
+    the result, up to that division. These stay in float32; of many weights small ones may become 0.
+    """
     beyond, small = set[str](), set[str]()
     for name, value in constants(model).items():
         if value.dtype != np.float32:
@@ -108,9 +110,11 @@ def _unrepresentable(model: onnx.ModelProto) -> set[str]:
             beyond.add(name)
         if value.size == 1 and 0 < np.abs(value).max() < SMALLEST:
             small.add(name)
-    return {
-        node.name
-        for node in model.graph.node
-        if small.intersection(node.input)
-        or (node.op_type not in SATURATED and beyond.intersection(node.input))
-    }
+    found = set()
+    for node in model.graph.node:
+        reads_small = not is_weighted(node) and not small.isdisjoint(node.input)
+        if reads_small or (node.op_type not in SATURATED and not beyond.isdisjoint(node.input)):
+            found.add(node.name)
+        if reads_small and node.op_type not in SCALED:
+            small.update(node.output)
+    return found

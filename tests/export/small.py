@@ -8,8 +8,10 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from service.imaging.input_spec import Letterbox
+from service.imaging.resize import ModelInput, to_input
 
 SPEC = Letterbox(
     height=16,
@@ -86,6 +88,11 @@ def small_graph(spec: Letterbox) -> onnx.ModelProto:
 def run(model: onnx.ModelProto | Path, **feeds: Any) -> list[Any]:
     content = str(model) if isinstance(model, Path) else model.SerializeToString()
     return ort.InferenceSession(content, providers=["CPUExecutionProvider"]).run(None, feeds)
+
+
+def photos_of(pixels: np.ndarray[Any, Any], spec: Letterbox) -> list[ModelInput]:
+    """Images uint8 [N, H, W, 3] as photos are read."""
+    return [to_input(Image.fromarray(image), spec) for image in pixels]
 
 
 def operators(model: onnx.ModelProto) -> list[str]:

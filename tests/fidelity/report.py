@@ -1,8 +1,9 @@
-"""The tables of docs/fidelity.md: a full test run leaves its rows, and this prints them.
+"""The tables of a full test run in docs/: the tests leave their rows, and this prints them.
 
 python -m pytest -m full && python -m tests.fidelity.report
 """
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from models.variants import VARIANTS
@@ -12,6 +13,8 @@ from tests.fidelity.measure import Row, count_gmacs, count_parameters
 FOLDER = Path("build/fidelity")
 NETWORKS = "| variant | recognised as | tensors | parameters | GMAC | published | logits | boxes |"
 EXPORTS = "| variant | detections compared | scores within | boxes within, px |"
+MUTANTS = "| mutant | gate | verify |"
+PRECISIONS = "| network | fp32 | fp16 | int8 | bf16 |"
 
 
 def keep_network(row: Row, published: float | None) -> None:
@@ -32,17 +35,27 @@ def keep_export(row: ExportRow) -> None:
     _keep("exports", row.variant, (row.detections or "", f"{row.scores:.0e}", boxes))
 
 
-def _keep(table: str, variant: str, cells: tuple[object, ...]) -> None:
+def keep_mutant(name: str, gate: bool, verify: bool, promised: bool) -> None:
+    """promised: whether `verify` must catch it."""
+    found = "caught" if verify else "survives" if promised else "cannot tell"
+    _keep("mutants", name, ("caught" if gate else "survives", found))
+
+
+def keep_precisions(network: str, outcomes: Sequence[str]) -> None:
+    _keep("precisions", network, outcomes)
+
+
+def _keep(table: str, row: str, cells: Sequence[object]) -> None:
     """A file for each row, so that tests in several processes do not meet."""
     folder = FOLDER / table
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / variant).write_text("| " + " | ".join(map(str, (variant, *cells))) + " |\n")
+    (folder / row).write_text("| " + " | ".join(map(str, (row, *cells))) + " |\n")
 
 
-def table(name: str, header: str) -> str:
-    rows = [FOLDER / name / variant for variant in VARIANTS]
+def table(name: str, header: str, rows: Iterable[str] = VARIANTS) -> str:
+    paths = [FOLDER / name / row for row in rows]
     rule = "|---" * (header.count("|") - 1) + "|\n"
-    return f"{header}\n{rule}" + "".join(path.read_text() for path in rows if path.exists())
+    return f"{header}\n{rule}" + "".join(path.read_text() for path in paths if path.exists())
 
 
 def claims() -> str:
@@ -63,6 +76,11 @@ def claims() -> str:
 
 
 if __name__ == "__main__":
+    from tests.export.mutants import table as mutants
+    from tests.export.precision import test_matrix as matrix
+
     print(table("networks", NETWORKS))
     print(table("exports", EXPORTS))
+    print(table("mutants", MUTANTS, (mutant.name for mutant in mutants.MUTANTS)))
+    print(table("precisions", PRECISIONS, matrix.NETWORKS))
     print(claims(), end="")

@@ -160,6 +160,38 @@ def test_detection_loss_by_hand() -> None:
     assert box_loss.item() == pytest.approx(5 * huber)
 
 
+def test_processes_that_share_a_batch_have_its_loss_and_gradient() -> None:
+    """One of them has all the objects."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 4, 3, dtype=torch.float64, generator=generator, requires_grad=True)
+    deltas = torch.randn(2, 4, 4, dtype=torch.float64, generator=generator, requires_grad=True)
+    boxes = [ANCHORS[[0, 3]], torch.zeros(0, 4, dtype=torch.float64)]
+    labels = [torch.tensor([2, 0]), torch.zeros(0, dtype=torch.int64)]
+
+    def gradients(loss: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return torch.autograd.grad(loss, (logits, deltas))
+
+    whole = DetectionLoss(BoxCoder())
+    matched = 3  # anchor 1 overlaps the first box by half
+    expected = gradients(sum(whole(logits, deltas, ANCHORS, boxes, labels)))
+    part = DetectionLoss(BoxCoder(), mean_count=lambda count: matched / 2)
+    parts = [
+        gradients(
+            sum(part(logits[i : i + 1], deltas[i : i + 1], ANCHORS, boxes[i : i + 1], [labels[i]]))
+        )
+        for i in range(2)
+    ]
+    for mine, theirs, together in zip(*parts, expected, strict=True):
+        torch.testing.assert_close((mine + theirs) / 2, together)
+
+
+def test_box_that_shares_its_anchors_with_a_later_one_is_left_without() -> None:
+    twice = ANCHORS[[0, 0]]
+    assert match_anchors(ANCHORS, twice, 0.5, 0.4).tolist()[0] == 1
+    alone = torch.cat((ANCHORS[[0]], ANCHORS[[3]] + 5))  # overlaps the last anchor by a seventh
+    assert match_anchors(ANCHORS, alone, 0.5, 0.4).tolist() == [0, 0, BACKGROUND, 1]
+
+
 def test_a_batch_without_any_object_still_teaches_background() -> None:
     logits = torch.zeros(1, 4, 2, requires_grad=True)
     deltas = torch.zeros(1, 4, 4, requires_grad=True)

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from models.evaluation import is_crowd
+from models.evaluation import box_of, is_crowd
 from models.training.annotations.content import (
     Annotations,
     Categories,
@@ -25,8 +25,8 @@ def read_coco(
     """Read a COCO instances file, whose file names lie in the folder ``images``.
 
     Categories are sorted by id. ``categories`` are those that the file must have: the training
-    photos', where these are the validation's. Crowds (``iscrowd``) are left out, which is no fault.
-    Raises DataError.
+    photos', where these are the validation's. Crowds (``iscrowd``) are `Photo.ignored`; one without
+    a box or an outline is left out, which is no fault. Raises DataError.
     """
     content = _read_json(annotations)
     found = _categories(annotations, content["categories"])
@@ -110,23 +110,29 @@ def _boxes(file: Path, content: dict[str, list[Any]], faults: list[Fault]) -> di
     boxes: dict[int, list[Row]] = {}
     for position, row in enumerate(content["annotations"]):
         where = _place(file, "annotations", position, row)
-        try:
-            if isinstance(row, dict) and is_crowd(row):
-                continue
-            number, category = _get_whole(row, "image_id"), _get_whole(row, "category_id")
-            box = _get(row, "bbox")
-        except BadRow as error:
-            faults.append(Fault(where, "bad row", str(error)))
-            continue
-        if number not in known:
-            faults.append(Fault(where, "unknown image", f"image {number} is not in the images"))
-        elif not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
-            faults.append(Fault(where, "bad box", f"its bbox {shown(box)} is not four numbers"))
-        else:
-            x, y, width, height = box
-            corners = (x, y, x + width, y + height)
-            boxes.setdefault(number, []).append(Row(where, category, corners))
+        ignored = isinstance(row, dict) and is_crowd(row)
+        found = _box(where, row, known, ignored)
+        if not isinstance(found, Fault):
+            number, box = found
+            boxes.setdefault(number, []).append(box)
+        elif not ignored:
+            faults.append(found)
     return boxes
+
+
+def _box(where: str, row: Any, known: set[int | None], ignored: bool) -> tuple[int, Row] | Fault:
+    """An annotation's image and its box; ``known``: the ids of images."""
+    try:
+        number, category = _get_whole(row, "image_id"), _get_whole(row, "category_id")
+        box = box_of(row) if ignored else _get(row, "bbox")
+    except BadRow as error:
+        return Fault(where, "bad row", str(error))
+    if number not in known:
+        return Fault(where, "unknown image", f"image {number} is not in the images")
+    if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
+        return Fault(where, "bad box", f"its bbox {shown(box)} is not four numbers")
+    x, y, width, height = box
+    return number, Row(where, category, (x, y, x + width, y + height), ignored)
 
 
 def _place(file: Path, key: str, position: int, row: Any) -> str:

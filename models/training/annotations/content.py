@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 from torch import Tensor
 
 Categories = tuple[tuple[int, str], ...]  # (id, name) in the order of a network's outputs
+Corners = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 Content = TypeVar("Content")
 
 Kind = Literal[
@@ -60,7 +61,9 @@ class Reading(Generic[Content]):
 class Photo:
     """A photo with boxes float32 [G, 4] xyxy in its pixels, and labels int64 [G].
 
-    A label is a place in the categories, not an id.
+    A label is a place in the categories, not an id. ``ignored``: boxes with their labels that are
+    not learned, and are neither to be found nor wrong to find: COCO's crowds and what PASCAL VOC
+    calls difficult.
     """
 
     image_id: int
@@ -69,6 +72,7 @@ class Photo:
     height: int
     boxes: Tensor
     labels: Tensor
+    ignored: tuple[tuple[Corners, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,19 +90,19 @@ class Annotations:
         ]
         rows: list[dict[str, Any]] = []
         for photo in self.photos:
-            for (left, top, right, bottom), label in zip(
-                photo.boxes.tolist(), photo.labels.tolist(), strict=True
-            ):
-                rows.append(
-                    {
-                        "id": len(rows) + 1,  # pycocotools takes 0 for "matched with nothing"
-                        "image_id": photo.image_id,
-                        "category_id": self.categories[label][0],
-                        "bbox": [left, top, right - left, bottom - top],
-                        "area": (right - left) * (bottom - top),
-                        "iscrowd": 0,
-                    }
-                )
+            objects = zip(photo.boxes.tolist(), photo.labels.tolist(), strict=True)
+            for is_crowd, found in ((0, objects), (1, photo.ignored)):
+                for (left, top, right, bottom), label in found:
+                    rows.append(
+                        {
+                            "id": len(rows) + 1,  # pycocotools takes 0 for "matched with nothing"
+                            "image_id": photo.image_id,
+                            "category_id": self.categories[label][0],
+                            "bbox": [left, top, right - left, bottom - top],
+                            "area": (right - left) * (bottom - top),
+                            "iscrowd": is_crowd,
+                        }
+                    )
         categories = [{"id": number, "name": name} for number, name in self.categories]
         return {"images": images, "annotations": rows, "categories": categories}
 

@@ -8,9 +8,7 @@ from typing import Any
 
 import torch
 
-from models.training.annotations.content import Fault, Photo
-
-Corners = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+from models.training.annotations.content import Corners, Fault, Photo
 
 # Public data sets have boxes that stick out of their photos by a rounding; these are clipped.
 OVERHANG = 1.0  # pixels
@@ -20,12 +18,15 @@ LARGEST = 1e9  # no coordinate is; NaN, infinity and larger whole numbers than a
 
 @dataclass(frozen=True)
 class Row:
-    """A box as its file has it, and its class by the id or name that the file uses."""
+    """A box as its file has it, and its class by the id or name that the file uses.
+
+    ignored: see `Photo`; such a box is not a fault, whatever it is.
+    """
 
     where: str
     category: int | str
     corners: Corners
-    difficult: bool = False
+    ignored: bool = False
 
 
 class BadRow(Exception):
@@ -42,15 +43,17 @@ def make_photo(
     faults: list[Fault],
 ) -> Photo:
     """A photo with those of ``rows`` that are right; ``known`` has the label of each category."""
-    boxes, labels = [], []
+    boxes, labels, ignored = [], [], []
     for row in rows:
         left, top, right, bottom = row.corners
         clipped = max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)
         fault = _fault_of(row, clipped, width, height, known)
-        if fault is None:
+        if fault is None and row.ignored:
+            ignored.append((clipped, known[row.category]))
+        elif fault is None:
             boxes.append(clipped)
             labels.append(known[row.category])
-        else:
+        elif not row.ignored:
             faults.append(fault)
     return Photo(
         image_id,
@@ -59,6 +62,7 @@ def make_photo(
         height,
         torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         torch.tensor(labels, dtype=torch.int64),
+        tuple(ignored),
     )
 
 

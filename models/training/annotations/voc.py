@@ -22,18 +22,15 @@ from service.imaging.formats import select_photos
 
 
 def read_voc(
-    folder: Path,
-    split: str | None,
-    keep_difficult: bool = True,
-    categories: Categories | None = None,
+    folder: Path, split: str | None, categories: Categories | None = None
 ) -> Reading[Annotations]:
     """Read the photos that ImageSets/Main/<split>.txt lists, in the layout of PASCAL VOC; or, if
     ``split`` is None, all that have a file in Annotations/.
 
     Categories are all names in the split, sorted, with ids from 1; or ``categories``, beside which
     there are no others: the training photos', where these are the validation's. An image's id is
-    made of its name, so that it is the same in each split. ``keep_difficult`` keeps the objects
-    that the annotators marked as hard to recognise. Raises DataError.
+    made of its name, so that it is the same in each split. Objects that the annotators marked as
+    difficult are `Photo.ignored`, as in VOC's own protocol. Raises DataError.
     """
     names = _names_of_all(folder) if split is None else _names_of(folder, split)
     require_folder(folder / "Annotations")
@@ -53,9 +50,8 @@ def read_voc(
     photos = []
     for file in found:
         path = files.get(file.name, folder / "JPEGImages" / f"{file.name}.jpg")
-        rows = [row for row in file.rows if keep_difficult or not row.difficult]
         number = _stable_id(file.name)
-        photos.append(make_photo(number, path, file.width, file.height, rows, labels, faults))
+        photos.append(make_photo(number, path, file.width, file.height, file.rows, labels, faults))
     return Reading(Annotations(tuple(photos), categories), tuple(faults))
 
 

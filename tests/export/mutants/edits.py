@@ -20,14 +20,18 @@ def the(model: onnx.ModelProto, op_type: str, place: int = 0) -> onnx.NodeProto:
     return [node for node in model.graph.node if node.op_type == op_type][place]
 
 
-def before(place: int, op_type: str, value: float, dtype: type, ahead: int = 0) -> Edit:
-    """NMS reads its input ``place`` through ``op_type`` with a constant."""
+def before(place: int, *steps: tuple[str, float], dtype: type = np.float32) -> Edit:
+    """NMS reads its input ``place`` through ``steps``: an operator, with a constant, each."""
 
     def edit(model: onnx.ModelProto) -> None:
-        nms = the(model, "NonMaxSuppression", ahead)
-        constant = add_constant(model, "mutant", dtype(value))
-        insert_before(model, nms, helper.make_node(op_type, [nms.input[place], constant], ["own"]))
-        nms.input[place] = "own"
+        nms = the(model, "NonMaxSuppression")
+        for number, (op_type, value) in enumerate(steps):
+            constant = add_constant(model, f"mutant.{number}", dtype(value))
+            own = f"own.{number}"
+            insert_before(
+                model, nms, helper.make_node(op_type, [nms.input[place], constant], [own])
+            )
+            nms.input[place] = own
 
     return edit
 
@@ -211,6 +215,28 @@ def weights_where(is_it: Callable[[np.ndarray], bool], value: object) -> Edit:
         (tensor,) = (t for t in model.graph.initializer if is_it(numpy_helper.to_array(t)))
         values = np.full_like(numpy_helper.to_array(tensor), value)
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+    return edit
+
+
+def one_level_cut(level: int, number: int) -> Edit:
+    """Of one pyramid level only the ``number`` anchors whose best class is best have a score."""
+
+    def edit(model: onnx.ModelProto) -> None:
+        join = [n for n in model.graph.node if n.op_type == "Concat" and len(n.input) == 5][1]
+        axis, first = (add_constant(model, f"mutant.{i}", np.array([i])) for i in (2, 1))
+        kept = add_constant(model, "mutant.kept", np.array([number]))
+        least = add_constant(model, "mutant.least", np.float32(-30))
+        logits = join.input[level]  # [N, A, C]
+        nodes = [
+            helper.make_node("ReduceMax", [logits, axis], ["mutant.best"]),  # [N, A, 1]
+            helper.make_node("TopK", ["mutant.best", kept], ["mutant.top", "mutant.rows"], axis=1),
+            helper.make_node("ReduceMin", ["mutant.top", first], ["mutant.last"]),  # [N, 1, 1]
+            helper.make_node("GreaterOrEqual", ["mutant.best", "mutant.last"], ["mutant.kept.are"]),
+            helper.make_node("Where", ["mutant.kept.are", logits, least], ["own"]),
+        ]
+        insert_before(model, join, *nodes)
+        join.input[level] = "own"
 
     return edit
 

@@ -21,6 +21,7 @@ from tests.export.mutants.edits import (
     levels_swapped,
     narrowed,
     one_level,
+    one_level_cut,
     replaced,
     scores_changed,
     skipped,
@@ -62,14 +63,14 @@ def one_class(factor: float, which: int = 3) -> np.ndarray:
 MUTANTS = (
     # run-time inputs
     Mutant("score_threshold ignored", fixed(NMS_SCORE, 0, F), True, True),
-    Mutant("score_threshold never above .05", before(NMS_SCORE, "Min", 0.05, F), True, True),
+    Mutant("score_threshold never above .05", before(NMS_SCORE, ("Min", 0.05)), True, True),
     Mutant("score_threshold never below .05", everywhere("score_threshold", "Max", F(0.05)), True),
-    Mutant("score_threshold halved", before(NMS_SCORE, "Mul", 0.5, F), True),
+    Mutant("score_threshold halved", before(NMS_SCORE, ("Mul", 0.5)), True),
     Mutant("iou_threshold fixed at .5", fixed(NMS_IOU, 0.5, F), True),
-    Mutant("iou_threshold never above .5", before(NMS_IOU, "Min", 0.5, F), True),
-    Mutant("iou_threshold never above .9", before(NMS_IOU, "Min", 0.9, F), True),
-    Mutant("iou_threshold never below .2", before(NMS_IOU, "Max", 0.2, F), True),
-    Mutant("iou_threshold .05 too high", before(NMS_IOU, "Add", 0.05, F), True),
+    Mutant("iou_threshold never above .5", before(NMS_IOU, ("Min", 0.5)), True),
+    Mutant("iou_threshold never above .9", before(NMS_IOU, ("Min", 0.9)), True),
+    Mutant("iou_threshold never below .2", before(NMS_IOU, ("Max", 0.2)), True),
+    Mutant("iou_threshold .05 too high", before(NMS_IOU, ("Add", 0.05), ("Min", 1)), True),
     Mutant(
         "max_detections capped at 100",
         everywhere("max_detections", "Min", np.int64(100)),
@@ -79,7 +80,7 @@ MUTANTS = (
         "max_detections capped at 300", everywhere("max_detections", "Min", np.int64(300)), True
     ),
     Mutant("max_detections at least 2", everywhere("max_detections", "Max", np.int64(2)), True),
-    Mutant("NMS keeps at most 20 of a class", before(NMS_MAX, "Min", 20, np.int64), True),
+    Mutant("NMS keeps at most 20 of a class", before(NMS_MAX, ("Min", 20), dtype=np.int64), True),
     Mutant("class_agnostic ignored", everywhere("class_agnostic", "And", np.bool_(0)), True),
     Mutant("class_agnostic always", everywhere("class_agnostic", "Or", np.bool_(1)), True),
     # batches
@@ -104,6 +105,7 @@ MUTANTS = (
     Mutant("scores .0002 too high", scores_changed("Add", F(2e-4))),
     Mutant("100 candidates", candidates(100)),
     Mutant("300 candidates", candidates(300)),
+    Mutant("100 candidates of the finest level", one_level_cut(0, 100)),
     # pre-processing
     Mutant("mean of another data set", weights("normalise.shift", add_at(0, 0.02))),
     Mutant(

@@ -1,11 +1,15 @@
 """Finding the network in a graph."""
 
+import numpy as np
 import onnx
+import pytest
+from onnx import helper, numpy_helper
 
 from export.onnx.nodes import (
     constants,
     drop_unused_constants,
     drop_unused_nodes,
+    lift_constants,
     makers,
     network_nodes,
     readers,
@@ -44,3 +48,43 @@ def test_nodes_that_lead_nowhere_are_dropped_with_their_constants(small: onnx.Mo
     assert "network.stages.0.conv.weight" not in constants(model)
     drop_unused_nodes(whole := onnx.ModelProto.FromString(small.SerializeToString()))
     assert whole == small
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({"value": numpy_helper.from_array(np.array([1, 2], np.int64))}, np.array([1, 2])),
+        ({"value_float": 0.5}, np.float32(0.5)),
+        ({"value_floats": [0.5, 1.5]}, np.array([0.5, 1.5], np.float32)),
+        ({"value_int": 7}, np.int64(7)),
+        ({"value_ints": [7]}, np.array([7])),
+    ],
+)
+def test_constants_that_are_nodes_become_initializers(stated: dict, expected: np.ndarray) -> None:
+    node = helper.make_node("Constant", [], ["c"], **stated)
+    text = helper.make_node("Constant", [], ["t"], value_string="a")
+    model = helper.make_model(helper.make_graph([node, text], "g", [], []))
+    lift_constants(model)
+    assert [node.output[0] for node in model.graph.node] == ["t"]
+    found = constants(model)["c"]
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_what_makes_and_cuts_out_regions_is_no_part_of_the_network() -> None:
+    """Of a two-stage detector: boxes need more than 11 bits, see `half`."""
+    make = helper.make_node
+    nodes = [
+        make("Conv", ["images", "w"], ["feature"], "backbone"),
+        make("Relu", ["feature"], ["positive"], "activation"),
+        make("Conv", ["positive", "w"], ["deltas"], "rpn"),
+        make("Exp", ["deltas"], ["sides"], "decode"),
+        make("NonMaxSuppression", ["sides", "sides"], ["kept"], "suppress"),
+        make("GatherND", ["sides", "kept"], ["regions"], "gather"),
+        make("RoiAlign", ["positive", "regions", "kept"], ["cut"], "cut"),
+        make("Flatten", ["cut"], ["flat"], "flatten"),
+        make("Gemm", ["flat", "w"], ["logits"], "head"),
+        make("Softmax", ["logits"], ["probabilities"], "softmax"),
+    ]
+    model = helper.make_model(helper.make_graph(nodes, "g", [], []))
+    assert network_nodes(model) == {"backbone", "activation", "rpn", "flatten", "head"}

@@ -147,3 +147,19 @@ def test_overlap_on_the_threshold_may_fall_on_either_side(iou_threshold: float, 
     for sides in ((both, found(ONE)), (found(ONE), both)):
         result = compare_detections(*sides, case, FP32, Tally(), lambda: (both, both))
         assert len(result) == lost
+
+
+APART = (0.7, 1, (60.0, 10.0, 90.0, 50.0))
+CORNER = (0.7, 1, (48.5, 48.5, 90.0, 90.0))  # overlaps ONE by .0007
+
+
+@pytest.mark.parametrize(("other", "expected"), [(APART, 1), (OVERLAPPING, 1), (CORNER, 0)])
+def test_where_no_overlap_is_allowed_only_boxes_that_touch_are_ambiguous(
+    other: tuple, expected: int
+) -> None:
+    other = (0.7, *other[1:])
+    both = found(ONE, other)
+    case = replace(CASE, iou_threshold=0.0)
+    for sides in ((both, found(ONE)), (found(ONE), both)):
+        result = compare_detections(*sides, case, FP32, Tally(), lambda: (both, both))
+        assert len(result) == expected

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from export.evaluation.photo_set import read_photos
+from export.onnx.nodes import insert_before
 from export.parity.cases import Case
 from export.parity.model import stack
 from export.precision.half import to_half
 from service.manifest import read_manifest
-from tests.export.small import run
+from tests.export.small import changed, run
 
 
 def test_small_graph_answers_the_same(small: onnx.ModelProto, pixels: np.ndarray[Any, Any]) -> None:
@@ -45,6 +46,39 @@ def test_layer_whose_constants_float16_does_not_hold_stays_in_float32(
     assert "network.stem.conv.weight.half" in names
     (before,), (after,) = run(model, images=pixels), run(half, images=pixels)
     np.testing.assert_allclose(after, before, atol=2e-3)
+
+
+@pytest.mark.parametrize("as_node", [False, True])
+def test_number_that_keeps_a_division_from_one_by_zero_stays(
+    small: onnx.ModelProto, pixels: np.ndarray[Any, Any], as_node: bool
+) -> None:
+    """0 / sqrt(0 + 1e-12), as a normalisation computes it of a blank image."""
+
+    def divide(model: onnx.ModelProto) -> None:
+        layer = next(node for node in model.graph.node if node.op_type == "Gemm")
+        tensor = onnx.numpy_helper.from_array(np.array(1e-12, np.float32), "tiny")
+        nodes = [
+            helper.make_node("Sub", ["mean", "mean"], ["zero"], "zero"),
+            helper.make_node("Add", ["zero", "tiny"], ["variance"], "guard"),
+            helper.make_node("Sqrt", ["variance"], ["norm"], "root"),
+            helper.make_node("Div", ["zero", "norm"], ["ratio"], "divide"),
+            helper.make_node("Add", ["mean", "ratio"], ["same"], "add"),
+        ]
+        if as_node:
+            nodes.insert(0, helper.make_node("Constant", [], ["tiny"], "tiny", value=tensor))
+        else:
+            model.graph.initializer.append(tensor)
+        insert_before(model, layer, *nodes)
+        layer.input[0] = "same"
+
+    model = changed(small, divide)
+    half = to_half(model)
+    (before,), (after,) = run(model, images=pixels), run(half, images=pixels)
+    np.testing.assert_allclose(after, before, atol=2e-3)
+    inferred = onnx.shape_inference.infer_shapes(half).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in inferred.value_info}
+    assert types["norm"] == TensorProto.FLOAT
+    assert types["same"] == TensorProto.FLOAT16
 
 
 @pytest.mark.parametrize("name", ["efficientdet_lite0_voc", "efficientnet_lite0_imagenet"])

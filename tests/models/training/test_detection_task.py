@@ -161,6 +161,30 @@ def test_detections_are_in_the_pixels_of_their_photo(
         assert best[photo.image_id].category_id == 3
 
 
+@pytest.mark.parametrize("size", [(2000, 12), (12, 2000), (1000, 7)])
+def test_a_perfect_box_of_a_thin_photo_is_perfect(size: tuple[int, int], tmp_path: Path) -> None:
+    """Scaled to whole pixels, its two sides are scaled by different factors."""
+    Image.new("RGB", size).save(tmp_path / "thin.png")
+    whole = torch.tensor([[0.0, 0, *size]])
+    photo = Photo(1, tmp_path / "thin.png", *size, whole, torch.tensor([0]))
+    annotations = Annotations((photo,), CATEGORIES)
+    variant = at_size(find_variant("efficientdet_lite0"), 128)
+    network = variant.build(2)
+    still = Augment()
+    task = DetectionTask(network, variant.input, FEW_STEPS, CPU, annotations, annotations, still)
+    placed = torch.tensor([[0.0, 0, *(128 if side == max(size) else 1 for side in size)]])
+
+    def find(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        anchors = task._anchors_of(*images.shape[-2:])
+        logits = torch.full((1, len(anchors), 2), -9.0)
+        deltas = torch.zeros(1, len(anchors), 4)
+        logits[0, 0, 0] = 9.0
+        deltas[0, 0] = network.box_coder.encode(placed, anchors[:1])[0]
+        return logits, deltas
+
+    assert task.evaluate(find, lambda n: None)["ap"] == pytest.approx(1)
+
+
 @pytest.mark.full
 def test_the_package_is_as_good_as_training_said(
     make: Make, annotations: Annotations, tmp_path: Path, photos: Path

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import distributed
 
 from models.checkpoint_file import CheckpointError
 from models.training.batches import EpochBatches
+from models.training.devices import Process, current_process
 from models.training.optimizers import build_optimizer
 from models.training.recipe import Recipe, TrainingError
 from models.training.run_log import RunLog, read_rows
@@ -94,3 +96,37 @@ def test_state_comes_back_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "state.pth").write_bytes(b"half a file")
     with pytest.raises(CheckpointError, match="cannot be read; delete it"):
         load_state(recipe, tmp_path)
+
+
+def test_state_of_a_gpus_generator_comes_back_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    process, seen = Process(torch.device("cuda:1")), []
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: torch.tensor(device.index))
+    monkeypatch.setattr(
+        torch.cuda, "set_rng_state", lambda state, device: seen.append((int(state), str(device)))
+    )
+    state = process.random_state()
+    before = torch.rand(2)
+    process.set_random_state(state)
+    assert seen == [(1, "cuda:1")]
+    assert torch.equal(torch.rand(2), before)
+    process.set_random_state({"cpu": state["cpu"]})  # of a run without a GPU
+    assert len(seen) == 1
+
+
+def test_counts_are_shared_among_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Process(torch.device("cpu"), rank=1, world_size=3)
+    monkeypatch.setattr(distributed, "all_reduce", lambda total: total.fill_(12))
+    assert process.mean_count(2) == 4
+    monkeypatch.setattr(distributed, "all_reduce", lambda total: total.fill_(0))
+    assert process.mean_count(0) == pytest.approx(1 / 3)  # all together have one
+
+
+def test_processes_wait_for_an_evaluation_of_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {}
+    monkeypatch.setattr(
+        distributed, "init_process_group", lambda backend, **options: given.update(options)
+    )
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert current_process("cpu") == Process(torch.device("cpu"), 1, 2)
+    assert given["timeout"].total_seconds() >= 6 * 3600

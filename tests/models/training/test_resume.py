@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from rich.progress import Progress
-from torch import Tensor, nn
+from torch import Tensor, distributed, multiprocessing, nn
 
 from models.training import loop
 from models.training.annotations.content import ClassFolders, LabelledPhoto
@@ -19,22 +19,25 @@ from models.training.recipe import RECIPES
 from models.variants import at_size, find_variant
 
 CPU = Process(torch.device("cpu"))
+RANKS = 2
 
 
 class Interrupted(Exception):
     pass
 
 
-def trainer(data: ClassFolders, output: Path) -> Trainer:
+def trainer(data: ClassFolders, output: Path, process: Process = CPU) -> Trainer:
     output.mkdir(exist_ok=True)
     torch.manual_seed(0)
     variant = at_size(find_variant("resnet18"), 32)
     network = variant.build(2)
     network.classifier = nn.Sequential(nn.Dropout(0.5), network.classifier)
-    changes = {"epochs": 1, "batch_size": 2, "precision": "fp32", "deterministic": True}
+    batch = 2 * process.world_size
+    changes = {"epochs": 1, "batch_size": batch, "precision": "fp32", "deterministic": True}
     recipe = replace(RECIPES["small"], **changes)
-    task = ClassificationTask(variant.input, recipe, CPU, data, data)
-    return Trainer(network, "resnet18", task, recipe, CPU, output)
+    task = ClassificationTask(variant.input, recipe, process, data, data)
+    torch.manual_seed(process.rank)
+    return Trainer(network, "resnet18", task, recipe, process, output)
 
 
 def weights(run: Trainer) -> dict[str, Tensor]:
@@ -43,17 +46,10 @@ def weights(run: Trainer) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in run.network.state_dict().items()}
 
 
-def test_dropout_goes_on_as_it_would_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "SAVE_SECONDS", -1)
-    rng = np.random.default_rng(0)
-    photos = []
-    for label in (0, 1, 0, 1, 0, 1):
-        path = tmp_path / f"{len(photos)}.png"
-        Image.fromarray(rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(path)
-        photos.append(LabelledPhoto(path, label))
-    data = ClassFolders(tuple(photos), ((0, "a"), (1, "b")))
-    whole = weights(trainer(data, tmp_path / "whole"))
-
+def interrupted_and_resumed(
+    data: ClassFolders, folder: Path, process: Process = CPU
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The weights of a run, and of one that ended in the middle of its epoch and went on."""
     save = Trainer._save
 
     def save_and_stop(self: Trainer) -> None:
@@ -61,11 +57,52 @@ def test_dropout_goes_on_as_it_would_have(tmp_path: Path, monkeypatch: pytest.Mo
         if self.position.batch == 2:
             raise Interrupted
 
-    stopped = trainer(data, tmp_path / "two")
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_save", save_and_stop)
-        with pytest.raises(Interrupted):
-            weights(stopped)
-    torch.manual_seed(99)
-    resumed = weights(trainer(data, tmp_path / "two"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "SAVE_SECONDS", -1)
+        whole = weights(trainer(data, folder / "whole", process))
+        stopped = trainer(data, folder / "two", process)
+        with patch.context() as inner:
+            inner.setattr(Trainer, "_save", save_and_stop)
+            with pytest.raises(Interrupted):
+                weights(stopped)
+        process.barrier()
+        resumed = trainer(data, folder / "two", process)
+        assert resumed.position.batch == 2
+        return whole, weights(resumed)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> ClassFolders:
+    rng = np.random.default_rng(0)
+    photos = []
+    for label in (0, 1) * 6:
+        path = tmp_path / f"{len(photos)}.png"
+        Image.fromarray(rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(path)
+        photos.append(LabelledPhoto(path, label))
+    return ClassFolders(tuple(photos), ((0, "a"), (1, "b")))
+
+
+def test_dropout_goes_on_as_it_would_have(data: ClassFolders, tmp_path: Path) -> None:
+    whole, resumed = interrupted_and_resumed(data, tmp_path)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def run_rank(rank: int, data: ClassFolders, folder: Path) -> None:
+    """One of the processes of a run, whose dropout draws from a generator of its own."""
+    torch.set_num_threads(1)
+    meeting = f"file://{folder / 'meeting'}"
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=RANKS)
+    process = Process(torch.device("cpu"), rank, RANKS)
+    whole, resumed = interrupted_and_resumed(data, folder, process)
+    torch.save((whole, resumed), folder / f"rank{rank}.pth")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.full
+def test_each_process_goes_on_with_its_own_generator(data: ClassFolders, tmp_path: Path) -> None:
+    multiprocessing.spawn(run_rank, (data, tmp_path), nprocs=RANKS)
+    states = torch.load(tmp_path / "two" / "state.pth")["random"]
+    assert not torch.equal(states[0]["cpu"], states[1]["cpu"])
+    for rank in range(RANKS):
+        whole, resumed = torch.load(tmp_path / f"rank{rank}.pth")
+        assert all(torch.equal(whole[name], resumed[name]) for name in whole)

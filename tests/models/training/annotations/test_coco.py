@@ -53,12 +53,43 @@ def test_coco_is_read_with_its_categories_in_the_order_of_their_ids(tmp_path: Pa
     assert photo.path == tmp_path / "more" / "b.jpg"
 
 
-def test_crowds_are_left_out_and_are_no_fault(tmp_path: Path) -> None:
+OUTLINE = {"size": [80, 100], "counts": [10 * 80 + 20, 40, 40, 40, 7060]}  # two columns
+
+
+@pytest.mark.parametrize(
+    ("change", "ignored"),
+    [
+        ({}, [((10.0, 20.0, 40.0, 60.0), 0)]),
+        ({"bbox": None, "segmentation": OUTLINE}, [((10.0, 20.0, 12.0, 60.0), 0)]),
+        ({"bbox": [90, 70, 40, 40]}, []),
+        ({"bbox": None}, []),
+        ({"bbox": None, "segmentation": {"size": 7, "counts": "?"}}, []),
+        ({"image_id": None}, []),
+        ({"image_id": 99}, []),
+        ({"category_id": 99}, []),
+    ],
+    ids=[
+        "as it is",
+        "an outline alone",
+        "outside the photo",
+        "without a box",
+        "a damaged outline",
+        "without an image",
+        "of an unknown image",
+        "of an unknown category",
+    ],
+)
+@pytest.mark.parametrize("iscrowd", [1, "1", True])
+def test_crowds_are_not_learned_and_are_no_fault(
+    tmp_path: Path, change: Content, ignored: list[Any], iscrowd: object
+) -> None:
     content = coco_content()
-    content["annotations"][0].update(iscrowd=1, bbox=None)
+    content["annotations"][0].update(iscrowd=iscrowd, **change)
     reading = read_content(tmp_path, content)
     assert reading.faults == ()
     assert [name for name, _ in boxes_of(reading.annotations)["a.jpg"]] == ["dog"]
+    photo = next(p for p in reading.annotations.photos if p.image_id == 7)
+    assert list(photo.ignored) == ignored
 
 
 def test_a_photo_without_objects_is_kept(tmp_path: Path) -> None:
@@ -241,12 +272,16 @@ def test_validation_must_have_the_categories_of_training(tmp_path: Path) -> None
 
 
 def test_annotations_become_coco_and_are_read_back(tmp_path: Path) -> None:
-    first = read_content(tmp_path, coco_content()).annotations
+    written = coco_content()
+    crowd = {"id": 14, "image_id": 4, "category_id": 3, "bbox": [1, 2, 30, 40], "iscrowd": 1}
+    written["annotations"].append(crowd)
+    first = read_content(tmp_path, written).annotations
     content = first.to_coco()
-    assert [row["id"] for row in content["annotations"]] == [1, 2, 3]
+    assert [row["id"] for row in content["annotations"]] == [1, 2, 3, 4]
     second = read_content(tmp_path, content).annotations
     assert second.categories == first.categories
     assert boxes_of(second) == boxes_of(first)
+    assert [photo.ignored for photo in second.photos] == [(), (((1.0, 2.0, 31.0, 42.0), 0),)]
     index = COCO()
     index.dataset = content
     index.createIndex()

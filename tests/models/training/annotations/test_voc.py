@@ -6,6 +6,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
+from models.evaluation import BoxRow, evaluate_detections
 from models.training.annotations.content import DataError, Fault
 from models.training.annotations.voc import read_voc
 from tests.models.training.annotations.objects import boxes_of
@@ -81,14 +82,21 @@ def test_a_voc_photo_that_is_missing_is_left_for_the_check(tmp_path: Path) -> No
     assert reading.annotations.photos[0].path == tmp_path / "JPEGImages" / "a.jpg"
 
 
-def test_difficult_objects_are_kept_unless_asked_otherwise(tmp_path: Path) -> None:
-    difficult = voc_object("bus", (1, 1, 9, 9), "<difficult>1</difficult>")
+def test_difficult_objects_are_neither_learned_nor_counted(tmp_path: Path) -> None:
+    difficult = voc_object("bus", (21, 21, 29, 29), "<difficult>1</difficult>")
     easy = voc_object("cat", (1, 1, 9, 9), "<difficult>0</difficult>")
     make_voc(tmp_path, {"a": voc_xml(difficult, easy)})
-    assert len(boxes_of(read_voc(tmp_path, "train").annotations)["a.jpg"]) == 2
-    without = read_voc(tmp_path, "train", keep_difficult=False).annotations
-    assert [name for name, _ in boxes_of(without)["a.jpg"]] == ["cat"]
-    assert without.categories == ((1, "bus"), (2, "cat"))
+    annotations = read_voc(tmp_path, "train").annotations
+    assert annotations.categories == ((1, "bus"), (2, "cat"))
+    assert [name for name, _ in boxes_of(annotations)["a.jpg"]] == ["cat"]
+    assert annotations.photos[0].ignored == (((20.0, 20.0, 29.0, 29.0), 0),)
+    image_id = annotations.photos[0].image_id
+    measured = evaluate_detections(
+        annotations.to_coco(),
+        [BoxRow(image_id, 1, (20, 20, 9, 9), 0.9), BoxRow(image_id, 2, (0, 0, 9, 9), 0.8)],
+    )
+    assert (measured.objects, measured.ap) == (1, pytest.approx(1))
+    assert measured.confusion.counts == ((0, 0, 0), (0, 1, 0), (0, 0, 0))
 
 
 def test_voc_validation_can_have_the_categories_of_training(tmp_path: Path) -> None:
