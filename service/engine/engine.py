@@ -15,7 +15,7 @@ from service.imaging.resize import ModelInput
 from service.inference.affinity import CorePool
 from service.inference.deadline import RequestPolicy
 from service.inference.decoder import open_isolation
-from service.inference.model import STAGES, LoadedModel, Shared
+from service.inference.model import LoadedModel, Shared
 from service.inference.task import Job, Result
 from service.manifest import ModelManifest, Task
 from service.parameters import RequestParameters
@@ -26,7 +26,7 @@ from service.repository.watcher import Watcher
 from service.settings import Settings
 from service.telemetry.logs import logger
 from service.telemetry.metrics import Metrics, ModelState, ServiceState
-from service.telemetry.record import OK
+from service.telemetry.record import OK, STAGES
 
 
 class RemoteImage(Protocol):
@@ -151,17 +151,15 @@ class Engine:
         return ServiceState(
             models=[
                 ModelState(
-                    manifest.name,
-                    manifest.version,
-                    manifest.sha256,
-                    manifest.precision,
+                    *entry.reference,
+                    manifest.sha256 if manifest else "",
+                    manifest.precision if manifest else "",
                     model.provider if model else None,
                     1 if model else 0,
                     model.waiting if model else 0,
                 )
                 for entry in self.repository.versions
                 for manifest, model in [entry.known]
-                if manifest is not None
             ],
             images=self.admission.images,
             session_bytes=self.repository.loaded_bytes,

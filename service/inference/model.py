@@ -36,7 +36,6 @@ PARAMETERS: dict[Task, type[RequestParameters]] = {
     "detection": DetectParameters,
     "classification": ClassifyParameters,
 }
-STAGES = ("decode", "queue", "inference")
 
 
 @dataclass(frozen=True)

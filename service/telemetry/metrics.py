@@ -6,6 +6,9 @@ of its processes: they would be slower, mixed with BentoML's, and one for all re
 
 States (queues, sessions, models) are asked for when Prometheus asks, so that they cost a request
 nothing.
+
+What begins with its first event is there at 1, and no `increase()` sees that event. So the series
+that alerts are made of are there at 0 as soon as a model is in the store: see `EXPECTED`.
 """
 
 import threading
@@ -25,12 +28,25 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from service.memory import available_memory
+from service.problems import KINDS
+from service.telemetry.record import OK, STAGES
+
 Labels = tuple[str, ...]
 
 NO_MODEL = "none"  # the label of what no model of the store was asked for
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 DECODER_ENDS = ("idle", "deadline", "crash", "killed", "fault")  # see `DecoderPool`
+# The routes whose requests are for a model, and the outcomes that are not the caller's own fault.
+MODEL_ROUTES = (
+    *("/v1/detect", "/v1/classify"),
+    *("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"),
+)
+EXPECTED = {
+    OK: 200,
+    **{code: kind.status for code, kind in KINDS.items() if kind.status in (429, *range(500, 600))},
+}
 
 
 class Counter:
@@ -45,6 +61,11 @@ class Counter:
         self._name, self._documentation, self._labels = name, documentation, labels
         self._counts: dict[Labels, int] = dict.fromkeys(known, 0)
         self._lock = threading.Lock()
+
+    def begin(self, labels: Labels) -> None:
+        """Be there at 0, if not there yet."""
+        with self._lock:
+            self._counts.setdefault(labels, 0)
 
     def count(self, labels: Labels) -> None:
         with self._lock:
@@ -82,14 +103,23 @@ class Histogram:
         self._observed: dict[Labels, _Observed] = {}
         self._lock = threading.Lock()
 
+    def begin(self, labels: Labels) -> None:
+        """Be there without observations, if not there yet."""
+        with self._lock:
+            self._of(labels)
+
     def observe(self, labels: Labels, value: float) -> None:
         bucket = bisect_left(self._bounds, value)
         with self._lock:
-            observed = self._observed.get(labels)
-            if observed is None:
-                observed = self._observed[labels] = _Observed([0] * len(self._names))
+            observed = self._of(labels)
             observed.counts[bucket] += 1
             observed.sum += value
+
+    def _of(self, labels: Labels) -> _Observed:
+        observed = self._observed.get(labels)
+        if observed is None:
+            observed = self._observed[labels] = _Observed([0] * len(self._names))
+        return observed
 
     def family(self) -> HistogramMetricFamily:
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
@@ -105,6 +135,7 @@ class Histogram:
 class ModelState:
     """A version of a model in the store.
 
+    sha256, precision: "" if its package cannot be read.
     provider: the execution provider that it runs on; None while it is not loaded.
     sessions: how many of it are loaded.
     queued: images that wait for it.
@@ -146,7 +177,8 @@ class Metrics(Collector):
 
     def __init__(self, state: Callable[[], ServiceState]) -> None:
         self._state = state
-        self._names = {NO_MODEL}  # every name that the store has had
+        self._names: set[str] = set()  # every name that the store has had, and `NO_MODEL`
+        self._memory = available_memory()
         self._requests = Counter(
             "boxport_requests",
             "Requests answered, by outcome: a problem's code, or ok.",
@@ -178,6 +210,7 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
+        self._begin_requests(NO_MODEL)
 
     def request(
         self, route: str, model: str | None, status: int, reason: str, seconds: float
@@ -227,6 +260,8 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every family but the process's; prometheus-client calls this at each scrape."""
+        state = self._state()
+        self._meet(state)
         for events in (
             self._requests,
             self._request_seconds,
@@ -237,13 +272,35 @@ class Metrics(Collector):
             self._decoder_ends,
         ):
             yield events.family()
-        yield from _states(self._state())
+        yield GaugeMetricFamily(
+            "boxport_memory_limit_bytes",
+            "What the machine or the container lets the service take.",
+            self._memory,
+        )
+        yield from _states(state)
 
     def _label(self, model: str | None) -> str:
         if model in self._names:
             return model
-        self._names.update(known.name for known in self._state().models)
+        self._meet(self._state())
         return model if model in self._names else NO_MODEL
+
+    def _meet(self, state: ServiceState) -> None:
+        """Begin the series of the models that are new."""
+        for model in {known.name for known in state.models} - self._names:
+            self._load_failures.begin((model,))
+            self._batch_size.begin((model,))
+            for outcome in EXPECTED:
+                self._images.begin((model, outcome))
+            for stage in STAGES:
+                self._stage_seconds.begin((model, stage))
+            self._begin_requests(model)
+
+    def _begin_requests(self, model: str) -> None:
+        for route in MODEL_ROUTES:
+            for reason, status in EXPECTED.items():
+                self._requests.begin((route, model, str(status), reason))
+        self._names.add(model)
 
 
 def _states(state: ServiceState) -> Iterator[Metric]:

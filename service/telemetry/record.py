@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 OK = "ok"  # the reason of what went well
+STAGES = ("decode", "queue", "inference")  # of an image, in their order
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,15 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from service.telemetry.metrics import Counter, Histogram, Metrics, ModelState, ServiceState
+from service.http.routes import ROUTES
+from service.telemetry.metrics import (
+    MODEL_ROUTES,
+    Counter,
+    Histogram,
+    Metrics,
+    ModelState,
+    ServiceState,
+)
 from service.telemetry.record import OK
 from tests.paths import ROOT
 
@@ -62,7 +70,9 @@ def test_stage_buckets_tell_half_a_millisecond_from_thirty_seconds(metrics: Metr
     for seconds in (0.0004, 0.02, 29.0, 31.0):
         metrics.image("detector", OK, {"queue": seconds})
     buckets = {
-        bound: value(metrics, "boxport_stage_seconds_bucket", stage="queue", le=bound)
+        bound: value(
+            metrics, "boxport_stage_seconds_bucket", model="detector", stage="queue", le=bound
+        )
         for bound in ("0.0005", "0.025", "30.0", "+Inf")
     }
     assert buckets == {"0.0005": 1, "0.025": 2, "30.0": 3, "+Inf": 4}
@@ -113,14 +123,17 @@ def test_only_names_of_the_store_become_labels(metrics: Metrics) -> None:
 def test_model_that_joins_and_leaves_the_store_keeps_its_name(state: ServiceState) -> None:
     now = state
     metrics = Metrics(lambda: now)
+
+    def count(model: str, status: int) -> float | None:
+        labels = {"route": "/v1/detect", "model": model, "status": str(status)}
+        return value(metrics, "boxport_requests_total", **labels)
+
     metrics.request("/v1/detect", "new", 404, "model_not_found", 0.001)
     now = replace(state, models=[ModelState("new", "1", "dd", "int8")])
     metrics.request("/v1/detect", "new", 200, "ok", 0.001)
     now = state
     metrics.request("/v1/detect", "new", 404, "model_not_found", 0.001)
-    assert value(metrics, "boxport_requests_total", model="none", status="404") == 1
-    assert value(metrics, "boxport_requests_total", model="new", status="200") == 1
-    assert value(metrics, "boxport_requests_total", model="new", status="404") == 1
+    assert (count("none", 404), count("new", 200), count("new", 404)) == (1, 1, 1)
 
 
 def test_process_is_measured(metrics: Metrics) -> None:
@@ -149,10 +162,45 @@ def test_all_others_get_text(metrics: Metrics, accept: str) -> None:
     assert list(read_text(content.decode()))
 
 
+def test_what_alerts_count_is_there_at_0_for_each_model(metrics: Metrics) -> None:
+    """A series that begins at 1 never was an increase."""
+    families = {family.name: family for family in read_text(metrics.render()[0].decode())}
+    counters = [
+        f for f in families.values() if f.name.startswith("boxport_") and f.type == "counter"
+    ]
+    assert len(counters) == 4
+    for family in counters:
+        assert {sample.value for sample in family.samples} == {0}
+        if family.name != "boxport_decoder_ends":
+            assert {s.labels["model"] for s in family.samples} >= {"detector", "classifier"}
+    for model in ("detector", "classifier", "none"):
+        requests = {"route": "/v1/detect", "model": model}
+        for reason in ("ok", "overloaded", "rate_limited", "internal_error", "deadline_exceeded"):
+            assert value(metrics, "boxport_requests_total", **requests, reason=reason) == 0
+    assert value(metrics, "boxport_images_total", model="detector", outcome="internal_error") == 0
+    assert value(metrics, "boxport_batch_size_count", model="classifier") == 0
+    assert value(metrics, "boxport_stage_seconds_count", model="detector", stage="queue") == 0
+
+
+def test_a_model_that_joins_is_there_at_0_from_then_on(state: ServiceState) -> None:
+    now = state
+    metrics = Metrics(lambda: now)
+    assert value(metrics, "boxport_model_load_failures_total", model="new") is None
+    now = replace(state, models=[ModelState("new", "1", "", "")])
+    assert value(metrics, "boxport_model_load_failures_total", model="new") == 0
+    metrics.load_failure("new")
+    assert value(metrics, "boxport_model_load_failures_total", model="new") == 1
+    assert value(metrics, "boxport_sessions", model="new") == 0
+
+
+def test_the_routes_that_are_there_at_0_are_those_that_bring_images() -> None:
+    assert list(MODEL_ROUTES) == [route.template for route in ROUTES if route.brings_images]
+
+
 def test_two_instances_share_nothing(state: ServiceState) -> None:
     one, other = Metrics(lambda: state), Metrics(lambda: state)
     one.load_failure("broken")
-    assert value(other, "boxport_model_load_failures_total") is None
+    assert value(other, "boxport_model_load_failures_total", model="broken") is None
 
 
 def test_bentoml_s_folder_of_metrics_stays_empty(tmp_path: Path) -> None:

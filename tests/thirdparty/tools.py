@@ -1,0 +1,52 @@
+"""Gets programs that others wrote: from the system, or once into a folder of the user's cache."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.tools import PATH
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "boxport-tests"
+
+
+def find_debian(package: str, program: str) -> Path | None:
+    """A program of a Debian package: the system's, or one that was unpacked before."""
+    if found := shutil.which(program, path=PATH):
+        return Path(found)
+    unpacked = CACHE / package / "usr" / "bin" / program
+    return unpacked if unpacked.is_file() else None
+
+
+def debian(package: str, program: str) -> Path:
+    """The same, downloaded and unpacked if need be; skips the test where it cannot be had."""
+    return find_debian(package, program) or unpack(package) / "usr" / "bin" / program
+
+
+def unpack(package: str) -> Path:
+    """The folder of a Debian package's files, which needs no root; skips the test."""
+    home = CACHE / package
+    if not home.is_dir():
+        aside = CACHE / f".{package}.{os.getpid()}"
+        aside.mkdir(parents=True)
+        try:
+            run("apt-get", "download", package, cwd=aside)
+            (file,) = aside.glob("*.deb")
+            run("dpkg", "-x", str(file), str(aside), cwd=aside)
+            file.unlink()
+            aside.replace(home)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    return home
+
+
+def run(*command: str, cwd: Path) -> None:
+    """Run what gets a tool; skips the test if it fails."""
+    try:
+        subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True, timeout=600)
+    except OSError as error:
+        pytest.skip(f"{command[0]} is missing: {error}")
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"{' '.join(command)}: {(error.stderr or error.stdout)[-500:]}")
