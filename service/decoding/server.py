@@ -34,6 +34,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import astuple
+from pathlib import Path
 from typing import NoReturn
 
 from service.cpus import lower_priority
@@ -52,6 +53,7 @@ MAX_MESSAGE = 64 * 2**10
 READY = b"ready"  # what the server begins with
 FILTERED, LIMITED = b"filtered", b"limited"  # what a decoder begins with
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
+FIRST_TO_KILL = "1000"  # of all processes, to the kernel that runs out of memory
 NO_MEMORY = "There is no memory to decode the image now."
 # What Pillow imports only when a file needs it, which is too late for a decoder.
 LATE_IMPORTS = (
@@ -73,6 +75,8 @@ def main() -> None:
     with contextlib.suppress(AttributeError, OSError):  # a pinned thread may have begun it
         os.sched_setaffinity(0, os.sched_getaffinity(os.getppid()))
     lower_priority()
+    with contextlib.suppress(OSError):  # where memory ends, a decoder costs least
+        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_KILL)
     enable_formats(formats)
     for name in LATE_IMPORTS:
         importlib.import_module(name)

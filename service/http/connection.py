@@ -12,21 +12,21 @@ if there is none: the request would have no body (MagicStack/httptools#124, Klud
 
 import os
 import resource
-import socket
 import uuid
-from asyncio import BaseTransport, Transport
+from asyncio import BaseTransport
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
+from weakref import proxy
 
 import httptools
 import uvicorn.config
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.http.replies import problem_json
 from service.http.rounds import Rounds
+from service.http.transport import MAX_LINGER_SECONDS, Flow, LingeringTransport
 from service.problems import Problem
 from service.settings import Settings
 
@@ -35,8 +35,6 @@ RATE_SECONDS = 10.0  # over which a body's rate is taken
 # Requests that came at once are made for others to wait for: some thirty microseconds each.
 MAX_PIPELINED = 16  # that wait for an earlier one of their connection, before more are read
 PIECE_BYTES = 1024  # that are read at once, unless they are of a body
-SEND_BUFFER_BYTES = 2**17  # which Linux doubles; it would let megabytes wait for a client to read
-LINGER_SECONDS = 2.0  # for a client to read a refusal before the connection is reset
 FRAMING = 16  # bytes around each byte of a body, at most: chunks may be as small as that
 PROXIES_VARIABLE = "FORWARDED_ALLOW_IPS"  # uvicorn's
 OTHER_FILES = 256  # that a worker has open besides connections
@@ -72,6 +70,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     limits: ClassVar = ConnectionLimits()
     addresses: ClassVar[Counter[str]] = Counter()
+    transport: LingeringTransport  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -80,12 +79,11 @@ class HttpProtocol(HttpToolsProtocol):
         self.parser = self._new_parser()
 
     def connection_made(self, transport: BaseTransport) -> None:
-        super().connection_made(transport)  # type: ignore[arg-type]
+        # a cycle would keep what a connection took until the collector comes
+        super().connection_made(LingeringTransport(transport, proxy(self)))  # type: ignore[arg-type]
         if self.timeout_keep_alive == UVICORN_KEEP_ALIVE:  # no option of `bentoml serve` says more
             self.timeout_keep_alive = self.limits.keep_alive_timeout_ms / 1000  # type: ignore[assignment]
-        self.flow = _Flow(transport, self)  # type: ignore[arg-type]
-        own_socket = transport.get_extra_info("socket")
-        own_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        self.flow = Flow(self.transport, proxy(self))
         now = self.loop.time()
         self._problem: Problem | None = None  # for which the connection is being closed
         self._head_since: float | None = now  # a head is awaited, or comes in
@@ -95,6 +93,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._stated = 0  # bytes of the body, as its head says
         self._rate_since, self._rate_bytes = now, 0
         self._unread_since, self._unread_bytes = now, 0
+        self._replied_at = now
         self._rounds = Rounds.of(self.loop)
         self._rounds.add(self)
         self._address = self.client[0] if self.client else ""
@@ -108,25 +107,30 @@ class HttpProtocol(HttpToolsProtocol):
             del self.addresses[self._address]
         self._end_reply()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        self.pipeline.clear()  # each of these would hold this, and all they brought
+        self.cycle = self._answered = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        self._unread = memoryview(b"".join((self._unread, data)))
+        if self.transport.is_closing():
+            self.transport.heard()
+            return
+        self._unread = memoryview(b"".join((self._unread, data)) if self._unread else data)
         self._read_on()
 
     def on_response_complete(self) -> None:
+        self._replied_at = self.loop.time()
         if self.pipeline:
             self._answered = self.pipeline[-1][0]
         super().on_response_complete()
         if self._unread:
             self.loop.call_soon(self._go_on)
 
-    def eof_received(self) -> bool:  # type: ignore[override]
+    def eof_received(self) -> None:
         """A client that ends in the midst of a body, and may still read, is told so."""
-        is_cut = self._is_in_body and self._problem is None
-        if is_cut:
+        if self._is_in_body:
             detail = "The body ends before the length that the request states, or its last chunk."
             self._refuse(Problem("malformed_body", detail))
-        return is_cut  # then the connection stays open until the refusal is read
 
     def on_message_begin(self) -> None:
         if self._head_since is None:
@@ -136,15 +140,16 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._has_offer():
             return
-        self._head_since, self._is_in_body = None, True
-        self._received = self._body_bytes = 0
-        self._stated = next((int(v) for name, v in self.headers if name == b"content-length"), 0)
-        self._rate_since, self._rate_bytes = self.loop.time(), 0
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self.limits.max_head_bytes:
             self._problem = self._too_large()
-            raise self._problem  # the parser stops, and `send_400_response` is called
+            raise ValueError  # the parser stops, and `send_400_response` is called
+        self._head_since = None
+        self._received = self._body_bytes = 0
+        self._stated = next((int(v) for name, v in self.headers if name == b"content-length"), 0)
+        self._rate_since, self._rate_bytes = self.loop.time(), 0
         super().on_headers_complete()
+        self._is_in_body = True
         if not self.pipeline:
             self._answered = self.cycle
 
@@ -158,10 +163,7 @@ class HttpProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        if self._problem is None:
-            super().send_400_response(msg)
-        else:
-            self._refuse(self._problem)
+        self._refuse(self._problem or Problem("malformed_body", msg))
 
     def pass_over_offer(self, after_head: bytes | memoryview) -> None:
         """Have the request whose head has come read again, without its offer."""
@@ -178,10 +180,16 @@ class HttpProtocol(HttpToolsProtocol):
     def look(self) -> None:
         """Refuse a client that is too slow; called once in `service.http.rounds.LOOK_SECONDS`."""
         now = self.loop.time()
-        if self._problem is None and not self.transport.is_closing():
+        if not self.transport.is_closing():
             self._check_head(now)
             self._check_body(now)
         self._check_unread(now)
+        self.transport.look()
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether more may come of what the client has begun."""
+        return self._is_in_body or self._problem is not None or self.has_unread
 
     @property
     def has_unread(self) -> bool:
@@ -199,12 +207,11 @@ class HttpProtocol(HttpToolsProtocol):
                 self.flow.pause_reading()
                 break
             size = max(PIECE_BYTES, self._stated - self._body_bytes if self._is_in_body else 0)
-            piece, self._unread = self._unread[:size], self._unread[size:]
+            piece = self._unread[:size]
+            self._unread = self._unread[size:] or b""  # no view, which would keep what it is of
             self._read(piece)
 
     def _read(self, data: bytes | memoryview) -> None:
-        if self._problem is not None:
-            return  # of a client that has not yet read why
         if self._is_idle():
             self._await_head()
         if self._head_since is None:
@@ -216,6 +223,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(self._too_large())
         elif self._received > self.limits.max_head_bytes + FRAMING * self._body_bytes:
             self._refuse(self._too_large())  # trailers, or extensions of chunks
+        elif self._is_idle() and self.timeout_keep_alive_task is None:  # a refused body's end
+            seconds, close = self.timeout_keep_alive, self.timeout_keep_alive_handler
+            self.timeout_keep_alive_task = self.loop.call_later(seconds, close)
 
     def _check_count(self) -> None:
         of_address = self.limits.max_address_connections
@@ -240,13 +250,12 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._is_in_body or self.flow.read_paused or self.cycle.waiting_for_100_continue:
             self._rate_since, self._rate_bytes = now, self._body_bytes
             return
-        seconds = now - self._rate_since
+        if self.cycle.response_complete and now - self._replied_at > MAX_LINGER_SECONDS:
+            self.transport.abort()  # nobody wants it
+        seconds, least = now - self._rate_since, self.limits.min_body_rate
         if seconds < RATE_SECONDS:
             return
-        least = self.limits.min_body_rate
-        if self.cycle.response_complete:
-            self.transport.close()  # a body that nobody wants
-        elif self._body_bytes - self._rate_bytes < least * seconds:
+        if self._body_bytes - self._rate_bytes < least * seconds:
             detail = f"A body must arrive at {least} bytes a second or more."
             self._refuse(Problem("request_too_slow", detail))
         self._rate_since, self._rate_bytes = now, self._body_bytes
@@ -290,8 +299,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Tell what is wrong, if no reply has begun, and close the connection."""
+        if self.transport.is_closing():
+            return
         self._problem = problem
         self._unset_keepalive_if_required()
+        if self._is_in_body and self.cycle.response_complete:  # there is a reply
+            self.transport.close()
+            return
         if self._end_reply():
             self.transport.abort()
             return
@@ -300,21 +314,7 @@ class HttpProtocol(HttpToolsProtocol):
         reply.headers.update({"X-Request-ID": request_id, "Connection": "close"})
         head = b"".join(b"%b: %b\r\n" % field for field in reply.raw_headers)
         self.transport.write(STATUS_LINE[reply.status_code] + head + b"\r\n" + bytes(reply.body))
-        self.transport.write_eof()
-        # To close now would reset the connection before the client has read the reply.
-        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
-
-
-class _Flow(FlowControl):
-    """Nothing more is read while what has come waits, whoever wants it: memory would grow."""
-
-    def __init__(self, transport: Transport, protocol: HttpProtocol) -> None:
-        super().__init__(transport)
-        self._protocol = protocol
-
-    def resume_reading(self) -> None:
-        if not self._protocol.has_unread:
-            super().resume_reading()
+        self.transport.close()
 
 
 class _Parser(httptools.HttpRequestParser):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import AvifImagePlugin, ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -39,6 +39,9 @@ HoldMemory = Callable[[int], AbstractContextManager[None]]
 # Pillow warns of damage it gets over, once for each tag: a caller could fill the log with it.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 Image.MAX_IMAGE_PIXELS = None  # only a warning; the limit that refuses is `max_pixels` below
+# By itself it is as many as processors: one image would have them all, and be told to be damaged
+# where the system has no room for another thread.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
 @dataclass(frozen=True)

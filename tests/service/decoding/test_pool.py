@@ -199,6 +199,30 @@ def test_a_crash_costs_its_own_image(
     pool.decode(file_of("TIFF"), options, 30, let_in)
 
 
+def test_one_whose_server_is_killed_costs_its_own_image(
+    pool: DecoderPool, options: DecodeOptions, ends: list[str]
+) -> None:
+    def kill(number: int) -> nullcontext[None]:
+        for server in servers():
+            server.kill()
+            server.wait()
+        return nullcontext()
+
+    with pytest.raises(Problem, match="ended") as caught:
+        pool.decode(file_of("TIFF"), options, 30, kill)
+    assert (caught.value.code, ends) == ("overloaded", ["killed"])
+    pool.decode(file_of("TIFF"), options, 30, let_in)
+
+
+def test_the_kernel_ends_a_decoder_before_the_service_where_memory_ends(pool: DecoderPool) -> None:
+    (decoder,) = decoders()
+    own, its = (
+        int(Path(f"/proc/{number}/oom_score_adj").read_text())
+        for number in (os.getpid(), decoder.pid)
+    )
+    assert its == 1000 >= own
+
+
 def test_one_that_dies_while_it_is_idle_costs_no_image(
     pool: DecoderPool, options: DecodeOptions, ends: list[str]
 ) -> None:
@@ -233,30 +257,20 @@ def test_what_takes_too_much_memory_may_be_tried_again(
     assert ends == []
 
 
-@pytest.mark.parametrize(
-    "limit",
-    [
-        psutil.RLIMIT_NOFILE,
-        pytest.param(
-            psutil.RLIMIT_NPROC,
-            marks=pytest.mark.skipif(os.geteuid() == 0, reason="does not bind root"),
-        ),
-    ],
-    ids=["files", "processes"],
-)
 def test_no_room_for_another_process_is_a_problem_of_now(
-    pool: DecoderPool, options: DecodeOptions, limit: int
+    pool: DecoderPool, options: DecodeOptions
 ) -> None:
+    """Another limit, of processes, does not bind root: test_restricted.py."""
     (server,), (idle,) = servers(), decoders()
     idle.kill()
     while idle.status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
-    usual = server.rlimit(limit)
-    server.rlimit(limit, (0, usual[1]))
+    usual = server.rlimit(psutil.RLIMIT_NOFILE)
+    server.rlimit(psutil.RLIMIT_NOFILE, (0, usual[1]))
     with pytest.raises(Problem, match="can be started") as caught:
         pool.decode(file_of("PNG"), options, 30, let_in)
     assert caught.value.code == "overloaded"
-    server.rlimit(limit, usual)
+    server.rlimit(psutil.RLIMIT_NOFILE, usual)
     pool.decode(file_of("PNG"), options, 30, let_in)
 
 

@@ -1,104 +1,18 @@
 """What a client may take of a connection's memory and time, over a real server's sockets."""
 
-import asyncio
 import contextlib
-import http.client
-import json
 import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-import uvicorn
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from service.http import connection, rounds
+from service.http import connection
 from service.http.connection import ConnectionLimits, HttpProtocol
 from service.settings import Settings
-
-LIMITS = ConnectionLimits(
-    max_head_bytes=4000,
-    head_timeout_ms=500,
-    min_body_rate=1000,
-    unread_timeout_ms=500,
-    keep_alive_timeout_ms=300,
-    max_connections=40,
-    max_address_connections=20,
-)
-REPLY = bytes(64 * 2**20)
-
-
-async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-    """The length of the body that came; or a long reply to whoever wants one."""
-    request = Request(scope, receive)
-    if request.url.path == "/long":
-        await Response(REPLY)(scope, receive, send)
-    elif request.url.path == "/refused":
-        await Response("no", status_code=401)(scope, receive, send)
-    else:
-        await Response(str(len(await request.body())))(scope, receive, send)
-
-
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(HttpProtocol, "limits", LIMITS)
-        patch.setattr(rounds, "LOOK_SECONDS", 0.05)
-        patch.setattr(connection, "RATE_SECONDS", 0.5)
-        config = uvicorn.Config(answer, http=HttpProtocol, lifespan="off", log_config=None)
-        server = uvicorn.Server(config)
-        with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-            thread.start()
-            yield listening.getsockname()[1]
-            server.should_exit = True
-            thread.join()
-
-
-class Client:
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def reply(self) -> tuple[int, bytes]:
-        """Status and body of the next reply."""
-        reply = http.client.HTTPResponse(self.socket, method="POST")
-        reply.begin()
-        return reply.status, reply.read()
-
-    def problem(self) -> tuple[int, str]:
-        status, body = self.reply()
-        return status, json.loads(body)["code"]
-
-    def is_closed(self) -> bool:
-        """Whether the other side closes, instead of sending anything."""
-        try:
-            return self.socket.recv(1) == b""
-        except ConnectionError:
-            return True
-
-
-@pytest.fixture
-def open_client(port: int) -> Iterator[Callable[[], Client]]:
-    clients: list[Client] = []
-
-    def open_one() -> Client:
-        clients.append(Client(port))
-        return clients[-1]
-
-    yield open_one
-    for client in clients:
-        client.socket.close()
-
-
-def head(*fields: str, path: str = "/") -> bytes:
-    return "\r\n".join((f"POST {path} HTTP/1.1", "Host: test", *fields, "", "")).encode()
+from tests.service.http.raw import REPLY, Client, head
 
 
 def test_the_defaults_are_the_settings() -> None:
@@ -227,18 +141,6 @@ def test_a_body_at_the_least_rate_is_read(open_client: Callable[[], Client]) -> 
     assert client.reply() == (200, b"3000")
 
 
-def test_a_body_after_its_refusal_is_not_taken_for_ever(open_client: Callable[[], Client]) -> None:
-    client = open_client()
-    client.send(head("Content-Length: 1000000000", path="/refused"))
-    assert client.reply()[0] == 401
-    client.socket.settimeout(0.2)
-    with contextlib.suppress(ConnectionError):
-        for _ in range(100):
-            client.send(b"a" * 100_000)
-            time.sleep(0.05)
-        pytest.fail("it is taken still")
-
-
 def test_a_reply_that_nobody_reads_is_given_up(open_client: Callable[[], Client]) -> None:
     client = open_client()
     client.send(head("Content-Length: 0", path="/long"))
@@ -316,21 +218,3 @@ def test_a_body_may_come_in_any_pieces_behind_another_request(port: int) -> None
                 assert more, replies
                 replies += more
         assert replies.count(b"HTTP/1.1 200 OK") == 4
-
-
-def test_little_of_a_reply_waits_in_the_system_for_its_client(
-    port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes = []
-    made = HttpProtocol.connection_made
-
-    def connection_made(self: HttpProtocol, transport: asyncio.Transport) -> None:
-        made(self, transport)
-        own = transport.get_extra_info("socket")
-        sizes.append(own.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF))
-
-    monkeypatch.setattr(HttpProtocol, "connection_made", connection_made)
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as one:
-        one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert one.recv(100)
-    assert sizes[0] in (connection.SEND_BUFFER_BYTES, 2 * connection.SEND_BUFFER_BYTES)
