@@ -2,6 +2,7 @@
 
 import typer
 
+from export.commands.adopt import adopt
 from export.commands.convert import convert
 from export.commands.create import create
 from export.commands.evaluate import evaluate
@@ -9,11 +10,13 @@ from export.commands.sign import keygen, sign
 from export.commands.verify import verify
 
 app = typer.Typer(
-    help="Turn checkpoints into model packages; convert, measure, verify and sign packages.",
+    help="Turn checkpoints and ONNX files into model packages; convert, measure, verify and sign"
+    " them.",
     no_args_is_help=True,
     add_completion=False,
 )
 app.command()(create)
+app.command()(adopt)
 app.command()(convert)
 app.command()(evaluate)
 app.command()(verify)

@@ -75,6 +75,17 @@ class DetectionDefaults(Part):
     max_detections: int = Field(gt=0, le=1000)
 
 
+class Floor(Part):
+    """What an adopted graph had suppressed for good before its run-time inputs count: a request
+    for more is answered as far as it goes."""
+
+    score_threshold: float = Field(0.0, ge=0, le=1, description="Nothing scores below it.")
+    iou_threshold: float = Field(
+        1.0, ge=0, le=1, description="No two detections of one label overlap by more."
+    )
+    max_detections: int = Field(gt=0, description="An image never has more.")
+
+
 class ClassificationDefaults(Part):
     """How many classes a request that states no number gets."""
 
@@ -98,6 +109,19 @@ class Conversion(Part):
     )
 
 
+class Adoption(Part):
+    """How a package was made of an ONNX file that another tool exported."""
+
+    decoder: str = Field(min_length=1, description="What reads the file's outputs.")
+    batch: Literal["dynamic", "rewritten", "scan"] = Field(
+        description="dynamic: as in the file. rewritten: its batch of one was made dynamic. scan:"
+        " it runs photo by photo."
+    )
+    assumed: tuple[str, ...] = Field(
+        (), description="What the file does not say and nobody gave: the family's usual was taken."
+    )
+
+
 class Provenance(Part):
     """Where the weights come from, and what turned them into the graph."""
 
@@ -107,6 +131,7 @@ class Provenance(Part):
     licence: str = Field(pattern=r"\S")
     tools: dict[str, str] = Field(description="Versions of what the export ran with.")
     converted: Conversion | None = Field(None, description="Of a package in lower precision.")
+    adopted: Adoption | None = Field(None, description="Of another tool's ONNX file.")
 
 
 class Tolerance(Part):
@@ -146,6 +171,9 @@ class Parity(Part):
     max_score_difference: Share
     max_box_difference_px: float | None = Field(None, ge=0)
     min_iou: Share | None = None
+    unproven: tuple[str, ...] | None = Field(
+        None, description="What the comparison cannot show to be right, as both sides share it."
+    )
     detections_compared: Count | None = None
     ambiguous: Count | None = Field(
         None,
@@ -234,6 +262,7 @@ class DetectionManifest(_Manifest):
 
     task: Literal["detection"] = "detection"
     defaults: DetectionDefaults
+    floor: Floor | None = None
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Self:

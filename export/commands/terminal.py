@@ -1,7 +1,7 @@
 """What the commands share: progress, results, and errors of one line."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from export.adopt.finder import UNKNOWN_LICENCE
+from export.adopt.plan import Finding
 from export.errors import ExportError
 from export.parity.bisection import Bisection, LocatedParityError
 from export.parity.comparison import REFERENCES
@@ -24,6 +26,7 @@ from service.signature import SignatureError
 from service.terminal import one_line
 
 FAULTS = (ExportError, CheckpointError, PhotoError, PackageError, SignatureError, OSError)
+PERMISSIVE = ("apache", "mit", "bsd", "isc", "cc0", "unlicense")  # licences begin so
 INTERRUPTIONS = (signal.SIGTERM, signal.SIGHUP)  # beside Ctrl-C, which Python itself handles
 
 console = Console(stderr=True)
@@ -63,6 +66,38 @@ def show_package(manifest: ModelManifest, output: Path) -> None:
         metrics = (f"{name} {value:.3f}" for name, value in manifest.accuracy.metrics.items())
         console.print(f"accuracy: {', '.join(metrics)}", soft_wrap=True)
     console.print(f"wrote {output}", soft_wrap=True)
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """What was found out and why; what could not be known stands out."""
+    table = Table(title="What was found out", title_justify="left")
+    for column in ("", "value", "why"):
+        table.add_column(column, overflow="fold")
+    for finding in findings:
+        why = escape(finding.why)
+        cells = (escape(finding.name), escape(finding.value))
+        table.add_row(*cells, why if finding.known else f"[yellow]assumed: {why}[/]")
+    console.print(table, highlight=False)
+
+
+def show_adoption(manifest: ModelManifest) -> None:
+    """What the owner of an adopted package has yet to see to."""
+    licence = manifest.provenance.licence
+    if licence == UNKNOWN_LICENCE:
+        console.print(
+            "[yellow]the licence of the weights is unknown: find it out before serving[/]"
+        )
+    elif not licence.lower().startswith(PERMISSIVE):
+        console.print(
+            f"[yellow]the weights are under {escape(licence)}: see what it asks of a service[/]",
+            soft_wrap=True,
+        )
+    if manifest.parity.unproven:
+        console.print(
+            f"[yellow]unproven: {', '.join(manifest.parity.unproven)}; both sides of the comparison"
+            " share it. --annotations with --images proves it[/]",
+            soft_wrap=True,
+        )
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Reading and editing ONNX graphs."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -143,12 +143,21 @@ def set_bias(model: onnx.ModelProto, conv: onnx.NodeProto, name: str, bias: Arra
     conv.input.append(add_constant(model, name, bias.astype(np.float32)))
 
 
+def read_by(node: onnx.NodeProto) -> Iterator[str]:
+    """Names of the values that ``node`` reads, those inside its graphs included."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from read_by(inner)
+        yield from (output.name for output in attribute.g.output)
+
+
 def drop_unused_nodes(model: onnx.ModelProto) -> None:
     """Remove the nodes that no output depends on, and then `drop_unused_constants`, in place."""
     needed = {output.name for output in model.graph.output}
     for node in reversed(list(model.graph.node)):
         if needed.intersection(node.output):
-            needed.update(node.input)
+            needed.update(read_by(node))
         else:
             model.graph.node.remove(node)
     drop_unused_constants(model)
@@ -156,7 +165,7 @@ def drop_unused_nodes(model: onnx.ModelProto) -> None:
 
 def drop_unused_constants(model: onnx.ModelProto) -> None:
     """Remove the initializers that no node reads, in place."""
-    used = {name for node in model.graph.node for name in node.input}
+    used = {name for node in model.graph.node for name in read_by(node)}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)

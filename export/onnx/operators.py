@@ -29,11 +29,22 @@ def candidate_anchors_in_onnx(
 ) -> Any:
     """The subgraph: indices int64 [N, k]."""
     best = op.ReduceMax(logits, ints(2), keepdims=0)
+    return best_candidates(best, op.Sigmoid(best), score_threshold, max_detections, max_candidates)
+
+
+def best_candidates(
+    best: Any,  # float32 [N, A], to choose by
+    scores: Any,  # float32 [N, A] in 0..1, in the same order
+    score_threshold: Any,
+    max_detections: Any,
+    max_candidates: int,
+) -> Any:
+    """Indices int64 [N, k] of the best, as many as `select_detections_in_onnx` can make use of."""
     lowest = op.Sub(score_threshold, op.Constant(value_float=SCORE_ROUNDING))
-    above = op.Cast(op.Greater(op.Sigmoid(best), lowest), to=INT64.dtype)
+    above = op.Cast(op.Greater(scores, lowest), to=INT64.dtype)
     most = op.ReduceMax(op.ReduceSum(above, ints(1), keepdims=0), ints(0))  # of all images
     number = op.Max(most, max_detections, ints(1))
-    number = op.Min(number, ints(max_candidates), op.Shape(logits, start=1, end=2))
+    number = op.Min(number, ints(max_candidates), op.Shape(best, start=1, end=2))
     _, top = op.TopK(best, number)
     return top
 

@@ -209,6 +209,18 @@ export interface components {
                 [key: string]: number;
             };
         };
+        /** @description How a package was made of an ONNX file that another tool exported. */
+        Adoption: {
+            /** @description What reads the file's outputs. */
+            decoder: string;
+            /**
+             * @description dynamic: as in the file. rewritten: its batch of one was made dynamic. scan: it runs photo by photo.
+             * @enum {string}
+             */
+            batch: "dynamic" | "rewritten" | "scan";
+            /** @description What the file does not say and nobody gave: the family's usual was taken. */
+            assumed: string[];
+        };
         /** @description The middle of the photo, after its shorter side is scaled. */
         CentreCrop: {
             height: number;
@@ -457,6 +469,7 @@ export interface components {
             provenance: components["schemas"]["Provenance"];
             parity: components["schemas"]["Parity"];
             accuracy?: components["schemas"]["Accuracy"];
+            floor?: components["schemas"]["Floor"];
             status: components["schemas"]["ModelStatus"];
         };
         /**
@@ -467,6 +480,18 @@ export interface components {
         /** @description Stands in a bad image's place when others of the request are good. */
         FailedImage: {
             error: components["schemas"]["ImageError"];
+        };
+        /**
+         * @description What an adopted graph had suppressed for good before its run-time inputs count: a request
+         *     for more is answered as far as it goes.
+         */
+        Floor: {
+            /** @description Nothing scores below it. */
+            score_threshold: number;
+            /** @description No two detections of one label overlap by more. */
+            iou_threshold: number;
+            /** @description An image never has more. */
+            max_detections: number;
         };
         /** @description What is wrong with one image. */
         ImageError: {
@@ -610,6 +635,8 @@ export interface components {
             max_score_difference: number;
             max_box_difference_px?: number;
             min_iou?: number;
+            /** @description What the comparison cannot show to be right, as both sides share it. */
+            unproven?: string[];
             detections_compared?: number;
             /** @description Detections without a match because two overlapping ones have equal scores, so that either may suppress the other. */
             ambiguous?: number;
@@ -650,6 +677,8 @@ export interface components {
             };
             /** @description Of a package in lower precision. */
             converted?: components["schemas"]["Conversion"];
+            /** @description Of another tool's ONNX file. */
+            adopted?: components["schemas"]["Adoption"];
         };
         /**
          * @description The whole photo in the top left corner, one side scaled and both filled up to a multiple of

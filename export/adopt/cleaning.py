@@ -1,0 +1,161 @@
+"""A foreign graph as packages have theirs: one opset, ONNX's own operators, no training nodes, no
+float64, every weight inside."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnx
+from onnx import AttributeProto, ModelProto, TensorProto, helper, inliner, numpy_helper
+from onnxscript import ir
+
+from export.adopt.safety import ForeignError, all_graphs, all_nodes
+from export.onnx.nodes import add_constant, constants, copied, drop_unused_nodes, insert_before
+from export.onnx.passes import fold_batch_norms, strip_metadata
+from export.onnx.trace import OPSET
+
+IR_VERSION = 10  # the last that knows no opset beyond ours
+LEAST_OPSET = 7  # version_converter knows none before
+
+
+def cleaned(model: ModelProto) -> ModelProto:
+    """A copy of ``model``, whose external data is read, with functions expanded, in opset `OPSET`.
+
+    Raises ForeignError if that cannot be done.
+    """
+    copy = copied(model)
+    if copy.functions:
+        copy = inliner.inline_local_functions(copy)
+    copy.ClearField("training_info")
+    names = {tensor.name for tensor in copy.graph.initializer}
+    inputs = [value for value in copy.graph.input if value.name not in names]
+    del copy.graph.input[:]
+    copy.graph.input.extend(inputs)
+    copy = _in_own_opset(copy)
+    for graph in all_graphs(copy):  # shapes of the batch that the file was exported with
+        del graph.value_info[:]
+    _to_float32(copy)
+    _without_dropout(copy)
+    copy = _without_batch_norms(copy)
+    drop_unused_nodes(copy)
+    strip_metadata(copy)
+    copy.ClearField("metadata_props")
+    return copy
+
+
+def cut_at(model: ModelProto, op_types: Iterable[str]) -> None:
+    """End ``model`` at the inputs of its nodes of ``op_types``, in place."""
+    kinds = set(op_types)
+    ends = [node for node in model.graph.node if node.op_type in kinds]
+    if not ends:
+        return
+    known = {tensor.name for tensor in model.graph.initializer}
+    del model.graph.output[:]
+    for node in ends:
+        for name in dict.fromkeys(node.input):
+            if name and name not in known:
+                model.graph.output.append(helper.make_empty_tensor_value_info(name))
+        model.graph.node.remove(node)
+    drop_unused_nodes(model)
+
+
+def choose_outputs(model: ModelProto, names: Sequence[str]) -> None:
+    """Leave ``model`` the outputs ``names`` alone, in that order, in place; values inside it can be
+    named as well. Raises ForeignError."""
+    stated = {output.name: output for output in model.graph.output}
+    inside = {name for node in model.graph.node for name in node.output}
+    for name in names:
+        if name not in inside:
+            raise ForeignError(f"has no output {name!r}; it has {', '.join(stated)}")
+    del model.graph.output[:]
+    for name in names:
+        model.graph.output.append(stated.get(name) or helper.make_empty_tensor_value_info(name))
+    drop_unused_nodes(model)
+
+
+def _in_own_opset(model: ModelProto) -> ModelProto:
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    if opset < LEAST_OPSET:
+        raise ForeignError(f"it is of opset {opset}; export it again with {LEAST_OPSET} to {OPSET}")
+    if opset != OPSET:
+        try:
+            model = onnx.version_converter.convert_version(model, OPSET)
+        except Exception as error:  # its own is a RuntimeError, of which the last line says why
+            reason = str(error).strip().splitlines()[-1]
+            raise ForeignError(
+                f"it is of opset {opset}, and cannot be converted to {OPSET} ({reason}); export it"
+                f" again with opset {OPSET}"
+            ) from error
+    del model.opset_import[:]
+    model.opset_import.extend([helper.make_opsetid("", OPSET)])
+    model.ir_version = IR_VERSION
+    return model
+
+
+def _to_float32(model: ModelProto) -> None:
+    """Compute in float32 what the file computes in float64, such as sizes of a Resize."""
+    for graph in all_graphs(model):
+        for tensor in graph.initializer:
+            _narrow(tensor)
+        for value in (*graph.input, *graph.output):
+            if value.type.tensor_type.elem_type == TensorProto.DOUBLE:
+                value.type.tensor_type.elem_type = TensorProto.FLOAT
+    for node in all_nodes(model):
+        for attribute in node.attribute:
+            if attribute.name in ("to", "dtype") and attribute.i == TensorProto.DOUBLE:
+                attribute.i = TensorProto.FLOAT
+            if attribute.type == AttributeProto.TENSOR:
+                _narrow(attribute.t)
+
+
+def _narrow(tensor: TensorProto) -> None:
+    if tensor.data_type == TensorProto.DOUBLE:
+        values = numpy_helper.to_array(tensor).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+
+def _without_dropout(model: ModelProto) -> None:
+    """Dropout passes its input on, outside training."""
+    for graph in all_graphs(model):
+        for node in graph.node:
+            if node.op_type == "Dropout":
+                node.op_type = "Identity"
+                del node.input[1:], node.output[1:], node.attribute[:]
+
+
+def _without_batch_norms(model: ModelProto) -> ModelProto:
+    """Fold batch norms into the convolutions before them; the others become a product and a sum."""
+    if not any(node.op_type == "BatchNormalization" for node in model.graph.node):
+        return model
+    folded = ir.from_proto(model)
+    fold_batch_norms(folded)
+    model = ir.to_proto(folded)
+    values = constants(model)
+    for node in [n for n in model.graph.node if n.op_type == "BatchNormalization"]:
+        if any(name not in values for name in node.input[1:5]):
+            raise ForeignError(f"its batch norm {node.name!r} computes its own parameters")
+        gamma, beta, mean, variance = (values[name] for name in node.input[1:5])
+        epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
+        scale = gamma / np.sqrt(variance + epsilon)
+        # [C] along the second axis: of maps [N, C, H, W], or of rows [N, C]
+        shape = (-1, 1, 1) if _is_map(model, node.input[0]) else (-1,)
+        product = f"{node.output[0]}.product"
+        factor = add_constant(model, f"{product}.factor", scale.reshape(shape).astype(np.float32))
+        shift = (beta - mean * scale).reshape(shape).astype(np.float32)
+        term = add_constant(model, f"{product}.term", shift)
+        insert_before(
+            model,
+            node,
+            helper.make_node("Mul", [node.input[0], factor], [product], product),
+            helper.make_node("Add", [product, term], [node.output[0]], f"{product}.sum"),
+        )
+        model.graph.node.remove(node)
+    return model
+
+
+def _is_map(model: ModelProto, name: str) -> bool:
+    """Whether a value has four dimensions."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    for value in (*graph.value_info, *graph.input):
+        if value.name == name:
+            return len(value.type.tensor_type.shape.dim) == 4
+    return True

@@ -1,0 +1,147 @@
+"""The table of decoders: a row for each family of outputs that a file may have.
+
+row.py        what a row is made of
+reference/    the same in NumPy, which each row's graph is held against
+
+To add a family: a function that tells a file by its outputs, one that adds nodes, and one in NumPy;
+then a row here (docs/adopt.md).
+"""
+
+from export.adopt.decoders import classifier, dfl, final, yolo
+from export.adopt.decoders.reference import classifier as classifier_reference
+from export.adopt.decoders.reference import dfl as dfl_reference
+from export.adopt.decoders.reference import final as final_reference
+from export.adopt.decoders.reference import yolo as yolo_reference
+from export.adopt.decoders.row import (
+    DENSE,
+    IMAGENET,
+    SUPPRESSED,
+    ULTRALYTICS,
+    Decoder,
+    Preprocessing,
+)
+
+YOLOX = Preprocessing(  # Megvii YOLOX, `data/data_augment.py`: since 0.2 pixels as they are
+    channel_order="bgr", scale=1.0, resize="letterbox", anchor="top_left", antialias=False
+)
+NANODET = Preprocessing(  # RangiLyu/nanodet, `config/`: OpenCV's order
+    channel_order="bgr",
+    scale=1.0,
+    mean=(103.53, 116.28, 123.675),
+    std=(57.375, 57.12, 58.395),
+    antialias=False,
+)
+PICODET = Preprocessing(mean=IMAGENET[0], std=IMAGENET[1], antialias=False)
+
+DECODERS: dict[str, Decoder] = {
+    row.name: row
+    for row in (
+        Decoder(
+            "classifier",
+            "a classifier: logits, softmax or sigmoid",
+            classifier.recognise,
+            classifier.graph,
+            classifier_reference.probabilities,
+            classifier.preprocessing,
+        ),
+        Decoder(
+            "yolov5",
+            "YOLOv5, and YOLOv7 of several classes",
+            yolo.recognise_yolov5,
+            yolo.objectness_by_class,
+            yolo_reference.yolov5,
+            ULTRALYTICS,
+            DENSE,
+        ),
+        Decoder(
+            "yolov7",
+            "YOLOv7 of one class, whose score is the objectness",
+            yolo.recognise_yolov7,
+            yolo.objectness_alone,
+            yolo_reference.yolov7,
+            ULTRALYTICS,
+            DENSE,
+        ),
+        Decoder(
+            "yolov6",
+            "YOLOv6",
+            yolo.recognise_yolov6,
+            yolo.objectness_by_class,
+            yolo_reference.yolov5,
+            ULTRALYTICS,
+            DENSE,
+        ),
+        Decoder(
+            "yolov8",
+            "YOLOv8, YOLO11, YOLO12",
+            yolo.recognise_yolov8,
+            yolo.yolov8,
+            yolo_reference.yolov8,
+            ULTRALYTICS,
+            DENSE,
+        ),
+        Decoder(
+            "yolo_end_to_end",
+            "YOLOv10, YOLO26: final detections, without suppression",
+            final.recognise_end_to_end,
+            final.six_columns,
+            final_reference.six_columns,
+            ULTRALYTICS,
+            SUPPRESSED,
+        ),
+        Decoder(
+            "yolo_nms",
+            "YOLO exported with nms=True",
+            final.recognise_suppressed,
+            final.six_columns,
+            final_reference.six_columns,
+            ULTRALYTICS,
+            SUPPRESSED,
+        ),
+        Decoder(
+            "yolox",
+            "YOLOX, raw",
+            yolo.recognise_yolox,
+            yolo.yolox,
+            yolo_reference.yolox,
+            YOLOX,
+            DENSE,
+        ),
+        Decoder(
+            "yolox_decoded",
+            "YOLOX, exported with --decode_in_inference",
+            yolo.recognise_yolox_decoded,
+            yolo.objectness_by_class,
+            yolo_reference.yolov5,
+            YOLOX,
+            DENSE,
+        ),
+        Decoder(
+            "nanodet",
+            "NanoDet: scores and distributions of three levels",
+            dfl.recognise_nanodet,
+            dfl.heads,
+            dfl_reference.heads,
+            NANODET,
+            DENSE,
+        ),
+        Decoder(
+            "nanodet_plus",
+            "NanoDet-Plus: one output of scores and distributions",
+            dfl.recognise_nanodet_plus,
+            dfl.joined,
+            dfl_reference.joined,
+            NANODET,
+            DENSE,
+        ),
+        Decoder(
+            "picodet",
+            "PicoDet: scores and distributions of four levels",
+            dfl.recognise_picodet,
+            dfl.heads,
+            dfl_reference.heads,
+            PICODET,
+            DENSE,
+        ),
+    )
+}

@@ -1,0 +1,201 @@
+"""What a row of the table of decoders is made of."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from onnxscript import ir
+
+from export.adopt.foreign import Foreign
+from export.onnx.nodes import Array
+from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox, Stretch
+from service.manifest import DetectionDefaults, Floor, Task
+
+Op = Any  # onnxscript's OpBuilder: `op.Add(value, 1.0)` adds a node and returns its output
+Value = Any  # onnxscript's ir.Value
+Resize = Literal["stretch", "letterbox", "centre_crop"]
+Triple = tuple[float, float, float]
+
+IMAGENET: tuple[Triple, Triple] = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How the family's own tools make an input of a photo: fields as in `InputSpec`.
+
+    crop: of a ``centre_crop``, the share of the scaled photo's shorter side that is kept.
+    """
+
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    scale: float = 1 / 255
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
+    resize: Resize = "stretch"
+    anchor: Literal["top_left", "centre"] = "centre"
+    fill: tuple[int, int, int] = (114, 114, 114)
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    antialias: bool = True
+    crop: float = 0.875
+
+    def to_spec(self, height: int, width: int) -> InputSpec:
+        content: dict[str, Any] = {
+            "height": height,
+            "width": width,
+            "interpolation": self.interpolation,
+            "mean": self.mean,
+            "std": self.std,
+            "channel_order": self.channel_order,
+            "scale": self.scale,
+        }
+        if self.resize == "centre_crop":
+            shorter_side = round(max(height, width) / self.crop)
+            return CentreCrop(shorter_side=shorter_side, **content)
+        if self.resize == "stretch":
+            return Stretch(antialias=self.antialias, **content)
+        return Letterbox(antialias=self.antialias, anchor=self.anchor, fill=self.fill, **content)
+
+
+ULTRALYTICS = Preprocessing(resize="letterbox", antialias=False)  # its LetterBox, by OpenCV
+RAW = Preprocessing(scale=1.0)  # pixels as they are
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user says; None where the finder decides.
+
+    decoder: name of a row. preprocessing: fields of `Preprocessing`.
+    settings: of the decoder, such as ``activation`` or ``box_format``.
+    """
+
+    decoder: str | None = None
+    preprocessing: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A file that a row can decode.
+
+    outputs: names of the file's outputs in the row's order. classes: how many, the background not
+    counted. why: what it was told by. settings: what the decoder needs beside the outputs, and a
+    classifier's ``activation``. batchless: outputs without an axis for the batch. varying: those
+    whose shape differs from photo to photo.
+    floor: what the file itself has suppressed already, where it has.
+    """
+
+    outputs: tuple[str, ...]
+    classes: int
+    why: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    batchless: frozenset[str] = frozenset()
+    varying: frozenset[str] = frozenset()
+    floor: Floor | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a decoder works with beside the values of the outputs."""
+
+    height: int
+    width: int
+    classes: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def as_they_are(op: Op, rows: Value, anchors: Value | None) -> Value:
+    """Rows that are boxes already."""
+    return rows
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What a detector's outputs say of A candidates, in a graph; N is the batch.
+
+    scores: float32 [N, A, C] in 0..1. rows: float32 [N, A, B], what boxes are made of.
+    anchors: float32 [A, P], constants that they are made of as well.
+    to_boxes: makes boxes float32 [N, k, 4], xyxy in pixels of the input, of k chosen rows
+        [N, k, B] and anchors [N, k, P].
+    """
+
+    scores: Value
+    rows: Value
+    anchors: Array | None = None
+    to_boxes: Callable[[Op, Value, Value | None], Value] = as_they_are
+
+
+Recognise = Callable[[Foreign, Given], Match | None]
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A family of outputs; a row of the table.
+
+    name: as `--decoder` takes it. title: for people.
+    recognise: whether the outputs of a file are of this family; None if not.
+    graph: nodes that make `Candidates` of the outputs' values, [N, ...] each in the order of
+        `Match.outputs`. A classifier's make probabilities [N, C].
+    reference: the same in NumPy, written from the family's own code and not from ``graph``: of one
+        image's outputs, [1, ...] each, scores [A, C] and boxes [A, 4] xyxy in pixels of the input;
+        of a classifier's, probabilities [C].
+    preprocessing: as the family's own tools do it, told from the file where it shows it.
+    defaults: of a detector; those of one that needs no suppression, or has done it, have the IoU
+        1.0, at which nothing is suppressed.
+    cuts: operators of other domains, which the graph ends before.
+    """
+
+    name: str
+    title: str
+    recognise: Recognise
+    graph: Callable[[Op, Sequence[Value], Layout], Any]
+    reference: Callable[[Sequence[Array], Layout], Any]
+    preprocessing: Preprocessing | Callable[[Foreign], "Told"]
+    defaults: DetectionDefaults | None = None
+    cuts: tuple[str, ...] = ()
+
+    @property
+    def task(self) -> Task:
+        return "classification" if self.defaults is None else "detection"
+
+
+@dataclass(frozen=True)
+class Told:
+    """Pre-processing, and what each of its fields was told by; the others are assumed."""
+
+    preprocessing: Preprocessing
+    why: Mapping[str, str] = field(default_factory=dict)
+
+
+DENSE = DetectionDefaults(score_threshold=0.3, iou_threshold=0.5, max_detections=100)
+SUPPRESSED = DENSE.model_copy(update={"iou_threshold": 1.0})
+
+
+def constant(op: Op, values: Array, name: str) -> Value:
+    """An initializer of the graph."""
+    return op.initializer(ir.tensor(np.ascontiguousarray(values)), name)
+
+
+def one_hot_scores(op: Op, scores: Value, labels: Value, classes: int) -> Value:
+    """Scores [N, K] of one label each, int64 [N, K], as [N, K, C]; labels outside 0..C - 1, such as
+    padding's -1, have no score."""
+    numbers = constant(op, np.arange(classes, dtype=np.int64), "classes")
+    is_label = op.Equal(op.Unsqueeze(labels, [-1]), numbers)
+    return op.Mul(op.Cast(is_label, to=1), op.Unsqueeze(scores, [-1]))
+
+
+def only_output(file: Foreign, rank: int) -> tuple[str, Array] | None:
+    """The name and value of the file's one output if it is of ``rank``."""
+    if len(file.answers) != 1:
+        return None
+    ((name, value),) = file.answers.items()
+    return (name, value) if value.ndim == rank and value.dtype == np.float32 else None
+
+
+def in_0_to_1(values: Array) -> bool:
+    """Whether ``values`` may be scores."""
+    return bool((values >= 0).all() and (values <= 1).all())
+
+
+def grid_sizes(height: int, width: int, strides: Sequence[int]) -> list[tuple[int, int]]:
+    """Rows and columns of each level of a pyramid, sides that do not divide rounded up."""
+    return [(-(-height // stride), -(-width // stride)) for stride in strides]
