@@ -85,7 +85,7 @@ def finish_package(
     package = open_package(folder, threads=0)
     manifest = package.manifest
     if evaluation is not None:
-        progress.step(f"measuring accuracy on {evaluation.images}")
+        progress.step(f"measuring accuracy on {evaluation.path}")
         truth = evaluation.read(manifest.labels, on_note=progress.step)
         accuracy = measure_accuracy(package, truth, progress.update)
         manifest = manifest.model_copy(update={"accuracy": accuracy})

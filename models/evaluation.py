@@ -14,6 +14,10 @@ from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+# What AP is measured on: nearly every detection, of each photo the best hundred, as COCO's protocol
+# has it.
+SCORE_FLOOR, IOU_THRESHOLD, MAX_DETECTIONS = 0.001, 0.5, 100
+
 NOTHING = "nothing"
 MATCH_IOU = 0.5
 RECALLS = tuple(i / 100 for i in range(101))

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 from torch import Tensor, nn
 
 from export.evaluation.photo_set import read_photos
-from models.training.annotations.content import Annotations, ClassFolders, LabelledPhoto, Photo
+from models.datasets.content import Annotations, ClassFolders, LabelledPhoto
 from models.training.augment import Augment
 from models.training.classification_task import ClassificationTask
 from models.training.dataset import normalise
@@ -26,6 +26,7 @@ from service.inference.deadline import Deadline, RequestPolicy
 from service.inference.decoder import Decoder
 from service.inference.task import Job
 from service.settings import Settings
+from tests.models.datasets.objects import make_photo
 
 CPU = Process(torch.device("cpu"))
 CATEGORIES = ((0, "cat"),)
@@ -126,8 +127,7 @@ class Recorder(nn.Module):
 def detect(network: nn.Module, spec: InputSpec, path: Path, served: ModelInput) -> Tensor:
     """What a detector is measured on in its training."""
     placed = served.placement
-    boxes, labels = torch.tensor([[0.0, 0.0, 2.0, 2.0]]), torch.tensor([0])
-    photo = Photo(1, path, placed.width, placed.height, boxes, labels)
+    photo = make_photo(1, path, (placed.width, placed.height), [(0, 0, 2, 2)], [0])
     data, recorder = Annotations((photo,), CATEGORIES), Recorder()
     task = DetectionTask(network, spec, Recipe(), CPU, data, data, Augment())
     with suppress(EOFError):

@@ -17,17 +17,18 @@ def evaluate(
         ),
     ],
     images: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="Folder of the photos. For a classifier's top-1 and top-5 it holds a folder of"
             " photos for each class, called as the label or its id."
         ),
-    ],
+    ] = None,
     annotations: Annotated[
         Path | None,
         typer.Option(
-            help="COCO instances file of the photos, to measure a detector's AP; its categories"
-            " must be the labels, by id and name."
+            help="Data set to measure a detector's AP on: a COCO file, data.yaml of YOLO, or a"
+            " folder in a layout of docs/training.md; its categories must be the labels, by id and"
+            " name."
         ),
     ] = None,
     weights: Annotated[

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from export.progress import OnProgress
+from models.evaluation import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_FLOOR
 from service.imaging.files import read_photo
 from service.imaging.resize import ModelInput
 from service.inference.classifier import ClassificationQuery
@@ -19,11 +20,10 @@ from service.package import ModelPackage
 
 BATCH_SIZE = 8
 TOP_K = 5
-# What COCO's protocol takes: nearly every detection, of each photo the best hundred.
 QUERY = DetectionQuery(
-    score_threshold=np.float32(0.001),
-    iou_threshold=np.float32(0.5),
-    max_detections=100,
+    score_threshold=np.float32(SCORE_FLOOR),
+    iou_threshold=np.float32(IOU_THRESHOLD),
+    max_detections=MAX_DETECTIONS,
     kept=None,
 )
 

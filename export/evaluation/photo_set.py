@@ -2,16 +2,28 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from export.progress import OnStep, ignore_step
-from models.evaluation import box_of, is_crowd
-from models.training.annotations.coco import read_coco
-from models.training.annotations.content import DataError, Fault, Kind
-from service.imaging.files import PhotoError, read_photo, visible_files
+from models.datasets.content import (
+    Annotations,
+    Content,
+    DataError,
+    Fault,
+    Kind,
+    Reading,
+)
+from models.datasets.layouts import (
+    DataSet,
+    Split,
+    recognise,
+    recognise_classes,
+    recognise_detection,
+)
+from service.imaging.files import PhotoError, read_photo
 from service.imaging.formats import SUFFIXES, select_photos
 from service.imaging.input_spec import InputSpec
 from service.imaging.resize import ModelInput
@@ -19,11 +31,8 @@ from service.manifest import Label, ModelManifest
 
 Item = TypeVar("Item")
 
-# Faults that make a row meaningless. Boxes that reach beyond their photo, which public data sets
-# have, are used as they are.
-UNREADABLE: frozenset[Kind] = frozenset(
-    {"bad row", "duplicate image", "unknown image", "unknown class", "bad box"}
-)
+# Faults that leave all that is to be found as it is.
+HARMLESS: frozenset[Kind] = frozenset({"bad category", "duplicate category", "empty class"})
 
 
 class PhotoSetError(PhotoError):
@@ -49,36 +58,51 @@ class PhotoSet:
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Where annotated photos are: a COCO instances file and the folder that holds its photos, or
-    for a classifier a folder with a folder of photos for each class."""
+    """Where annotated photos are: for a detector a data set in one of the layouts of
+    `models.datasets.layouts`, for a classifier a folder with a folder of photos for each class.
 
-    images: Path
+    images: the folder of classes, or of the photos of a COCO file, None if they lie beside it.
+    annotations: of a detector, the data set; of several splits, the photos to measure on count.
+    """
+
+    images: Path | None = None
     annotations: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """What says what the photos show; raises PhotoSetError if nothing was named."""
+        path = self.annotations or self.images
+        if path is None:
+            raise PhotoSetError(
+                "no photos are named to measure on: --annotations, --images or both"
+            )
+        return path
 
     def read(
         self, labels: Sequence[Label], limit: int | None = None, on_note: OnStep = ignore_step
     ) -> PhotoSet:
         """At most ``limit`` photos, spread over all, with what they show by a model's ``labels``.
 
-        on_note: is told how many files of a classifier's folders are passed over. Raises
+        on_note: is told what was recognised, and how many files are passed over. Raises
         PhotoSetError.
         """
         if self.annotations is None:
-            return read_class_folders(self.images, labels, limit, on_note)
-        return read_annotated(self.annotations, self.images, labels, limit)
+            return read_class_folders(self.path, labels, limit, on_note)
+        return read_annotated(self.annotations, self.images, labels, limit, on_note)
 
 
-def find_photos(folder: Path, on_note: OnStep = ignore_step) -> list[Path]:
-    """The photos in ``folder``, by name; raises PhotoError if there is none.
+def find_photos(path: Path, on_note: OnStep = ignore_step) -> list[Path]:
+    """The photos in the folder ``path``, by name; of one that holds none itself, but is a data set,
+    those to measure on. Raises PhotoError if there is none.
 
     on_note: is told how many other files are passed over, and of what kind.
     """
-    files = sorted(path for path in folder.glob("[!.]*") if not path.is_dir())
+    files = sorted(file for file in path.glob("[!.]*") if not file.is_dir())
     paths, note = select_photos(files, str)
-    if note is not None:
-        on_note(f"{folder}: {note}")
     if not paths:
-        raise PhotoError(f"{folder}: holds no photo ({', '.join(sorted(SUFFIXES))})")
+        return _photos_of_data(path, on_note)
+    if note is not None:
+        on_note(f"{path}: {note}")
     return paths
 
 
@@ -95,52 +119,50 @@ def read_photo_set(
 ) -> PhotoSet:
     """`EvaluationSet.read` for the model of ``manifest``; without annotations, and without folders
     for a classifier, all photos of the folder, of which nothing is known. Raises PhotoError."""
-    images, annotations = source.images, source.annotations
-    if annotations is not None and manifest.task != "detection":
+    if source.annotations is not None and manifest.task != "detection":
         raise PhotoSetError(
-            f"{annotations}: boxes do not measure {manifest.name}, a classifier; leave the"
+            f"{source.annotations}: boxes do not measure {manifest.name}, a classifier; leave the"
             " annotations out and give a folder with a folder of photos for each class"
         )
-    if annotations is None and not images.is_dir():
+    images = source.path
+    if source.annotations is None and not images.is_dir():
         raise PhotoSetError(f"{images}: there is no such folder")
-    if annotations is not None or (manifest.task == "classification" and _folders(images)):
+    if source.annotations is not None or (
+        manifest.task == "classification" and any(p.is_dir() for p in images.glob("[!.]*"))
+    ):
         return source.read(manifest.labels, limit, on_note)
     photos = find_photos(images, on_note)
     return PhotoSet(_described(images, photos), len(photos), spread(photos, limit))
 
 
 def read_annotated(
-    annotations: Path, images: Path, labels: Sequence[Label], limit: int | None = None
+    path: Path,
+    images: Path | None,
+    labels: Sequence[Label],
+    limit: int | None = None,
+    on_note: OnStep = ignore_step,
 ) -> PhotoSet:
-    """The photos of a COCO instances file, which are in the folder ``images``.
+    """The photos of a data set, see `EvaluationSet`, with their boxes as they stand there.
 
-    Raises PhotoSetError if the file cannot be read, if it has objects of a category that is not,
-    by id and name, one of ``labels``, or if a photo is missing.
+    Raises PhotoSetError if it cannot be read, if it has objects of a category that is not, by id
+    and name (or, where it has no ids, by name), one of ``labels``, or if a photo is missing.
     """
-    try:
-        reading = read_coco(annotations, images)
-    except DataError as error:
-        raise PhotoSetError(str(error)) from error
-    _refuse_unreadable([fault for fault in reading.faults if fault.kind in UNREADABLE])
-    # The reader clips boxes and leaves crowds out, which COCO's protocol does not.
-    raw = annotations.read_bytes()
-    content = json.loads(raw.decode("utf-8-sig"))
-    _check_categories(annotations, content, labels)
-    chosen = spread(content["images"], limit)
-    ids = {image["id"] for image in chosen}
-    known = [_with_box(annotations, row) for row in content["annotations"]]
-    rows = [row for row in known if row["image_id"] in ids]
-    if all(is_crowd(row) for row in rows):
-        raise PhotoSetError(f"{annotations}: has no object in its {len(chosen)} photos to be found")
-    photos = tuple(images / image["file_name"] for image in chosen)
+    split, reading = _read(lambda: recognise_detection(path, images), labels, on_note)
+    annotations = reading.annotations
+    photos = spread(annotations.photos, limit)
+    if not any(photo.learned for photo in photos):
+        raise PhotoSetError(f"{path}: has no object in its {len(photos)} photos to be found")
     for photo in photos:
-        if not photo.is_file():
-            raise PhotoSetError(f"{photo}: there is no such photo; {annotations.name} lists it")
+        if not photo.path.is_file():
+            raise PhotoSetError(f"{photo.path}: there is no such photo; {path.name} lists it")
+    objects = replace(annotations, photos=photos).to_coco()
+    raw = split.source.read_bytes() if split.source.suffix == ".json" else _plain(annotations)
+    name = path.name if split.source == path else f"{path.resolve().name}, {split.source.name}"
     return PhotoSet(
-        f"{annotations.name}, sha256 {hashlib.sha256(raw).hexdigest()[:12]}",
-        len(content["images"]),
-        photos,
-        objects={**content, "images": list(chosen), "annotations": rows},
+        f"{name}, sha256 {hashlib.sha256(raw).hexdigest()[:12]}",
+        len(annotations.photos),
+        tuple(photo.path for photo in photos),
+        objects,
     )
 
 
@@ -151,21 +173,17 @@ def read_class_folders(
     several have that name. Not every label needs a folder. Raises PhotoSetError."""
     if not folder.is_dir():
         raise PhotoSetError(f"{folder}: there is no such folder")
-    if select_photos((path for path in folder.glob("[!.]*") if path.is_file()), str)[0]:
+    split, reading = _read(lambda: recognise_classes(folder), labels, on_note)
+    if select_photos((path for path in split.source.glob("[!.]*") if path.is_file()), str)[0]:
         raise PhotoSetError(
-            f"{folder}: holds photos beside its folders; for top-1 put each into the folder of its"
-            " class, for agreement move them into a folder of their own"
+            f"{split.source}: holds photos beside its folders; for top-1 put each into the folder"
+            " of its class, for agreement move them into a folder of their own"
         )
-    files: list[tuple[Path, int]] = []
-    for own in _folders(folder):
-        label = _label_of(own, labels)
-        files += [(path, label.id) for path in visible_files(own)]
-    found, note = select_photos(files, lambda file: file[0])
-    if note is not None:
-        on_note(f"{folder}: {note}")
-    photos, classes = [path for path, _ in found], [label_id for _, label_id in found]
-    if not photos:
+    found = reading.annotations.photos
+    if not found:
         raise PhotoSetError(f"{folder}: its folders hold no photo ({', '.join(sorted(SUFFIXES))})")
+    photos = [photo.path for photo in found]
+    classes = [labels[photo.label].id for photo in found]
     return PhotoSet(
         _described(folder, photos),
         len(photos),
@@ -174,55 +192,48 @@ def read_class_folders(
     )
 
 
-def _refuse_unreadable(faults: Sequence[Fault]) -> None:
+def _read(
+    recognise: Callable[[], DataSet[Content]], labels: Sequence[Label], on_note: OnStep
+) -> tuple[Split[Content], Reading[Content]]:
+    """The split to measure on, read by the ids and names of ``labels``; raises PhotoSetError."""
+    categories = tuple((label.id, label.name) for label in labels)
+    try:
+        data = recognise()
+        split = data.measured()
+        reading = split.read(categories=categories, outside="keep")
+    except DataError as error:
+        raise PhotoSetError(str(error)) from error
+    _refuse([fault for fault in reading.faults if fault.kind not in HARMLESS])
+    on_note(f"{split.source}, {data.layout}: {reading.annotations}")
+    for note in reading.notes:
+        on_note(note)
+    return split, reading
+
+
+def _photos_of_data(path: Path, on_note: OnStep) -> list[Path]:
+    """The photos to measure on of a data set, whatever they show; raises PhotoError."""
+    try:
+        data = recognise(path)
+        split = data.measured()
+        content = split.read(outside="keep").annotations
+    except DataError as error:
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise PhotoError(
+            f"{path}: holds no photo ({kinds}), nor is it a data set: {error}"
+        ) from error
+    on_note(f"{split.source}, {data.layout}: {content}")
+    return sorted(photo.path for photo in content.photos)
+
+
+def _refuse(faults: Sequence[Fault]) -> None:
     if faults:
         others = f" (and {len(faults) - 1} more such faults)" if len(faults) > 1 else ""
         raise PhotoSetError(f"{faults[0]}{others}")
 
 
-def _with_box(annotations: Path, row: dict[str, Any]) -> dict[str, Any]:
-    """An annotation that is whole; a crowd, which the reader leaves unread, may have its outline
-    alone. Raises PhotoSetError."""
-    box = box_of(row)
-    missing = [key for key in ("image_id", "category_id") if key not in row]
-    if box is None or missing:
-        name = ", ".join(missing) or "bbox, nor an outline"
-        raise PhotoSetError(f"{annotations.name}: annotation {row.get('id')} has no {name}")
-    return {**row, "bbox": box}
-
-
-def _check_categories(annotations: Path, content: dict[str, Any], labels: Sequence[Label]) -> None:
-    """Categories without an object may be unknown: some tools write one for all others."""
-    known = {label.id: label.name for label in labels}
-    used = {row.get("category_id") for row in content["annotations"]}
-    for category in content["categories"]:
-        number, name = category["id"], category["name"]
-        if number in used and known.get(number) != name:
-            own = f"calls {known[number]!r}" if number in known else "does not have"
-            raise PhotoSetError(
-                f"{annotations}: its category {number} is {name!r}, an id that the model {own};"
-                " both must be those of the model's labels"
-            )
-
-
-def _label_of(folder: Path, labels: Sequence[Label]) -> Label:
-    by_name = [label for label in labels if label.name == folder.name]
-    found = by_name or [label for label in labels if str(label.id) == folder.name]
-    if not found:
-        raise PhotoSetError(
-            f"{folder}: the model has no label {folder.name!r}; name each folder after a label,"
-            f" such as {labels[0].name!r}, or its id"
-        )
-    if len(found) > 1:
-        ids = ", ".join(str(label.id) for label in found)
-        raise PhotoSetError(
-            f"{folder}: {len(found)} of the model's labels have this name; use their ids: {ids}"
-        )
-    return found[0]
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+def _plain(annotations: Annotations) -> bytes:
+    """What was read, for a digest of a data set of many files."""
+    return json.dumps(annotations.to_coco()).encode()
 
 
 def spread(items: Sequence[Item], limit: int | None) -> tuple[Item, ...]:

@@ -26,14 +26,17 @@ HELP = (
 def main(
     context: typer.Context,
     architecture: options.Architecture,
-    data: options.Data,
     output: options.Output,
+    data: options.Data = None,
+    train: options.Train = None,
+    val: options.Val = None,
     images: options.Images = None,
     validation_share: options.ValidationShare = None,
     backbone: options.Backbone = None,
     weights: options.Weights = None,
     input_size: options.InputSize = None,
     skip_bad: options.SkipBad = False,
+    clip_boxes: options.ClipBoxes = False,
     check_only: options.CheckOnly = False,
     workers: options.Workers = 2,
     device: options.Device = None,
@@ -65,7 +68,7 @@ def main(
     views: options.Views = 0,
 ) -> None:
     from models.training.console import console
-    from models.training.run import FAULTS, TrainingJob, train
+    from models.training.run import FAULTS, TrainingJob, run
 
     given = {name for name in context.params if _is_given(context, name)}
     figures = {field.name for field in fields(Recipe)} & given
@@ -73,6 +76,8 @@ def main(
     job = TrainingJob(
         architecture=architecture,
         data=data,
+        train=train,
+        val=val,
         output=output,
         images=images,
         validation_share=validation_share,
@@ -80,6 +85,7 @@ def main(
         weights=weights,
         input_size=input_size,
         skip_bad=skip_bad,
+        clip_boxes=clip_boxes,
         check_only=check_only,
         workers=workers,
         device=device,
@@ -89,7 +95,7 @@ def main(
         given=frozenset(given),
     )
     try:
-        train(job)
+        run(job)
     except FAULTS as error:
         console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error

@@ -1,5 +1,6 @@
 """The batches of an epoch, which depend on the seed and the epoch alone."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -9,7 +10,10 @@ from models.training.recipe import TrainingError
 
 
 class EpochBatches(Sampler[list[int]]):
-    """The batches of an epoch, shuffled in each; the last, incomplete batch is dropped.
+    """The batches of an epoch, shuffled in each.
+
+    Every photo is in one. What the last batch lacks is made up with `repeated` further views of
+    photos, by indices beyond their number.
 
     A run that was interrupted goes on at the batch where it stopped: see `start`. Of several
     processes each takes its share of every batch.
@@ -18,12 +22,7 @@ class EpochBatches(Sampler[list[int]]):
     def __init__(
         self, photos: int, batch_size: int, seed: int, rank: int = 0, processes: int = 1
     ) -> None:
-        """Raises TrainingError if there are fewer photos than make up one batch, or if the
-        processes cannot share it."""
-        if photos < batch_size:
-            raise TrainingError(
-                f"{photos} photos make no batch of {batch_size}: --batch-size {photos} or less"
-            )
+        """Raises TrainingError if the processes cannot share a batch."""
         if batch_size % processes:
             raise TrainingError(
                 f"{processes} processes cannot share a batch of {batch_size}: --batch-size must be"
@@ -38,11 +37,18 @@ class EpochBatches(Sampler[list[int]]):
         self.epoch, self.first = epoch, first
 
     def __len__(self) -> int:
-        return self.photos // self.batch_size
+        return math.ceil(self.photos / self.batch_size)
+
+    @property
+    def repeated(self) -> int:
+        """How many photos of an epoch are shown again."""
+        return len(self) * self.batch_size - self.photos
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.photos, generator=generator).tolist()
+        photos = torch.randperm(self.photos, generator=generator).tolist()
+        rounds = range(0, len(self) * self.batch_size, self.photos)
+        order = [first + photo for first in rounds for photo in photos]
         for batch in range(self.first, len(self)):
             start = batch * self.batch_size
             yield order[start : start + self.batch_size][self.rank :: self.processes]

@@ -3,18 +3,11 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TypeVar
 
-from models.training.annotations.content import (
-    Annotations,
-    ClassFolders,
-    Fault,
-    LabelledPhoto,
-    Photo,
-)
+from models.datasets.content import ClassFolders, Content, Fault, LabelledPhoto, Photo
+from models.datasets.files import fault_of
 from service.imaging.files import UnreadablePhoto, read_image
 
-Content = TypeVar("Content", Annotations, ClassFolders)
 OnProgress = Callable[[int, int], None]  # of how many photos are done, and how many there are
 
 
@@ -39,13 +32,25 @@ def check_photos(content: Content, on_progress: OnProgress) -> tuple[Content, li
 
 
 def _fault_of(photo: Photo | LabelledPhoto) -> Fault | None:
-    where = str(photo.path)
     try:
         image = read_image(photo.path)
     except UnreadablePhoto as error:
-        return Fault(where, "missing photo" if error.missing else "unreadable photo", error.reason)
-    if isinstance(photo, LabelledPhoto) or image.size == (photo.width, photo.height):
+        return fault_of(photo.path, error)
+    if isinstance(photo, LabelledPhoto):
         return None
-    actual = f"{image.width} x {image.height}"
-    message = f"has {actual} pixels, upright; the annotations say {photo.width} x {photo.height}"
-    return Fault(where, "wrong size", message)
+    return size_fault(photo, image.size)
+
+
+def size_fault(photo: Photo, size: tuple[int, int]) -> Fault | None:
+    """What is wrong with the size that annotations state, of a photo of ``size``, upright."""
+    stated = photo.width, photo.height
+    if stated == size:
+        return None
+    width, height = size
+    message = (
+        f"has {width} x {height} pixels, upright; the annotations say {stated[0]} x {stated[1]}"
+    )
+    if stated == (height, width):
+        message += ": as it is stored, which its EXIF turns by a quarter"
+        return Fault(str(photo.path), "stored size", message)
+    return Fault(str(photo.path), "wrong size", message)

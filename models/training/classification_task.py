@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import default_collate
 
+from models.datasets.content import ClassFolders
 from models.evaluation import evaluate_classifications
-from models.training.annotations.content import ClassFolders
 from models.training.dataset import ClassificationDataset, normalise, stack
 from models.training.devices import Process
 from models.training.recipe import Recipe

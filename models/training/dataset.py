@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from models.training.annotations.content import LabelledPhoto, Photo
+from models.datasets.content import LabelledPhoto, Photo
 from models.training.augment import Augment
 from models.training.augment.colour import random_colour, recolour
 from models.training.augment.geometry import Loaded
@@ -34,6 +34,8 @@ COLOUR, HUE = 0.3, 0.02  # as a detector's `Augment` has them
 
 class EpochDataset(Dataset[AnySample]):
     """A data set whose random choices depend on the seed, the epoch and the index alone.
+
+    An index beyond the photos counts them again from the first: another view of the same photo.
 
     `set_epoch` is to be called before each pass of a loader; without it every pass is the same.
     """
@@ -69,24 +71,26 @@ class DetectionDataset(EpochDataset[Sample]):
         self, photos: tuple[Photo, ...], spec: WholeInput, augment: Augment, seed: int = 0
     ) -> None:
         super().__init__(seed)
-        self.photos, self.augment = photos, augment
-        self.side = training_side(spec)
+        # Not the photos: each loading process would come to have its own copy of their objects.
+        self.photos = [(photo.path, photo.boxes, photo.labels) for photo in photos]
+        self.augment, self.side = augment, training_side(spec)
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, index: int) -> Sample:
+        photo = index % len(self)
         image, boxes, labels = self.augment.view(
-            self.load, index, len(self), self.side, self.rng(index)
+            self.load, photo, len(self), self.side, self.rng(index)
         )
         return to_tensor(image), boxes, labels
 
     def load(self, index: int) -> Loaded:
         """A whole photo in RGB, with its boxes in its pixels; raises PhotoError."""
-        photo = self.photos[index]
+        path, boxes, labels = self.photos[index]
         # Copies: a tensor that a loading process sends away is moved into shared memory, where it
         # holds a file descriptor while it lives, which for the photo's own is the whole run.
-        return read_image(photo.path), photo.boxes.clone(), photo.labels.clone()
+        return read_image(path), boxes.clone(), labels.clone()
 
 
 class ClassificationDataset(EpochDataset[ClassSample]):
@@ -100,7 +104,7 @@ class ClassificationDataset(EpochDataset[ClassSample]):
         return len(self.photos)
 
     def __getitem__(self, index: int) -> ClassSample:
-        photo = self.photos[index]
+        photo = self.photos[index % len(self)]
         image = random_crop(read_image(photo.path), self.spec, self.rng(index))
         return to_tensor(image), photo.label
 

@@ -9,11 +9,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.anchors import AnchorGenerator
+from models.datasets.content import Annotations
 from models.detector import OneStageDetector
-from models.evaluation import BoxRow, evaluate_detections
+from models.evaluation import (
+    IOU_THRESHOLD,
+    MAX_DETECTIONS,
+    SCORE_FLOOR,
+    BoxRow,
+    evaluate_detections,
+)
 from models.losses import DetectionLoss
 from models.postprocess import decode_anchors, select_detections
-from models.training.annotations.content import Annotations
 from models.training.augment import Augment
 from models.training.dataset import (
     DetectionDataset,
@@ -34,7 +40,6 @@ from service.imaging.resize import Size, input_size
 Batch = tuple[Tensor | list[Tensor], list[Tensor], list[Tensor]]
 OnProgress = Callable[[int], None]  # of the number of photos done since the last call
 
-SCORE_THRESHOLD = 0.01  # of detections that AP is measured on
 BATCH_SIZE = 16  # of an evaluation
 SIZE_STEP = 64  # pixels, between the sizes of multi-scale training
 
@@ -112,7 +117,8 @@ class DetectionTask:
         rows: list[BoxRow] = []
         photos = self.validation.photos
         sizes = [input_size((photo.width, photo.height), self.spec) for photo in photos]
-        thresholds = torch.tensor(SCORE_THRESHOLD), torch.tensor(0.5), torch.tensor(100)
+        settings = map(torch.tensor, (SCORE_FLOOR, IOU_THRESHOLD, MAX_DETECTIONS))
+        thresholds = tuple(settings)
         with torch.no_grad():
             for indices in batches_of_one_size(sizes, BATCH_SIZE):
                 inputs = [read_photo(photos[i].path, self.spec) for i in indices]

@@ -59,7 +59,7 @@ class FeatureCache(EpochDataset[FeatureSample]):
         return self.photos
 
     def __getitem__(self, index: int) -> FeatureSample:
-        row = self.rng(index).randrange(self.views) * self.photos + index
+        row = self.rng(index).randrange(self.views) * self.photos + index % self.photos
         boxes, labels = self.targets[row]
         return (
             [feature[row].float() for feature in self.features],

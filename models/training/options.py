@@ -10,7 +10,19 @@ from models.training.recipe import RECIPES
 VARYING_SIZE = 512  # pixels; the 800 of inputs that vary in size make training slow
 
 DETECTORS_ONLY = (
-    *("images", "class_loss", "box_loss", "multi_scale", "scale", "aspect", "rotation", "flip"),
+    *(
+        "train",
+        "val",
+        "images",
+        "clip_boxes",
+        "class_loss",
+        "box_loss",
+        "multi_scale",
+        "scale",
+        "aspect",
+        "rotation",
+        "flip",
+    ),
     *("lighting", "noise", "mosaic", "mixup", "views"),
 )
 CLASSIFIERS_ONLY = ("label_smoothing",)
@@ -57,15 +69,22 @@ Architecture = Annotated[
 # what is trained on, from what, and where to
 
 Data = Annotated[
-    Path,
+    Path | None,
     typer.Option(
-        help="Photos. Detector, COCO: instances_train.json, instances_val.json, photos in train/"
-        " and val/; or a COCO file alone. Detector, VOC: Annotations/, JPEGImages/,"
-        " ImageSets/Main/train.txt and val.txt. Classifier: train/ and val/, each with a folder for"
-        " every class.",
+        help="Photos with what they show: the folder of a data set, data.yaml of YOLO, or a COCO"
+        " file. docs/training.md lists the layouts that are read. A classifier's has train/ and"
+        " val/, each with a folder for every class.",
         exists=True,
         metavar="PATH",
     ),
+]
+Train = Annotated[
+    Path | None,
+    typer.Option(help="In place of --data, a COCO file to train on.", exists=True, metavar="FILE"),
+]
+Val = Annotated[
+    Path | None,
+    typer.Option(help="With --train, a COCO file to measure on.", exists=True, metavar="FILE"),
 ]
 Output = Annotated[
     Path,
@@ -79,7 +98,7 @@ Output = Annotated[
 Images = Annotated[
     Path | None,
     typer.Option(
-        help="The photos of a COCO file alone, if not beside it.",
+        help="The photos of COCO files that are named, if not beside them.",
         exists=True,
         file_okay=False,
         metavar="DIR",
@@ -118,6 +137,12 @@ InputSize = Annotated[
 ]
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out what the check of the data finds wrong.")
+]
+ClipBoxes = Annotated[
+    bool,
+    typer.Option(
+        "--clip-boxes", help="Clip boxes at the edge of their photo; else those beyond are faults."
+    ),
 ]
 CheckOnly = Annotated[bool, typer.Option("--check-only", help="Check the data, and stop.")]
 Workers = Annotated[int, typer.Option(help="Processes that load photos.", min=0, metavar="N")]

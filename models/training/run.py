@@ -11,11 +11,18 @@ from torch import nn
 
 from models.checkpoint_file import CheckpointError
 from models.checkpoints import load_checkpoint
-from models.training.annotations.content import ClassFolders, DataError
+from models.datasets.content import Annotations, ClassFolders, Content, DataError
+from models.datasets.layouts import (
+    DataSet,
+    recognise_classes,
+    recognise_coco_files,
+    recognise_detection,
+)
+from models.evaluation import SCORE_FLOOR
 from models.training.augment import Augment
 from models.training.classification_task import ClassificationTask
 from models.training.console import progress_bar, say
-from models.training.data import Content, describe, read_data, unseen_classes
+from models.training.data import read_data, unseen_classes
 from models.training.dataset import training_side
 from models.training.detection_task import SIZE_STEP, DetectionTask
 from models.training.devices import Process, current_process
@@ -29,6 +36,7 @@ from models.training.settings import RunSettings, check_settings, save_settings
 from models.variants import VARIANTS, Variant, at_size, find_variant
 from models.weights import load_backbone, load_start
 from service.imaging.files import PhotoError
+from service.manifest import Task
 
 FAULTS = (CheckpointError, DataError, PhotoError, TrainingError)
 
@@ -41,7 +49,9 @@ class TrainingJob:
     """
 
     architecture: str
-    data: Path
+    data: Path | None
+    train: Path | None
+    val: Path | None
     output: Path
     images: Path | None
     validation_share: float | None
@@ -49,6 +59,7 @@ class TrainingJob:
     weights: Path | None
     input_size: int | None
     skip_bad: bool
+    clip_boxes: bool
     check_only: bool
     workers: int
     device: str | None
@@ -58,14 +69,14 @@ class TrainingJob:
     given: frozenset[str]
 
 
-def train(job: TrainingJob) -> None:
+def run(job: TrainingJob) -> None:
     """Train, or only check the data. Raises one of `FAULTS`."""
     variant = find_trainable(job.architecture, job.input_size)
     process = current_process(job.device)
     _check_options(job, variant, process)
-    content = read_data(
-        job.data, job.images, job.validation_share, variant.task, job.skip_bad, process
-    )
+    outside = "clip" if job.clip_boxes else "refuse"
+    data = _find_data(job, variant.task)
+    content = read_data(data, job.validation_share, job.skip_bad, outside, process)
     _describe_data(process, *content)
     if job.check_only:
         return
@@ -145,6 +156,17 @@ def _check_options(job: TrainingJob, variant: Variant, process: Process) -> None
         raise TrainingError("--views is for one process; leave it out under torchrun")
 
 
+def _find_data(job: TrainingJob, task: Task) -> DataSet[Annotations] | DataSet[ClassFolders]:
+    """The data set that the options name. Raises DataError."""
+    if job.data is not None and task == "classification":
+        return recognise_classes(job.data)
+    if job.data is not None and job.train is None and job.val is None:
+        return recognise_detection(job.data, job.images)
+    if job.data is not None or job.train is None or job.val is None:
+        raise DataError("name the photos with --data, or two COCO files with --train and --val")
+    return recognise_coco_files(job.train, job.val, job.images)
+
+
 def _make_task(
     network: nn.Module,
     variant: Variant,
@@ -170,8 +192,8 @@ def _cache_features(task: DetectionTask, views: int, workers: int, progress: Pro
 
 
 def _describe_data(process: Process, training: Content, validation: Content) -> None:
-    say(process, f"training on {describe(training)}, measuring on {describe(validation)}")
-    unseen = unseen_classes(training)
+    say(process, f"training on {training}, measuring on {validation}")
+    unseen = unseen_classes(training, validation)
     if unseen:
         say(process, f"no training photo shows {', '.join(unseen)}: it will not be learnt")
 
@@ -181,6 +203,12 @@ def _announce(trainer: Trainer) -> None:
     processes = f", {process.world_size} processes" if process.world_size > 1 else ""
     precision = str(trainer.dtype).removeprefix("torch.")
     say(process, f"on {process.device}, {precision}{processes}")
+    batches = trainer.batches
+    again = f", made whole by {batches.repeated} further views of them" if batches.repeated else ""
+    size = f"{batches.photos} photos in batches of {batches.batch_size}"
+    say(process, f"an epoch is {size}{again}")
+    if trainer.task.metric == "ap":
+        say(process, f"AP as export measures it: of scores above {SCORE_FLOOR}, by pycocotools")
     if position.epoch == trainer.recipe.epochs:
         say(process, f"all {position.epoch} epochs are done; only the report is written anew")
     elif position.epoch or position.batch:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from service.imaging.images import open_image, prepare, to_rgb
+from service.imaging.images import open_image, prepare, to_rgb, upright_size
 from service.imaging.input_spec import InputSpec
 from service.imaging.resize import ModelInput
 from service.problems import Problem
@@ -41,6 +41,12 @@ def read_image(path: Path) -> Image.Image:
     """One photo, upright, in RGB; raises UnreadablePhoto."""
     with _opened(path) as image:
         return to_rgb(image)
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Width and height of one photo, upright, from its header; raises UnreadablePhoto."""
+    with _opened(path) as image:
+        return upright_size(image)
 
 
 def read_photo(path: Path, spec: InputSpec, *, exact: bool = False) -> ModelInput:

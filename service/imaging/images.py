@@ -196,6 +196,12 @@ def _decode(image: Image.Image, least: tuple[int, int]) -> Photo:
     )
 
 
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height that an open image has once it is turned as its header says."""
+    width, height = image.size
+    return (height, width) if _orientation_of(image) in SIDEWAYS else (width, height)
+
+
 def _orientation_of(image: Image.Image) -> int:
     """The EXIF orientation of an open image, 1 to 8; 1 (upright) if none can be read.
 

@@ -25,7 +25,10 @@ class TestCocoFile:
         path = write_instances(tmp_path)
         found = read_annotated(path, photos, [CAT, DOG])
         assert found.photos == tuple(photos / f"{n}.jpg" for n in ("cat", "coffee", "rocket"))
-        assert found.objects == INSTANCES
+        assert found.objects["categories"] == [vars(CAT), vars(DOG)]
+        for name in ("images", "annotations"):
+            rows = zip(found.objects[name], INSTANCES[name], strict=True)
+            assert all(own | row == own for own, row in rows)
         assert found.name.startswith("instances.json, sha256 ")
 
     def test_limit_is_spread_and_keeps_the_chosen_photos_objects(
@@ -39,8 +42,8 @@ class TestCocoFile:
     @pytest.mark.parametrize(
         ("labels", "words"),
         [
-            ([Label(id=8, name="dog"), DOG], "category 8 is 'cat', an id that the model calls 'd"),
-            ([DOG], "category 8 is 'cat', an id that the model does not have"),
+            ([Label(id=8, name="dog"), DOG], "category 8 is 'cat', an id that is 'dog' among"),
+            ([DOG], "category 8 is 'cat', an id that does not exist"),
         ],
         ids=["another name", "no such id"],
     )
@@ -104,10 +107,13 @@ class TestClassFolders:
     def test_hold_other_files_which_are_counted(self, folder: Path) -> None:
         notes: list[str] = []
         assert read_class_folders(folder, [CAT, DOG], on_note=notes.append).total == 3
-        assert notes == [f"{folder}: passed over 1 file: 1 .txt"]
+        assert notes == [
+            f"{folder}, class folders: 3 photos of 2 classes",
+            f"{folder}: passed over 1 file: 1 .txt",
+        ]
 
     def test_of_a_strange_name_are_refused(self, folder: Path) -> None:
-        with pytest.raises(PhotoSetError, match="cat: the model has no label 'cat'"):
+        with pytest.raises(PhotoSetError, match="cat: is none of dog, nor the id"):
             read_class_folders(folder, [DOG])
 
     def test_of_a_name_that_labels_share_are_refused(self, folder: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from models.training.annotations.class_folders import read_class_folders
-from models.training.annotations.coco import read_coco
-from models.training.annotations.content import Annotations, ClassFolders, Fault, LabelledPhoto
-from models.training.annotations.voc import read_voc
+from models.datasets.class_folders import read_class_folders
+from models.datasets.coco import read_coco
+from models.datasets.content import Annotations, ClassFolders, Fault, LabelledPhoto
+from models.datasets.voc import read_voc
 from models.training.check import check_photos
 
 ORIENTATION = 0x0112  # EXIF's tag
@@ -79,14 +79,15 @@ def test_each_photo_that_is_of_no_use_is_listed_and_left_out(tmp_path: Path, cat
 
 
 def test_photos_of_voc_are_checked_alike(tmp_path: Path, cat: bytes) -> None:
-    for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
+    for folder in ("Annotations", "JPEGImages"):
         (tmp_path / folder).mkdir(parents=True)
     size = "<size><width>451</width><height>300</height></size>"
     for name in ("a", "b"):
         (tmp_path / "Annotations" / f"{name}.xml").write_text(f"<annotation>{size}</annotation>")
-    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("a\nb\n")
     (tmp_path / "JPEGImages" / "a.jpg").write_bytes(cat)
-    checked, faults = check_photos(read_voc(tmp_path, "train").annotations, ignore)
+    checked, faults = check_photos(
+        read_voc(tmp_path / "Annotations", tmp_path / "JPEGImages").annotations, ignore
+    )
     assert [photo.path.name for photo in checked.photos] == ["a.jpg"]
     assert [(fault.where, fault.kind) for fault in faults] == [
         (str(tmp_path / "JPEGImages" / "b.jpg"), "missing photo")
@@ -103,7 +104,11 @@ def test_a_photo_that_exif_turns_has_its_upright_size(tmp_path: Path) -> None:
     checked, faults = check_photos(annotations, ignore)
     assert [photo.path.name for photo in checked.photos] == ["upright.jpg"]
     (fault,) = faults
-    assert fault.message == "has 30 x 40 pixels, upright; the annotations say 40 x 30"
+    assert fault.kind == "stored size"
+    assert fault.message == (
+        "has 30 x 40 pixels, upright; the annotations say 40 x 30: as it is stored, which its EXIF"
+        " turns by a quarter"
+    )
 
 
 def test_no_photos_are_no_fault() -> None:

@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from models.training.annotations.coco import read_coco
-from models.training.annotations.content import LabelledPhoto, Photo
+from models.datasets.coco import read_coco
+from models.datasets.content import LabelledPhoto, Photo
 from models.training.augment import Augment
 from models.training.augment.geometry import Loaded
 from models.training.dataset import (
@@ -29,6 +29,7 @@ from models.training.dataset import (
 from models.variants import VARIANTS, at_size
 from service.imaging.files import PhotoError, read_photo
 from service.imaging.input_spec import InputSpec
+from tests.models.datasets.objects import make_photo
 
 CROP = VARIANTS["resnet18"].input
 COLOURS = ((250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250))
@@ -51,8 +52,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Photo, ...]:
     for index, colour in enumerate(COLOURS):
         path = folder / f"{index}.png"
         Image.new("RGB", (80, 60), colour).save(path)
-        boxes = torch.tensor([[10.0, 10, 60, 50]] * index).reshape(-1, 4)
-        photos.append(Photo(index, path, 80, 60, boxes, torch.full((index,), index)))
+        boxes, labels = [(10.0, 10, 60, 50)] * index, [index] * index
+        photos.append(make_photo(index, path, (80, 60), boxes, labels))
     return tuple(photos)
 
 
@@ -66,8 +67,16 @@ def test_what_is_loaded_may_be_changed(pictures: tuple[Photo, ...]) -> None:
     _, boxes, labels = dataset.load(1)
     boxes += 1
     labels += 1
-    assert pictures[1].boxes.tolist() == [[10.0, 10.0, 60.0, 50.0]]
-    assert pictures[1].labels.tolist() == [1]
+    _, boxes, labels = dataset.load(1)
+    assert (boxes.tolist(), labels.tolist()) == ([[10.0, 10.0, 60.0, 50.0]], [1])
+
+
+def test_an_index_beyond_the_photos_is_another_view_of_one(pictures: tuple[Photo, ...]) -> None:
+    dataset = DetectionDataset(pictures, square(64), Augment(), seed=1)
+    for index in range(5):
+        first, again = dataset[index], dataset[index + 5]
+        assert set(first[2].tolist()) | set(again[2].tolist()) <= {index}
+        assert not torch.equal(first[0], again[0])
 
 
 class Pair:
@@ -166,7 +175,7 @@ def test_a_damaged_photo_is_named(
 ) -> None:
     path = tmp_path / "cut.png"
     path.write_bytes(pictures[0].path.read_bytes()[:60])
-    photo = Photo(1, path, 80, 60, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
+    photo = make_photo(1, path, (80, 60))
     dataset = DetectionDataset((photo,), square(64), Augment())
     with pytest.raises(PhotoError, match=r"cut\.png: The image is damaged or cut short"):
         list(DataLoader(dataset, collate_fn=collate, num_workers=workers))

@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from export.exporter import EvaluationSet, ExportJob, export
 from models.checkpoints import load_checkpoint
-from models.training.annotations.content import Annotations, Photo
+from models.datasets.content import Annotations
 from models.training.augment import Augment
 from models.training.dataset import collate
 from models.training.detection_task import DetectionTask, batches_of_one_size
@@ -23,6 +23,7 @@ from models.training.loop import Trainer
 from models.training.recipe import Recipe
 from models.variants import Variant, at_size, find_variant
 from models.weights import load_into
+from tests.models.datasets.objects import make_photo
 
 CPU = Process(torch.device("cpu"))
 SIZES = [(160, 120), (120, 160), (200, 90), (128, 128)]
@@ -51,8 +52,7 @@ def annotations(tmp_path_factory: pytest.TempPathFactory) -> Annotations:
             picture.paste(colour, box)
         path = folder / f"{index}.png"
         picture.save(path)
-        corners = torch.tensor(boxes, dtype=torch.float32)
-        photos.append(Photo(index, path, width, height, corners, torch.tensor([0, 1])))
+        photos.append(make_photo(index, path, (width, height), boxes, [0, 1]))
     return Annotations(tuple(photos), CATEGORIES)
 
 
@@ -166,7 +166,7 @@ def test_a_perfect_box_of_a_thin_photo_is_perfect(size: tuple[int, int], tmp_pat
     """Scaled to whole pixels, its two sides are scaled by different factors."""
     Image.new("RGB", size).save(tmp_path / "thin.png")
     whole = torch.tensor([[0.0, 0, *size]])
-    photo = Photo(1, tmp_path / "thin.png", *size, whole, torch.tensor([0]))
+    photo = make_photo(1, tmp_path / "thin.png", size, whole.tolist(), [0])
     annotations = Annotations((photo,), CATEGORIES)
     variant = at_size(find_variant("efficientdet_lite0"), 128)
     network = variant.build(2)

@@ -15,9 +15,9 @@ from rich.progress import Progress
 from typer.testing import CliRunner
 
 from models.checkpoints import load_checkpoint
+from models.datasets.coco import read_coco
+from models.datasets.content import Annotations
 from models.training.__main__ import app
-from models.training.annotations.coco import read_coco
-from models.training.annotations.content import Annotations
 from models.training.augment import Augment
 from models.training.detection_task import DetectionTask
 from models.training.devices import Process

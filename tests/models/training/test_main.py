@@ -93,7 +93,8 @@ def test_a_coco_file_alone_is_checked_with_photos_held_out(file: Path) -> None:
     status, said = run("retinanet_resnet18_fpn", file, *options_of(file), "--check-only")
     assert status == 0
     assert "training on 3 photos with 3 boxes of 3 classes, measuring on 1 photos" in said
-    assert "no training photo shows cow: it will not be learnt" in said
+    assert "pets.json, COCO, pets.json: 4 photos with 4 boxes of 3 classes" in said
+    assert "unused category: 1, which no photo shows: cow (3): an output that learns" in said
     assert not (file.parent / "run").exists()
 
 
@@ -140,8 +141,8 @@ def test_a_gpu_that_is_not_there_is_said(file: Path, monkeypatch: pytest.MonkeyP
     [
         (lambda f: None, "--validation-share 0.1"),
         (lambda f: f.write_text("[]"), "is not a COCO instances file"),
-        (lambda f: (f.parent / "photos" / "2.jpg").unlink(), "1 fault, listed above"),
-        (lambda f: (f.parent / "photos" / "2.jpg").write_bytes(b""), "1 fault, listed above"),
+        (lambda f: (f.parent / "photos" / "2.jpg").unlink(), "1 fault; correct what"),
+        (lambda f: (f.parent / "photos" / "2.jpg").write_bytes(b""), "1 fault; correct what"),
     ],
     ids=["no validation", "no COCO", "missing", "empty"],
 )
@@ -163,11 +164,11 @@ def test_photos_without_a_box_to_measure_on_are_refused(file: Path) -> None:
 
 
 def test_a_class_that_only_validation_has_is_a_fault(tmp_path: Path) -> None:
-    for split, kinds in (("train", KINDS[:2]), ("val", KINDS)):
+    for split, kinds in (("train", KINDS[:2]), ("val", (*KINDS[:1], "cow"))):
         make_coco(tmp_path / f"instances_{split}.json", tmp_path / split, kinds=kinds)
     status, said = run("efficientdet_lite0", tmp_path)
     assert status == 1
-    assert "instances_val.json: its categories (cat, dog, cow) are not the expected ones" in said
+    assert "instances_val.json: its category 2 is 'cow', an id that is 'dog' among the exp" in said
     for split, names in (("train", KINDS[:2]), ("val", KINDS)):
         for name in names:
             (tmp_path / "classes" / split / name).mkdir(parents=True)
@@ -175,6 +176,50 @@ def test_a_class_that_only_validation_has_is_a_fault(tmp_path: Path) -> None:
     status, said = run("resnet18", tmp_path / "classes")
     assert status == 1
     assert "is none of cat, dog" in said
+
+
+def test_each_kind_of_fault_is_a_line_with_its_count_and_option(file: Path) -> None:
+    content = json.loads(file.read_text())
+    content["annotations"][0]["bbox"] = [20, 10, 80, 40]
+    content["annotations"] += [
+        {"id": i, "image_id": 1, "category_id": 9, "bbox": [1, 1, 9, 9]} for i in range(5, 12)
+    ]
+    file.write_text(json.dumps(content))
+    check = (*options_of(file), "--check-only")
+    status, said = run("efficientdet_lite0", file, *check)
+    assert status == 1
+    assert "box outside: 1 fault; --clip-boxes clips those that lie partly within, --skip" in said
+    assert "unknown class: 7 faults; --skip-bad leaves what is wrong out" in said
+    assert said.count("class 9 is not in the categories") == 5
+    assert "… and 2 more" in said
+    assert "8 faults; correct what is said above" in said
+    assert "7 faults; correct" in run("efficientdet_lite0", file, *check, "--clip-boxes")[1]
+    for option, boxes in (((), 3), (("--clip-boxes",), 4)):
+        status, said = run("efficientdet_lite0", file, *check, "--skip-bad", *option)
+        assert status == 0
+        assert f": 4 photos with {boxes} boxes of 3 classes" in said
+
+
+def test_a_category_that_nothing_is_of_is_left_out_if_asked(file: Path) -> None:
+    options = (*options_of(file), "--check-only", "--skip-bad")
+    status, said = run("efficientdet_lite0", file, *options)
+    assert status == 0
+    assert "no photo shows: cow (3): left out" in said
+    assert "training on 3 photos with 3 boxes of 2 classes" in said
+
+
+def test_two_coco_files_are_a_split(file: Path) -> None:
+    other = make_coco(file.parent / "more.json", file.parent / "photos", photos=2)
+    paths = ("--images", str(file.parent / "photos"), "--output", str(file.parent / "run"))
+    options = ["resnet18", "--train", str(file), *paths, "--check-only"]
+    said = CliRunner().invoke(app, options).output
+    assert "--train has no effect on a classification" in " ".join(said.split())
+    options[0] = "efficientdet_lite0"
+    said = CliRunner().invoke(app, options).output
+    assert "name the photos with --data, or two COCO files with --train and --val" in said
+    said = CliRunner().invoke(app, [*options, "--val", str(other)]).output
+    said = " ".join(said.split())
+    assert "training on 4 photos with 4 boxes of 3 classes, measuring on 2 photos with 2" in said
 
 
 def resnet18_of_torchvision() -> dict[str, torch.Tensor]:

@@ -17,15 +17,24 @@ from models.training.state import Position, TrainingState, load_state, save_stat
 from models.variants import VARIANTS
 
 
-def test_an_epoch_shows_each_photo_at_most_once_and_is_repeatable() -> None:
-    batches = EpochBatches(photos=11, batch_size=3, seed=5)
-    first = list(batches)
-    assert len(first) == len(batches) == 3
-    seen = [index for batch in first for index in batch]
-    assert len(set(seen)) == len(seen) == 9
-    assert list(batches) == first
-    batches.start(epoch=1)
-    assert list(batches) != first
+@pytest.mark.parametrize(
+    ("photos", "batch_size", "batches"),
+    [(11, 3, 4), (12, 3, 4), (40, 32, 2), (31, 32, 1), (2, 32, 1)],
+)
+def test_an_epoch_shows_every_photo_and_is_repeatable(
+    photos: int, batch_size: int, batches: int
+) -> None:
+    sampler = EpochBatches(photos, batch_size, seed=5)
+    first = list(sampler)
+    assert [len(batch) for batch in first] == [batch_size] * len(sampler) == [batch_size] * batches
+    indices = [index for batch in first for index in batch]
+    assert len(set(indices)) == len(indices) == photos + sampler.repeated  # no view comes twice
+    assert sorted(indices[:photos]) == list(range(photos))
+    shown = [sum(index % photos == photo for index in indices) for photo in range(photos)]
+    assert max(shown) - min(shown) <= 1
+    assert list(sampler) == first
+    sampler.start(epoch=1)
+    assert list(sampler) != first
 
 
 def test_an_epoch_goes_on_where_it_stopped() -> None:
@@ -44,9 +53,7 @@ def test_processes_share_each_batch() -> None:
         assert len(one) == len(other) == 2
 
 
-def test_too_few_photos_for_a_batch_are_refused() -> None:
-    with pytest.raises(TrainingError, match="3 photos make no batch of 4: --batch-size 3 or less"):
-        EpochBatches(photos=3, batch_size=4, seed=0)
+def test_a_batch_that_processes_cannot_share_is_refused() -> None:
     with pytest.raises(TrainingError, match="--batch-size must be a multiple of 3"):
         EpochBatches(photos=8, batch_size=4, seed=0, processes=3)
 

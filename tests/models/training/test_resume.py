@@ -10,8 +10,8 @@ from PIL import Image
 from rich.progress import Progress
 from torch import Tensor, distributed, multiprocessing, nn
 
+from models.datasets.content import ClassFolders, LabelledPhoto
 from models.training import loop
-from models.training.annotations.content import ClassFolders, LabelledPhoto
 from models.training.classification_task import ClassificationTask
 from models.training.devices import Process
 from models.training.loop import Trainer

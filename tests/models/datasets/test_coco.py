@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from pycocotools.coco import COCO
 
-from models.training.annotations.coco import read_coco
-from models.training.annotations.content import Annotations, DataError, Fault, Reading
-from tests.models.training.annotations.objects import boxes_of
+from models.datasets.coco import read_coco
+from models.datasets.content import Annotations, DataError, Fault, Reading
+from models.datasets.rows import Outside
+from tests.models.datasets.objects import boxes_of
 
 Content = dict[str, Any]
 
@@ -59,8 +61,8 @@ OUTLINE = {"size": [80, 100], "counts": [10 * 80 + 20, 40, 40, 40, 7060]}  # two
 @pytest.mark.parametrize(
     ("change", "ignored"),
     [
-        ({}, [((10.0, 20.0, 40.0, 60.0), 0)]),
-        ({"bbox": None, "segmentation": OUTLINE}, [((10.0, 20.0, 12.0, 60.0), 0)]),
+        ({}, [(10, 20, 40, 60)]),
+        ({"bbox": None, "segmentation": OUTLINE}, [(10.0, 20.0, 12.0, 60.0)]),
         ({"bbox": [90, 70, 40, 40]}, []),
         ({"bbox": None}, []),
         ({"bbox": None, "segmentation": {"size": 7, "counts": "?"}}, []),
@@ -89,7 +91,7 @@ def test_crowds_are_not_learned_and_are_no_fault(
     assert reading.faults == ()
     assert [name for name, _ in boxes_of(reading.annotations)["a.jpg"]] == ["dog"]
     photo = next(p for p in reading.annotations.photos if p.image_id == 7)
-    assert list(photo.ignored) == ignored
+    assert [thing.box for thing in photo.objects if thing.ignored] == ignored
 
 
 def test_a_photo_without_objects_is_kept(tmp_path: Path) -> None:
@@ -158,7 +160,7 @@ def test_a_wrong_annotation_is_listed_and_left_out(
     ("row", "message"),
     [
         ({"file_name": "c.jpg", "width": 5, "height": 5}, "has no key 'id'"),
-        ({"id": "5", "file_name": "c.jpg", "width": 5, "height": 5}, "its 'id' \"5\" is not a who"),
+        ({"id": "x", "file_name": "c.jpg", "width": 5, "height": 5}, "its 'id' \"x\" is not a who"),
         ({"id": 5, "width": 5, "height": 5}, "has no key 'file_name'"),
         ({"id": 5, "file_name": 5, "width": 5, "height": 5}, "its 'file_name' 5 is not a text"),
         ({"id": 5, "file_name": "c.jpg", "width": 5}, "has no key 'height'"),
@@ -236,7 +238,7 @@ def test_every_fault_is_listed(tmp_path: Path) -> None:
         (
             '{"images": [{}], "annotations": [], "categories":'
             ' [{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}]}',
-            "2 categories have the id 1",
+            "several categories have the id 1",
         ),
     ],
 )
@@ -263,12 +265,147 @@ def test_missing_and_binary_files_are_refused(tmp_path: Path, photos: Path) -> N
         read_coco(file, tmp_path / "images")
 
 
-def test_validation_must_have_the_categories_of_training(tmp_path: Path) -> None:
+def test_validation_has_categories_of_training_by_id_and_name(tmp_path: Path) -> None:
     file = tmp_path / "val.json"
     file.write_text(json.dumps(coco_content()))
-    assert read_coco(file, tmp_path, ((3, "cat"), (9, "dog"))).faults == ()
-    with pytest.raises(DataError, match=r"its categories \(cat, dog\) are not the expected"):
-        read_coco(file, tmp_path, ((3, "cat"), (9, "dog"), (10, "cow")))
+    more = ((1, "ant"), (3, "cat"), (9, "dog"))
+    reading = read_coco(file, tmp_path, more)
+    assert reading.faults == ()
+    assert reading.annotations.categories == more
+    assert boxes_of(reading.annotations) == GOOD_BOXES
+    with pytest.raises(DataError, match=r"category 9 is 'dog', an id that does not exist.*\(cat\)"):
+        read_coco(file, tmp_path, ((3, "cat"),))
+    with pytest.raises(DataError, match=r"category 3 is 'cat', an id that is 'dog' among the exp"):
+        read_coco(file, tmp_path, ((3, "dog"), (9, "cat")))
+    content = coco_content()
+    content["categories"].append({"id": 77, "name": "animals"})  # nothing is of it
+    file.write_text(json.dumps(content))
+    assert read_coco(file, tmp_path, more).annotations.categories == more
+
+
+def test_a_category_without_a_name_and_one_of_anothers_are_told(tmp_path: Path) -> None:
+    content = coco_content()
+    content["categories"] += [{"id": 0, "name": "cat"}, {"id": 5, "name": " "}]
+    reading = read_content(tmp_path, content)
+    assert [(str(fault), fault.kind) for fault in reading.faults] == [
+        (
+            "train.json: category 0: is called 'cat' as category 3 is; its objects are taken for"
+            " those",
+            "duplicate category",
+        ),
+        ("train.json: category 5: has no name, and 0 objects", "bad category"),
+    ]
+    assert reading.annotations.categories == ((3, "cat"), (9, "dog"))
+    content["annotations"][0]["category_id"] = 0  # of two that have objects, the first
+    assert boxes_of(read_content(tmp_path, content).annotations) == GOOD_BOXES
+    content["annotations"][0]["category_id"] = 5
+    assert read_content(tmp_path, content).faults[-1].kind == "unknown class"
+    content["categories"] = [{"id": 5, "name": ""}]
+    with pytest.raises(DataError, match="no category has a name"):
+        read_content(tmp_path, content)
+
+
+def test_numbers_that_are_texts_are_read_and_counted(tmp_path: Path) -> None:
+    content = coco_content()
+    content["images"][0]["id"] = "7"
+    content["annotations"][0].update(image_id="7", iscrowd="0", area="11.5")
+    content["annotations"][2].update(iscrowd="0", area="much")
+    reading = read_content(tmp_path, content)
+    assert reading.faults == ()
+    assert boxes_of(reading.annotations) == GOOD_BOXES
+    assert reading.notes == (
+        "train.json: in 1 images 'id' is a text, read as a number",
+        "train.json: in 1 annotations 'image_id' is a text, read as a number",
+        "train.json: in 2 annotations 'iscrowd' is a text, read as a number",
+        "train.json: in 2 annotations 'area' is a text, read as a number",
+    )
+    areas = [row["area"] for row in reading.annotations.to_coco()["annotations"]]
+    assert areas == [11.5, 20 * 10.25, 3600]
+
+
+def test_outlines_are_kept_and_give_boxes_that_are_missing(tmp_path: Path) -> None:
+    content = coco_content()
+    triangle = [10, 20, 40, 20, 40, 60.0]
+    content["annotations"][0].update(segmentation=[triangle])
+    del content["annotations"][0]["bbox"]
+    content["annotations"][1].update(segmentation=[[1, 2, 3], ["x"]])  # no outline, and a box
+    annotations = read_content(tmp_path, content).annotations
+    assert boxes_of(annotations) == GOOD_BOXES
+    outlines = [thing.outline for photo in annotations.photos for thing in photo.objects]
+    assert [x if x is None else x[0].ravel().tolist() for x in outlines] == [triangle, None, None]
+    rows = annotations.to_coco()["annotations"]
+    assert [row.get("segmentation") for row in rows] == [[triangle], None, None]
+
+
+@pytest.mark.parametrize("outside", ["refuse", "clip", "keep"])
+def test_boxes_beyond_the_photo_are_faults_or_clipped_or_kept(
+    tmp_path: Path, outside: Outside
+) -> None:
+    content = coco_content()
+    content["annotations"][1]["bbox"] = [-5, 0, 30, 60]
+    content["annotations"][2]["bbox"] = [100, 0, 30, 60]  # nothing of it is within
+    file = tmp_path / "train.json"
+    file.write_text(json.dumps(content))
+    reading = read_coco(file, tmp_path, outside=outside)
+    kinds = [fault.kind for fault in reading.faults]
+    assert kinds == ["box outside"] * {"refuse": 2, "clip": 1, "keep": 0}[outside]
+    found = {photo.path.name: photo.boxes.tolist() for photo in reading.annotations.photos}
+    assert found["b.jpg"] == ([] if outside == "refuse" else [[0, 0, 25, 60]])
+    rows = reading.annotations.to_coco()["annotations"]
+    assert [row["bbox"] for row in rows][1:] == {
+        "refuse": [],
+        "clip": [[-5, 0, 30, 60]],
+        "keep": [[100, 0, 30, 60], [-5, 0, 30, 60]],
+    }[outside]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.jpg",
+        "images/a.jpg",
+        "images\\a.jpg",
+        "C:\\Users\\me\\a.jpg",
+        "/home/me/upload/1/a.jpg",
+        "../../label-studio/data/media/upload/1/a.jpg",
+    ],
+)
+@pytest.mark.parametrize("place", ["", "images", "train", "images/train"])
+def test_photos_are_found_by_the_end_of_their_path(tmp_path: Path, name: str, place: str) -> None:
+    photo = tmp_path / place / "a.jpg"
+    photo.parent.mkdir(parents=True, exist_ok=True)
+    photo.touch()
+    content = coco_content()
+    content["images"][0]["file_name"] = name
+    file = tmp_path / "instances_train.json"
+    file.write_text(json.dumps(content))
+    found = read_coco(file).annotations.photos
+    assert found[0].path == photo
+    assert not found[1].path.exists()
+
+
+def test_of_equal_names_the_splits_own_photo_is_taken(tmp_path: Path) -> None:
+    for place in ("", "val", "val2017"):
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "a.jpg").touch()
+    (tmp_path / "annotations").mkdir()
+    file = tmp_path / "annotations" / "instances_val2017.json"
+    file.write_text(json.dumps(coco_content()))
+    assert read_coco(file).annotations.photos[0].path == tmp_path / "val2017" / "a.jpg"
+
+
+def test_a_size_that_is_not_stated_is_that_of_the_upright_photo(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    Image.new("RGB", (80, 100)).save(tmp_path / "a.jpg", exif=exif)
+    content = coco_content()
+    for image in content["images"]:
+        image["width"] = None
+        del image["height"]
+    reading = read_content(tmp_path, content)
+    (photo,) = reading.annotations.photos
+    assert (photo.width, photo.height) == (100, 80)
+    assert [fault.kind for fault in reading.faults] == ["missing photo"]
 
 
 def test_annotations_become_coco_and_are_read_back(tmp_path: Path) -> None:
@@ -281,7 +418,8 @@ def test_annotations_become_coco_and_are_read_back(tmp_path: Path) -> None:
     second = read_content(tmp_path, content).annotations
     assert second.categories == first.categories
     assert boxes_of(second) == boxes_of(first)
-    assert [photo.ignored for photo in second.photos] == [(), (((1.0, 2.0, 31.0, 42.0), 0),)]
+    ignored = [thing.box for photo in second.photos for thing in photo.objects if thing.ignored]
+    assert ignored == [(1, 2, 31, 42)]
     index = COCO()
     index.dataset = content
     index.createIndex()

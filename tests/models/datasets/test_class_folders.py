@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.training.annotations.class_folders import read_class_folders
-from models.training.annotations.content import DataError, Fault
+from models.datasets.class_folders import read_class_folders
+from models.datasets.content import DataError, Fault
 
 
 def make_class_folders(folder: Path, *names: str) -> Path:
@@ -40,7 +40,7 @@ def test_an_empty_class_is_listed_and_what_is_no_photo_counted(tmp_path: Path) -
     make_class_folders(tmp_path, "cat/1.jfif", "cat/2.heic", "dog/notes.txt", "dog/more.txt")
     reading = read_class_folders(tmp_path)
     assert reading.faults == (Fault(str(tmp_path / "dog"), "empty class", "holds no photo"),)
-    assert reading.note == "passed over 3 files: 2 .txt, 1 .heic"
+    assert reading.notes == (f"{tmp_path}: passed over 3 files: 2 .txt, 1 .heic",)
     assert reading.annotations.categories == ((0, "cat"), (1, "dog"))
 
 
@@ -48,7 +48,7 @@ def test_class_folders_of_validation_can_have_the_classes_of_training(tmp_path: 
     make_class_folders(tmp_path, "dog/1.jpg", "cow/1.jpg")
     reading = read_class_folders(tmp_path, ((0, "cat"), (1, "dog")))
     assert reading.faults == (
-        Fault(str(tmp_path / "cow"), "unknown class", "is none of cat, dog"),
+        Fault(str(tmp_path / "cow"), "unknown class", "is none of cat, dog, nor the id of one"),
         Fault(str(tmp_path / "cat"), "empty class", "holds no photo"),
     )
     (photo,) = reading.annotations.photos
