@@ -6,6 +6,7 @@ from service.settings import Settings
 from tests.paths import ROOT
 
 TEXT = (ROOT / "docs" / "SECURITY.md").read_text()
+HELD_BY = re.findall(r"`(tests/[\w/]+(?:\.py)?)(?:::(\w+))?`", TEXT)
 ROWS = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", TEXT, re.MULTILINE))
 
 
@@ -32,3 +33,18 @@ def test_what_is_off_is_off() -> None:
     assert len(names) >= 6
     for name in names:
         assert not Settings.model_fields[name].default, name
+
+
+def test_whatever_holds_a_limit_is_there() -> None:
+    assert len(HELD_BY) > len(ROWS)
+    for name, test in HELD_BY:
+        path = ROOT / name
+        assert path.exists(), name
+        assert not test or f"def {test}(" in path.read_text(), f"{name}::{test}"
+
+
+def test_every_limit_and_every_threat_names_what_holds_it() -> None:
+    """All rows but those of the head, and of processes that are not ours."""
+    rows = [line for line in TEXT.splitlines() if line.startswith("| ") and "---" not in line]
+    unheld = [row.split(" | ")[0] for row in rows if "`tests/" not in row]
+    assert unheld == ["| attacker", "| setting", "| of"]

@@ -1,6 +1,7 @@
 """What a client may take of a connection's memory and time, over a real server's sockets."""
 
 import contextlib
+import dataclasses
 import select
 import socket
 import threading
@@ -12,7 +13,7 @@ import pytest
 from service.http import connection
 from service.http.connection import ConnectionLimits, HttpProtocol
 from service.settings import Settings
-from tests.service.http.raw import REPLY, Client, head
+from tests.service.http.raw import LIMITS, REPLY, Client, head
 
 
 def test_the_defaults_are_the_settings() -> None:
@@ -175,6 +176,19 @@ def test_connections_beyond_those_of_an_address_are_refused(
     client = open_client()
     client.send(head("Content-Length: 0"))
     assert client.reply() == (200, b"0")
+
+
+def test_connections_beyond_the_most_are_refused(
+    open_client: Callable[[], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever their addresses are."""
+    few = dataclasses.replace(LIMITS, max_connections=5, max_address_connections=None)
+    monkeypatch.setattr(HttpProtocol, "limits", few)
+    clients = [open_client() for _ in range(8)]
+    assert [client.problem() for client in clients[5:]] == [(503, "overloaded")] * 3
+    for client in clients[:5]:
+        client.send(head("Content-Length: 0"))
+        assert client.reply() == (200, b"0")
 
 
 def test_requests_that_come_at_once_are_read_in_turns_and_all_answered(

@@ -11,7 +11,7 @@ import pytest
 
 from service.engine.admission import Admission
 from service.engine.engine import Content
-from service.http.v1 import read_request
+from service.http.v1 import MAX_FIELDS, read_request
 from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.problems import Problem
 from tests.service.http.asgi import begin
@@ -100,6 +100,14 @@ def test_a_form_that_ends_before_its_last_boundary_is_refused_wherever_it_is_cut
         with pytest.raises(Problem, match="ends before its last boundary") as caught:
             read("multipart/form-data; boundary=x", cut)
         assert caught.value.code == "malformed_body"
+
+
+def test_a_form_of_too_many_fields_is_refused() -> None:
+    field = b'--x\r\nContent-Disposition: form-data; name="labels"\r\n\r\na\r\n'
+    form = "multipart/form-data; boundary=x"
+    with pytest.raises(Problem, match="Too many fields") as caught:
+        read(form, field * (MAX_FIELDS + 1) + b"--x--\r\n", max_body_bytes=100_000)
+    assert caught.value.code == "malformed_body"
 
 
 def test_json_that_is_cut_short_is_refused_wherever_it_is_cut() -> None:
