@@ -45,9 +45,13 @@ ROUTES = (
     Route("/v2/health/live", GET, None, v2.show_live, v2_error),
     Route("/v2/health/ready", GET, None, v2.show_ready, v2_error),
     Route("/v2/models/{name}", GET, "infer", v2.show_model, v2_error),
+    Route("/v2/models/{name}/config", GET, "infer", v2.show_model_config, v2_error),
     Route("/v2/models/{name}/ready", GET, "infer", v2.show_model_ready, v2_error),
     Route("/v2/models/{name}/infer", POST, "infer", v2.infer, v2_error, brings_images=True),
     Route("/v2/models/{name}/versions/{version}", GET, "infer", v2.show_model, v2_error),
+    Route(
+        "/v2/models/{name}/versions/{version}/config", GET, "infer", v2.show_model_config, v2_error
+    ),
     Route(
         "/v2/models/{name}/versions/{version}/ready", GET, "infer", v2.show_model_ready, v2_error
     ),

@@ -81,7 +81,8 @@ def test_health_and_server_metadata(client: triton.InferenceServerClient) -> Non
     assert client.is_server_ready()
     metadata = client.get_server_metadata()
     assert metadata["name"] == "boxport"
-    assert metadata["extensions"] == ["binary_tensor_data", "model_repository"]
+    extensions = ["binary_tensor_data", "model_configuration", "model_repository"]
+    assert metadata["extensions"] == extensions
 
 
 def test_model_metadata_and_readiness(client: triton.InferenceServerClient) -> None:
@@ -96,6 +97,28 @@ def test_model_metadata_and_readiness(client: triton.InferenceServerClient) -> N
     assert not client.is_model_ready(DETECTOR, "9")
     with pytest.raises(InferenceServerException, match="model_not_found: ") as caught:
         client.get_model_metadata("nothing")
+    assert caught.value.status() == "404"
+
+
+def test_the_configuration_is_that_of_the_metadata(client: triton.InferenceServerClient) -> None:
+    """In the words of Triton's ModelConfig message, as perf_analyzer reads it."""
+    for model in (DETECTOR, CLASSIFIER):
+        metadata, config = client.get_model_metadata(model), client.get_model_config(model)
+        assert config == client.get_model_config(model, "1")
+        assert (config["name"], config["max_batch_size"]) == (model, 0)
+        assert all(row["optional"] for row in config["input"])
+        for tensors, described in (("input", "inputs"), ("output", "outputs")):
+            rows = [
+                {
+                    "name": row["name"],
+                    "datatype": row["data_type"].removeprefix("TYPE_").replace("STRING", "BYTES"),
+                    "shape": row["dims"],
+                }
+                for row in config[tensors]
+            ]
+            assert rows == metadata[described]
+    with pytest.raises(InferenceServerException, match="model_not_found: ") as caught:
+        client.get_model_config("nothing")
     assert caught.value.status() == "404"
 
 

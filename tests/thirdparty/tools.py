@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.peers.venvs import InstallError, make_venv
 from tests.tools import PATH
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "boxport-tests"
@@ -50,3 +51,12 @@ def run(*command: str, cwd: Path) -> None:
         pytest.skip(f"{command[0]} is missing: {error}")
     except subprocess.CalledProcessError as error:
         pytest.skip(f"{' '.join(command)}: {(error.stderr or error.stdout)[-500:]}")
+
+
+def venv(name: str) -> Path:
+    """The folder of programs of a venv with what tests/thirdparty/``name``/requirements.txt asks
+    for; skips the test where it cannot be installed."""
+    try:
+        return make_venv(Path(__file__).parent / name, CACHE / "venvs")
+    except InstallError as error:
+        pytest.skip(f"{name}: {error}")

@@ -32,11 +32,14 @@ class Part(BaseModel):
         return {name: value for name, value in sent.items() if value is not None}
 
 
+ContentType = Literal["base64", "str", "np"]
+
+
 class InputParameters(Part):
     """``content_type`` is how MLServer's codecs say what a tensor is made of."""
 
     binary_data_size: Annotated[int, Field(strict=True, ge=0)] | None = None
-    content_type: Literal["base64", "np"] | None = None
+    content_type: ContentType | None = None
 
 
 class InputPart(Part):
@@ -48,10 +51,10 @@ class InputPart(Part):
 
     @model_validator(mode="after")
     def _check_content_type(self) -> Self:
-        """Files are in base64 text, and the rest are numbers, as the datatype says anyway."""
-        own, stated = "base64" if self.datatype == BYTES else "np", self.parameters.content_type
-        if stated not in (None, own):
-            raise ValueError(f"content_type: of {self.datatype} it is {own}, not {stated}")
+        """A file is base64 text, by whichever codec; the rest are numbers."""
+        stated = self.parameters.content_type
+        if self.datatype != BYTES and stated not in (None, "np"):
+            raise ValueError(f"content_type: of {self.datatype} it is np, not {stated}")
         return self
 
 
@@ -70,7 +73,7 @@ class RequestParameters(Part):
     model_config = ConfigDict(extra="allow")
 
     binary_data_output: StrictBool = False
-    content_type: Literal["base64", "np"] | None = None
+    content_type: ContentType | None = None
 
 
 class RequestPart(Part):

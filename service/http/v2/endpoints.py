@@ -21,7 +21,7 @@ from service.http.v2.body import (
     read_json,
 )
 from service.http.v2.inference_request import InferenceRequest, to_inference_request
-from service.http.v2.metadata import SERVER, describe, is_served, served_versions
+from service.http.v2.metadata import SERVER, configure, describe, is_served, served_versions
 from service.http.v2.outputs import Predictions, infer_reply
 from service.inference.deadline import Deadline, RequestPolicy
 from service.manifest import ModelManifest, Task
@@ -58,6 +58,10 @@ async def show_model(context: RequestContext) -> Response:
     known = context.worker.engine.repository.versions
     versions = [version] if version else served_versions(known, manifest.name)
     return json_reply(describe(manifest, versions))
+
+
+async def show_model_config(context: RequestContext) -> Response:
+    return json_reply(configure(_find(context)))
 
 
 async def show_model_ready(context: RequestContext) -> Response:

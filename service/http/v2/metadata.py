@@ -1,4 +1,5 @@
-"""A model's metadata in the protocol: the tensors that it takes and gives.
+"""A model's metadata in the protocol, and its configuration in Triton's words: the tensors that it
+takes and gives.
 
 Every model has two inputs for images of which a request sends one: `ENCODED`, files, and the
 graph's own `TENSORS`. The graph's other inputs, thresholds, may be sent as tensors of one value.
@@ -16,12 +17,12 @@ from service.repository.version import ModelVersion, State
 
 ENCODED = "image"
 TENSORS = "images"  # as in the manifest
-PLATFORM = "onnxruntime_onnx"
+PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
 # ``version`` is that of the HTTP API: the service has no number of its own.
 SERVER = {
     "name": "boxport",
     "version": "1",
-    "extensions": ["binary_tensor_data", "model_repository"],
+    "extensions": ["binary_tensor_data", "model_configuration", "model_repository"],
 }
 DATATYPES = {"uint8": "UINT8", "float": "FP32", "int64": "INT64", "bool": "BOOL"}
 SERVED = (State.READY, State.EVICTED)
@@ -38,6 +39,11 @@ class TensorSpec:
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
+
+    def to_config(self) -> dict[str, Any]:
+        """As Triton's model configuration has it."""
+        kind = "STRING" if self.datatype == BYTES else self.datatype
+        return {"name": self.name, "data_type": f"TYPE_{kind}", "dims": list(self.shape)}
 
     def check(self, tensor: InputTensor) -> None:
         """Raise Problem if ``tensor`` states another datatype or shape."""
@@ -82,6 +88,22 @@ def describe(manifest: ModelManifest, versions: Iterable[str]) -> dict[str, Any]
         "platform": PLATFORM,
         "inputs": [row.to_json() for row in inputs_of(manifest).values()],
         "outputs": [row.to_json() for row in outputs_of(manifest).values()],
+    }
+
+
+def configure(manifest: ModelManifest) -> dict[str, Any]:
+    """The model's configuration, as far as Triton's clients ask: perf_analyzer reads from it which
+    inputs it may leave out. All are optional, as of `ENCODED` and `TENSORS` only one is sent.
+
+    ``max_batch_size`` is 0, which means that shapes have the number of images in them.
+    """
+    return {
+        "name": manifest.name,
+        "platform": PLATFORM,
+        "backend": BACKEND,
+        "max_batch_size": 0,
+        "input": [{**row.to_config(), "optional": True} for row in inputs_of(manifest).values()],
+        "output": [row.to_config() for row in outputs_of(manifest).values()],
     }
 
 

@@ -81,6 +81,9 @@ def test_content_types_are_those_of_mlservers_codecs() -> None:
     request = read_infer_body(body, None)
     assert list(request.inputs) == ["images", "image"]
     assert request.parameters == {}
+    for codec in ("base64", "str", "np"):  # Base64Codec, StringCodec, NumpyCodec of text
+        body, _ = body_of({**IMAGE, "parameters": {"content_type": codec}})
+        assert read_infer_body(body, None).inputs == {"image": request.inputs["image"]}
     with pytest.raises(Problem, match="of UINT8 it is np, not base64"):
         read_infer_body(body_of({**numbers, "parameters": {"content_type": "base64"}})[0], None)
 
@@ -149,7 +152,7 @@ def test_json_that_is_wrong(body: bytes, words: str) -> None:
         ({"data": None}, "image: data must be a list"),
         ({"data": {}}, "image: data must be a list"),
         ({"parameters": {"shared_memory_region": "x"}}, "shared_memory_region: Extra"),
-        ({"parameters": {"content_type": "np"}}, "content_type: "),
+        ({"parameters": {"content_type": "pd"}}, "content_type: "),
         ({"parameters": {"binary_data_size": 1}}, "both data and binary_data_size"),
         ({"data": None, "parameters": {"binary_data_size": -1}}, "binary_data_size: Input"),
         ({"data": None, "parameters": {"binary_data_size": True}}, "binary_data_size: Input"),
