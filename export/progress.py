@@ -1,6 +1,6 @@
 """Progress of long work, told to whoever shows it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 OnStep = Callable[[str], None]  # a step begins, or a note on it
 OnProgress = Callable[[int, int], None]  # how many of how many are done
@@ -14,6 +14,9 @@ class ProgressReporter:
 
     def update(self, done: int, total: int) -> None:
         """So much of the present step is done."""
+
+    def table(self, title: str, rows: Sequence[Sequence[str]]) -> None:
+        """Something that is to be looked through before the work goes on."""
 
 
 SILENT = ProgressReporter()

@@ -5,7 +5,7 @@ bare or in a trainer's file; `models.weights` fits its tensors into our networks
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.checkpoint_file import CheckpointError, read_content
 from models.inert_pickle import StandIn
+from models.stated import Stated, stated_in
 
 StateDict = dict[str, Tensor]
 FORMAT = "boxport-checkpoint-1"
@@ -41,6 +42,7 @@ WRAPPERS = (
 PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.", "ema_model.")
 # Bookkeeping that no network reads: of weight averages, of effdet's training bench.
 BOOKKEEPING = ("n_averaged", "anchors.boxes", "anchor_labeler.anchors.boxes")
+LAID_OUT = "anchors.boxes"
 SHOWN = 5
 
 
@@ -50,12 +52,16 @@ class Checkpoint:
 
     labels: (id, name) of each class in the order of the network's outputs, where the file says.
     ignored: names of tensors beside the network's, such as a loss's class weights.
+    stated: what the file states beside them, see `models.stated`.
+    laid_out: effdet's own anchors [A, 4] as top, left, bottom, right, where the file has them.
     """
 
     state: StateDict
     architecture: str | None = None
     labels: tuple[tuple[int, str], ...] | None = None
     ignored: tuple[str, ...] = ()
+    stated: Mapping[str, Stated] = field(default_factory=dict)
+    laid_out: Tensor | None = None
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -91,7 +97,14 @@ def load_checkpoint(path: Path, architecture: str | None = None) -> Checkpoint:
         raise CheckpointError(f"{path}: holds no weights: {_described(content)}")
     kept = {id(tensor) for tensor in state.values()}
     beside = (key for key, tensor in found.items() if id(tensor) not in kept)
-    return Checkpoint(state, ignored=tuple(key for key in beside if key not in BOOKKEEPING))
+    stated, labels = stated_in(content, path)
+    return Checkpoint(
+        state,
+        labels=labels,
+        ignored=tuple(key for key in beside if not key.endswith(BOOKKEEPING)),
+        stated=stated,
+        laid_out=next((t for key, t in found.items() if key.endswith(LAID_OUT)), None),
+    )
 
 
 def _own_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:

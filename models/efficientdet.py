@@ -107,7 +107,9 @@ class EfficientDetHead(nn.Module):
     Pyramid levels [N, channels, H_l, W_l] -> raw outputs [N, A, values].
     """
 
-    def __init__(self, settings: EfficientDetSettings, values: int, prior_bias: float) -> None:
+    def __init__(
+        self, settings: EfficientDetSettings, values: int, prior_bias: float, per_cell: int
+    ) -> None:
         super().__init__()
         self.values = values
         channels, depth = settings.pyramid_channels, settings.head_depth
@@ -118,7 +120,7 @@ class EfficientDetHead(nn.Module):
             for _ in range(depth)
         )
         self.activation = settings.activation()
-        self.predict = SeparableConv2d(channels, settings.anchors.per_cell * values)
+        self.predict = SeparableConv2d(channels, per_cell * values)
         nn.init.constant_(self.predict.pointwise.bias, prior_bias)
 
     def forward(self, pyramid: list[Tensor]) -> Tensor:
@@ -135,14 +137,22 @@ class EfficientDet(OneStageDetector):
 
     class_layer = "class_head.predict.pointwise"
 
-    def __init__(self, settings: EfficientDetSettings, num_classes: int) -> None:
+    def __init__(
+        self,
+        settings: EfficientDetSettings,
+        num_classes: int,
+        anchors: AnchorSettings | None = None,
+    ) -> None:
+        """anchors: in place of the settings' own."""
+        anchors = anchors or settings.anchors
+        per_cell = anchors.per_cell
         backbone = build_backbone(settings.backbone, settings.convention)
         super().__init__(
             backbone,
             BiFPN(settings.bifpn, backbone.feature_channels),
-            class_head=EfficientDetHead(settings, num_classes, PRIOR_BIAS),
-            box_head=EfficientDetHead(settings, 4, 0.0),
-            anchors=settings.anchors,
+            class_head=EfficientDetHead(settings, num_classes, PRIOR_BIAS, per_cell),
+            box_head=EfficientDetHead(settings, 4, 0.0, per_cell),
+            anchors=anchors,
             # The published weights write deltas as (dy, dx, dh, dw) and do not clamp them.
             box_coder=BoxCoder(order="yxhw", max_log_scale=None),
         )

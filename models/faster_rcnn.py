@@ -75,12 +75,18 @@ class FasterRCNN(nn.Module):
     class_layer = "region_head.logits"
     background_classes = 1
 
-    def __init__(self, settings: FasterRCNNSettings, num_classes: int) -> None:
+    def __init__(
+        self,
+        settings: FasterRCNNSettings,
+        num_classes: int,
+        anchors: AnchorSettings | None = None,
+    ) -> None:
+        """anchors: in place of the settings' own."""
         super().__init__()
         self.pooling = settings.pooling
         self.backbone = ResNetBackbone(RESNETS[settings.backbone], LEVELS, settings.norm_eps)
         self.pyramid = FPN(self.backbone.feature_channels, settings.channels, "subsampled P5")
-        self.rpn = RegionProposalNetwork(settings.channels, settings.anchors)
+        self.rpn = RegionProposalNetwork(settings.channels, anchors or settings.anchors)
         self.region_head = RegionHead(settings.channels, settings.hidden, num_classes)
         self.box_coder = BoxCoder(weights=(10.0, 5.0))
 

@@ -3,7 +3,7 @@
 Lin et al., "Focal Loss for Dense Object Detection", arXiv 1708.02002, Figure 3.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from torch import Tensor, nn
@@ -122,7 +122,14 @@ class RetinaNet(OneStageDetector):
 
     class_layer = "class_head.predict"
 
-    def __init__(self, settings: RetinaNetSettings, num_classes: int) -> None:
+    def __init__(
+        self,
+        settings: RetinaNetSettings,
+        num_classes: int,
+        anchors: AnchorSettings | None = None,
+    ) -> None:
+        """anchors: in place of the settings' own."""
+        settings = replace(settings, anchors=anchors or settings.anchors)
         backbone = build_backbone(settings.backbone, norm_eps=settings.norm_eps)
         levels = len(backbone.feature_channels) + CONVOLVED_LEVELS
         super().__init__(

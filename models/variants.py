@@ -18,6 +18,8 @@ from service.manifest import Task
 if TYPE_CHECKING:
     from torch import nn
 
+    from models.anchors import AnchorSettings
+
 Channels = tuple[float, float, float]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -26,10 +28,11 @@ HALF = (0.5, 0.5, 0.5)
 
 @dataclass(frozen=True)
 class Variant:
-    """A row: what a network is for, how to build it for a number of classes, what it reads."""
+    """A row: what a network is for, how to build it for a number of classes, and a detector with
+    ``anchors`` of the owner's, and what it reads."""
 
     task: Task
-    build: "Callable[[int], nn.Module]"
+    build: "Callable[..., nn.Module]"
     input: InputSpec
 
 
@@ -78,6 +81,7 @@ SHORTER_SIDE_800 = ShorterSide(
     longer_side=1333,
     divisor=32,
 )
+FROM_IMAGENET = "_from_imagenet"  # rows whose backbone's norms have the usual eps
 CROP_224 = centre_crop(224, 256, "bilinear")
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -164,22 +168,22 @@ def _torchvision_efficientnet(name: str, classes: int) -> "nn.Module":
     return EfficientNet(SCALINGS[name], classes, convention=convention)
 
 
-def _efficientdet(name: str, classes: int) -> "nn.Module":
+def _efficientdet(name: str, classes: int, anchors: "AnchorSettings | None" = None) -> "nn.Module":
     from models.efficientdet import SETTINGS, EfficientDet
 
-    return EfficientDet(SETTINGS[name], classes)
+    return EfficientDet(SETTINGS[name], classes, anchors)
 
 
-def _retinanet(name: str, classes: int) -> "nn.Module":
+def _retinanet(name: str, classes: int, anchors: "AnchorSettings | None" = None) -> "nn.Module":
     from models.retinanet import SETTINGS, RetinaNet
 
-    return RetinaNet(SETTINGS[name], classes)
+    return RetinaNet(SETTINGS[name], classes, anchors)
 
 
-def _faster_rcnn(name: str, classes: int) -> "nn.Module":
+def _faster_rcnn(name: str, classes: int, anchors: "AnchorSettings | None" = None) -> "nn.Module":
     from models.faster_rcnn import SETTINGS, FasterRCNN
 
-    return FasterRCNN(SETTINGS[name], classes)
+    return FasterRCNN(SETTINGS[name], classes, anchors)
 
 
 def _efficientnets() -> dict[str, Variant]:
@@ -252,6 +256,47 @@ def at_size(variant: Variant, size: int) -> Variant:
     return replace(variant, input=spec.model_copy(update=sides))
 
 
+def with_anchors(variant: Variant, anchors: "AnchorSettings") -> Variant:
+    """A detector's ``variant`` with anchors of the owner's."""
+    return replace(variant, build=partial(variant.build, anchors=anchors))
+
+
+def anchors_of(variant: Variant) -> "AnchorSettings | None":
+    """A detector's."""
+    network = _shapes(variant)
+    if variant.task == "classification":
+        return None
+    proposals = getattr(network, "rpn", None)
+    anchors: AnchorSettings = network.anchors if proposals is None else proposals.anchors.settings
+    return anchors
+
+
+def sibling_of(name: str) -> str | None:
+    """The row whose tensors have the names and shapes of those of ``name``, and which computes
+    otherwise: as TensorFlow does ("tf_…") or as PyTorch. None if there is none."""
+    other = name.removeprefix("tf_") if name.startswith("tf_") else f"tf_{name}"
+    if other not in VARIANTS or name not in VARIANTS:
+        return None
+    states = [_shapes(VARIANTS[row]).state_dict() for row in (name, other)]
+    shapes = [{key: tensor.shape for key, tensor in state.items()} for state in states]
+    return other if shapes[0] == shapes[1] else None
+
+
+def siblings_of(name: str) -> list[str]:
+    """The rows with tensors of the same names and shapes, which compute otherwise."""
+    base = name.removesuffix(FROM_IMAGENET)
+    eps = base if base != name else f"{name}{FROM_IMAGENET}"
+    return [other for other in (sibling_of(name), eps if eps in VARIANTS else None) if other]
+
+
+def _shapes(variant: Variant) -> "nn.Module":
+    """Its network without values, which takes no memory and no time."""
+    import torch
+
+    with torch.device("meta"):
+        return variant.build(1)
+
+
 def find_variant(name: str) -> Variant:
     """The row called ``name``; a classifier's name with "+bilinear" has a bilinear head, and a
     detector's with "+groupnorm" has group norms in its pyramid and heads.
@@ -265,7 +310,7 @@ def find_variant(name: str) -> Variant:
     task, change = CHANGES[suffix]
     if row.task != task:
         raise KeyError(name)
-    return replace(row, build=lambda classes: change(row.build(classes), classes))
+    return replace(row, build=lambda classes, **more: change(row.build(classes, **more), classes))
 
 
 def with_bilinear_head(classifier: "nn.Module", num_classes: int) -> "nn.Module":

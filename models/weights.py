@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from models.checkpoint_file import CheckpointError
 from models.checkpoints import StateDict
+from models.detector import OneStageDetector
 from models.key_maps import find_family
 
 OURS = "Boxport"  # the family whose names are ours
 
 # A batch norm's counter, absent where it was trained frozen; inference does not read it.
 COUNTER = "num_batches_tracked"
+PROPOSALS = "rpn.head.deltas.weight"  # of a two-stage detector, one for each anchor
 
 
 class MisfitError(CheckpointError):
@@ -128,8 +130,7 @@ def _is_counter(key: str) -> bool:
 def _classes(network: nn.Module, weight: Tensor) -> int:
     """Classes that a class layer's ``weight`` stands for; a one-stage detector has a row for each
     anchor and class, a two-stage one an extra row for the background."""
-    anchors = getattr(network, "anchors", None)
-    per_class = anchors.per_cell if anchors is not None else 1
+    per_class = network.anchors.per_cell if isinstance(network, OneStageDetector) else 1
     return weight.shape[0] // per_class - getattr(network, "background_classes", 0)
 
 
@@ -138,12 +139,13 @@ def _check_classes(network: nn.Module, state: StateDict, expected: StateDict, so
     key = f"{getattr(network, 'class_layer', None)}.weight"
     if key not in state or key not in expected:
         return
-    boxes = key.replace("class_head", "box_head")
-    if boxes != key and boxes in state and len(state[boxes]) != len(expected[boxes]):
-        raise CheckpointError(
-            f"{source} has {len(state[boxes]) // 4} anchors at each cell, not"
-            f" {len(expected[boxes]) // 4}: it is of another architecture, or of anchors of its own"
-        )
+    for boxes in (key.replace("class_head", "box_head"), PROPOSALS):
+        if boxes != key and boxes in state and len(state[boxes]) != len(expected.get(boxes, ())):
+            raise CheckpointError(
+                f"{source} has {len(state[boxes]) // 4} anchors at each cell, not"
+                f" {len(expected.get(boxes, ())) // 4}: it is of another architecture, or of"
+                " anchors of its own (--anchor-sizes, --aspect-ratios)"
+            )
     has, wanted = (_classes(network, tensor) for tensor in (state[key], expected[key]))
     fits = state[key].shape[1:] == expected[key].shape[1:]
     if fits and has != wanted:

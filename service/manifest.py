@@ -130,6 +130,11 @@ class Provenance(Part):
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     licence: str = Field(pattern=r"\S")
     tools: dict[str, str] = Field(description="Versions of what the export ran with.")
+    settings: dict[str, str] | None = Field(
+        None,
+        description="What was stated beside the weights, by the owner or the checkpoint, as `export"
+        " create` takes it; all else is the architecture's.",
+    )
     converted: Conversion | None = Field(None, description="Of a package in lower precision.")
     adopted: Adoption | None = Field(None, description="Of another tool's ONNX file.")
 
@@ -156,8 +161,19 @@ class ParityCase(Part):
     detections: Count | None = Field(None, description="Pairs that were compared.")
 
 
-class Parity(Part):
-    """What the graph was compared with at export, on what, and the greatest differences seen."""
+# `Parity.reference` in words.
+REFERENCES: dict[ParityReference, str] = {
+    "user_model": "your own model",
+    "user_results": "your own results",
+    "foreign_onnx": "the ONNX file that was adopted",
+    "boxport_network": "Boxport's own network",
+    "float32_package": "the float32 package",
+}
+HOW_TO_PROVE = "`export create --reference FILE.py` or `--expect RESULTS` compares with yours"
+
+
+class GraphParity(Part):
+    """What a package was compared with at export, on what, and the greatest differences seen."""
 
     reference: ParityReference = Field(
         description="The owner's own model, or results of it; the ONNX file that was adopted;"
@@ -187,6 +203,32 @@ class Parity(Part):
         if self.tolerance is not None and self.agreeing < self.tolerance.matched:
             raise ValueError("fewer answers agree than the tolerance asks for")
         return self
+
+    @property
+    def compared_with(self) -> str:
+        """What ``reference`` is, in words; of one that says nothing of the owner's own model, how
+        to compare with that."""
+        words = f"compared with {REFERENCES[self.reference]}"
+        own = self.reference == "boxport_network"
+        return f"{words}, not with yours; {HOW_TO_PROVE}" if own else words
+
+
+class Allowance(Part):
+    """A cause for which the package's answers to a photo may differ from the owner's."""
+
+    cause: str
+    allowed: str = Field(description="How far, or for which answers, in words.")
+    answers: Count | None = Field(None, description="That it explains; they are not unmatched.")
+
+
+class Parity(GraphParity):
+    """The same. Where the reference is the owner's own, photos were compared from the bytes of
+    their files on, and ``graph`` holds what the graph alone was compared with."""
+
+    allowances: tuple[Allowance, ...] | None = None
+    graph: GraphParity | None = Field(
+        None, description="What the graph was compared with, from its input's pixels on."
+    )
 
 
 class Accuracy(Part):

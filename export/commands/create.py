@@ -1,11 +1,36 @@
 """`python -m export create`: write a model package from a checkpoint."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from export.commands.options import Annotations, Images, to_evaluation
+from export.commands.options import (
+    Annotations,
+    Expect,
+    Images,
+    ReferenceCode,
+    ReferencePython,
+    to_evaluation,
+    to_owner,
+)
+from export.commands.setting_options import (
+    Activation,
+    AnchorSizes,
+    Antialias,
+    AspectRatios,
+    Interpolation,
+    IouThreshold,
+    LongerSide,
+    MaxDetections,
+    Mean,
+    Padding,
+    Resize,
+    ScoreThreshold,
+    SettingsFile,
+    ShorterSide,
+    Std,
+)
 
 
 def create(
@@ -51,13 +76,31 @@ def create(
     multi_label: Annotated[
         bool,
         typer.Option(
-            help="For a classifier trained so that a photo may be of several classes: each gets a"
-            " probability of its own (sigmoid), not a share of one (softmax)."
+            help="The same as --activation sigmoid, for a classifier trained so that a photo may be"
+            " of several classes."
         ),
     ] = False,
+    mean: Mean = None,
+    std: Std = None,
+    resize: Resize = None,
+    shorter_side: ShorterSide = None,
+    longer_side: LongerSide = None,
+    interpolation: Interpolation = None,
+    antialias: Antialias = None,
+    anchor_sizes: AnchorSizes = None,
+    aspect_ratios: AspectRatios = None,
+    score_threshold: ScoreThreshold = None,
+    iou_threshold: IouThreshold = None,
+    max_detections: MaxDetections = None,
+    activation: Activation = None,
+    padding: Padding = None,
+    settings_file: SettingsFile = None,
     licence: Annotated[str, typer.Option(help="Of the weights, for the manifest.")] = "unknown",
     annotations: Annotations = None,
     images: Images = None,
+    reference: ReferenceCode = None,
+    reference_python: ReferencePython = None,
+    expect: Expect = None,
 ) -> None:
     """Write a model package: one ONNX file, its manifest and a report of its accuracy and latency.
 
@@ -65,13 +108,47 @@ def create(
     PyTorch with these weights: the same labels, scores within
     0.0001 and boxes within 0.01 pixels, at batch 1, 2 and 7, on real photos and on images that are
     hard for a graph. If it does not, the first node that differs is named.
+
+    With --reference or --expect the package must also answer photos as your own model does, from
+    the photos' files on. If it does not, the setting that explains it is named.
     """
     from export.commands.terminal import one_line_errors, show_package, shown_progress
     from export.exporter import ExportJob, export
     from export.labels import read_labels
+    from export.settings import (
+        parse_anchor_sizes,
+        parse_aspect_ratios,
+        read_settings,
+        to_settings,
+    )
 
-    evaluation = to_evaluation(annotations, images)
+    evaluation = None if images is None else to_evaluation(annotations, images)
+    owner = to_owner(reference, reference_python, expect, annotations)
+    if evaluation is None and expect is None:
+        to_evaluation(annotations, images)
+    stated: dict[str, Any] = {
+        "mean": mean,
+        "std": std,
+        "resize": resize,
+        "input_size": input_size,
+        "shorter_side": shorter_side,
+        "longer_side": longer_side,
+        "interpolation": interpolation,
+        "antialias": antialias,
+        "score_threshold": score_threshold,
+        "iou_threshold": iou_threshold,
+        "max_detections": max_detections,
+        "activation": "sigmoid" if multi_label and activation is None else activation,
+        "padding": padding,
+    }
     with one_line_errors(), shown_progress() as progress:
+        if anchor_sizes is not None:
+            stated["anchor_sizes"] = parse_anchor_sizes(anchor_sizes)
+        if aspect_ratios is not None:
+            stated["aspect_ratios"] = parse_aspect_ratios(aspect_ratios)
+        settings = to_settings({k: v for k, v in stated.items() if v is not None})
+        if settings_file is not None:
+            settings = settings.over(read_settings(settings_file))
         job = ExportJob(
             architecture=name,
             weights=weights,
@@ -80,8 +157,8 @@ def create(
             licence=licence,
             labels=None if labels is None else read_labels(labels),
             evaluation=evaluation,
-            input_size=input_size,
-            multi_label=multi_label,
+            settings=settings,
+            owner=owner,
         )
         manifest = export(job, progress)
     show_package(manifest, output)

@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from export.evaluation.photo_set import EvaluationSet
+    from export.proof.owner import Owner
 
 Annotations = Annotated[
     Path | None,
@@ -22,6 +23,47 @@ Images = Annotated[
         " of a folder of photos for each class."
     ),
 ]
+
+ReferenceCode = Annotated[
+    str | None,
+    typer.Option(
+        "--reference",
+        metavar="FILE.py[:FUNCTION]",
+        help="Your own code: a function (predict) that takes a photo's path, or the photo where its"
+        " parameter is called image, and gives your model's answer, see docs/bring-your-own.md."
+        " The package must give the same to each of --photos.",
+        show_default=False,
+    ),
+]
+ReferencePython = Annotated[
+    Path | None,
+    typer.Option(help="Python that runs it, such as that of your own environment."),
+]
+Expect = Annotated[
+    Path | None,
+    typer.Option(
+        help="In place of --reference, a file of your model's results on --photos: COCO's format,"
+        " or JSON or CSV by photo."
+    ),
+]
+
+
+def to_owner(
+    reference: str | None, python: Path | None, expect: Path | None, annotations: Path | None
+) -> "Owner | None":
+    """Whose answers a package is compared with; None where nobody's were named.
+
+    Raises typer.BadParameter if two were, or a Python for nothing.
+    """
+    if reference is not None and expect is not None:
+        raise typer.BadParameter("--reference and --expect: one of them is enough")
+    if python is not None and reference is None:
+        raise typer.BadParameter("--reference-python runs --reference, which is missing")
+    if reference is None and expect is None:
+        return None
+    from export.proof.owner import Owner
+
+    return Owner(reference, python, expect, annotations)
 
 
 def to_evaluation(annotations: Path | None, images: Path | None) -> "EvaluationSet | None":

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import FrameType
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
@@ -16,7 +17,6 @@ from export.adopt.finder import UNKNOWN_LICENCE
 from export.adopt.plan import Finding
 from export.errors import ExportError
 from export.parity.bisection import Bisection, LocatedParityError
-from export.parity.comparison import REFERENCES
 from export.progress import ProgressReporter
 from models.checkpoint_file import CheckpointError
 from service.imaging.files import PhotoError
@@ -45,6 +45,12 @@ class TerminalProgress(ProgressReporter):
     def update(self, done: int, total: int) -> None:
         self._progress.update(self._bar, completed=done, total=total)
 
+    def table(self, title: str, rows: Sequence[Sequence[str]]) -> None:
+        table = Table(title=escape(title), title_justify="left", box=box.SIMPLE, show_header=False)
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        self._progress.console.print(table)
+
 
 @contextmanager
 def shown_progress() -> Iterator[TerminalProgress]:
@@ -55,13 +61,14 @@ def shown_progress() -> Iterator[TerminalProgress]:
 def show_package(manifest: ModelManifest, output: Path) -> None:
     """What was proven and measured of the package that was written to ``output``."""
     parity = manifest.parity
-    own = ", not with yours" if parity.reference == "boxport_network" else ""
-    parts = [f"compared with {REFERENCES[parity.reference]}{own}"]
-    parts.append(f"{parity.agreeing:.1%} of the answers agree")
+    parts = [parity.compared_with, f"{parity.agreeing:.1%} of the answers agree"]
     parts.append(f"scores within {parity.max_score_difference:.1e}")
     if parity.max_box_difference_px is not None:
         parts.append(f"boxes within {parity.max_box_difference_px:.1e} px")
     console.print(f"parity: {', '.join(parts)}", soft_wrap=True)
+    for allowance in parity.allowances or ():
+        number = "" if allowance.answers is None else f", {allowance.answers} such"
+        console.print(f"  {allowance.cause} ({allowance.allowed}{number})", soft_wrap=True)
     if manifest.accuracy is not None:
         metrics = (f"{name} {value:.3f}" for name, value in manifest.accuracy.metrics.items())
         console.print(f"accuracy: {', '.join(metrics)}", soft_wrap=True)

@@ -48,15 +48,17 @@ class Column(Protocol):
 class PackageColumn:
     """A package in this process, through the code that serves it."""
 
-    def __init__(self, package: ModelPackage) -> None:
+    def __init__(
+        self, package: ModelPackage, query: DetectionQuery | ClassificationQuery | None = None
+    ) -> None:
+        """query: what each photo is asked for, by default what `Column.answer` says."""
         self.manifest = package.manifest
         self.title = f"ONNX {self.manifest.precision}"
         self.source = f"{self.manifest.name}/{self.manifest.version}"
         self.sha256 = self.manifest.sha256
         self._predictor = open_predictor(package)
-        self._query: DetectionQuery | ClassificationQuery = QUERY
-        if self.manifest.task == "classification":
-            self._query = ClassificationQuery(top_k(self.manifest))
+        detects = self.manifest.task == "detection"
+        self._query = query or (QUERY if detects else ClassificationQuery(top_k(self.manifest)))
 
     def answer(self, photos: Sequence[Path], on_progress: OnProgress) -> list[list[Row]]:
         """See `Column`; raises PhotoError naming a photo that cannot be read."""

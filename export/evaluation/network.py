@@ -8,11 +8,20 @@ from torch import nn
 from export.evaluation.column import PackageColumn
 from export.onnx.graph import build_graph
 from export.parity.model import TorchSession
+from export.settings import (
+    parse_anchor_sizes,
+    parse_aspect_ratios,
+    to_anchors,
+    to_settings,
+)
 from models.checkpoints import load_checkpoint
-from models.variants import find_variant
+from models.variants import anchors_of, find_variant, with_anchors
 from models.weights import load_into
 from service.manifest import ModelManifest
 from service.package import ModelPackage, PackageError
+
+# Settings of a manifest that change the network itself, and how they are read.
+PARSED = {"anchor_sizes": parse_anchor_sizes, "aspect_ratios": parse_aspect_ratios}
 
 
 class NetworkColumn(PackageColumn):
@@ -35,6 +44,11 @@ def _read_graph(weights: Path, manifest: ModelManifest) -> nn.Module:
             f"{manifest.name}/{manifest.version}: was exported from {architecture}, which is none"
             " of the architectures that `python -m models` lists"
         ) from None
+    stated = manifest.provenance.settings or {}
+    own = {name: parse(stated[name]) for name, parse in PARSED.items() if name in stated}
+    anchors = anchors_of(variant)
+    if own and anchors is not None:
+        variant = with_anchors(variant, to_anchors(anchors, to_settings(own)))
     network = variant.build(len(manifest.labels))
     load_into(network, load_checkpoint(weights, architecture).state, str(weights))
     multi_label = manifest.task == "classification" and manifest.activation == "sigmoid"

@@ -9,15 +9,7 @@ from export.errors import ExportError
 from export.matching import Criteria, Detections, Flags, box_iou, match, may_match
 from export.parity.cases import Case
 from export.parity.model import Feeds
-from service.manifest import ParityCase, ParityReference, Precision, Tolerance
-
-REFERENCES: dict[ParityReference, str] = {  # what a manifest states as `Parity.reference`, in words
-    "user_model": "your own model",
-    "user_results": "your own results",
-    "foreign_onnx": "the ONNX file that was adopted",
-    "boxport_network": "Boxport's own network",
-    "float32_package": "the float32 package",
-}
+from service.manifest import ParityCase, Precision, Tolerance
 
 # Binary32 rounds at 6e-8; over a network's depth that has stayed below 5e-5 in scores and 2e-3
 # pixels for every architecture, so a greater difference is an error and no rounding.
@@ -54,8 +46,9 @@ class Tally:
     """The greatest differences so far, and what was compared to find them.
 
     compared: matched detections, or images of a classifier. unmatched: answers of either side that
-    have no match. ambiguous: of those the ones that are no error, see `compare_detections`; they
-    are not counted as unmatched.
+    have no match. ambiguous and edge: of those the ones that are no error, because of an overlap or
+    of their score, see `compare_detections`; they are not counted as unmatched. beneath: answers
+    that are not compared, since their scores are too low.
     """
 
     score: float = 0.0
@@ -63,6 +56,8 @@ class Tally:
     iou: float = 1.0
     compared: int = 0
     ambiguous: int = 0
+    edge: int = 0
+    beneath: int = 0
     unmatched: int = 0
     cases: dict[str, ParityCase] = field(default_factory=dict)
 
@@ -113,6 +108,7 @@ def compare_detections(
     both = missing.joined(extra)
     edges = np.repeat([_lowest(actual, case), _lowest(expected, case)], [len(missing), len(extra)])
     unmatched = ~(both.scores <= edges + tolerance.score)  # NaN is unmatched
+    tally.edge += int((~unmatched).sum())
     if candidates is not None and unmatched.any():
         of_expected, of_actual = candidates()
         known = (

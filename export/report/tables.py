@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from export.evaluation.figures import METRIC_NAMES
-from export.parity.comparison import REFERENCES
 from export.report.latency import Latency
 from models.training.report.page import Headline
-from service.manifest import Accuracy, ModelManifest
+from service.manifest import REFERENCES, Accuracy, GraphParity, ModelManifest
 
 FEW_PHOTOS = 20  # a parity or accuracy figure of fewer says little
 BUSY = 0.9  # share of the time on one thread; with less, other work had the processor
@@ -92,12 +91,13 @@ def accuracy_headline(accuracy: Accuracy | None) -> Headline:
     return Headline(metric_name(key), f"{accuracy.metrics[key]:.3f}", meaning)
 
 
-def reference_name(manifest: ModelManifest) -> str:
-    return REFERENCES[manifest.parity.reference]
+def reference_name(parity: GraphParity) -> str:
+    return REFERENCES[parity.reference]
 
 
 def parity_sentence(manifest: ModelManifest) -> str:
     parity = manifest.parity
+    subject = "The package" if parity.graph else "ONNX Runtime"
     parts = [f"scores within {parity.max_score_difference:.2g}"]
     if parity.max_box_difference_px is not None:
         parts.append(f"boxes within {parity.max_box_difference_px:.2g} px")
@@ -106,7 +106,7 @@ def parity_sentence(manifest: ModelManifest) -> str:
         f" and {parity.detections_compared:,} detections" if parity.detections_compared else ""
     )
     return (
-        f"ONNX Runtime answers as {reference_name(manifest)} does{share}: {', '.join(parts)},"
+        f"{subject} answers as {reference_name(parity)} does{share}: {', '.join(parts)},"
         f" on {parity.images} photos{compared}"
     )
 
@@ -146,7 +146,7 @@ def reservations(package: Measured, others: Sequence[Measured]) -> list[str]:
     if manifest.parity.agreeing < 1:
         found.append(
             f"{percent(1 - manifest.parity.agreeing)} of its answers differ from those of"
-            f" {reference_name(manifest)} by more than the tolerance."
+            f" {reference_name(manifest.parity)} by more than the tolerance."
         )
     return found
 

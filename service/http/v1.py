@@ -303,7 +303,9 @@ def describe(version: ModelVersion) -> dict[str, Any]:
     """
     name, number = version.reference
     manifest, model = version.known
-    described = manifest.to_json() if manifest else {"name": name, "version": number}
+    described: dict[str, Any] = {"name": name, "version": number}
+    if manifest is not None:
+        described = {**manifest.to_json(), "compared_with": manifest.parity.compared_with}
     status: dict[str, Any] = {"state": version.state.value, "pinned": version.pinned}
     if version.reason is not None:
         status["reason"] = version.reason

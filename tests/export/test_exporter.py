@@ -24,6 +24,7 @@ from export.exporter import ExportError, ExportJob, export
 from export.labels import read_labels
 from export.package_writer import OutputError
 from export.parity.comparison import ParityError
+from export.settings import Settings
 from export.verify import verify
 from models.checkpoint_file import CheckpointError
 from service.imaging.files import read_photo
@@ -42,7 +43,9 @@ def exported(
     checkpoint: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, ModelManifest]:
     output = tmp_path_factory.mktemp("store") / "things" / "1"
-    job = ExportJob(checkpoint.stem, checkpoint, output, photos, "MIT", input_size=SIZE)
+    job = ExportJob(
+        checkpoint.stem, checkpoint, output, photos, "MIT", settings=Settings(input_size=SIZE)
+    )
     return output, export(job)
 
 
@@ -146,7 +149,16 @@ def test_failed_gate_writes_nothing(
     monkeypatch.setattr(exporter, "to_onnx", lambda *_: model)
     output = tmp_path / "store" / "x" / "1"
     with pytest.raises(ParityError):
-        export(ExportJob(checkpoint.stem, checkpoint, output, photos, "MIT", input_size=SIZE))
+        export(
+            ExportJob(
+                checkpoint.stem,
+                checkpoint,
+                output,
+                photos,
+                "MIT",
+                settings=Settings(input_size=SIZE),
+            )
+        )
     assert not (tmp_path / "store").exists()
 
 
@@ -163,7 +175,7 @@ def small_job(imagenet_weights: Path, photos: Path, tmp_path: Path) -> ExportJob
         gate,
         "Apache-2.0",
         labels=read_labels("imagenet1k"),
-        input_size=64,
+        settings=Settings(input_size=64),
     )
 
 
@@ -210,7 +222,7 @@ def test_wrong_evaluation_set_is_found_before_the_long_work(
     with pytest.raises(PhotoSetError, match="missing: there is no such folder"):
         export(no_folder)
     detector = replace(small_job, architecture=checkpoint.stem, weights=checkpoint, labels=None)
-    detector = replace(detector, input_size=None)
+    detector = replace(detector, settings=Settings())
     with pytest.raises(ExportError, match="is for detection: accuracy takes"):
         export(replace(detector, evaluation=EvaluationSet(photos)))
     with pytest.raises(PhotoSetError, match=r"missing\.json"):
@@ -266,7 +278,7 @@ def test_accuracy_is_written_into_the_manifest(
         photos,
         "MIT",
         evaluation=EvaluationSet(photos, truth),
-        input_size=SIZE,
+        settings=Settings(input_size=SIZE),
     )
     accuracy = export(job).accuracy
     assert read_manifest(output / "manifest.json").accuracy == accuracy

@@ -40,15 +40,23 @@ class ModelStatus(BaseModel):
     session_bytes: int | None = Field(None, ge=0, description="Memory that its sessions take.")
 
 
+COMPARED_WITH = Field(
+    description="What the package's answers were compared with at export, in words; `parity` has"
+    " the figures."
+)
+
+
 class DetectorDescription(DetectionManifest):
     """A detector's manifest, and how it is served."""
 
+    compared_with: str = COMPARED_WITH
     status: ModelStatus
 
 
 class ClassifierDescription(ClassificationManifest):
     """A classifier's manifest, and how it is served."""
 
+    compared_with: str = COMPARED_WITH
     status: ModelStatus
 
 

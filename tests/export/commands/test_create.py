@@ -30,7 +30,10 @@ LABELS = ((1, "person"), (2, "cat"), (3, "cup"), (4, "rocket"))
             ["efficientdet_lite0+bilinear"],
             "there is no efficientdet_lite0+bilinear; the nearest are",
         ),
-        (["efficientdet_lite0", "--multi-label"], "is a detector; multi-label is for classifiers"),
+        (
+            ["efficientdet_lite0", "--multi-label"],
+            "is a detector; an activation (multi-label) is for classifiers",
+        ),
     ],
     ids=[
         "architecture",

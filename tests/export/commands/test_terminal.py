@@ -26,7 +26,7 @@ from tests.export.tampering import SIZE, make_resnet, scale_filter
     [
         (
             "boxport_network",
-            "parity: compared with Boxport's own network, not with yours, 100.0% of",
+            "parity: compared with Boxport's own network, not with yours; `export",
         ),
         ("float32_package", "parity: compared with the float32 package, 100.0% of"),
         ("user_model", "parity: compared with your own model, 100.0% of"),

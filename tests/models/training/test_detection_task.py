@@ -12,6 +12,7 @@ from PIL import Image
 from rich.progress import Progress
 
 from export.exporter import EvaluationSet, ExportJob, export
+from export.settings import Settings
 from models.checkpoints import load_checkpoint
 from models.datasets.content import Annotations
 from models.training.augment import Augment
@@ -205,7 +206,7 @@ def test_the_package_is_as_good_as_training_said(
         photos,
         "none",
         evaluation=EvaluationSet(annotations.photos[0].path.parent, truth),
-        input_size=128,
+        settings=Settings(input_size=128),
     )
     manifest = export(job)
     assert (manifest.input.resize, manifest.input.shorter_side) == ("shorter_side", 128)

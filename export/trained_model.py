@@ -1,0 +1,345 @@
+"""A network with an owner's weights and settings: what an export begins with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from export.errors import ExportError
+from export.labels import KNOWN
+from export.laid_out_anchors import compare_laid_out, side_of
+from export.onnx.graph import build_graph
+from export.parity.model import TorchSession
+from export.proof.alternatives import Alternative
+from export.settings import (
+    FIELDS,
+    Settings,
+    SettingsError,
+    anchor_sizes_text,
+    to_anchors,
+    to_input_spec,
+    to_settings,
+)
+from models.anchors import AnchorSettings
+from models.checkpoint_file import CheckpointError
+from models.checkpoints import Checkpoint, load_checkpoint
+from models.stated import Stated
+from models.variants import (
+    VARIANTS,
+    Variant,
+    anchors_of,
+    at_size,
+    find_variant,
+    sibling_of,
+    with_anchors,
+)
+from models.weights import MisfitError, Recognised, count_classes, load_into
+from service.manifest import (
+    Activation,
+    ClassificationDefaults,
+    ClassificationManifest,
+    DetectionDefaults,
+    DetectionManifest,
+    Label,
+    ModelManifest,
+    Tensor,
+)
+from service.package import ModelPackage
+
+DETECTION_DEFAULTS = DetectionDefaults(score_threshold=0.3, iou_threshold=0.5, max_detections=100)
+TOP_K = 5
+THRESHOLDS = tuple(DetectionDefaults.model_fields)
+Row = tuple[str, str, str]  # a setting, its value, and who stated it
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network, ready to run, and all that a package says of it but what is measured.
+
+    variant: the architecture's row, with its input as the settings have it.
+    settings: those that somebody stated. sources: who, by the setting's name.
+    """
+
+    architecture: str
+    variant: Variant
+    network: nn.Module
+    labels: tuple[Label, ...]
+    settings: Settings
+    sources: Mapping[str, str]
+    recognised: Recognised
+    checkpoint: Checkpoint
+    weights: Path
+
+    @property
+    def activation(self) -> Activation:
+        return self.settings.activation or "softmax"
+
+    @property
+    def defaults(self) -> DetectionDefaults | ClassificationDefaults:
+        if self.variant.task == "classification":
+            return ClassificationDefaults(top_k=min(TOP_K, len(self.labels)))
+        stated = self.settings.stated()
+        chosen = {name: stated[name] for name in THRESHOLDS if name in stated}
+        return DetectionDefaults(**{**DETECTION_DEFAULTS.model_dump(), **chosen})
+
+    @property
+    def anchors(self) -> AnchorSettings | None:
+        return anchors_of(self.variant)
+
+    @cached_property
+    def graph(self) -> nn.Module:
+        return build_graph(self.network, self.variant.input, self.activation == "sigmoid")
+
+    def manifest(self, **content: Any) -> ModelManifest:
+        """With ``content``, the fields of a manifest that are not known here."""
+        content |= {
+            "labels": self.labels,
+            "input": self.variant.input,
+            "defaults": self.defaults,
+        }
+        if self.variant.task == "detection":
+            return DetectionManifest(**content)
+        return ClassificationManifest(activation=self.activation, **content)
+
+    def package(self) -> ModelPackage:
+        """The network itself behind the interface of a package, before there is one.
+
+        Its manifest says what running it takes, and nothing of a file.
+        """
+        detects = self.variant.task == "detection"
+        stated = DetectionManifest if detects else ClassificationManifest
+        content: dict[str, Any] = {
+            "name": self.architecture,
+            "version": "1",
+            "task": self.variant.task,
+            "labels": self.labels,
+            "input": self.variant.input,
+            "defaults": self.defaults,
+            "outputs": tuple(Tensor(name=n, dtype="float", shape=()) for n in stated.OUTPUTS),
+            "precision": "fp32",
+            "sha256": "0" * 64,
+            **({} if detects else {"activation": self.activation}),
+        }
+        manifest: ModelManifest = stated.model_construct(**content)
+        return ModelPackage(manifest, TorchSession(self.graph))
+
+    def other(self, alternative: Alternative) -> "TrainedModel | None":
+        """The same weights with other settings, or None where they do not fit."""
+        try:
+            return _build(
+                alternative.architecture or self.architecture,
+                self.checkpoint,
+                self.weights,
+                alternative.settings.over(self.settings),
+                self.sources,
+                self.labels,
+            )
+        except (ExportError, CheckpointError):
+            return None
+
+    def rows(self) -> list[Row]:
+        """Every setting that the package is made with, and who stated it."""
+        values: dict[str, Any] = {
+            "architecture": self.architecture,
+            **self.variant.input.model_dump(),
+        }
+        if (anchors := self.anchors) is not None:
+            values["anchor_sizes"] = anchor_sizes_text(anchors.sizes)
+            values["aspect_ratios"] = " ".join(f"{w:.3g}x{h:.3g}" for w, h in anchors.ratios)
+        if self.variant.task == "detection":
+            values |= self.defaults.model_dump()
+        else:
+            values["activation"] = self.activation
+        assumed = f"assumed: {self.architecture}'s"
+        told = {"architecture": "given", **self.sources}
+        return [(name, _shown(value), told.get(name, assumed)) for name, value in values.items()]
+
+
+def load_model(
+    architecture: str,
+    weights: Path,
+    settings: Settings,
+    labels: tuple[Label, ...] | None = None,
+) -> TrainedModel:
+    """Read ``weights``, and what they say of their settings where ``settings`` say nothing.
+
+    Raises ExportError or CheckpointError.
+    """
+    variant = find_architecture(architecture)
+    checkpoint = load_checkpoint(weights, architecture)
+    read = {name: value for name, value in checkpoint.stated.items() if name in FIELDS}
+    read |= _input_size(checkpoint, variant)
+    sources = {name: stated.source for name, stated in read.items()}
+    sources |= dict.fromkeys(settings.stated(), "given")
+    merged = settings.over(to_settings({name: stated.value for name, stated in read.items()}))
+    if labels is None and checkpoint.labels is not None:
+        labels = tuple(Label(id=i, name=name) for i, name in checkpoint.labels)
+    if labels is None:
+        count = count_classes(variant.build(1), checkpoint.state)
+        # raises if the checkpoint is of another architecture, whatever its labels
+        _fill(variant.build(count or 1), checkpoint, weights)
+        raise ExportError(
+            f"{weights} does not name its {count} classes; pass --labels with a file of one"
+            f" name a line, or {', '.join(KNOWN)}"
+        )
+    return _build(architecture, checkpoint, weights, merged, sources, labels)
+
+
+def _build(
+    architecture: str,
+    checkpoint: Checkpoint,
+    weights: Path,
+    settings: Settings,
+    sources: Mapping[str, str],
+    labels: tuple[Label, ...],
+) -> TrainedModel:
+    variant = find_architecture(architecture)
+    _check_labels(variant, labels, settings, weights)
+    if settings.activation is not None and variant.task == "detection":
+        raise SettingsError(
+            f"{architecture} is a detector; an activation (multi-label) is for classifiers"
+        )
+    if settings.input_size is not None:
+        variant = at_size(variant, settings.input_size)
+    variant = replace(variant, input=to_input_spec(variant.input, settings))
+    if settings.anchor_sizes is not None or settings.aspect_ratios is not None:
+        anchors = anchors_of(variant)
+        if anchors is None:
+            raise SettingsError(f"{architecture} has no anchors; sizes and ratios are a detector's")
+        variant = with_anchors(variant, to_anchors(anchors, settings))
+    network = variant.build(len(labels))
+    recognised = _fill(network, checkpoint, weights)
+    model = TrainedModel(
+        architecture,
+        variant,
+        network.eval(),
+        labels,
+        settings,
+        sources,
+        recognised,
+        checkpoint,
+        weights,
+    )
+    _check_convention(model)
+    _check_laid_out(model)
+    return model
+
+
+def find_architecture(name: str) -> Variant:
+    """Its row; raises ExportError."""
+    try:
+        return find_variant(name)
+    except KeyError:
+        close = get_close_matches(name, VARIANTS, n=3, cutoff=0)
+        raise ExportError(
+            f"there is no {name}; the nearest are {', '.join(close)}, and `python -m models` lists"
+            " all"
+        ) from None
+
+
+def _input_size(checkpoint: Checkpoint, variant: Variant) -> dict[str, Stated]:
+    """That which effdet's anchors are laid over, where the file has them."""
+    anchors = anchors_of(variant) if checkpoint.laid_out is not None else None
+    if checkpoint.laid_out is None or anchors is None:
+        return {}
+    side = side_of(checkpoint.laid_out, anchors)
+    return {} if side is None else {"input_size": Stated(side, "its anchors.boxes")}
+
+
+def _check_labels(
+    variant: Variant, labels: tuple[Label, ...], settings: Settings, weights: Path
+) -> None:
+    names = [label.name for label in labels]
+    if variant.task == "detection" and len(set(names)) < len(names):
+        raise ExportError(
+            f"{weights}: two classes are called {max(names, key=names.count)!r}, and requests"
+            " choose by name; pass --labels with a file of one name a line that all differ"
+        )
+    one = variant.task == "classification" and len(labels) == 1
+    if one and settings.activation != "sigmoid":
+        raise ExportError(
+            f"{weights} has one output, whose share of one (softmax) is 1 for every photo; if"
+            " it is the logit of yes or no, pass --activation sigmoid and the label of yes"
+        )
+
+
+def _fill(network: nn.Module, checkpoint: Checkpoint, weights: Path) -> Recognised:
+    try:
+        return load_into(network, checkpoint.state, str(weights))
+    except MisfitError as error:
+        raise CheckpointError(
+            f"{error}; is it of another architecture? `python -m models` lists them"
+        ) from error
+
+
+def _check_convention(model: TrainedModel) -> None:
+    """Raise CheckpointError where it is known that the weights are of the architecture that has the
+    same tensors and computes otherwise."""
+    name, other = model.architecture, sibling_of(model.architecture)
+    if name.startswith("tf_") and model.recognised.family.startswith("torchvision"):
+        raise CheckpointError(
+            f"{model.weights} has torchvision's names, and {name} computes as TensorFlow"
+            f" does: export it as {name.removeprefix('tf_')}"
+        )
+    if other is None:
+        return
+    stated, padding = stated_architecture(model), model.settings.padding
+    if stated == other:
+        raise CheckpointError(
+            f"{model.weights} is stated to be of {other}, which has the tensors of {name} and"
+            f" another padding; export it as {other}"
+        )
+    if padding is not None and padding != padding_of(name):
+        raise SettingsError(f"padding {padding} is that of {other}, not of {name}")
+
+
+def require_convention(model: TrainedModel) -> None:
+    """Raise ExportError if nothing says which of two architectures with the same tensors the
+    weights are of: the wrong one is not noticed but in its answers."""
+    name, other = model.architecture, sibling_of(model.architecture)
+    foreign = model.recognised.family.startswith(("timm", "effdet"))
+    told = model.settings.padding or stated_architecture(model)
+    if other is not None and foreign and not told:
+        raise ExportError(
+            f"{model.weights} does not say whether it is of {name} or of {other}, which have the"
+            f" same tensors: prove it with --reference or --expect, or say --padding"
+            f" {padding_of(name)} for {name}"
+        )
+
+
+def padding_of(name: str) -> str:
+    """Of an architecture that has a `sibling_of` the other kind."""
+    return "same" if name.startswith("tf_") else "symmetric"
+
+
+def stated_architecture(model: TrainedModel) -> str | None:
+    """Which of the architecture and its sibling the file states, or its name has in it."""
+    names = (model.architecture, sibling_of(model.architecture))
+    stated = model.checkpoint.architecture
+    if stated is None and "architecture" in model.checkpoint.stated:
+        stated = model.checkpoint.stated["architecture"].value
+    if stated is not None and (plain := stated.rpartition("/")[2].partition(".")[0]) in names:
+        return plain
+    by_length = sorted((name for name in names if name), key=len, reverse=True)
+    return next((name for name in by_length if name in model.weights.stem), None)
+
+
+def _check_laid_out(model: TrainedModel) -> None:
+    """Raise CheckpointError if the file's own anchors are not the network's."""
+    laid_out, anchors = model.checkpoint.laid_out, model.anchors
+    if laid_out is None or anchors is None:
+        return
+    spec = model.variant.input
+    fault = compare_laid_out(laid_out, anchors, spec.height, spec.width)
+    if fault is not None:
+        raise CheckpointError(f"{model.weights}: {fault}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return ", ".join(_shown(part) for part in value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
