@@ -1,5 +1,6 @@
 """A network with an owner's weights and settings: what an export begins with."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -24,9 +25,10 @@ from export.settings import (
     to_input_spec,
     to_settings,
 )
-from models.anchors import AnchorSettings
+from models.anchors import AnchorGenerator, AnchorSettings
 from models.checkpoint_file import CheckpointError
 from models.checkpoints import Checkpoint, load_checkpoint
+from models.faster_rcnn import FasterRCNN
 from models.stated import Stated
 from models.variants import (
     VARIANTS,
@@ -129,17 +131,22 @@ class TrainedModel:
 
     def other(self, alternative: Alternative) -> "TrainedModel | None":
         """The same weights with other settings, or None where they do not fit."""
+        settings = alternative.settings.over(self.settings)
+        name = alternative.architecture or self.architecture
         try:
-            return _build(
-                alternative.architecture or self.architecture,
-                self.checkpoint,
-                self.weights,
-                alternative.settings.over(self.settings),
-                self.sources,
-                self.labels,
-            )
+            if name != self.architecture:
+                return _build(
+                    name, self.checkpoint, self.weights, settings, self.sources, self.labels
+                )
+            variant = _with_settings(name, settings)
         except (ExportError, CheckpointError):
             return None
+        anchors, network = anchors_of(variant), self.network
+        if anchors is not None and self.anchors is not None and anchors != self.anchors:
+            if anchors.per_cell != self.anchors.per_cell:
+                return None
+            network = _reanchored(network, anchors)
+        return replace(self, variant=variant, network=network, settings=settings)
 
     def rows(self) -> list[Row]:
         """Every setting that the package is made with, and who stated it."""
@@ -203,14 +210,7 @@ def _build(
         raise SettingsError(
             f"{architecture} is a detector; an activation (multi-label) is for classifiers"
         )
-    if settings.input_size is not None:
-        variant = at_size(variant, settings.input_size)
-    variant = replace(variant, input=to_input_spec(variant.input, settings))
-    if settings.anchor_sizes is not None or settings.aspect_ratios is not None:
-        anchors = anchors_of(variant)
-        if anchors is None:
-            raise SettingsError(f"{architecture} has no anchors; sizes and ratios are a detector's")
-        variant = with_anchors(variant, to_anchors(anchors, settings))
+    variant = _with_settings(architecture, settings)
     network = variant.build(len(labels))
     recognised = _fill(network, checkpoint, weights)
     model = TrainedModel(
@@ -227,6 +227,32 @@ def _build(
     _check_convention(model)
     _check_laid_out(model)
     return model
+
+
+def _with_settings(architecture: str, settings: Settings) -> Variant:
+    """The architecture's row, with the input and the anchors of ``settings``."""
+    variant = find_architecture(architecture)
+    if settings.input_size is not None:
+        variant = at_size(variant, settings.input_size)
+    variant = replace(variant, input=to_input_spec(variant.input, settings))
+    if settings.anchor_sizes is None and settings.aspect_ratios is None:
+        return variant
+    if (anchors := anchors_of(variant)) is None:
+        raise SettingsError(f"{architecture} has no anchors; sizes and ratios are a detector's")
+    return with_anchors(variant, to_anchors(anchors, settings))
+
+
+def _reanchored(network: nn.Module, anchors: AnchorSettings) -> nn.Module:
+    """``network``, whose weights are shared, with as many other anchors."""
+    other: Any = copy.copy(network)
+    other._modules = dict(network._modules)
+    if isinstance(network, FasterRCNN):
+        other.rpn = copy.copy(network.rpn)
+        other.rpn.anchors = AnchorGenerator(anchors)
+    else:
+        other.anchors = anchors
+    shared: nn.Module = other
+    return shared
 
 
 def find_architecture(name: str) -> Variant:

@@ -22,16 +22,17 @@ OnColumn = Callable[[Column], OnProgress]  # called as a column begins, for what
 
 @dataclass(frozen=True)
 class Result:
-    """A column's figures. ``agreement`` is that with the reference, in 0..1."""
+    """A column's figures. ``agreement`` is that with the reference, in 0..1; None if neither finds
+    anything."""
 
     column: Column
     figures: Figures
-    agreement: float
+    agreement: float | None
     images_per_second: float
 
     def value(self, metric: str) -> float:
         """One of `TOLERANCES`, in 0..1."""
-        return self.agreement if metric == "agreement" else self.figures.metrics[metric]
+        return (self.agreement or 0.0) if metric == "agreement" else self.figures.metrics[metric]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Comparison:
                     "sha256": result.column.sha256,
                     "metrics": rounded(result.figures.metrics, 6),
                     "classes": rounded(result.figures.classes, 6),
-                    "agreement": round(result.agreement, 6),
+                    "agreement": None if (a := result.agreement) is None else round(a, 6),
                     "drop_points": round(self.drop(result), 4),
                     "passed": self.passes(result),
                     "images_per_second": round(result.images_per_second, 2),
@@ -123,9 +124,29 @@ def compare(
         )
     measured = results[0].figures.metrics
     metric = next((name for name in TOLERANCES if name in measured), "agreement")
-    return Comparison(
-        photos, metric, TOLERANCES[metric] if tolerance is None else tolerance, tuple(results)
-    )
+    tolerance = TOLERANCES[metric] if tolerance is None else tolerance
+    comparison = Comparison(photos, metric, tolerance, tuple(results))
+    _check_worth(comparison)
+    return comparison
+
+
+def _check_worth(comparison: Comparison) -> None:
+    """Raise PhotoSetError where any column would pass."""
+    first, photos = comparison.reference, comparison.photos
+    if len(comparison.results) == 1:
+        return
+    name = f"{first.column.title} {first.column.source}"
+    if comparison.metric == "agreement" and first.agreement is None:
+        raise PhotoSetError(
+            f"{photos.name}: {name} finds nothing in {len(photos.photos)} photos above its default"
+            " threshold, so there is nothing to agree on; give photos of what it was trained to"
+            " find"
+        )
+    if first.value(comparison.metric) == 0:
+        raise PhotoSetError(
+            f"{photos.name}: {name} has {comparison.metric} 0, below which nothing can fall; are"
+            " these photos and classes of what it was trained on?"
+        )
 
 
 def _check_alike(manifests: Sequence[ModelManifest]) -> None:

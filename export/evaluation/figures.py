@@ -66,8 +66,9 @@ def measure_accuracy(
     )
 
 
-def agreement(manifest: ModelManifest, answers: Answers, reference: Answers) -> float:
-    """How far the answers agree with those of another column, in 0..1.
+def agreement(manifest: ModelManifest, answers: Answers, reference: Answers) -> float | None:
+    """How far the answers agree with those of another column, in 0..1; None if neither finds
+    anything.
 
     Of a classifier: the share of photos with the same best class. Of a detector: the share of both
     columns' detections, above the model's default threshold, that are matched one to one with a
@@ -86,7 +87,7 @@ def agreement(manifest: ModelManifest, answers: Answers, reference: Answers) -> 
         )
         matched += len(match(first, second, SAME_OBJECT))
         total += len(first) + len(second)
-    return 2 * matched / total if total else 1.0
+    return 2 * matched / total if total else None
 
 
 def rounded(figures: dict[str, float], decimals: int) -> dict[str, float]:

@@ -14,6 +14,7 @@ from models.datasets.content import (
     DataError,
     Fault,
     Kind,
+    Photo,
     Reading,
 )
 from models.datasets.layouts import (
@@ -23,7 +24,7 @@ from models.datasets.layouts import (
     recognise_classes,
     recognise_detection,
 )
-from service.imaging.files import PhotoError, read_photo
+from service.imaging.files import PhotoError, photo_size, read_photo
 from service.imaging.formats import SUFFIXES, select_photos
 from service.imaging.input_spec import InputSpec
 from service.imaging.resize import ModelInput
@@ -155,6 +156,7 @@ def read_annotated(
     for photo in photos:
         if not photo.path.is_file():
             raise PhotoSetError(f"{photo.path}: there is no such photo; {path.name} lists it")
+        _check_size(photo, path)
     objects = replace(annotations, photos=photos).to_coco()
     raw = split.source.read_bytes() if split.source.suffix == ".json" else _plain(annotations)
     name = path.name if split.source == path else f"{path.resolve().name}, {split.source.name}"
@@ -164,6 +166,16 @@ def read_annotated(
         tuple(photo.path for photo in photos),
         objects,
     )
+
+
+def _check_size(photo: Photo, path: Path) -> None:
+    """Boxes are of the pixels of the photo as it is shown. Raises PhotoSetError."""
+    width, height = photo_size(photo.path)
+    if (width, height) != (photo.width, photo.height):
+        raise PhotoSetError(
+            f"{photo.path}: has {width} x {height} pixels, upright; {path.name} says"
+            f" {photo.width} x {photo.height}, so its boxes are of another picture"
+        )
 
 
 def read_class_folders(

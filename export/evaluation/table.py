@@ -26,8 +26,9 @@ def to_table(comparison: Comparison) -> Table:
     for metric in figures[0].metrics:
         table.add_row(NAMES[metric], *_cells([one.metrics.get(metric) for one in figures]))
     if len(comparison.results) > 1:
-        agreements = (f"{100 * result.agreement:.2f}" for result in comparison.results[1:])
-        table.add_row(NAMES["agreement"], "", *agreements)
+        agreements = [result.agreement for result in comparison.results[1:]]
+        cells = ("-" if value is None else f"{100 * value:.2f}" for value in agreements)
+        table.add_row(NAMES["agreement"], "", *cells)
     table.add_section()
     for name in figures[0].classes:
         table.add_row(escape(f"AP {name}"), *_cells([one.classes.get(name) for one in figures]))

@@ -57,6 +57,8 @@ def _fold_normalisation(model: onnx.ModelProto, spec: InputSpec) -> None:
         return
     transpose, cast, mul, add, conv = chain
     values, mean = constants(model), spec.unit * spec.mean[0]
+    if not values.keys() >= {*conv.input[1:]}:  # computed weights, in a graph that is not ours
+        return
     scale, zero = 1 / (spec.unit * spec.std[0]), round(mean)
     if not 0 <= zero <= 255:
         return

@@ -35,8 +35,10 @@ from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox, Shorter
 from service.manifest import Label, ModelManifest
 from service.package import ModelPackage
 
-PHOTOS = {"detection": 3, "classification": 12}  # that an alternative is tried on first
+PHOTOS = {"detection": 2, "classification": 12}  # that an alternative is tried on first
+DETECTIONS = 60  # of these, the best of all
 ROUNDS = 2  # of alternatives on top of the best before
+LIKELY = 0.9  # share of these that agrees, for which all photos are worth their time
 PROGRESS = 0.1  # of the share that agrees, for which a further round is worth its time
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -105,8 +107,8 @@ def explain(
     if said is not None:
         return said
     manifest = package.manifest
-    few = owner.only(_telling(owner, manifest))
-    best, reached = Alternative(""), _rank(compare(few, package))
+    few = _telling(owner, manifest)
+    best, reached = Alternative(""), _rank(compare(few, package, excuses=False))
     start = reached
     for _ in range(ROUNDS):
         base, before = best, reached
@@ -117,8 +119,8 @@ def explain(
             opened = None if alternative.cause in base.cause else reopen(tried)
             if opened is None:
                 continue
-            tally = compare(few, opened)
-            if agrees(few, tally, TOLERANCES[manifest.task]):
+            tally = compare(few, opened, excuses=False)
+            if tally.share >= LIKELY:
                 whole = compare(owner, opened)
                 if agrees(owner, whole, TOLERANCES[manifest.task]):
                     return f"{tried.cause}: {tried} {_agreeing(manifest, whole)}"
@@ -145,13 +147,19 @@ def _agreeing(manifest: ModelManifest, tally: Tally) -> str:
     return f"all {number} agree"
 
 
-def _telling(owner: OwnerAnswers, manifest: ModelManifest) -> list[int]:
-    """Which photos are tried first: those with most detections, or all over a classifier's."""
-    number = PHOTOS[manifest.task]
-    places = list(range(len(owner.photos)))
-    if manifest.task == "detection":
-        places.sort(key=lambda i: -len(owner.answers[i]))
-    return places[:number]
+def _telling(owner: OwnerAnswers, manifest: ModelManifest) -> OwnerAnswers:
+    """What is tried first: the best of the photos with most detections, or some photos of a
+    classifier's."""
+    number, places = PHOTOS[manifest.task], list(range(len(owner.photos)))
+    if manifest.task == "classification":
+        return owner.only(places[:number])
+    places.sort(key=lambda i: -len(owner.answers[i]))
+    few = owner.only(places[:number])
+    found = [answer for answer in few.answers if isinstance(answer, Detections)]
+    scores = np.sort(np.concatenate([answer.scores for answer in found]))[::-1]
+    least = scores[min(DETECTIONS, len(scores)) - 1]
+    best = tuple(answer.select(np.flatnonzero(answer.scores >= least)) for answer in found)
+    return replace(few, answers=best)
 
 
 def explain_classes(owner: OwnerAnswers, package: ModelPackage) -> str | None:

@@ -145,13 +145,20 @@ def asked(owner: OwnerAnswers, manifest: ModelManifest) -> Asked:
 
 
 def compare(
-    owner: OwnerAnswers, package: ModelPackage, on_progress: OnProgress = ignore_progress
+    owner: OwnerAnswers,
+    package: ModelPackage,
+    on_progress: OnProgress = ignore_progress,
+    excuses: bool = True,
 ) -> Tally:
     """Both sides' answers to each photo, matched; raises PhotoError naming one that cannot be
-    read."""
+    read.
+
+    excuses: whether the package is asked again for what suppression left out, where that may
+    explain a difference.
+    """
     if package.manifest.task == "classification":
         return _compare_classes(owner, package, on_progress)
-    return _compare_detections(owner, package, on_progress)
+    return _compare_detections(owner, package, on_progress, excuses)
 
 
 def _compare_classes(owner: OwnerAnswers, package: ModelPackage, on_progress: OnProgress) -> Tally:
@@ -173,7 +180,7 @@ def _compare_classes(owner: OwnerAnswers, package: ModelPackage, on_progress: On
 
 
 def _compare_detections(
-    owner: OwnerAnswers, package: ModelPackage, on_progress: OnProgress
+    owner: OwnerAnswers, package: ModelPackage, on_progress: OnProgress, excuses: bool
 ) -> Tally:
     tally, tolerance, settings = Tally(), TOLERANCES["detection"], asked(owner, package.manifest)
     case = Case(
@@ -195,7 +202,9 @@ def _compare_detections(
             [found] = detections(package, [photo], low, 1.0)
             return actual, found
 
-        compare_detections(expected, actual, case, tolerance, tally, candidates)
+        compare_detections(
+            expected, actual, case, tolerance, tally, candidates if excuses else None
+        )
     return tally
 
 

@@ -48,3 +48,15 @@ def test_columns_must_be_alike(detector: PackageColumn, classifier: PackageColum
         compare([detector, FixedColumn("x", other, [[]])], photo_set, unseen)
     with pytest.raises(PhotoSetError, match="no second column to agree with"):
         compare([detector], photo_set, unseen)
+
+
+def test_nothing_found_is_nothing_to_agree_on(detector: PackageColumn) -> None:
+    photo_set = PhotoSet("t", 2, (Path("x"), Path("y")))
+    columns = [FixedColumn(name, detector.manifest, [[], []]) for name in "ab"]
+    with pytest.raises(PhotoSetError, match=r"t: a pets/1 finds nothing in 2 photos above"):
+        compare(columns, photo_set, unseen)
+
+
+def test_a_reference_that_is_never_right_passes_nothing(classifier: PackageColumn) -> None:
+    with pytest.raises(PhotoSetError, match="has top1 0, below which nothing can fall"):
+        compare_classes(classifier.manifest, 0, 0)

@@ -30,7 +30,7 @@ HERE, NEAR, THERE = (10, 10, 50, 50), (12, 10, 52, 50), (90, 90, 130, 130)
         ([found(HERE)], [found(HERE), found(THERE)], 2 / 3),
         ([found(HERE), found(NEAR)], [found(HERE)], 2 / 3),
         ([found(HERE), found(THERE, 0.3)], [found(HERE)], 1.0),
-        ([], [], 1.0),
+        ([], [], None),
         ([], [found(HERE)], 0.0),
     ],
     ids=[

@@ -1,8 +1,10 @@
 """Photos to measure on are read as they are, or refused in one line."""
 
+import json
 from pathlib import Path
 
 import pytest
+from PIL import ExifTags, Image
 
 from export.evaluation.column import PackageColumn
 from export.evaluation.photo_set import (
@@ -144,3 +146,32 @@ def test_plain_photos_are_those_in_the_folder(photos: Path, detector: PackageCol
 def test_plain_photos_need_a_photo(tmp_path: Path, detector: PackageColumn) -> None:
     with pytest.raises(PhotoError, match="holds no photo"):
         read_photo_set(detector.manifest, EvaluationSet(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "turn", "stated", "words"),
+    [
+        (".jpg", 1, (60, 40), None),
+        (".jpg", 6, (40, 60), None),
+        (".png", 6, (40, 60), None),
+        (".jpg", 6, (60, 40), r"has 40 x 60 pixels, upright; turned\.json says 60 x 40"),
+        (".jpg", 1, (120, 80), r"has 60 x 40 pixels, upright; turned\.json says 120 x 80"),
+    ],
+    ids=["as shown", "turned by EXIF", "a turned PNG", "as stored", "resized since"],
+)
+def test_annotations_are_of_the_photos_size(
+    tmp_path: Path, suffix: str, turn: int, stated: tuple[int, int], words: str | None
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = turn
+    Image.new("RGB", (60, 40)).save(tmp_path / f"a{suffix}", exif=exif)
+    images = [{"id": 1, "file_name": f"a{suffix}", "width": stated[0], "height": stated[1]}]
+    rows = [{"id": 1, "image_id": 1, "category_id": 8, "bbox": [1, 1, 20, 20]}]
+    content = {"images": images, "annotations": rows, "categories": [{"id": 8, "name": "cat"}]}
+    (tmp_path / "turned.json").write_text(json.dumps(content))
+    annotations = tmp_path / "turned.json"
+    if words is None:
+        assert len(read_annotated(annotations, tmp_path, [CAT]).photos) == 1
+        return
+    with pytest.raises(PhotoSetError, match=words):
+        read_annotated(annotations, tmp_path, [CAT])
