@@ -24,7 +24,7 @@ from models.datasets.layouts import (
     recognise_classes,
     recognise_detection,
 )
-from service.imaging.files import PhotoError, photo_size, read_photo
+from service.imaging.files import PhotoError, read_photo, read_size
 from service.imaging.formats import SUFFIXES, select_photos
 from service.imaging.input_spec import InputSpec
 from service.imaging.resize import ModelInput
@@ -170,7 +170,7 @@ def read_annotated(
 
 def _check_size(photo: Photo, path: Path) -> None:
     """Boxes are of the pixels of the photo as it is shown. Raises PhotoSetError."""
-    width, height = photo_size(photo.path)
+    width, height = read_size(photo.path)
     if (width, height) != (photo.width, photo.height):
         raise PhotoSetError(
             f"{photo.path}: has {width} x {height} pixels, upright; {path.name} says"

@@ -43,18 +43,11 @@ def read_image(path: Path) -> Image.Image:
         return to_rgb(image)
 
 
-<<<<<<< HEAD
 def read_size(path: Path) -> tuple[int, int]:
     """Width and height of one photo, upright, from its header; raises UnreadablePhoto."""
     with _opened(path) as image:
-        return upright_size(image)
-=======
-def photo_size(path: Path) -> tuple[int, int]:
-    """Width and height of one photo, upright; raises UnreadablePhoto."""
-    with _opened(path) as image:
         # these two say how they are turned only once they are decoded
         return to_rgb(image).size if image.format in ("PNG", "TIFF") else upright_size(image)
->>>>>>> 5411d03 (Gates that pass on nothing fail: agreement without a detection, annotations of another size)
 
 
 def read_photo(path: Path, spec: InputSpec, *, exact: bool = False) -> ModelInput:

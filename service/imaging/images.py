@@ -215,12 +215,6 @@ def _orientation_of(image: Image.Image) -> int:
     return 1
 
 
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height of an open image, turned as its EXIF says."""
-    width, height = image.size
-    return (height, width) if _orientation_of(image) in SIDEWAYS else (width, height)
-
-
 def _check_size(image: Image.Image, max_pixels: int) -> None:
     _check_pixels("image", image.size, max_pixels)
     if isinstance(image, TiffImageFile):

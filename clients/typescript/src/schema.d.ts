@@ -221,6 +221,14 @@ export interface components {
             /** @description What the file does not say and nobody gave: the family's usual was taken. */
             assumed: string[];
         };
+        /** @description A cause for which the package's answers to a photo may differ from the owner's. */
+        Allowance: {
+            cause: string;
+            /** @description How far, or for which answers, in words. */
+            allowed: string;
+            /** @description That it explains; they are not unmatched. */
+            answers?: number;
+        };
         /** @description The middle of the photo, after its shorter side is scaled. */
         CentreCrop: {
             height: number;
@@ -301,6 +309,8 @@ export interface components {
              * @enum {string}
              */
             activation: "softmax" | "sigmoid";
+            /** @description What the package's answers were compared with at export, in words; `parity` has the figures. */
+            compared_with: string;
             status: components["schemas"]["ModelStatus"];
         };
         /** @description `results` are in the order of the images. */
@@ -470,6 +480,8 @@ export interface components {
             parity: components["schemas"]["Parity"];
             accuracy?: components["schemas"]["Accuracy"];
             floor?: components["schemas"]["Floor"];
+            /** @description What the package's answers were compared with at export, in words; `parity` has the figures. */
+            compared_with: string;
             status: components["schemas"]["ModelStatus"];
         };
         /**
@@ -492,6 +504,29 @@ export interface components {
             iou_threshold: number;
             /** @description An image never has more. */
             max_detections: number;
+        };
+        /** @description What a package was compared with at export, on what, and the greatest differences seen. */
+        GraphParity: {
+            /**
+             * @description The owner's own model, or results of it; the ONNX file that was adopted; Boxport's network with the checkpoint's weights; the float32 package that was converted.
+             * @enum {string}
+             */
+            reference: "user_model" | "user_results" | "foreign_onnx" | "boxport_network" | "float32_package";
+            /** @description Real photos; other images are in `cases`. */
+            images: number;
+            batch_sizes: number[];
+            cases: components["schemas"]["ParityCase"][];
+            tolerance?: components["schemas"]["Tolerance"];
+            /** @description The share of answers that are the same. */
+            agreeing: number;
+            max_score_difference: number;
+            max_box_difference_px?: number;
+            min_iou?: number;
+            /** @description What the comparison cannot show to be right, as both sides share it. */
+            unproven?: string[];
+            detections_compared?: number;
+            /** @description Detections without a match because two overlapping ones have equal scores, so that either may suppress the other. */
+            ambiguous?: number;
         };
         /** @description What is wrong with one image. */
         ImageError: {
@@ -618,7 +653,10 @@ export interface components {
             /** @description Memory that its sessions take. */
             session_bytes?: number;
         };
-        /** @description What the graph was compared with at export, on what, and the greatest differences seen. */
+        /**
+         * @description The same. Where the reference is the owner's own, photos were compared from the bytes of
+         *     their files on, and `graph` holds what the graph alone was compared with.
+         */
         Parity: {
             /**
              * @description The owner's own model, or results of it; the ONNX file that was adopted; Boxport's network with the checkpoint's weights; the float32 package that was converted.
@@ -640,6 +678,9 @@ export interface components {
             detections_compared?: number;
             /** @description Detections without a match because two overlapping ones have equal scores, so that either may suppress the other. */
             ambiguous?: number;
+            allowances?: components["schemas"]["Allowance"][];
+            /** @description What the graph was compared with, from its input's pixels on. */
+            graph?: components["schemas"]["GraphParity"];
         };
         /** @description One kind of input that the parity gate tried. */
         ParityCase: {
@@ -673,6 +714,10 @@ export interface components {
             licence: string;
             /** @description Versions of what the export ran with. */
             tools: {
+                [key: string]: string;
+            };
+            /** @description What was stated beside the weights, by the owner or the checkpoint, as `export create` takes it; all else is the architecture's. */
+            settings?: {
                 [key: string]: string;
             };
             /** @description Of a package in lower precision. */
