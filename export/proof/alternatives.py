@@ -281,7 +281,9 @@ def _anchors(anchors: AnchorSettings) -> Iterator[Settings]:
 def _resizes(spec: InputSpec) -> Iterator[Settings]:
     if isinstance(spec, ShorterSide):
         for shorter in dict.fromkeys((spec.shorter_side, *SHORTER_SIDES)):
-            for longer in LONGER_SIDES:
+            # as they are, and in proportion for a shorter side that is not theirs
+            scaled = (round(longer * shorter / SHORTER_SIDES[0]) for longer in LONGER_SIDES)
+            for longer in dict.fromkeys((*scaled, *LONGER_SIDES)):
                 if longer >= shorter:
                     yield Settings(shorter_side=shorter, longer_side=longer)
         yield Settings(antialias=not spec.antialias)

@@ -60,21 +60,33 @@ from effdet.anchors import Anchors, decode_box_outputs
 from effdet.config import get_efficientdet_config
 from effdet.data.transforms import ResizePad
 from torchvision.models import get_model
-from torchvision.models.detection import RetinaNet
+from torchvision.models.detection import (
+    RetinaNet,
+    fasterrcnn_resnet50_fpn,
+    retinanet_resnet50_fpn,
+)
+from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
+from torchvision.transforms import v2
 
 from models.variants import VARIANTS
 
 __all__ = [
+    "AnchorGenerator",
     "Anchors",
     "DetBenchPredict",
     "GeneralizedRCNNTransform",
     "ImageList",
     "ResizePad",
     "decode_box_outputs",
+    "fasterrcnn_resnet50_fpn",
+    "get_model",
+    "retinanet_resnet50_fpn",
+    "timm",
+    "v2",
 ]
 # torchvision sets the norms' eps to 0 when it loads its own COCO weights of these.
 COCO_V1 = ("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn")
