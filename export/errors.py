@@ -3,6 +3,9 @@
 ExportError                 an export that cannot be done
 ├── OutputError             a place that no package can be written to
 ├── LabelsError             a labels file that cannot be read
+├── ClassMapError           a class map that cannot be read
+├── ForeignError            an ONNX file that cannot be adopted
+├── AccuracyError           an adopted file whose accuracy is too low to be right
 ├── GraphError              a graph that must not become a package
 ├── ParityError             a graph that does not answer as its reference does
 ├── AnswerError             an answer that docs/graph.md does not allow

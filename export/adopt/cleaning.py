@@ -12,6 +12,7 @@ from export.adopt.safety import ForeignError, all_graphs, all_nodes
 from export.onnx.nodes import add_constant, constants, copied, drop_unused_nodes, insert_before
 from export.onnx.passes import fold_batch_norms, strip_metadata
 from export.onnx.trace import OPSET
+from service.runtime.onnx_model import opset_of
 
 IR_VERSION = 10  # the last that knows no opset beyond ours
 LEAST_OPSET = 7  # version_converter knows none before
@@ -72,10 +73,15 @@ def choose_outputs(model: ModelProto, names: Sequence[str]) -> None:
     drop_unused_nodes(model)
 
 
+def check_opset(model: ModelProto) -> None:
+    """Raise ForeignError for an opset that cannot be converted."""
+    opset = opset_of(model)
+    if not LEAST_OPSET <= opset <= onnx.defs.onnx_opset_version():
+        raise ForeignError(f"is of opset {opset}; export it again with {LEAST_OPSET} to {OPSET}")
+
+
 def _in_own_opset(model: ModelProto) -> ModelProto:
-    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-    if opset < LEAST_OPSET:
-        raise ForeignError(f"it is of opset {opset}; export it again with {LEAST_OPSET} to {OPSET}")
+    opset = opset_of(model)
     if opset != OPSET:
         try:
             model = onnx.version_converter.convert_version(model, OPSET)

@@ -8,9 +8,9 @@ from export.adopt.decoders.row import Decoder, Given, Match, Preprocessing, Told
 from export.adopt.foreign import Foreign
 from export.adopt.plan import GIVEN, Finding, Plan
 from export.adopt.safety import ForeignError
+from export.report.tables import UNKNOWN_LICENCE
 from service.manifest import Label
 
-UNKNOWN_LICENCE = "unknown"
 USUAL = {80: "coco80", 90: "coco", 91: "coco91", 1000: "imagenet1k"}  # labels by their number
 NORMALISATION = ("scale", "mean", "std")
 

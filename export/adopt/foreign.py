@@ -14,8 +14,8 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError
 from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
-from export.adopt.cleaning import choose_outputs, cleaned, cut_at
-from export.adopt.safety import MAX_BYTES, ForeignError, all_tensors, check_safe
+from export.adopt.cleaning import check_opset, choose_outputs, cleaned, cut_at
+from export.adopt.safety import MAX_BYTES, ForeignError, all_tensors, check_safe, check_values
 from export.onnx.nodes import Array
 from export.onnx.trace import describe
 from export.parity.model import open_quietly
@@ -97,6 +97,8 @@ class Foreign:
         for name, value in answers.items():
             if not isinstance(value, np.ndarray):
                 raise ForeignError(f"{self.path}: its output {name!r} is no tensor")
+            if np.issubdtype(value.dtype, np.floating) and np.isnan(value).any():
+                raise ForeignError(f"{self.path}: its output {name!r} is not a number (NaN)")
         return answers
 
     def fact(self, key: str) -> Any:
@@ -137,6 +139,7 @@ def read_foreign(
             choose_outputs(model, outputs)
         _check(model)
         clean = cleaned(model)
+        check_values(clean)
         inputs = {tensor.name: tensor for tensor in _described(clean)}
         image = _image_input(inputs)
         layout, why_layout = _layout(image, layout)
@@ -185,6 +188,7 @@ def _parse(content: bytes) -> onnx.ModelProto:
         raise ForeignError("is no ONNX file, or damaged: it cannot be parsed") from error
     if not model.HasField("graph") or not model.opset_import:
         raise ForeignError("is no ONNX file: it has no graph, or no opset")
+    check_opset(model)
     return model
 
 

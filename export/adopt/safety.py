@@ -13,6 +13,7 @@ from onnx import (
     TensorProto,
     helper,
     numpy_helper,
+    shape_inference,
 )
 from onnx.external_data_helper import uses_external_data
 
@@ -213,3 +214,14 @@ def _check_external(tensor: TensorProto, folder: Path, size: int) -> None:
         offset = length = -1
     if length != size or offset < 0 or offset + length > path.stat().st_size:
         raise ForeignError(f"its tensor {tensor.name!r} is not whole in {place!r}")
+
+
+def check_values(model: ModelProto) -> None:
+    """Raise ForeignError if a value that the graph computes would be larger than any that a network
+    has, as far as shapes can be inferred."""
+    graph = shape_inference.infer_shapes(model, data_prop=True).graph
+    for value in (*graph.value_info, *graph.output):
+        tensor = value.type.tensor_type
+        count = math.prod(max(1, dimension.dim_value) for dimension in tensor.shape.dim)
+        if (size := 4 * count) > MAX_BYTES:
+            raise ForeignError(f"its value {value.name!r} would have {size:,} bytes")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from export.commands.options import Annotations, Images, to_evaluation
+from export.commands.options import Annotations, ClassMap, Images, to_evaluation
 
 
 def adopt(
@@ -81,6 +81,7 @@ def adopt(
     ] = None,
     annotations: Annotations = None,
     images: Images = None,
+    class_map: ClassMap = None,
     least_ap: Annotated[
         float, typer.Option(help="AP50 (top-1) that the package must have on the annotations.")
     ] = 0.1,
@@ -123,10 +124,10 @@ def adopt(
         "antialias": antialias,
     }
     settings = {"activation": activation}
-    evaluation = to_evaluation(annotations, images)
     limits = Limits(int(memory * 2**30), 60 * minutes)
     with one_line_errors(), shown_progress() as progress:
         check_output(output)
+        evaluation = to_evaluation(annotations, images, class_map)
         job = AdoptionJob(
             file=file,
             output=output,

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from export.commands.options import ClassMap, to_evaluation
+
 GATE_FAILED = 2
 
 
@@ -31,6 +33,7 @@ def evaluate(
             " name."
         ),
     ] = None,
+    class_map: ClassMap = None,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -85,10 +88,10 @@ def evaluate(
     """
     from export.commands.measurement import measure
     from export.commands.terminal import one_line_errors
-    from export.evaluation.photo_set import EvaluationSet
 
     with one_line_errors():
-        evaluation = EvaluationSet(images, annotations)
+        evaluation = to_evaluation(annotations, images, class_map)
+        assert evaluation is not None  # there are images
         comparison = measure(packages, evaluation, weights, url, tolerance, limit, json_file)
     if comparison.failures:
         raise typer.Exit(GATE_FAILED)

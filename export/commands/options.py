@@ -23,6 +23,14 @@ Images = Annotated[
         " of a folder of photos for each class."
     ),
 ]
+ClassMap = Annotated[
+    Path | None,
+    typer.Option(
+        help="JSON or YAML file of the data's class names and the labels that they stand for, such"
+        " as {tvmonitor: tv}. Classes that are neither named there nor a label are left out.",
+        show_default=False,
+    ),
+]
 
 ReferenceCode = Annotated[
     str | None,
@@ -66,9 +74,13 @@ def to_owner(
     return Owner(reference, python, expect, annotations)
 
 
-def to_evaluation(annotations: Path | None, images: Path | None) -> "EvaluationSet | None":
-    """What to measure accuracy on; None where nothing was named."""
+def to_evaluation(
+    annotations: Path | None, images: Path | None, class_map: Path | None = None
+) -> "EvaluationSet | None":
+    """What to measure accuracy on; None where nothing was named. Raises ClassMapError."""
+    from export.evaluation.class_map import read_class_map
     from export.evaluation.photo_set import EvaluationSet
 
     named = annotations is not None or images is not None
-    return EvaluationSet(images, annotations) if named else None
+    names = None if class_map is None else read_class_map(class_map)
+    return EvaluationSet(images, annotations, names) if named else None

@@ -13,11 +13,11 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from export.adopt.finder import UNKNOWN_LICENCE
 from export.adopt.plan import Finding
 from export.errors import ExportError
 from export.parity.bisection import Bisection, LocatedParityError
 from export.progress import ProgressReporter
+from export.report.tables import UNKNOWN_LICENCE, is_permissive
 from models.checkpoint_file import CheckpointError
 from service.imaging.files import PhotoError
 from service.manifest import ModelManifest
@@ -26,7 +26,6 @@ from service.signature import SignatureError
 from service.terminal import one_line
 
 FAULTS = (ExportError, CheckpointError, PhotoError, PackageError, SignatureError, OSError)
-PERMISSIVE = ("apache", "mit", "bsd", "isc", "cc0", "unlicense")  # licences begin so
 INTERRUPTIONS = (signal.SIGTERM, signal.SIGHUP)  # beside Ctrl-C, which Python itself handles
 
 console = Console(stderr=True)
@@ -94,7 +93,7 @@ def show_adoption(manifest: ModelManifest) -> None:
         console.print(
             "[yellow]the licence of the weights is unknown: find it out before serving[/]"
         )
-    elif not licence.lower().startswith(PERMISSIVE):
+    elif not is_permissive(licence):
         console.print(
             f"[yellow]the weights are under {escape(licence)}: see what it asks of a service[/]",
             soft_wrap=True,

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from export.evaluation.class_map import with_labels
 from export.progress import OnStep, ignore_step
 from models.datasets.content import (
     Annotations,
@@ -64,10 +65,12 @@ class EvaluationSet:
 
     images: the folder of classes, or of the photos of a COCO file, None if they lie beside it.
     annotations: of a detector, the data set; of several splits, the photos to measure on count.
+    class_map: names of its categories, and the labels that they stand for.
     """
 
     images: Path | None = None
     annotations: Path | None = None
+    class_map: Mapping[str, str] | None = None
 
     @property
     def path(self) -> Path:
@@ -89,7 +92,7 @@ class EvaluationSet:
         """
         if self.annotations is None:
             return read_class_folders(self.path, labels, limit, on_note)
-        return read_annotated(self.annotations, self.images, labels, limit, on_note)
+        return read_annotated(self.annotations, self.images, labels, limit, on_note, self.class_map)
 
 
 def find_photos(path: Path, on_note: OnStep = ignore_step) -> list[Path]:
@@ -142,14 +145,18 @@ def read_annotated(
     labels: Sequence[Label],
     limit: int | None = None,
     on_note: OnStep = ignore_step,
+    class_map: Mapping[str, str] | None = None,
 ) -> PhotoSet:
     """The photos of a data set, see `EvaluationSet`, with their boxes as they stand there.
 
     Raises PhotoSetError if it cannot be read, if it has objects of a category that is not, by id
     and name (or, where it has no ids, by name), one of ``labels``, or if a photo is missing.
     """
-    split, reading = _read(lambda: recognise_detection(path, images), labels, on_note)
+    known = labels if class_map is None else None
+    split, reading = _read(lambda: recognise_detection(path, images), known, on_note)
     annotations = reading.annotations
+    if class_map is not None:
+        annotations = with_labels(annotations, labels, class_map, path)
     photos = spread(annotations.photos, limit)
     if not any(photo.learned for photo in photos):
         raise PhotoSetError(f"{path}: has no object in its {len(photos)} photos to be found")
@@ -205,10 +212,11 @@ def read_class_folders(
 
 
 def _read(
-    recognise: Callable[[], DataSet[Content]], labels: Sequence[Label], on_note: OnStep
+    recognise: Callable[[], DataSet[Content]], labels: Sequence[Label] | None, on_note: OnStep
 ) -> tuple[Split[Content], Reading[Content]]:
-    """The split to measure on, read by the ids and names of ``labels``; raises PhotoSetError."""
-    categories = tuple((label.id, label.name) for label in labels)
+    """The split to measure on, read by the ids and names of ``labels``, or by its own; raises
+    PhotoSetError."""
+    categories = None if labels is None else tuple((label.id, label.name) for label in labels)
     try:
         data = recognise()
         split = data.measured()

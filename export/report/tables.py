@@ -12,6 +12,7 @@ FEW_PHOTOS = 20  # a parity or accuracy figure of fewer says little
 BUSY = 0.9  # share of the time on one thread; with less, other work had the processor
 MOST_DROP = 0.005  # of AP or top-1 below the best precision shown
 UNKNOWN_LICENCE = "unknown"
+PERMISSIVE = ("apache", "mit", "bsd", "isc", "cc0", "unlicense")  # such licences begin so
 UNSTATED = "–"  # noqa: RUF001
 LEADING = ("ap", "ap50", "top1", "top5")
 RESIZES = {
@@ -130,6 +131,10 @@ def reservations(package: Measured, others: Sequence[Measured]) -> list[str]:
     found = []
     if manifest.provenance.licence == UNKNOWN_LICENCE:
         found.append("The licence of the weights is unknown: find it out first.")
+    elif manifest.provenance.adopted and not is_permissive(manifest.provenance.licence):
+        licence = manifest.provenance.licence
+        found.append(f"The weights are under {licence}: see what it asks of those who serve them.")
+    found += adoption_reservations(manifest)
     if not package.metrics:
         found.append("Accuracy was not measured at export: `python -m export evaluate` does it.")
     elif manifest.accuracy is not None and manifest.accuracy.images < FEW_PHOTOS:
@@ -147,6 +152,39 @@ def reservations(package: Measured, others: Sequence[Measured]) -> list[str]:
         found.append(
             f"{percent(1 - manifest.parity.agreeing)} of its answers differ from those of"
             f" {reference_name(manifest.parity)} by more than the tolerance."
+        )
+    return found
+
+
+def is_permissive(licence: str) -> bool:
+    """Whether a licence asks nothing of a service."""
+    return licence.lower().startswith(PERMISSIVE)
+
+
+def adoption_reservations(manifest: ModelManifest) -> list[str]:
+    """Of a package that was made of another tool's file: what is not known, and what it costs."""
+    adopted, found = manifest.provenance.adopted, []
+    if adopted is not None and adopted.assumed:
+        found.append(
+            f"The file does not say its {', '.join(adopted.assumed)}: the usual of its family was"
+            " taken."
+        )
+    if manifest.parity.unproven:
+        found.append(
+            f"Unproven: {', '.join(manifest.parity.unproven)}. Both sides of the comparison share"
+            " it; look at the examples below, or measure the accuracy."
+        )
+    if adopted is not None and adopted.batch == "scan":
+        found.append(
+            "The file takes one photo and could not be rewritten: batches run photo by photo, on"
+            " one thread, which costs up to half of the speed."
+        )
+    floor = getattr(manifest, "floor", None)
+    if floor is not None:
+        found.append(
+            f"The file suppresses by itself: nothing scores below {floor.score_threshold:g}, no"
+            f" overlap is above {floor.iou_threshold:g}, and a photo has {floor.max_detections}"
+            " detections at most, whatever a request asks for."
         )
     return found
 
