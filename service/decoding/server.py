@@ -42,7 +42,7 @@ from service.decoding.sandbox import confine, limit_cpu
 from service.imaging.formats import enable_formats
 from service.imaging.images import DecodeOptions, decode_input
 from service.problems import Problem
-from service.runtime.memory import limit_free_memory
+from service.runtime.memory import limit_free_memory, trim_memory
 
 FORK, END = b"F", b"E"
 ASK, GO, STOP, DONE, PROBLEM, FAULT = b"A", b"G", b"S", b"D", b"P", b"F"
@@ -53,6 +53,7 @@ MAX_MESSAGE = 64 * 2**10
 READY = b"ready"  # what the server begins with
 FILTERED, LIMITED = b"filtered", b"limited"  # what a decoder begins with
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
+LARGE_IMAGE = 64 * 2**20  # bytes while it is decoded, of which an AVIF's decoder leaves half behind
 FIRST_TO_KILL = "1000"  # of all processes, to the kernel that runs out of memory
 NO_MEMORY = "There is no memory to decode the image now."
 # What Pillow imports only when a file needs it, which is too late for a decoder.
@@ -66,6 +67,21 @@ LATE_IMPORTS = (
 
 class _Refused(Exception):
     """There is no room to decode the image."""
+
+
+class _Memory:
+    """Asks the parent for room. taken: bytes that it has given for the image."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel, self.taken = channel, 0
+
+    @contextlib.contextmanager
+    def hold(self, number: int) -> Iterator[None]:
+        self._channel.send(ASK + NUMBER.pack(number))
+        if self._channel.recv(MAX_MESSAGE) != GO:
+            raise _Refused
+        self.taken = number
+        yield
 
 
 def main() -> None:
@@ -130,21 +146,17 @@ def _decode(channel: socket.socket, file: int, memory_bytes: int) -> NoReturn:
     while message := channel.recv(MAX_MESSAGE):
         size, seconds = JOB.unpack_from(message)
         limit_cpu(seconds)
+        memory = _Memory(channel)
         with contextlib.suppress(_Refused):
-            channel.send(_answer(channel, file, size, message[JOB.size :]))
+            channel.send(_answer(memory, file, size, message[JOB.size :]))
+        if memory.taken >= LARGE_IMAGE:
+            trim_memory()
     os._exit(0)
 
 
-def _answer(channel: socket.socket, file: int, size: int, options: bytes) -> bytes:
-    @contextlib.contextmanager
-    def hold_memory(number: int) -> Iterator[None]:
-        channel.send(ASK + NUMBER.pack(number))
-        if channel.recv(MAX_MESSAGE) != GO:
-            raise _Refused
-        yield
-
+def _answer(memory: _Memory, file: int, size: int, options: bytes) -> bytes:
     try:
-        made = decode_input(os.pread(file, size, 0), _options(options), hold_memory)
+        made = decode_input(os.pread(file, size, 0), _options(options), memory.hold)
         os.pwrite(file, made.pixels.data, 0)
         return DONE + PLACEMENT.pack(*astuple(made.placement))
     except Problem as problem:

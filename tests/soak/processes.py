@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
 from tests.e2e.server import Server
 
 WORKER = "_bentoml_impl.worker.service"
+DECODERS = "service.decoding.server"
 
 
 def workers(server: Server) -> list[psutil.Process]:
@@ -27,9 +29,25 @@ def workers(server: Server) -> list[psutil.Process]:
 
 
 def resident_bytes(server: Server) -> int:
-    """Of all processes."""
+    """Of all processes; of decoders what they do not share with the one they are forked from, and
+    the files in memory that they are handed."""
     parent = psutil.Process(server.process.pid)
-    return sum(process.memory_info().rss for process in [parent, *workers(server)])
+    return sum(map(_own_bytes, [parent, *parent.children(recursive=True)]))
+
+
+def _own_bytes(process: psutil.Process) -> int:
+    try:
+        parent = process.parent()
+        if parent is None or DECODERS not in parent.cmdline():
+            return int(process.memory_info().rss)
+        own = int(process.memory_full_info().uss)
+        return own + sum(
+            file.stat().st_blocks * 512
+            for file in Path(f"/proc/{process.pid}/fd").iterdir()
+            if "memfd:" in str(file.readlink())
+        )
+    except (psutil.Error, OSError):  # it has ended since
+        return 0
 
 
 def descriptors(server: Server) -> int:

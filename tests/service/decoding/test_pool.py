@@ -21,6 +21,7 @@ from service.imaging.formats import FORMATS
 from service.imaging.images import DecodeOptions, decode_input
 from service.manifest import ModelManifest
 from service.problems import Problem
+from tests.e2e.server import eventually
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.skipif(not pools.IS_POSSIBLE, reason="needs Linux")
@@ -81,9 +82,9 @@ def signalled(signal_: signal.Signals) -> Callable[[int], nullcontext[None]]:
     return hold
 
 
-def file_of(image_format: str, size: tuple[int, int] = (300, 200)) -> bytes:
+def file_of(image_format: str, size: tuple[int, int] = (300, 200), **save: int) -> bytes:
     buffer = io.BytesIO()
-    Image.radial_gradient("L").resize(size).convert("RGB").save(buffer, image_format)
+    Image.radial_gradient("L").resize(size).convert("RGB").save(buffer, image_format, **save)
     return buffer.getvalue()
 
 
@@ -286,6 +287,16 @@ def test_the_memory_of_a_large_file_is_given_back(
         if "memfd:decoder" in str(path.readlink())
     )
     assert len(content) > pools.KEPT_FILE_BYTES > file.stat().st_size
+
+
+def test_what_a_large_image_leaves_in_a_decoder_is_given_back(
+    pool: DecoderPool, options: DecodeOptions
+) -> None:
+    (decoder,) = decoders()
+    pool.decode(file_of("AVIF"), options, 30, let_in)
+    before = decoder.memory_full_info().uss
+    pool.decode(file_of("AVIF", (2500, 2500), speed=10), options, 30, let_in)
+    eventually(lambda: decoder.memory_full_info().uss - before < 2**23, "its memory is free")
 
 
 def test_a_decoder_holds_nothing_of_the_service(pool: DecoderPool, options: DecodeOptions) -> None:

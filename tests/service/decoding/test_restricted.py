@@ -40,7 +40,7 @@ from pathlib import Path
 import psutil
 from PIL import Image
 from service.decoding.pool import DecoderPool
-from service.imaging.decode import DecodeOptions, decode_input
+from service.imaging.images import DecodeOptions
 from service.imaging.formats import FORMATS
 from service.problems import Problem
 from tests.soak.fuzz import SPEC
