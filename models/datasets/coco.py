@@ -1,6 +1,5 @@
 """COCO: one JSON file with the lists of images, annotations and categories."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from models.datasets.content import (
     Fault,
     Outline,
     Reading,
-    read_text,
+    read_json,
     require_folder,
 )
 from models.datasets.files import PhotoFinder, Size, read_sizes
@@ -78,11 +77,7 @@ def photo_folders(file: Path) -> Sequence[Path]:
 
 def _read_json(path: Path) -> dict[str, list[Any]]:
     """A COCO file's content, of which the three lists are there."""
-    text = read_text(path)
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}: is not JSON ({error})") from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: is not a COCO instances file, which is a JSON object")
     for key in ("images", "annotations", "categories"):

@@ -1,10 +1,12 @@
 """What a data set says of its photos, whatever its files look like."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
+import orjson
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -212,6 +214,19 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not text in UTF-8") from error
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file of a data set; raises DataError."""
+    text = read_text(path)
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass  # Python's own reader takes NaN, and names the line
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: is not JSON ({error})") from error
 
 
 def require_folder(path: Path) -> None:

@@ -1,6 +1,5 @@
 """LabelMe: a JSON file for each photo, beside it."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from models.datasets.content import (
     Fault,
     Outline,
     Reading,
-    read_text,
+    read_json,
 )
 from models.datasets.files import PhotosByStem, Size, names_below, read_sizes, stable_id
 from models.datasets.rows import BadRow, Outside, Row, RowCheck, enclose, is_number, shown, whole
@@ -25,8 +24,8 @@ from models.datasets.rows import BadRow, Outside, Row, RowCheck, enclose, is_num
 def is_labelme(path: Path) -> bool:
     """Whether ``path`` is a photo's file, by its keys."""
     try:
-        content = json.loads(read_text(path))
-    except (DataError, json.JSONDecodeError):
+        content = read_json(path)
+    except DataError:
         return False
     return isinstance(content, dict) and isinstance(content.get("shapes"), list)
 
@@ -65,10 +64,7 @@ def read_labelme(
 
 def _read(path: Path, faults: list[Fault]) -> tuple[Size | None, list[Row]]:
     """The size that a file states, if it does, and the shapes that have a box."""
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise BadRow(f"is not JSON ({error})") from error
+    content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
         raise BadRow("has no list 'shapes'")
     width, height = whole(content.get("imageWidth")), whole(content.get("imageHeight"))

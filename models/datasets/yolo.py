@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,9 @@ def read_yaml(path: Path) -> dict[str, Any] | None:
 def names_of_yaml(path: Path, content: dict[str, Any]) -> YoloNames:
     """The names in a data.yaml, a list or a mapping. Raises DataError."""
     names = content.get("names")
-    rows = names.items() if isinstance(names, dict) else enumerate(names or ())
-    if isinstance(names, str) or not rows:
+    if not names or not isinstance(names, (dict, list)):
         raise DataError(f"{path}: has no 'names', a list of the classes' names")
+    rows = names.items() if isinstance(names, dict) else enumerate(names)
     found = [(whole(number), str(name)) for number, name in rows]
     categories = tuple(sorted((number, name) for number, name in found if number is not None))
     if len(categories) < len(found):
@@ -110,7 +110,8 @@ def read_yolo(
     faults: list[Fault] = []
     root = names.file.parent
     paths, notes = _photos(sources)
-    labelled = [(path, label_file(path)) for path in paths]
+    folders = {folder: labels_of(folder) for folder in {path.parent for path in paths}}
+    labelled = [(path, folders[path.parent] / f"{path.stem}.txt") for path in paths]
     missing = [path for path, file in labelled if not file.is_file()]
     if missing:
         notes.append(f"{count_of(missing, 'photo')} without a label file: taken to show nothing")
@@ -130,18 +131,18 @@ def read_yolo(
 
 def has_labels(folder: Path) -> bool:
     """Whether the photos in ``folder`` have label files."""
-    labels = label_file(folder / "photo").parent
+    labels = labels_of(folder)
     return labels.is_dir() and any(path.name != NAMES for path in labels.rglob("*.txt"))
 
 
-def label_file(photo: Path) -> Path:
-    """The text file of a photo's objects: in labels/, where the photo is in images/; else beside
-    it."""
-    parts = list(photo.parent.parts)
+def labels_of(folder: Path) -> Path:
+    """Where the label files of the photos in ``folder`` are: in labels/, where that is in images/;
+    else beside them."""
+    parts = list(folder.parts)
     if "images" in parts:
         parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-    folder = Path(*parts)
-    return photo.with_suffix(".txt") if not folder.is_dir() else folder / f"{photo.stem}.txt"
+    labels = Path(*parts)
+    return labels if labels.is_dir() else folder
 
 
 def _photos(sources: Sequence[Path]) -> tuple[list[Path], list[str]]:
@@ -165,7 +166,7 @@ def _photos(sources: Sequence[Path]) -> tuple[list[Path], list[str]]:
 def _without_photo(sources: Sequence[Path], known: set[Path]) -> Iterator[Fault]:
     """The label files of folders that no photo has."""
     for source in filter(Path.is_dir, sources):
-        folder = label_file(source / "photo").parent
+        folder = labels_of(source)
         for name in names_below(folder, ".txt") if folder.is_dir() else ():
             file = folder / f"{name}.txt"
             if file not in known and file.name != NAMES:
@@ -214,7 +215,7 @@ def _in_pixels(rows: Iterable[Row], size: Size) -> Iterator[Row]:
         left, top, right, bottom = row.box
         box = (left * width, top * height, right * width, bottom * height)
         outline = row.outline and tuple(points * np.float32(size) for points in row.outline)
-        yield replace(row, box=box, outline=outline)
+        yield Row(row.where, row.category, box, outline)
 
 
 def _below(path: Path, root: Path) -> str:
