@@ -91,7 +91,8 @@ def evaluate(
 
     with one_line_errors():
         evaluation = to_evaluation(annotations, images, class_map)
-        assert evaluation is not None  # there are images
+        if evaluation is None:
+            raise typer.BadParameter("name photos to measure on: --annotations, --images or both")
         comparison = measure(packages, evaluation, weights, url, tolerance, limit, json_file)
     if comparison.failures:
         raise typer.Exit(GATE_FAILED)

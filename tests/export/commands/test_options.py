@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from export.__main__ import app
 from export.commands.options import to_evaluation
 from export.evaluation.photo_set import EvaluationSet
 
@@ -12,3 +15,9 @@ def test_photos_make_an_evaluation_with_annotations_or_without() -> None:
     assert to_evaluation(annotations, None) == EvaluationSet(None, annotations)
     assert to_evaluation(None, images) == EvaluationSet(images, None)
     assert to_evaluation(None, None) is None
+
+
+def test_an_evaluation_needs_photos() -> None:
+    result = CliRunner().invoke(app, ["evaluate", "store/pets/1"], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert "name photos to measure on: --annotations, --images or both" in result.output

@@ -6,6 +6,7 @@ import pytest
 
 from export.evaluation.photo_set import find_photos
 from service.imaging.files import PhotoError
+from tests.models.datasets.made import MADE, photos
 
 
 def test_a_folders_photos_are_found_and_other_files_counted(tmp_path: Path) -> None:
@@ -19,6 +20,20 @@ def test_a_folders_photos_are_found_and_other_files_counted(tmp_path: Path) -> N
         "c.gif",
     ]
     assert notes == [f"{tmp_path}: passed over 2 files: 1 .txt, 1 .heic"]
+
+
+@pytest.mark.parametrize("name", ["Ultralytics", "Roboflow COCO", "VOC, nested"])
+def test_of_a_data_set_those_to_measure_on_are_found(tmp_path: Path, name: str) -> None:
+    MADE[name].make(tmp_path)
+    notes: list[str] = []
+    assert [path.stem for path in find_photos(tmp_path, notes.append)] == ["d"]
+    assert len(notes) == 1
+
+
+def test_of_class_folders_those_to_measure_on_are_found(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        photos(tmp_path / split / "cat", {split: []})
+    assert [path.stem for path in find_photos(tmp_path)] == ["val"]
 
 
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from export.evaluation.photo_set import (
 )
 from service.imaging.files import PhotoError
 from service.manifest import Label
+from tests.models.datasets.made import MADE, write
 
 from .instances import CAT, DOG, INSTANCES, write_instances
 
@@ -87,6 +88,47 @@ class TestCocoFile:
     ) -> None:
         with pytest.raises(PhotoSetError, match="a classifier; leave the annotations out"):
             read_photo_set(classifier.manifest, EvaluationSet(photos, write_instances(tmp_path)))
+
+
+class TestDataSets:
+    """Whatever the layout, the validation photos are measured on, by the labels' ids."""
+
+    @pytest.mark.parametrize("name", MADE)
+    def test_are_read_in_every_layout(self, tmp_path: Path, name: str) -> None:
+        MADE[name].make(tmp_path)
+        first = MADE[name].first
+        labels = [Label(id=first, name="cat"), Label(id=first + 1, name="dog")]
+        notes: list[str] = []
+        found = EvaluationSet(annotations=tmp_path).read(labels, on_note=notes.append)
+        assert found.objects is not None
+        dogs = [r["bbox"] for r in found.objects["annotations"] if r["category_id"] == first + 1]
+        stems = [photo.stem for photo in found.photos]
+        if len(MADE[name].splits) == 1:
+            assert (stems, dogs[0]) == (["a", "b", "c"], pytest.approx([10, 10, 10, 10]))
+        else:
+            assert (stems, dogs) == (["d"], [pytest.approx([8, 3, 24, 24])])
+        assert f", {MADE[name].name}: {len(stems)} photos" in notes[0]
+
+    def test_without_ids_are_read_by_names(self, tmp_path: Path) -> None:
+        MADE["Roboflow VOC"].make(tmp_path)
+        labels = [Label(id=90, name="dog"), Label(id=7, name="cat")]
+        found = EvaluationSet(annotations=tmp_path).read(labels)
+        assert found.objects is not None
+        assert [row["category_id"] for row in found.objects["annotations"]] == [90]
+        with pytest.raises(PhotoSetError, match="class dog is not in the categories"):
+            EvaluationSet(annotations=tmp_path).read(labels[1:])
+
+    def test_are_named_with_a_digest_of_what_they_say(self, tmp_path: Path) -> None:
+        MADE["Ultralytics"].make(tmp_path)
+        labels = [Label(id=0, name="cat"), Label(id=1, name="dog")]
+        first = EvaluationSet(annotations=tmp_path).read(labels).name
+        assert first.startswith(f"{tmp_path.name}, data.yaml, sha256 ")
+        write(tmp_path / "labels" / "val" / "d.txt", "1 0.5 0.5 0.1 0.1")
+        assert EvaluationSet(annotations=tmp_path).read(labels).name != first
+
+    def test_of_no_known_layout_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(PhotoSetError, match="is no data set that is known"):
+            EvaluationSet(annotations=tmp_path).read([CAT])
 
 
 class TestClassFolders:
