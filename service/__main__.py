@@ -147,14 +147,16 @@ def archive(arguments: argparse.Namespace) -> None:
 def openapi(arguments: argparse.Namespace) -> None:
     """Print the OpenAPI description of the service, which it serves at /docs.json.
 
-    Clients are generated from the copy in clients/. After a change of the API:
+    The other, for generators of clients, is simpler: one form of a request, and no
+    unions. Both are kept in clients/. After a change of the API:
 
       python -m service openapi > clients/openapi.json
+      python -m service openapi --generators > clients/openapi-generators.json
     """
     from service.http.openapi.document import dump_api
     from service.http.routes import ROUTES
 
-    sys.stdout.write(dump_api(ROUTES))
+    sys.stdout.write(dump_api(ROUTES, generators=arguments.generators))
 
 
 def tune(arguments: argparse.Namespace) -> None:
@@ -235,7 +237,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("file", type=Path, metavar="FILE", help="such as pets.bentomodel")
 
-    _command(commands, openapi)
+    command = _command(commands, openapi)
+    command.add_argument("--generators", action="store_true", help="for generators of clients")
 
     command = _command(commands, tune)
     command.add_argument(

@@ -44,8 +44,7 @@ class DetectParameters(RequestParameters):
     class_agnostic: bool | None = Field(
         None,
         description="Whether boxes of different labels compete as well, so that an object gets"
-        " one.",
-        json_schema_extra={"default": False},
+        " one. Default: false.",
     )
     max_detections: int | None = Field(
         None, ge=1, le=1000, description=f"The best of each image. {_THE_MODELS}"

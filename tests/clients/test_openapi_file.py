@@ -1,14 +1,18 @@
-"""The description that clients are made from is that of the service."""
+"""The descriptions that clients are made from are those of the service."""
+
+import pytest
 
 from service.http.openapi.document import dump_api
 from service.http.routes import ROUTES
 from tests.paths import ROOT
 
-FILE = ROOT / "clients" / "openapi.json"
 
-
-def test_file_is_the_services_own() -> None:
-    assert FILE.read_text("utf-8") == dump_api(ROUTES), (
-        "clients/openapi.json is of another service; mend it by:"
-        " .venv/bin/python -m service openapi > clients/openapi.json"
+@pytest.mark.parametrize(
+    ("name", "option"), [("openapi.json", ""), ("openapi-generators.json", " --generators")]
+)
+def test_file_is_the_services_own(name: str, option: str) -> None:
+    own = dump_api(ROUTES, generators=bool(option))
+    assert (ROOT / "clients" / name).read_text("utf-8") == own, (
+        f"clients/{name} is of another service; mend it by:"
+        f" .venv/bin/python -m service openapi{option} > clients/{name}"
     )

@@ -1,8 +1,10 @@
 """Gets programs that others wrote: from the system, or once into a folder of the user's cache."""
 
+import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,17 +28,40 @@ def debian(package: str, program: str) -> Path:
     return find_debian(package, program) or unpack(package) / "usr" / "bin" / program
 
 
-def unpack(package: str) -> Path:
-    """The folder of a Debian package's files, which needs no root; skips the test."""
-    home = CACHE / package
+def unpack(*packages: str) -> Path:
+    """The folder of the files of Debian's ``packages``, which needs no root; skips the test where
+    they cannot be had."""
+
+    def fill(folder: Path) -> None:
+        run("apt-get", "download", *packages, cwd=folder)
+        for file in folder.glob("*.deb"):
+            run("dpkg", "-x", str(file), str(folder), cwd=folder)
+            file.unlink()
+
+    return make_once(packages[0], fill)
+
+
+def node_modules() -> Path:
+    """The folder with what tests/thirdparty/node/package.json asks for; skips the test."""
+    home = Path(__file__).parent / "node"
+    lock = hashlib.sha256((home / "package-lock.json").read_bytes()).hexdigest()
+
+    def fill(folder: Path) -> None:
+        for name in ("package.json", "package-lock.json", ".npmrc"):
+            shutil.copy(home / name, folder)
+        run("npm", "ci", cwd=folder)
+
+    return make_once(f"node-{lock[:12]}", fill) / "node_modules"
+
+
+def make_once(name: str, fill: Callable[[Path], None]) -> Path:
+    """A folder of the cache, which ``fill`` fills where it is not there yet."""
+    home = CACHE / name
     if not home.is_dir():
-        aside = CACHE / f".{package}.{os.getpid()}"
+        aside = CACHE / f".{name}.{os.getpid()}"
         aside.mkdir(parents=True)
         try:
-            run("apt-get", "download", package, cwd=aside)
-            (file,) = aside.glob("*.deb")
-            run("dpkg", "-x", str(file), str(aside), cwd=aside)
-            file.unlink()
+            fill(aside)
             aside.replace(home)
         finally:
             shutil.rmtree(aside, ignore_errors=True)

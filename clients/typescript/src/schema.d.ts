@@ -376,11 +376,8 @@ export interface components {
             score_threshold?: number;
             /** @description Of two boxes of one label whose intersection over union is above it, only the one that scores higher stays. Default: the model's own, in its `defaults`. */
             iou_threshold?: number;
-            /**
-             * @description Whether boxes of different labels compete as well, so that an object gets one.
-             * @default false
-             */
-            class_agnostic: boolean;
+            /** @description Whether boxes of different labels compete as well, so that an object gets one. Default: false. */
+            class_agnostic?: boolean;
             /** @description The best of each image. Default: the model's own, in its `defaults`. */
             max_detections?: number;
             /** @description Names of the labels to keep, before the best are chosen. Default: all. */
@@ -396,11 +393,8 @@ export interface components {
             score_threshold?: number;
             /** @description Of two boxes of one label whose intersection over union is above it, only the one that scores higher stays. Default: the model's own, in its `defaults`. */
             iou_threshold?: number;
-            /**
-             * @description Whether boxes of different labels compete as well, so that an object gets one.
-             * @default false
-             */
-            class_agnostic: boolean;
+            /** @description Whether boxes of different labels compete as well, so that an object gets one. Default: false. */
+            class_agnostic?: boolean;
             /** @description The best of each image. Default: the model's own, in its `defaults`. */
             max_detections?: number;
             /** @description Names of the labels to keep, before the best are chosen. Default: all. */
@@ -414,11 +408,8 @@ export interface components {
             score_threshold?: number | null;
             /** @description Of two boxes of one label whose intersection over union is above it, only the one that scores higher stays. Default: the model's own, in its `defaults`. */
             iou_threshold?: number | null;
-            /**
-             * @description Whether boxes of different labels compete as well, so that an object gets one.
-             * @default false
-             */
-            class_agnostic: boolean | null;
+            /** @description Whether boxes of different labels compete as well, so that an object gets one. Default: false. */
+            class_agnostic?: boolean | null;
             /** @description The best of each image. Default: the model's own, in its `defaults`. */
             max_detections?: number | null;
             /** @description Names of the labels to keep, before the best are chosen. Default: all. */
@@ -862,7 +853,7 @@ export interface operations {
                 score_threshold?: number;
                 /** @description Of two boxes of one label whose intersection over union is above it, only the one that scores higher stays. Default: the model's own, in its `defaults`. */
                 iou_threshold?: number;
-                /** @description Whether boxes of different labels compete as well, so that an object gets one. */
+                /** @description Whether boxes of different labels compete as well, so that an object gets one. Default: false. */
                 class_agnostic?: boolean;
                 /** @description The best of each image. Default: the model's own, in its `defaults`. */
                 max_detections?: number;
@@ -872,7 +863,7 @@ export interface operations {
             header?: {
                 /** @description Milliseconds until the deadline, after which no more work is done. Default: 30000; at most 60000; unless the operator says otherwise. */
                 "X-Request-Timeout-Ms"?: number;
-                /** @description bulk: for background jobs, which yield to interactive requests. */
+                /** @description bulk: for background jobs, which yield to interactive requests. Default: interactive. */
                 "X-Request-Priority"?: "interactive" | "bulk";
                 /** @description The request's id in logs and replies. One that does not match `[A-Za-z0-9_.:-]{1,128}` is replaced. Default: a new one. */
                 "X-Request-ID"?: string;
@@ -1081,7 +1072,7 @@ export interface operations {
             header?: {
                 /** @description Milliseconds until the deadline, after which no more work is done. Default: 30000; at most 60000; unless the operator says otherwise. */
                 "X-Request-Timeout-Ms"?: number;
-                /** @description bulk: for background jobs, which yield to interactive requests. */
+                /** @description bulk: for background jobs, which yield to interactive requests. Default: interactive. */
                 "X-Request-Priority"?: "interactive" | "bulk";
                 /** @description The request's id in logs and replies. One that does not match `[A-Za-z0-9_.:-]{1,128}` is replaced. Default: a new one. */
                 "X-Request-ID"?: string;

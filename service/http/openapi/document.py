@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from service.access.key_file import Scope
 from service.http.context import Route
 from service.http.openapi.examples import CLASSIFY_ANSWERS, DETECT_ANSWERS, MODEL, problem_examples
+from service.http.openapi.generators import for_generators
 from service.http.openapi.json_schemas import reference, reply_schemas, request_schemas
 from service.http.openapi.model_schemas import ModelList, UnreadableModel
 from service.http.openapi.replies import header_components, json_reply, replies, text_reply
@@ -126,9 +127,12 @@ def describe_api(routes: tuple[Route, ...], root: str = "") -> Description:
     }
 
 
-def dump_api(routes: tuple[Route, ...]) -> str:
-    """The description as a file, from which clients are made."""
-    return json.dumps(describe_api(routes), indent=2, ensure_ascii=False) + "\n"
+def dump_api(routes: tuple[Route, ...], *, generators: bool = False) -> str:
+    """The description as a file, from which clients are made: by hand, or by ``generators``."""
+    api = describe_api(routes)
+    return (
+        json.dumps(for_generators(api) if generators else api, indent=2, ensure_ascii=False) + "\n"
+    )
 
 
 def _schemas(parameters: Description) -> Description:

@@ -40,13 +40,14 @@ def request_schemas(shapes: Sequence[type[BaseModel]], *, null: bool = False) ->
     """Of ``shapes`` and all that they are made of, by name, with what may be sent.
 
     null: whether it means that a field is not given, as in JSON; a query and a form have none.
-    Only a default that is the same for every model is one here.
+    Defaults are told in descriptions alone: generated clients would send them, in the query and in
+    the body, and what is given twice is refused.
     """
     schemas = _schemas(shapes)
     for schema in schemas.values():
         fields = schema.get("properties", {})
         for name, field in fields.items():
-            sent = {k: v for k, v in field.items() if k != "default" or v is not None}
+            sent = {k: v for k, v in field.items() if k != "default"}
             fields[name] = sent if null else _without_null(sent)
     return schemas
 

@@ -105,12 +105,9 @@ def _headers() -> list[Description]:
         {
             "name": PRIORITY_HEADER,
             "in": "header",
-            "description": "bulk: for background jobs, which yield to interactive requests.",
-            "schema": {
-                "type": "string",
-                "enum": [priority.value for priority in Priority],
-                "default": Priority.INTERACTIVE.value,
-            },
+            "description": "bulk: for background jobs, which yield to interactive requests."
+            f" Default: {Priority.INTERACTIVE.value}.",
+            "schema": {"type": "string", "enum": [priority.value for priority in Priority]},
         },
         {
             "name": REQUEST_ID_HEADER,

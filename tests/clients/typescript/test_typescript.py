@@ -134,3 +134,14 @@ def test_it_needs_nothing_else(installed: Path) -> None:
 
 def test_the_lock_names_no_host() -> None:
     assert '"resolved"' not in (PACKAGE / "package-lock.json").read_text()
+
+
+def test_what_has_a_default_need_not_be_written(tmp_path: Path) -> None:
+    """openapi-typescript takes a field with a default for one that is always there."""
+    schema = (PACKAGE / "src" / "schema.d.ts").as_posix()
+    (tmp_path / "minimal.ts").write_text(
+        f'import type {{ components }} from "{schema}";\n'
+        'export const body: components["schemas"]["DetectRequest"] ='
+        ' { images: [{ base64: "aGk=" }] };\n'
+    )
+    run(TOOLS / "tsc", "--noEmit", "--strict", "minimal.ts", folder=tmp_path)
