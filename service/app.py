@@ -40,7 +40,8 @@ class BoxportService(Service[Any]):
 
     def to_asgi(self, is_main: bool = True) -> Any:
         """What a worker serves; the process that starts workers never calls it."""
-        from service.http.connection import ConnectionLimits, use_protocol
+        from service.http.connection import use_protocol
+        from service.http.limits import ConnectionLimits
         from service.http.middleware import ServiceMiddleware
 
         settings = read_settings()

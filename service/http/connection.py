@@ -11,12 +11,10 @@ if there is none: the request would have no body (MagicStack/httptools#124, Klud
 """
 
 import os
-import resource
 import uuid
 from asyncio import BaseTransport
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 from weakref import proxy
 
@@ -24,41 +22,23 @@ import httptools
 import uvicorn.config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from service.http.limits import OTHER_FILES, ConnectionLimits, allow_files
 from service.http.replies import problem_json
 from service.http.rounds import Rounds
 from service.http.transport import MAX_LINGER_SECONDS, Flow, LingeringTransport
 from service.problems import Problem
-from service.settings import Settings
 
 UVICORN_KEEP_ALIVE = 5  # seconds: its default, which is shorter than any proxy's
 RATE_SECONDS = 10.0  # over which a body's rate is taken
 # Requests that came at once are made for others to wait for: some thirty microseconds each.
 MAX_PIPELINED = 16  # that wait for an earlier one of their connection, before more are read
+MAX_FIELDS = (
+    200  # of a head and of trailers: each takes some hundred bytes, and may be sent as four
+)
 PIECE_BYTES = 1024  # that are read at once, unless they are of a body
 FRAMING = 16  # bytes around each byte of a body, at most: chunks may be as small as that
 PROXIES_VARIABLE = "FORWARDED_ALLOW_IPS"  # uvicorn's
-OTHER_FILES = 256  # that a worker has open besides connections
 OFFER = (b"upgrade", b"http2-settings")  # headers, and what Connection says of them
-
-
-@dataclass(frozen=True)
-class ConnectionLimits:
-    """What a client may take; the fields are those of `service.settings.Settings`.
-
-    The limit of connections is for all, that of an address for those of one; None: no limit.
-    """
-
-    max_head_bytes: int = 64 * 2**10
-    head_timeout_ms: int = 10_000
-    min_body_rate: int = 1000
-    unread_timeout_ms: int = 30_000
-    keep_alive_timeout_ms: int = 75_000
-    max_connections: int = 4096
-    max_address_connections: int | None = None
-
-    @classmethod
-    def of(cls, settings: Settings) -> "ConnectionLimits":
-        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -137,13 +117,20 @@ class HttpProtocol(HttpToolsProtocol):
             self._await_head()
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= MAX_FIELDS:
+            detail = f"The head of a request has at most {MAX_FIELDS} fields."
+            self._problem = Problem("head_too_large", detail)
+            raise ValueError  # the parser stops, see `_feed`
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         if self._has_offer():
             return
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self.limits.max_head_bytes:
             self._problem = self._too_large()
-            raise ValueError  # the parser stops, and `send_400_response` is called
+            raise ValueError
         self._head_since = None
         self._received = self._body_bytes = 0
         self._stated = next((int(v) for name, v in self.headers if name == b"content-length"), 0)
@@ -161,9 +148,6 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._has_offer():
             self._is_in_body = False
             super().on_message_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(self._problem or Problem("malformed_body", msg))
 
     def pass_over_offer(self, after_head: bytes | memoryview) -> None:
         """Have the request whose head has come read again, without its offer."""
@@ -218,7 +202,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._received += len(data)
         else:
             self._head_bytes += len(data)
-        super().data_received(data)  # type: ignore[arg-type]
+        self._feed(data)
         if self._head_since is not None and self._head_bytes > self.limits.max_head_bytes:
             self._refuse(self._too_large())
         elif self._received > self.limits.max_head_bytes + FRAMING * self._body_bytes:
@@ -226,6 +210,15 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._is_idle() and self.timeout_keep_alive_task is None:  # a refused body's end
             seconds, close = self.timeout_keep_alive, self.timeout_keep_alive_handler
             self.timeout_keep_alive_task = self.loop.call_later(seconds, close)
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        """As uvicorn does, but without a line in the log for whatever is not HTTP."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            not_http = Problem("malformed_body", "The request cannot be read: it is not HTTP/1.1.")
+            self._refuse(self._problem or not_http)
 
     def _check_count(self) -> None:
         of_address = self.limits.max_address_connections
@@ -338,13 +331,5 @@ def use_protocol(limits: ConnectionLimits, trusted_proxies: Sequence[str]) -> No
     if trusted_proxies or PROXIES_VARIABLE not in os.environ:
         os.environ[PROXIES_VARIABLE] = ",".join(trusted_proxies)
     HttpProtocol.limits = limits
-    _allow_files(limits.max_connections + OTHER_FILES)
+    allow_files(limits.max_connections + OTHER_FILES)
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{HttpProtocol.__name__}"
-
-
-def _allow_files(count: int) -> None:
-    """A connection is an open file, of which most systems allow a process 1024 unless it asks."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < count:
-        most = count if hard == resource.RLIM_INFINITY else min(count, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -24,7 +24,7 @@ from service.access.rates import address_name
 from service.engine.admission import Room
 from service.engine.engine import Content
 from service.fetch.fetcher import UrlFetcher
-from service.http.body import decode_base64, load_json, read_whole_body
+from service.http.body import PIECE_BYTES, decode_base64, load_json, read_whole_body
 from service.http.context import RequestContext
 from service.http.replies import answer_reply, json_reply
 from service.inference.model import PARAMETERS
@@ -160,7 +160,10 @@ async def _from_multipart(
     body: bytes, header: str, max_images: int
 ) -> tuple[list[Content], dict[str, Any]]:
     async def stream() -> AsyncGenerator[bytes, None]:
-        yield body
+        for start in range(0, len(body), PIECE_BYTES):
+            yield body[start : start + PIECE_BYTES]
+            if len(body) > PIECE_BYTES:
+                await asyncio.sleep(0)  # others have a turn
         if body and not parser.is_whole:
             raise Problem("malformed_body", "The form ends before its last boundary.")
 

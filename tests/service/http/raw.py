@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.http.connection import ConnectionLimits
+from service.http.limits import ConnectionLimits
 
 LIMITS = ConnectionLimits(
     max_head_bytes=4000,

@@ -14,7 +14,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from service.http import rounds
-from service.http.connection import ConnectionLimits, HttpProtocol
+from service.http.connection import HttpProtocol
+from service.http.limits import ConnectionLimits
 from tests.e2e.server import eventually
 
 UNREAD_SECONDS = 0.3  # for which a client that reads nothing is waited for

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from service.http import connection
-from service.http.connection import ConnectionLimits, HttpProtocol
+from service.http.connection import HttpProtocol
+from service.http.limits import ConnectionLimits
 from service.settings import Settings
 from tests.service.http.raw import LIMITS, REPLY, Client, head
 
@@ -58,6 +59,7 @@ def test_an_idle_connection_is_kept_as_long_as_the_settings_say(
         pytest.param(head(*(f"X-{n}: {n}" for n in range(500))), id="many headers"),
         pytest.param(head(path="/" + "a" * 5000), id="path"),
         pytest.param(head()[:-2] + b"X-A: " + b"a" * 300_000, id="without an end"),
+        pytest.param(head()[:-2] + b"a:\r\n" * 300, id="many small headers, without an end"),
     ],
 )
 def test_a_large_head_is_refused_while_it_arrives(
@@ -70,7 +72,9 @@ def test_a_large_head_is_refused_while_it_arrives(
 
 
 @pytest.mark.parametrize(
-    "rest", [b"0\r\n" + b"X-A: b\r\n" * 1000, b"1;" + b"a" * 100_000], ids=["trailers", "extension"]
+    "rest",
+    [b"0\r\n" + b"X-A: b\r\n" * 1000, b"0\r\n" + b"a:\r\n" * 300, b"1;" + b"a" * 100_000],
+    ids=["trailers", "small trailers", "extension"],
 )
 def test_what_is_no_body_is_counted_like_a_head(
     open_client: Callable[[], Client], rest: bytes

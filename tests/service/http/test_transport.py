@@ -39,6 +39,16 @@ def test_a_client_that_sends_all_before_it_reads_is_told(
     assert client.reply()[0] == status
 
 
+def test_what_is_not_http_is_not_logged(
+    open_client: Callable[[], Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stranger could fill the log."""
+    client = open_client()
+    client.send(b"nonsense\r\n\r\n")
+    assert client.problem() == (400, "malformed_body")
+    assert caplog.records == []
+
+
 def test_so_is_one_connection_too_many(open_client: Callable[[], Client]) -> None:
     others = [open_client() for _ in range(LIMITS.max_address_connections or 0)]
     client = open_client()

@@ -11,7 +11,8 @@ import pytest
 
 from service.engine.admission import Admission
 from service.engine.engine import Content
-from service.http.v1 import MAX_FIELDS, read_request
+from service.http.body import PIECE_BYTES
+from service.http.v1 import MAX_FIELDS, _from_multipart, read_request
 from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.problems import Problem
 from tests.service.http.asgi import begin
@@ -100,6 +101,26 @@ def test_a_form_that_ends_before_its_last_boundary_is_refused_wherever_it_is_cut
         with pytest.raises(Problem, match="ends before its last boundary") as caught:
             read("multipart/form-data; boundary=x", cut)
         assert caught.value.code == "malformed_body"
+
+
+def test_others_have_turns_while_a_large_form_is_read() -> None:
+    size = 20 * PIECE_BYTES
+    part = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n'
+    body = part + bytes(size) + b"\r\n--x--\r\n"
+    turns = 0
+
+    async def read_beside_another() -> int:
+        nonlocal turns
+        reading = asyncio.ensure_future(_from_multipart(body, "multipart/form-data; boundary=x", 1))
+        while not reading.done():
+            turns += 1
+            await asyncio.sleep(0)
+        [image], _ = reading.result()
+        assert isinstance(image, bytes)
+        return len(image)
+
+    assert asyncio.run(read_beside_another()) == size
+    assert turns >= size / PIECE_BYTES
 
 
 def test_a_form_of_too_many_fields_is_refused() -> None:

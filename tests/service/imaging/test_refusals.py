@@ -261,3 +261,20 @@ def test_every_webp_states_its_size(options: dict) -> None:
     content = encode(Image.new("RGBA", (123, 77)), "WEBP", **options)
     assert webp_size(content) == (123, 77)
     assert webp_size(b"RIFF") == (0, 0)
+
+
+DAMAGED_TAGS = """
+import io
+from PIL import Image
+from service.imaging.images import open_image
+buffer = io.BytesIO()
+Image.new("RGB", (9, 9)).save(buffer, "JPEG", exif=b"Exif\\0\\0MM\\0*garbage")
+with open_image(buffer.getvalue(), 100) as image:
+    print(image.getexif())
+"""
+
+
+def test_damage_that_pillow_gets_over_is_not_told_in_the_log() -> None:
+    command = [sys.executable, "-W", "default", "-c", DAMAGED_TAGS]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{}\n", "")
