@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, ModelProto, TensorProto, helper, inliner, numpy_helper
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper
 from onnxscript import ir
 
 from export.adopt.safety import ForeignError, all_graphs, all_nodes
@@ -43,12 +43,12 @@ def cleaned(model: ModelProto) -> ModelProto:
     return copy
 
 
-def cut_at(model: ModelProto, op_types: Iterable[str]) -> None:
-    """End ``model`` at the inputs of its nodes of ``op_types``, in place."""
+def cut_at(model: ModelProto, op_types: Iterable[str]) -> tuple[NodeProto, ...]:
+    """End ``model`` at the inputs of its nodes of ``op_types``, in place; returns those nodes."""
     kinds = set(op_types)
     ends = [node for node in model.graph.node if node.op_type in kinds]
     if not ends:
-        return
+        return ()
     known = {tensor.name for tensor in model.graph.initializer}
     del model.graph.output[:]
     for node in ends:
@@ -57,6 +57,7 @@ def cut_at(model: ModelProto, op_types: Iterable[str]) -> None:
                 model.graph.output.append(helper.make_empty_tensor_value_info(name))
         model.graph.node.remove(node)
     drop_unused_nodes(model)
+    return tuple(ends)
 
 
 def choose_outputs(model: ModelProto, names: Sequence[str]) -> None:
@@ -78,6 +79,25 @@ def check_opset(model: ModelProto) -> None:
     opset = opset_of(model)
     if not LEAST_OPSET <= opset <= onnx.defs.onnx_opset_version():
         raise ForeignError(f"is of opset {opset}; export it again with {LEAST_OPSET} to {OPSET}")
+
+
+def give_batch_axis(model: ModelProto) -> None:
+    """Let a file that reads one photo of three dimensions read a batch of one, in place."""
+    known = {tensor.name for tensor in model.graph.initializer}
+    ranks = {
+        value.name: len(value.type.tensor_type.shape.dim)
+        for value in model.graph.input
+        if value.name not in known
+    }
+    photos = [name for name, rank in ranks.items() if rank == 3]
+    if 4 in ranks.values() or len(photos) != 1:
+        return
+    (image,) = (value for value in model.graph.input if value.name == photos[0])
+    sides = [d.dim_param or d.dim_value or None for d in image.type.tensor_type.shape.dim]
+    batch, kind = f"{image.name}.batch", image.type.tensor_type.elem_type
+    first = add_constant(model, f"{batch}.first", np.int64(0))
+    model.graph.node.insert(0, helper.make_node("Gather", [batch, first], [image.name], axis=0))
+    image.CopyFrom(helper.make_tensor_value_info(batch, kind, [1, *sides]))
 
 
 def _in_own_opset(model: ModelProto) -> ModelProto:

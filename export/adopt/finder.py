@@ -1,7 +1,8 @@
 """Proposes what reads a file: its decoder, input and labels, each with its reason."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from export.adopt.decoders import DECODERS
 from export.adopt.decoders.row import Decoder, Given, Match, Preprocessing, Told
@@ -25,9 +26,12 @@ def propose(
 
     Raises ForeignError if no decoder reads its outputs, if several do, or if labels are missing.
     """
-    decoder, match = _decoder(file, given)
+    known, why_labels = (labels, GIVEN) if labels is not None else _named(file)
+    decoder, match = _decoder(file, replace(given, labels=known))
     told = _preprocessing(file, decoder, given)
-    chosen, why_labels = _labels(file, match, labels)
+    if known is None and match.labels:
+        known, why_labels = to_labels(enumerate(match.labels)), f"always those of {decoder.title}"
+    chosen = _labels(file, match, known, why_labels)
     licence, why_licence = _licence(file, licence)
     why_decoder = match.why + (f"; {GIVEN}" if given.decoder else "")
     findings = (
@@ -116,17 +120,24 @@ def _triple(values: Sequence[float]) -> str:
     return shown[0] if len({*shown}) == 1 else f"({', '.join(shown)})"
 
 
-def _labels(
-    file: Foreign, match: Match, given: tuple[Label, ...] | None
-) -> tuple[tuple[Label, ...], str]:
+def _named(file: Foreign) -> tuple[tuple[Label, ...] | None, str]:
+    """The labels that the metadata names, and why."""
     names = file.fact("names")
-    if given is not None:
-        labels, why = given, GIVEN
-    elif isinstance(names, dict | list) and names:
-        pairs = names.items() if isinstance(names, dict) else enumerate(names)
-        labels = tuple(Label(id=int(i), name=str(name)) for i, name in sorted(pairs))
-        why = "names of the metadata"
-    else:
+    if not isinstance(names, dict | list) or not names:
+        return None, ""
+    pairs = names.items() if isinstance(names, dict) else enumerate(names)
+    return to_labels(sorted(pairs)), "names of the metadata"
+
+
+def to_labels(names: Iterable[tuple[Any, Any]]) -> tuple[Label, ...]:
+    return tuple(Label(id=int(number), name=str(name)) for number, name in names)
+
+
+def _labels(
+    file: Foreign, match: Match, labels: tuple[Label, ...] | None, why: str
+) -> tuple[Label, ...]:
+    """``labels``, if they are as many as the classes."""
+    if labels is None:
         usual = USUAL.get(match.classes)
         hint = f" ({usual}, if it is of that data set)" if usual else ""
         count = f"its {match.classes} classes" if match.classes else "its classes"
@@ -138,7 +149,7 @@ def _labels(
             f"{file.path}: its outputs have {match.classes} classes, and {why} are"
             f" {len(labels)} labels"
         )
-    return labels, why
+    return labels
 
 
 def _licence(file: Foreign, given: str | None) -> tuple[str, str]:

@@ -14,7 +14,13 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError
 from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
-from export.adopt.cleaning import check_opset, choose_outputs, cleaned, cut_at
+from export.adopt.cleaning import (
+    check_opset,
+    choose_outputs,
+    cleaned,
+    cut_at,
+    give_batch_axis,
+)
 from export.adopt.safety import MAX_BYTES, ForeignError, all_tensors, check_safe, check_values
 from export.onnx.nodes import Array
 from export.onnx.trace import describe
@@ -35,6 +41,7 @@ EXTRA_INPUTS: dict[str, Callable[[int, int], Array]] = {
     "orig_target_sizes": lambda height, width: np.array([[width, height]], np.int64),
     "im_shape": lambda height, width: np.array([[height, width]], np.float32),
     "scale_factor": lambda height, width: np.ones((1, 2), np.float32),
+    "pixel_mask": lambda height, width: np.ones((1, height, width), np.int64),
 }
 # How other files begin that people take for ONNX: (offset, bytes) and what they are.
 MAGIC: tuple[tuple[int, bytes, str], ...] = (
@@ -55,6 +62,7 @@ class Foreign:
 
     untouched: the file's graph, external data read, and cut where a row of the table asks for it.
     model: the same, `cleaned`. image: the input that takes photos; extras: the others.
+    ends: the nodes that were cut off, whose inputs are its outputs.
     """
 
     path: Path
@@ -67,6 +75,7 @@ class Foreign:
     width: int
     extras: Mapping[str, Array]
     metadata: Mapping[str, str]
+    ends: tuple[onnx.NodeProto, ...] = ()
     why: Mapping[str, str] = field(default_factory=dict)  # of layout and size
 
     @cached_property
@@ -134,9 +143,10 @@ def read_foreign(
         check_safe(model, path.parent, cut)
         _read_external(model, path.parent)
         metadata = {entry.key: entry.value for entry in model.metadata_props}
-        cut_at(model, cut)
+        ends = cut_at(model, cut)
         if outputs:
             choose_outputs(model, outputs)
+        give_batch_axis(model)
         _check(model)
         clean = cleaned(model)
         check_values(clean)
@@ -144,7 +154,11 @@ def read_foreign(
         image = _image_input(inputs)
         layout, why_layout = _layout(image, layout)
         (height, width), why_size = _size(image, layout, size, metadata)
-        extras = {name: _extra(name, height, width) for name in inputs if name != image.name}
+        extras = {
+            name: _extra(tensor, height, width)
+            for name, tensor in inputs.items()
+            if name != image.name
+        }
     except ForeignError as error:
         raise ForeignError(f"{path}: {error}") from error
     return Foreign(
@@ -158,6 +172,7 @@ def read_foreign(
         width,
         extras,
         metadata,
+        ends,
         {"layout": why_layout, "size": why_size},
     )
 
@@ -283,12 +298,17 @@ def _size(
     return size, why
 
 
-def _extra(name: str, height: int, width: int) -> Array:
-    if name not in EXTRA_INPUTS:
+def _extra(tensor: Tensor, height: int, width: int) -> Array:
+    """What the input ``tensor`` reads, in its type, and no larger than it states."""
+    if tensor.name not in EXTRA_INPUTS:
         raise ForeignError(
-            f"its input {name!r} is not known; known beside the photo are {', '.join(EXTRA_INPUTS)}"
+            f"its input {tensor.name!r} is not known; known beside the photo are"
+            f" {', '.join(EXTRA_INPUTS)}"
         )
-    return EXTRA_INPUTS[name](height, width)
+    stated = tuple(slice(side if isinstance(side, int) and side else None) for side in tensor.shape)
+    kind = onnx.TensorProto.DataType.Value(tensor.dtype.upper())
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind)
+    return EXTRA_INPUTS[tensor.name](height, width)[stated].astype(dtype)
 
 
 def _open(model: onnx.ModelProto, path: Path) -> ort.InferenceSession:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from export.adopt.batch import rounds
+from export.adopt.decoders.boxes import MOST_ROWS
 from export.adopt.foreign import DTYPES
 from export.adopt.plan import Plan
 from export.onnx.nodes import Array
@@ -56,7 +57,7 @@ class ForeignSession:
         answer = plan.decoder.reference([found[n] for n in plan.match.outputs], plan.layout)
         if plan.decoder.task == "classification":
             return (answer,)
-        scores, boxes = answer
+        scores, boxes = best_rows(*answer) if plan.match.varying else answer
         limit = np.array([plan.foreign.width, plan.foreign.height] * 2)
         boxes = np.clip(boxes, 0, limit)
         boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])
@@ -72,6 +73,14 @@ class ForeignSession:
         if file.layout == "nchw":
             values = values.transpose(2, 0, 1)
         return np.ascontiguousarray(values[None], dtype=dtype)
+
+
+def best_rows(scores: Array, boxes: Array) -> tuple[Array, Array]:
+    """The best `MOST_ROWS` of any number of rows, [A, C] and [A, 4]; zeros where there are fewer:
+    as many as the graph has of outputs whose number differs from photo to photo."""
+    order = np.argsort(-scores.max(axis=1), kind="stable")[:MOST_ROWS]
+    rest = ((0, MOST_ROWS - len(order)), (0, 0))
+    return np.pad(scores[order], rest), np.pad(boxes[order], rest)
 
 
 SETTINGS = ("score_threshold", "iou_threshold", "max_detections", "class_agnostic")

@@ -7,14 +7,17 @@ To add a family: a function that tells a file by its outputs, one that adds node
 then a row here (docs/adopt.md).
 """
 
-from export.adopt.decoders import classifier, dfl, final, yolo
+from export.adopt.decoders import boxes, classifier, detr, dfl, final, labelled, yolo
 from export.adopt.decoders.reference import classifier as classifier_reference
+from export.adopt.decoders.reference import detr as detr_reference
 from export.adopt.decoders.reference import dfl as dfl_reference
 from export.adopt.decoders.reference import final as final_reference
+from export.adopt.decoders.reference import labelled as labelled_reference
 from export.adopt.decoders.reference import yolo as yolo_reference
 from export.adopt.decoders.row import (
     DENSE,
     IMAGENET,
+    RAW,
     SUPPRESSED,
     ULTRALYTICS,
     Decoder,
@@ -32,6 +35,18 @@ NANODET = Preprocessing(  # RangiLyu/nanodet, `config/`: OpenCV's order
     antialias=False,
 )
 PICODET = Preprocessing(mean=IMAGENET[0], std=IMAGENET[1], antialias=False)
+TFLITE = Preprocessing(scale=1.0, mean=(127.5,) * 3, std=(127.5,) * 3)  # of float SSDs: -1..1
+STRETCHED = Preprocessing()  # of torchvision's and RT-DETR's: pixels of 0 to 1
+PADDLE = PICODET  # `configs/`: the same for most
+MMDETECTION = Preprocessing(  # `configs/_base_/`: DetDataPreprocessor; padding is 0 after the mean
+    scale=1.0,
+    mean=(123.675, 116.28, 103.53),
+    std=(58.395, 57.12, 57.375),
+    resize="letterbox",
+    anchor="top_left",
+    fill=(124, 116, 104),
+    antialias=False,
+)
 
 DECODERS: dict[str, Decoder] = {
     row.name: row
@@ -142,6 +157,96 @@ DECODERS: dict[str, Decoder] = {
             dfl_reference.heads,
             PICODET,
             DENSE,
+        ),
+        Decoder(
+            "detr",
+            "DETR, YOLOS: softmax, the last class no-object",
+            detr.recognise_softmax,
+            boxes.scored,
+            detr_reference.detr,
+            detr.preprocessing,
+            SUPPRESSED,
+        ),
+        Decoder(
+            "detr_sigmoid",
+            "Deformable DETR, and RT-DETR and D-FINE from transformers: sigmoid",
+            detr.recognise_sigmoid,
+            boxes.scored,
+            detr_reference.detr_sigmoid,
+            detr.preprocessing,
+            SUPPRESSED,
+        ),
+        Decoder(
+            "rf_detr",
+            "RF-DETR",
+            detr.recognise_rf_detr,
+            boxes.scored,
+            detr_reference.rf_detr,
+            Preprocessing(mean=IMAGENET[0], std=IMAGENET[1]),
+            SUPPRESSED,
+        ),
+        Decoder(
+            "ultralytics_rt_detr",
+            "RT-DETR by Ultralytics",
+            detr.recognise_ultralytics,
+            detr.joined,
+            detr_reference.ultralytics,
+            Preprocessing(antialias=False),
+            SUPPRESSED,
+        ),
+        Decoder(
+            "rt_detr",
+            "RT-DETR and D-FINE, with their post-processing",
+            labelled.recognise_rt_detr,
+            boxes.labelled,
+            labelled_reference.rt_detr,
+            STRETCHED,
+            SUPPRESSED,
+        ),
+        Decoder(
+            "torchvision",
+            "torchvision's detectors, one photo at a time",
+            labelled.recognise_torchvision,
+            boxes.labelled,
+            labelled_reference.torchvision,
+            STRETCHED,
+            SUPPRESSED,
+        ),
+        Decoder(
+            "tf_detection",
+            "TensorFlow Object Detection API",
+            labelled.recognise_tf_detection,
+            boxes.labelled,
+            labelled_reference.tf_detection,
+            RAW,
+            SUPPRESSED,
+        ),
+        Decoder(
+            "tflite",
+            "TensorFlow Lite with its Detection_PostProcess",
+            labelled.recognise_tflite,
+            boxes.labelled,
+            labelled_reference.tflite,
+            TFLITE,
+            SUPPRESSED,
+        ),
+        Decoder(
+            "paddle",
+            "PaddleDetection with its suppression",
+            labelled.recognise_paddle,
+            labelled.paddle,
+            labelled_reference.paddle,
+            PADDLE,
+            SUPPRESSED,
+        ),
+        Decoder(
+            "mmdeploy",
+            "MMDetection by MMDeploy, end to end",
+            labelled.recognise_mmdeploy,
+            labelled.mmdeploy,
+            labelled_reference.mmdeploy,
+            MMDETECTION,
+            SUPPRESSED,
         ),
     )
 }

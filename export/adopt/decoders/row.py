@@ -10,7 +10,7 @@ from onnxscript import ir
 from export.adopt.foreign import Foreign
 from export.onnx.nodes import Array
 from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox, Stretch
-from service.manifest import DetectionDefaults, Floor, Task
+from service.manifest import DetectionDefaults, Floor, Label, Task
 
 Op = Any  # onnxscript's OpBuilder: `op.Add(value, 1.0)` adds a node and returns its output
 Value = Any  # onnxscript's ir.Value
@@ -66,11 +66,13 @@ class Given:
 
     decoder: name of a row. preprocessing: fields of `Preprocessing`.
     settings: of the decoder, such as ``activation`` or ``box_format``.
+    labels: those given, or else those that the file names.
     """
 
     decoder: str | None = None
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[Label, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Match:
     counted. why: what it was told by. settings: what the decoder needs beside the outputs, and a
     classifier's ``activation``. batchless: outputs without an axis for the batch. varying: those
     whose shape differs from photo to photo.
-    floor: what the file itself has suppressed already, where it has.
+    floor: what the file itself has suppressed already, where it has. labels: names of the classes,
+    of a family that has always the same.
     """
 
     outputs: tuple[str, ...]
@@ -91,6 +94,7 @@ class Match:
     batchless: frozenset[str] = frozenset()
     varying: frozenset[str] = frozenset()
     floor: Floor | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,60 @@
+"""Files that may be of two families, or of none, are refused with what decides."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from export.adopt.decoders import DECODERS
+from export.adopt.decoders.row import Given
+from export.adopt.finder import propose, to_labels
+from export.adopt.foreign import Foreign, read_foreign
+from export.adopt.safety import ForeignError
+from tests.export.adopt.made import MADE, Made
+
+BY_NAME = {made.name: made for made in MADE}
+
+
+def read(made: Made, folder: Path) -> Foreign:
+    return read_foreign(made.write(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "decoders"),
+    [("yolov7_one_class", ("yolov5", "yolov7")), ("detr", ("detr", "detr_sigmoid"))],
+)
+def test_ambiguous_file_is_refused_with_both(
+    name: str, decoders: tuple[str, str], tmp_path: Path
+) -> None:
+    file = read(replace(BY_NAME[name], metadata={}), tmp_path)
+    with pytest.raises(ForeignError) as caught:
+        propose(file, Given(), labels=None)
+    for decoder in decoders:
+        assert DECODERS[decoder].title in str(caught.value)
+        assert f"--decoder {decoder}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("labels", "decoder"), [("abc", "detr"), ("abcd", "detr_sigmoid")])
+def test_number_of_labels_tells_softmax_from_sigmoid(
+    labels: str, decoder: str, tmp_path: Path
+) -> None:
+    file = read(replace(BY_NAME["detr"], metadata={}), tmp_path)
+    assert propose(file, Given(), to_labels(enumerate(labels))).decoder.name == decoder
+
+
+@pytest.mark.parametrize(("activation", "decoder"), [("softmax", "detr"), ("sigmoid", None)])
+def test_activation_tells_before_labels_do(
+    activation: str, decoder: str | None, tmp_path: Path
+) -> None:
+    file, given = read(BY_NAME["detr"], tmp_path), Given(settings={"activation": activation})
+    if decoder is not None:
+        assert propose(file, given).decoder.name == decoder
+    else:  # four classes then, of which the metadata names three
+        with pytest.raises(ForeignError, match="4 classes, and names of the metadata are 3"):
+            propose(file, given)
+
+
+def test_labels_that_fit_no_activation_are_refused(tmp_path: Path) -> None:
+    file = read(replace(BY_NAME["detr"], metadata={}), tmp_path)
+    with pytest.raises(ForeignError, match=r"4 classes \(sigmoid\), or 3 and no-object \(softmax"):
+        propose(file, Given(), to_labels(enumerate("ab")))
