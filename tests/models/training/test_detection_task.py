@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from rich.progress import Progress
 
+from export.evaluation.column import QUERY
 from export.exporter import EvaluationSet, ExportJob, export
 from export.settings import Settings
 from models.checkpoints import load_checkpoint
@@ -218,3 +219,20 @@ def test_batches_are_of_one_size_and_have_every_photo_once() -> None:
     sizes = [(1, 1), (2, 2), (1, 1), (1, 1), (2, 2)]
     assert batches_of_one_size(sizes, 2) == [[0, 2], [3], [1, 4]]
     assert batches_of_one_size([(1, 1)] * 5, 3) == [[0, 1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(("logit", "counted"), [(-6.0, True), (-8.0, False)])
+def test_detections_count_from_the_score_at_which_export_counts_them(
+    make: Make, logit: float, counted: bool
+) -> None:
+    """The sigmoid of -6 is .0025, of -8 .0003."""
+    task, _, _ = make("efficientdet_lite0")
+    assert QUERY.score_threshold == pytest.approx(0.001)
+
+    def find(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        anchors = task._anchors_of(*images.shape[-2:])
+        logits = torch.full((len(images), len(anchors), 2), -20.0)
+        logits[:, 0, 0] = logit
+        return logits, torch.zeros(len(images), len(anchors), 4)
+
+    assert bool(task.detect(find, lambda n: None)) == counted
