@@ -1,7 +1,7 @@
 """ONNX file -> model package, step by step."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,20 @@ from export.adopt.finder import propose
 from export.adopt.foreign import Layout, read_foreign
 from export.adopt.plan import Finding, Plan
 from export.adopt.prove import ForeignSession, prove
+from export.adopt.safety import ForeignError
 from export.errors import ExportError
 from export.evaluation.photo_set import EvaluationSet, find_photos
 from export.onnx.trace import OPSET, describe
 from export.package_writer import finish_package, write_package
 from export.parity.model import onnx_model, open_quietly
 from export.progress import SILENT, ProgressReporter
+from export.proof.alternatives import Alternative, explain, usual
+from export.proof.answers import OwnerAnswers, ProofError
+from export.proof.comparison import Disagreement
+from export.proof.comparison import prove as compare_with_owner
+from export.settings import SettingsError
 from service.imaging.files import read_photo
 from service.manifest import (
-    MANIFEST_FILE,
     Adoption,
     ClassificationDefaults,
     ClassificationManifest,
@@ -33,8 +38,9 @@ from service.manifest import (
     ModelManifest,
     Parity,
     Provenance,
+    Task,
 )
-from service.package import ModelPackage
+from service.package import ModelPackage, open_package
 from service.runtime.graph_facts import precision_of
 
 TOOLS = ("onnx", "onnxscript", "onnxruntime")
@@ -83,15 +89,33 @@ def plan_of(job: AdoptionJob) -> Plan:
     return propose(file, job.given, job.labels, job.licence)
 
 
-def find_out(job: AdoptionJob, progress: ProgressReporter = SILENT) -> tuple[Finding, ...]:
-    """What `plan_of` found, for people."""
-    return plan_of(job).findings
+@dataclass(frozen=True)
+class Proposal:
+    """What was found out of a file, for people, and for whoever else is asked about its photos."""
+
+    findings: tuple[Finding, ...]
+    task: Task
+    labels: tuple[Label, ...]
 
 
-def adopt(job: AdoptionJob, folder: Path, progress: ProgressReporter = SILENT) -> ModelManifest:
+def find_out(job: AdoptionJob, progress: ProgressReporter = SILENT) -> Proposal:
+    """What the package would be made of. Raises ForeignError."""
+    plan = plan_of(job)
+    return Proposal(plan.findings, plan.decoder.task, plan.labels)
+
+
+def adopt(
+    job: AdoptionJob,
+    folder: Path,
+    owner: OwnerAnswers | None = None,
+    progress: ProgressReporter = SILENT,
+) -> ModelManifest:
     """Write the package with its report into ``folder``, whose last parts are those of the output.
 
-    Raises ForeignError, PhotoError, GraphError, ParityError, AccuracyError or PackageError.
+    owner: whose answers to the photos the package must give, from the photos' files on.
+
+    Raises ForeignError, PhotoError, GraphError, ParityError, ProofError, AccuracyError or
+    PackageError.
     """
     plan = plan_of(job)
     paths = find_photos(job.photos, progress.step)
@@ -102,17 +126,53 @@ def adopt(job: AdoptionJob, folder: Path, progress: ProgressReporter = SILENT) -
     model = build(plan, network, batching)
     content = model.SerializeToString()
     progress.step(f"comparing the package with the untouched file on {len(photos)} photos")
-    parity = prove(plan, onnx_model(open_quietly(model)), photos, progress.update)
+    parity: Parity = prove(plan, onnx_model(open_quietly(model)), photos, progress.update)
+    if job.evaluation is not None:  # which shows what the comparison does not
+        parity = parity.model_copy(update={"unproven": None})
     manifest = manifest_of(job, plan, model, content, parity, batching)
     write_package(folder, content, manifest)
+    if owner is not None:
+        progress.step(f"comparing the package with {owner.name}, from the photos' files on")
+        proven = prove_to_owner(job, plan, owner, open_package(folder, threads=0), progress)
+        manifest = manifest.model_copy(update={"parity": proven})
+        write_package(folder, content, manifest)
     reference = ModelPackage(manifest, ForeignSession(plan))
     manifest = finish_package(folder, reference, paths, job.evaluation, progress=progress)
     if manifest.accuracy is not None:
         _check_accuracy(job, manifest)
-        proven = manifest.parity.model_copy(update={"unproven": None})
-        manifest = manifest.model_copy(update={"parity": proven})
-        manifest.write(folder / MANIFEST_FILE)
     return manifest
+
+
+def prove_to_owner(
+    job: AdoptionJob,
+    plan: Plan,
+    owner: OwnerAnswers,
+    package: ModelPackage,
+    progress: ProgressReporter = SILENT,
+) -> Parity:
+    """What the manifest says of a package that answers as its owner's model does.
+
+    Raises ProofError, which names the pre-processing with which it would, if there is one.
+    """
+    graph = package.manifest.parity.model_copy(update={"unproven": None})
+    try:
+        return compare_with_owner(owner, package, graph, progress.update)
+    except Disagreement as error:
+
+        def reopen(alternative: Alternative) -> ModelPackage | None:
+            """The untouched file, whose photos are made an input by other settings."""
+            settings = alternative.settings.over(job.given.preprocessing)
+            given = replace(job.given, preprocessing=settings)
+            try:
+                other = propose(plan.foreign, given, plan.labels, plan.licence)
+            except (ForeignError, SettingsError):
+                return None  # it cannot be of this file
+            update = {"input": other.input, "defaults": other.defaults or package.manifest.defaults}
+            return ModelPackage(package.manifest.model_copy(update=update), ForeignSession(other))
+
+        alternatives = usual(package.manifest)
+        said = explain(owner, package, reopen, alternatives, progress)
+        raise ProofError(f"{error}. {said}") from error
 
 
 def manifest_of(
@@ -143,8 +203,8 @@ def manifest_of(
         ),
         "parity": parity,
     }
-    if plan.decoder.defaults is not None:
-        return DetectionManifest(defaults=plan.decoder.defaults, floor=plan.match.floor, **fields)
+    if plan.defaults is not None:
+        return DetectionManifest(defaults=plan.defaults, floor=plan.match.floor, **fields)
     return ClassificationManifest(
         defaults=ClassificationDefaults(top_k=min(TOP_K, len(plan.labels))),
         activation=plan.match.settings["activation"],

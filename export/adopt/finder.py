@@ -10,8 +10,11 @@ from export.adopt.foreign import Foreign
 from export.adopt.plan import GIVEN, Finding, Plan
 from export.adopt.safety import ForeignError
 from export.report.tables import UNKNOWN_LICENCE
-from service.manifest import Label
+from export.settings import Settings, to_input_spec
+from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox
+from service.manifest import DetectionDefaults, Label
 
+AS_THEY_ARE = Settings(mean=(0.0,) * 3, std=(1.0,) * 3, scale=1.0)
 USUAL = {80: "coco80", 90: "coco", 91: "coco91", 1000: "imagenet1k"}  # labels by their number
 NORMALISATION = ("scale", "mean", "std")
 
@@ -28,7 +31,8 @@ def propose(
     """
     known, why_labels = (labels, GIVEN) if labels is not None else _named(file)
     decoder, match = _decoder(file, replace(given, labels=known))
-    told = _preprocessing(file, decoder, given)
+    told = _preprocessing(file, decoder)
+    spec = _input(file, told, given)
     if known is None and match.labels:
         known, why_labels = to_labels(enumerate(match.labels)), f"always those of {decoder.title}"
     chosen = _labels(file, match, known, why_labels)
@@ -38,11 +42,11 @@ def propose(
         Finding("decoder", f"{decoder.name}: {decoder.title}", why_decoder),
         Finding("input size", f"{file.width} x {file.height}", file.why["size"]),
         Finding("layout", file.layout, file.why["layout"]),
-        *_input_findings(decoder, told, given),
+        *_input_findings(decoder, spec, told, given),
         Finding("labels", _listed(chosen), why_labels),
         Finding("licence", licence, why_licence, licence != UNKNOWN_LICENCE),
     )
-    return Plan(file, decoder, match, told.preprocessing, chosen, licence, findings)
+    return Plan(file, decoder, match, spec, _defaults(decoder, given), chosen, licence, findings)
 
 
 def _decoder(file: Foreign, given: Given) -> tuple[Decoder, Match]:
@@ -74,45 +78,67 @@ def _decoder(file: Foreign, given: Given) -> tuple[Decoder, Match]:
     return found[0]
 
 
-def _preprocessing(file: Foreign, decoder: Decoder, given: Given) -> Told:
-    """The family's, what the file shows of it, and over both what the user gave."""
+def _preprocessing(file: Foreign, decoder: Decoder) -> Told:
+    """The family's usual, and what the file shows of it."""
     own = decoder.preprocessing
-    told = Told(own) if isinstance(own, Preprocessing) else own(file)
-    chosen = replace(told.preprocessing, **given.preprocessing)
+    return Told(own) if isinstance(own, Preprocessing) else own(file)
+
+
+def _input(file: Foreign, told: Told, given: Given) -> InputSpec:
+    """What the user gave, over what the family does; SettingsError if that cannot be."""
+    usual, settings = told.preprocessing.to_spec(file.height, file.width), given.preprocessing
     if file.image.dtype == "uint8":
-        chosen = replace(chosen, scale=1.0, mean=(0.0,) * 3, std=(1.0,) * 3)
-    return Told(chosen, told.why)
+        settings = AS_THEY_ARE.over(settings)
+    if isinstance(usual, Letterbox) and settings.resize in (None, "letterbox"):
+        settings = settings.over(Settings(fill=usual.fill))
+    spec = to_input_spec(usual, settings)
+    if spec.varies:
+        raise ForeignError(f"{file.path}: has one size of input, and {spec.resize} has many")
+    return spec.model_copy(update={"height": file.height, "width": file.width})
 
 
-def _input_findings(decoder: Decoder, told: Told, given: Given) -> list[Finding]:
+def _defaults(decoder: Decoder, given: Given) -> DetectionDefaults | None:
+    if decoder.defaults is None:
+        return None
+    stated = given.preprocessing.stated()
+    chosen = {name: stated[name] for name in DetectionDefaults.model_fields if name in stated}
+    return decoder.defaults.model_copy(update=chosen)
+
+
+def _input_findings(decoder: Decoder, spec: InputSpec, told: Told, given: Given) -> list[Finding]:
     """What is done to a photo. Of what neither file nor user says, the family's usual is taken."""
     usual = f"usual of {decoder.title.split(':')[0]}; the file does not say"
-    p, stated = told.preprocessing, set(given.preprocessing)
+    stated = given.preprocessing.stated()
+    smoothed = "" if getattr(spec, "antialias", True) else ", no antialias"
     rows = (
-        ("channel order", p.channel_order, ("channel_order",)),
-        (
-            "normalisation",
-            f"(x * {p.scale:.4g} - {_triple(p.mean)}) / {_triple(p.std)}",
-            NORMALISATION,
-        ),
-        ("resize", _resize(p), ("resize", "anchor", "fill", "crop")),
+        ("channel order", spec.channel_order, ("channel_order",)),
+        ("normalisation", _normalisation(spec), ("scale", "mean", "std")),
+        ("resize", _resize(spec), ("resize", "anchor", "fill", "shorter_side")),
         (
             "interpolation",
-            f"{p.interpolation}{'' if p.antialias else ', no antialias'}",
+            f"{spec.interpolation}{smoothed}",
             ("interpolation", "antialias"),
         ),
     )
     findings = []
     for name, value, names in rows:
-        why = GIVEN if stated.intersection(names) else told.why.get(name)
+        why = GIVEN if stated.keys() & set(names) else told.why.get(name)
         findings.append(Finding(name, value, why or usual, why is not None))
     return findings
 
 
-def _resize(p: Preprocessing) -> str:
-    if p.resize == "letterbox":
-        return f"letterbox, {p.anchor.replace('_', ' ')}, filled with {p.fill[0]}"
-    return p.resize.replace("_", " ")
+def _normalisation(spec: InputSpec) -> str:
+    return f"(x * {spec.scale:.4g} - {_triple(spec.mean)}) / {_triple(spec.std)}"
+
+
+def _resize(spec: InputSpec) -> str:
+    match spec:
+        case Letterbox():
+            return f"letterbox, {spec.anchor.replace('_', ' ')}, filled with {_triple(spec.fill)}"
+        case CentreCrop():
+            return f"shorter side to {spec.shorter_side}, the middle cut out"
+        case _:
+            return spec.resize
 
 
 def _triple(values: Sequence[float]) -> str:

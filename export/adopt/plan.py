@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from export.adopt.decoders.row import Decoder, Match, Preprocessing
+from export.adopt.decoders.row import Decoder, Match
 from export.adopt.decoders.row import Layout as DecoderLayout
 from export.adopt.foreign import Foreign
 from service.imaging.input_spec import InputSpec
-from service.manifest import Label
+from service.manifest import DetectionDefaults, Label
 
 GIVEN = "given"
 
@@ -29,20 +29,17 @@ class Finding:
 class Plan:
     """Everything that a package is made of.
 
-    labels: of the classes in the decoder's order. licence: of the weights.
+    labels: of the classes in the decoder's order. licence: of the weights. defaults: of a detector.
     """
 
     foreign: Foreign
     decoder: Decoder
     match: Match
-    preprocessing: Preprocessing
+    input: InputSpec
+    defaults: DetectionDefaults | None
     labels: tuple[Label, ...]
     licence: str
     findings: tuple[Finding, ...]
-
-    @property
-    def input(self) -> InputSpec:
-        return self.preprocessing.to_spec(self.foreign.height, self.foreign.width)
 
     @property
     def layout(self) -> DecoderLayout:

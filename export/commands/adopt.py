@@ -6,7 +6,28 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from export.commands.options import Annotations, ClassMap, Images, to_evaluation
+from export.commands.options import (
+    Annotations,
+    ClassMap,
+    Expect,
+    Images,
+    ReferenceCode,
+    ReferencePython,
+    to_evaluation,
+    to_owner,
+)
+from export.commands.setting_options import (
+    Activation,
+    Antialias,
+    Interpolation,
+    IouThreshold,
+    MaxDetections,
+    Mean,
+    Resize,
+    ScoreThreshold,
+    ShorterSide,
+    Std,
+)
 
 
 def adopt(
@@ -44,35 +65,22 @@ def adopt(
     scale: Annotated[
         float | None, typer.Option(help="Of pixel values, before the mean is subtracted.")
     ] = None,
-    mean: Annotated[
-        tuple[float, float, float] | None,
-        typer.Option(help="Subtracted from each channel, in the network's order."),
-    ] = None,
-    std: Annotated[
-        tuple[float, float, float] | None, typer.Option(help="That each channel is divided by.")
-    ] = None,
-    resize: Annotated[
-        Literal["stretch", "letterbox", "centre_crop"] | None,
-        typer.Option(help="How a photo becomes the input."),
-    ] = None,
+    mean: Mean = None,
+    std: Std = None,
+    resize: Resize = None,
+    shorter_side: ShorterSide = None,
     anchor: Annotated[
         Literal["top_left", "centre"] | None, typer.Option(help="Of the photo in a letterbox.")
     ] = None,
     fill: Annotated[
         tuple[int, int, int] | None, typer.Option(help="RGB of what a letterbox leaves empty.")
     ] = None,
-    crop: Annotated[
-        float | None, typer.Option(help="Share of the shorter side that a centre crop keeps.")
-    ] = None,
-    interpolation: Annotated[
-        Literal["bilinear", "bicubic"] | None, typer.Option(help="Of the resize.")
-    ] = None,
-    antialias: Annotated[
-        bool | None, typer.Option(help="Whether a photo that is made smaller is smoothed.")
-    ] = None,
-    activation: Annotated[
-        Literal["softmax", "sigmoid"] | None, typer.Option(help="Of a file that ends in logits.")
-    ] = None,
+    interpolation: Interpolation = None,
+    antialias: Antialias = None,
+    score_threshold: ScoreThreshold = None,
+    iou_threshold: IouThreshold = None,
+    max_detections: MaxDetections = None,
+    activation: Activation = None,
     photos: Annotated[
         Path, typer.Option(help="Folder of real photos to compare the package and the file on.")
     ] = Path("docs/photos"),
@@ -82,6 +90,9 @@ def adopt(
     annotations: Annotations = None,
     images: Images = None,
     class_map: ClassMap = None,
+    reference: ReferenceCode = None,
+    reference_python: ReferencePython = None,
+    expect: Expect = None,
     least_ap: Annotated[
         float, typer.Option(help="AP50 (top-1) that the package must have on the annotations.")
     ] = 0.1,
@@ -93,7 +104,8 @@ def adopt(
     What reads its outputs and how a photo becomes its input is found out, and shown with the
     reasons; each can be given by an option. Nothing is written unless the package gives, from the
     same pixels, the answers of the untouched file with its family's own decoding: the same labels,
-    scores within 0.0001 and boxes within 0.01 pixels.
+    scores within 0.0001 and boxes within 0.01 pixels. What that cannot show to be right, what is
+    done to a photo before, --reference, --expect or --annotations prove.
 
     Example: python -m export adopt yolox_nano.onnx --labels coco80 --output my_models/yolox/1
     """
@@ -108,26 +120,33 @@ def adopt(
         show_package,
         shown_progress,
     )
+    from export.evaluation.photo_set import find_photos
     from export.labels import read_labels
     from export.package_writer import check_output, written_aside
+    from export.settings import to_settings
 
-    chosen = {
+    stated = {
         "channel_order": channel_order,
         "scale": scale,
         "mean": mean,
         "std": std,
         "resize": resize,
+        "shorter_side": shorter_side,
         "anchor": anchor,
         "fill": fill,
-        "crop": crop,
         "interpolation": interpolation,
         "antialias": antialias,
+        "score_threshold": score_threshold,
+        "iou_threshold": iou_threshold,
+        "max_detections": max_detections,
     }
-    settings = {"activation": activation}
+    asked = to_owner(reference, reference_python, expect, annotations)
+    evaluation = None
+    if images is not None or expect is None:  # else the annotations name the photos of --expect
+        evaluation = to_evaluation(annotations, images, class_map)
     limits = Limits(int(memory * 2**30), 60 * minutes)
     with one_line_errors(), shown_progress() as progress:
         check_output(output)
-        evaluation = to_evaluation(annotations, images, class_map)
         job = AdoptionJob(
             file=file,
             output=output,
@@ -137,16 +156,20 @@ def adopt(
             outputs=tuple(outputs or ()),
             layout=layout,
             size=_size(input_size),
-            given=Given(decoder, _stated(chosen), _stated(settings)),
+            given=Given(decoder, to_settings(_stated(stated)), _stated({"activation": activation})),
             evaluation=evaluation,
             least_ap=least_ap,
         )
         progress.step(f"reading {file}")
-        show_findings(run_limited(find_out, job, limits=limits))
+        found = run_limited(find_out, job, limits=limits)
+        show_findings(found.findings)
         if dry_run:
             return
+        owner = None
+        if asked is not None:  # of whom no limit is asked: it is the user's own
+            owner = asked.answers(found.task, found.labels, find_photos(photos), progress.update)
         with written_aside(output) as folder:
-            manifest = run_limited(adopt_file, job, folder, limits=limits, progress=progress)
+            manifest = run_limited(adopt_file, job, folder, owner, limits=limits, progress=progress)
     show_package(manifest, output)
     show_adoption(manifest)
 

@@ -9,6 +9,7 @@ from onnxscript import ir
 
 from export.adopt.foreign import Foreign
 from export.onnx.nodes import Array
+from export.settings import NONE_STATED, Settings
 from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox, Stretch
 from service.manifest import DetectionDefaults, Floor, Label, Task
 
@@ -64,13 +65,13 @@ RAW = Preprocessing(scale=1.0)  # pixels as they are
 class Given:
     """What the user says; None where the finder decides.
 
-    decoder: name of a row. preprocessing: fields of `Preprocessing`.
+    decoder: name of a row. preprocessing: over the family's usual; thresholds of a request too.
     settings: of the decoder, such as ``activation`` or ``box_format``.
     labels: those given, or else those that the file names.
     """
 
     decoder: str | None = None
-    preprocessing: Mapping[str, Any] = field(default_factory=dict)
+    preprocessing: Settings = NONE_STATED
     settings: Mapping[str, Any] = field(default_factory=dict)
     labels: tuple[Label, ...] | None = None
 
