@@ -1,5 +1,6 @@
-"""Non-maximum suppression in plain PyTorch: the definition that exported graphs are held to."""
+"""Non-maximum suppression: the definition that exported graphs are held to."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,8 +14,9 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     above ``iou_threshold``. Of equal scores the lower index is the better one.
     """
     order = scores.argsort(descending=True, stable=True)
-    overlaps = box_iou(boxes[order], boxes[order]) > iou_threshold
-    suppressed = torch.zeros(len(order), dtype=torch.bool)
+    # a row at a time is too little for PyTorch, whose operations take longer to begin than to run
+    overlaps = (box_iou(boxes[order], boxes[order]) > iou_threshold).numpy(force=True)
+    suppressed = np.zeros(len(order), dtype=bool)
     kept = []
     for position in range(len(order)):
         if not suppressed[position]:

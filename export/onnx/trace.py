@@ -22,6 +22,9 @@ from service import manifest
 
 OPSET = 20
 TRACED_SIDES = (224, 320)
+# The coarsest level, of stride 128, must not be of one cell, whose guard would be another graph's.
+# PyTorch finds that out, and then traces a second time.
+MIN_TRACED_SIDE = 129
 MAX_DETECTIONS_AXIS = "K"
 
 
@@ -55,7 +58,9 @@ def trace(variant: Variant, graph: nn.Module) -> torch.onnx.ONNXProgram:
     images = torch.zeros(2, *sides, 3, dtype=torch.uint8)
     axes = {0: torch.export.Dim("N")}
     if spec.varies:
-        axes |= {1: torch.export.Dim("H"), 2: torch.export.Dim("W")}
+        axes |= {
+            axis: torch.export.Dim(name, min=MIN_TRACED_SIDE) for axis, name in ((1, "H"), (2, "W"))
+        }
     settings = (
         (torch.tensor(0.05), torch.tensor(0.5), torch.tensor(100), torch.tensor(False))
         if detects

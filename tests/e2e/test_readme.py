@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.docs.pages import README, block_with, blocks
-from tests.e2e.server import Server, free_port, wait_until_ready
+from tests.e2e.server import STOP_SECONDS, Server, free_port, wait_until_ready
 from tests.paths import ROOT
 
 PRINTED_URL = "http://localhost:3000"
@@ -42,7 +42,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
+        process.wait(STOP_SECONDS)
 
 
 def run(block: str, server: Server, folder: Path = ROOT) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,7 @@ import pytest
 
 from export.signing import make_keys, sign
 from tests.e2e.server import STOP_SECONDS, Server, free_port, launch, running_server
-from tests.packages import CLASSIFIER, break_graph, copy_package
+from tests.packages import CLASSIFIER, break_graph
 
 
 def ending(folder: Path, **settings: object) -> tuple[int, str]:
@@ -50,20 +51,6 @@ def test_tampered_package_refuses_the_start_in_one_line(tmp_path: Path, store: P
     code, line = ending(tmp_path, model_store=tmp_path / "store")
     assert code != 0
     assert "its sha256 is not the manifest's" in line
-
-
-def test_version_that_is_damaged_is_passed_over_if_there_is_another(
-    tmp_path: Path, store: Path
-) -> None:
-    for version in (1, 2):
-        copy_package(store / CLASSIFIER / "1", tmp_path / "store", "pets", version)
-    break_graph(tmp_path / "store" / "pets" / "2")
-    with running_server(tmp_path, model_store=tmp_path / "store") as server:
-        second, first = httpx.get(f"{server.url}/v1/models").json()["models"]
-    assert (first["version"], first["status"]["state"]) == ("1", "ready")
-    assert (second["version"], second["status"]["state"]) == ("2", "failed")
-    assert "its sha256 is not the manifest's" in second["status"]["reason"]
-    assert "pets/2 is refused" in server.log.read_text()
 
 
 def test_package_that_nobody_known_signed_refuses_the_start_in_one_line(
@@ -115,29 +102,22 @@ def test_missing_public_key_refuses_the_start_in_one_line(tmp_path: Path) -> Non
     assert "BOXPORT_PUBLIC_KEYS=: " in line
 
 
-def test_ready_means_that_every_model_has_run(tmp_path: Path) -> None:
-    with running_server(tmp_path) as server:
-        log = server.log.read_text()
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """A server of its own, and what its log held when it became ready."""
+    with running_server(tmp_path_factory.mktemp("started")) as running:
+        yield running, running.log.read_text()
+
+
+def test_ready_means_that_every_model_has_run(started: tuple[Server, str]) -> None:
+    log = started[1]
     assert "efficientdet_lite0_voc/1 is ready" in log
     assert "efficientnet_lite0_imagenet/1 is ready" in log
 
 
-def test_termination_ends_the_server_in_good_order(tmp_path: Path) -> None:
-    with running_server(tmp_path) as server:
-        server.process.terminate()
-        assert server.process.wait(STOP_SECONDS) == 0
-        with pytest.raises(httpx.TransportError):
-            httpx.get(f"{server.url}/livez", timeout=2)
-
-
-def test_a_store_of_ones_own(tmp_path: Path, store: Path, photos: Path) -> None:
-    copy_package(store / CLASSIFIER / "1", tmp_path / "store", "pets", 3)
-    with running_server(tmp_path, model_store=tmp_path / "store") as server:
-        body = (photos / "cat.jpg").read_bytes()
-        headers = {"content-type": "image/jpeg"}
-        answer = httpx.post(f"{server.url}/v1/classify", content=body, headers=headers).json()
-        refusal = httpx.post(f"{server.url}/v1/detect", content=body, headers=headers)
-    assert answer["model"]["name"] == "pets"
-    assert answer["model"]["version"] == "3"
-    assert refusal.status_code == 404
-    assert refusal.json()["code"] == "model_not_found"
+def test_termination_ends_the_server_in_good_order(started: tuple[Server, str]) -> None:
+    server = started[0]
+    server.process.terminate()
+    assert server.process.wait(STOP_SECONDS) == 0
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{server.url}/livez", timeout=2)

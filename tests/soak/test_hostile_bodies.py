@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from service.problems import KINDS, MEDIA_TYPE
-from tests.e2e.server import Server, running_server
+from tests.e2e.server import Server
 from tests.soak.bodies import forms, json_bodies
 from tests.soak.mutants import mutants, seeds
 from tests.soak.processes import resident_bytes, workers
@@ -60,12 +60,6 @@ class Target:
 
     def close(self) -> None:
         self._client.close()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("hostile"), access_log_sample=0.01) as running:
-        yield running
 
 
 @pytest.fixture

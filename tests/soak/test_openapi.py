@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.server import running_server
+from tests.e2e.server import Server
 from tests.paths import ROOT
 from tests.soak.results import length, record
 
@@ -22,20 +22,18 @@ CONFIG = Path(__file__).parent / "schemathesis.toml"
         pytest.param(EXAMPLES, "coverage,fuzzing", marks=pytest.mark.soak, id="many"),
     ],
 )
-def test_description_is_true(examples: int, phases: str, tmp_path: Path) -> None:
+def test_description_is_true(server: Server, examples: int, phases: str, tmp_path: Path) -> None:
     """schemathesis sends requests that match the description, and variations of them."""
-    with running_server(tmp_path, access_log_sample=0.01) as server:
-        command = [sys.executable, "-m", "schemathesis.cli", "--config-file", CONFIG, "run"]
-        options = ["--max-examples", str(examples), "--phases", phases, "--seed", "1"]
-        done = subprocess.run(
-            [*command, f"{server.url}/docs.json", *options],
-            cwd=tmp_path,  # where schemathesis leaves what it learns
-            env={**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"},
-            capture_output=True,
-            text=True,
-        )
-        log = server.log.read_text()
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", CONFIG, "run"]
+    options = ["--max-examples", str(examples), "--phases", phases, "--seed", "1"]
+    done = subprocess.run(
+        [*command, f"{server.url}/docs.json", *options],
+        cwd=tmp_path,  # where schemathesis leaves what it learns
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+    )
     (cases,) = (line for line in done.stdout.splitlines() if " generated" in line)
     record("openapi", examples=examples, cases=cases.strip())
     assert done.returncode == 0, done.stdout[-6000:]
-    assert "Traceback" not in log
+    assert "Traceback" not in server.log.read_text()

@@ -24,7 +24,7 @@ def other_pythons() -> list[str]:
     return [
         python
         for python in found
-        if subprocess.run([python, "-c", "import ensurepip"], capture_output=True).returncode == 0
+        if subprocess.run([python, "-c", "import venv"], capture_output=True).returncode == 0
     ]
 
 
@@ -66,9 +66,10 @@ def python(
 ) -> Path:
     """That of an environment which has just the wheel, numpy and pytest."""
     folder = tmp_path_factory.mktemp("alone")
-    run(request.param, "-m", "venv", folder / "venv")
+    run(request.param, "-m", "venv", "--without-pip", folder / "venv")
     python = folder / "venv" / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", wheel, "numpy", "pytest")
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    run(*pip, "install", "--quiet", "--no-compile", wheel, "numpy", "pytest")
     where = run(python, "-I", "-c", "import boxport_client; print(boxport_client.__file__)")
     assert where.startswith(str(folder))
     return python

@@ -13,8 +13,8 @@ from boxport_client._ordered import in_background, in_tasks
 
 from tests.clients.python.scripted import ScriptedServer
 
-SECONDS = 0.6  # for which something blocks, in a thread
-STOP = 0.4
+SECONDS = 1.0  # for which something blocks, in a thread
+STOP = 0.8
 
 
 async def longest_stop(work: Awaitable[object]) -> float:

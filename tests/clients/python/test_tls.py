@@ -47,7 +47,7 @@ def test_a_certificate_that_nobody_vouches_for(make_client, secure: ScriptedServ
         with pytest.raises(ConnectionFailed, match=words) as caught:
             ask()
         assert (caught.value.tries, caught.value.retryable) == (1, False)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 20
     assert not client.health().live
     assert not secure.asked
 

@@ -1,6 +1,7 @@
 """Images that are still on their way: what they hold, how long, and that nobody else pays."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,8 +125,8 @@ def test_who_comes_too_late_for_its_deadline_is_told_at_once(
 
 def test_an_image_is_waited_for_until_the_deadline(engine: Engine, photo: bytes) -> None:
     started = time.monotonic()
-    late, here = asyncio.run(ask(engine, Remote(photo, 5), photo, seconds=0.5)).results
-    assert time.monotonic() - started < 2
+    late, here = asyncio.run(ask(engine, Remote(photo, 60), photo, seconds=0.5)).results
+    assert time.monotonic() - started < 30
     assert (late.code, "before the image had come" in late.detail) == ("deadline_exceeded", True)
     assert here["classifications"], "what was here has its answer"
     assert engine.admission.images == 0
@@ -133,16 +134,16 @@ def test_an_image_is_waited_for_until_the_deadline(engine: Engine, photo: bytes)
 
 def test_a_model_is_waited_for_until_the_deadline(engine: Engine, photo: bytes) -> None:
     entry, load = engine.repository.find("pets"), engine.repository._load
-    engine.repository._load = lambda candidate: time.sleep(1) or load(candidate)
+    may_load = threading.Event()
+    engine.repository._load = lambda candidate: may_load.wait(60) and load(candidate)
     with engine.repository._lock:
         entry.state = State.EVICTED
         engine.repository._close_if_unused(entry)
-    started = time.monotonic()
     try:
         with pytest.raises(Problem, match="before its model was loaded") as caught:
             asyncio.run(ask(engine, photo, seconds=0.2))
-        assert time.monotonic() - started < 0.9
         assert (caught.value.code, engine.admission.images) == ("deadline_exceeded", 0)
+        may_load.set()
         assert asyncio.run(ask(engine, photo)).results[0]["classifications"], "the load goes on"
     finally:
         engine.repository._load = load

@@ -48,7 +48,7 @@ def test_an_idle_connection_is_kept_as_long_as_the_settings_say(
     assert client.reply()[0] == 200
     answered = time.monotonic()
     assert client.is_closed()
-    assert 0.25 < time.monotonic() - answered < 3
+    assert 0.25 < time.monotonic() - answered < 4.5
     assert Settings().keep_alive_timeout_ms > 65_000
 
 
@@ -161,8 +161,8 @@ def test_a_slow_reader_is_waited_for(open_client: Callable[[], Client]) -> None:
     client = open_client()
     client.send(head("Content-Length: 0", path="/long"))
     received = 0
-    while received < len(REPLY):
-        received += len(client.socket.recv(2**19))
+    while received < len(REPLY) and (data := client.socket.recv(2**19)):
+        received += len(data)
         time.sleep(0.01)
     assert received >= len(REPLY)
 

@@ -198,7 +198,7 @@ def test_collector_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.Monke
         ask(spans)
         started = time.perf_counter()
         spans.close(0.2)
-        assert 0.2 <= time.perf_counter() - started < 1
+        assert 0.2 <= time.perf_counter() - started < 1.4
         for thread in threading.enumerate():  # lest it outlive the socket
             if thread.name.startswith("Otel"):
                 thread.join()
