@@ -87,7 +87,7 @@ def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest
             parity = check_parity(
                 variant.task,
                 torch_model(model.graph),
-                onnx_model(ort.InferenceSession(content)),
+                onnx_model(open_quietly(onnx_graph)),
                 photos,
                 TOLERANCES["fp32"],
                 progress.update,

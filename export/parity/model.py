@@ -59,6 +59,8 @@ def open_quietly(model: onnx.ModelProto, optimised: bool = True) -> ort.Inferenc
     """
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    # threads that wait by spinning take the processors from what runs next, which is not this
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not optimised:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])

@@ -99,7 +99,7 @@ def convert(job: ConversionJob, progress: ProgressReporter = SILENT) -> ModelMan
             parity = check_parity(
                 manifest.task,
                 onnx_model(source.session, "fp32"),
-                onnx_model(ort.InferenceSession(content), job.precision),
+                onnx_model(open_quietly(converted), job.precision),
                 [photo.pixels for photo in photos],
                 TOLERANCES[job.precision],
                 progress.update,

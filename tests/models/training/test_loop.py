@@ -260,8 +260,8 @@ def test_classifier_learns_from_folders(tmp_path: Path) -> None:
             for i in range(count):
                 Image.new("RGB", (80 + i, 70), colour).save(folder / f"{i}.jpg")
     arguments = ["resnet18", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "run")]
-    options = ["--input-size", "64", "--epochs", "6", "--batch-size", "4", "--workers", "0"]
-    more = ["--evaluate-every", "6", "--precision", "fp32", "--label-smoothing", "0.1"]
+    options = ["--input-size", "64", "--epochs", "12", "--batch-size", "8", "--workers", "0"]
+    more = ["--evaluate-every", "12", "--precision", "fp32", "--label-smoothing", "0.1"]
     result = CliRunner().invoke(app, [*arguments, *options, *more])
     assert result.exit_code == 0, result.output
     (*_, last) = read_rows(tmp_path / "run" / "log.csv")
