@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import onnx
-import onnxruntime as ort
 
 from export.errors import ExportError
 from export.evaluation.photo_set import EvaluationSet, find_photos
@@ -17,7 +16,7 @@ from export.parity.bisection import located
 from export.parity.comparison import TOLERANCES
 from export.parity.gate import check_parity
 from export.parity.layers import torch_layers
-from export.parity.model import TorchSession, onnx_model, torch_model
+from export.parity.model import TorchSession, onnx_model, open_quietly, torch_model
 from export.progress import SILENT, ProgressReporter
 from export.proof.alternatives import Alternative, explain, usual
 from export.proof.answers import OwnerAnswers, ProofError

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime as ort
 
 from export.errors import ExportError
 from export.evaluation.photo_set import EvaluationSet, find_photos, spread
@@ -22,7 +21,7 @@ from export.parity.bisection import located
 from export.parity.comparison import TOLERANCES
 from export.parity.gate import check_parity
 from export.parity.layers import onnx_layers
-from export.parity.model import onnx_model, to_feeds
+from export.parity.model import onnx_model, open_quietly, to_feeds
 from export.precision import CALIBRATION_PHOTOS
 from export.precision.bias_correction import rounding_shifts
 from export.precision.calibration import METHODS, Calibration, calibrate
