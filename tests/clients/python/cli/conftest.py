@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import pty
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +27,63 @@ if importlib.util.find_spec("typer") is None:
 
 BOXPORT = Path(sys.executable).parent / "boxport"
 SECONDS = 120
+# Imports the command once, and forks itself for each call that it is sent: words, folder,
+# environment, and the files that are to be standard input, output and error.
+FORKS = """
+import json, os, socket, sys
+from boxport_client.cli import _app, main
+
+channel = socket.socket(fileno=int(sys.argv[1]))
+while asked := socket.recv_fds(channel, 2**20, 3):
+    message, files = asked[:2]
+    if not message:
+        break
+    child = os.fork()
+    if child == 0:
+        channel.close()
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+            os.close(file)
+        words, folder, environment = json.loads(message)
+        sys.argv = ["boxport", *words]
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        main()
+    for file in files:
+        os.close(file)
+    channel.send(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode())
+"""
+
+
+class Forks:
+    """Processes that run `boxport`, without what it takes to start it."""
+
+    def __init__(self) -> None:
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.settimeout(SECONDS)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", FORKS, str(theirs.fileno())], pass_fds=(theirs.fileno(),)
+            )
+
+    def run(
+        self, words: list[str], folder: Path, environment: dict, stdin: bytes
+    ) -> subprocess.CompletedProcess:
+        with ExitStack() as stack:
+            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+            files[0].write(stdin)
+            files[0].seek(0)
+            message = json.dumps([words, str(folder), environment]).encode()
+            socket.send_fds(self._channel, [message], [file.fileno() for file in files])
+            status = int(self._channel.recv(100))
+            for file in files:
+                file.seek(0)
+            return subprocess.CompletedProcess(words, status, files[1].read(), files[2].read())
+
+    def close(self) -> None:
+        self._channel.close()
+        self._process.wait()
 
 
 @dataclass
@@ -30,18 +91,12 @@ class Command:
     """Runs `boxport` in ``folder``, with a configuration and an environment of its own."""
 
     folder: Path
+    forks: Forks
     environment: dict = field(default_factory=dict)
 
     def __call__(self, *words: object, stdin: bytes = b"", **environment: str):
-        return subprocess.run(
-            [BOXPORT, *map(str, words)],
-            cwd=self.folder,
-            env={**self.environment, **environment},
-            input=stdin,
-            capture_output=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        variables = {**self.environment, **environment}
+        return self.forks.run(list(map(str, words)), self.folder, variables, stdin)
 
     def start(self, *words: object) -> subprocess.Popen:
         return subprocess.Popen(
@@ -80,14 +135,21 @@ class Command:
         return status, shown.decode(errors="replace")
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    started = Forks()
+    yield started
+    started.close()
+
+
 @pytest.fixture
-def boxport(tmp_path: Path) -> Command:
+def boxport(tmp_path: Path, forks: Forks) -> Command:
     """The command, in an empty folder; it knows of no service."""
     folder = tmp_path / "here"
     folder.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BOXPORT_")}
     kept.pop("PYTHONUNBUFFERED", None)  # the command itself has to send its lines off
-    return Command(folder, {**kept, "XDG_CONFIG_HOME": str(tmp_path / "config")})
+    return Command(folder, forks, {**kept, "XDG_CONFIG_HOME": str(tmp_path / "config")})
 
 
 @pytest.fixture
