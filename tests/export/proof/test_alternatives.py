@@ -1,0 +1,106 @@
+"""Where answers differ, what makes them agree is found and named."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from export.matching import Detections
+from export.proof.alternatives import Alternative, explain, explain_classes, usual
+from export.proof.answers import OwnerAnswers
+from export.proof.comparison import detections, probabilities
+from export.settings import Settings
+from export.trained_model import TrainedModel, load_model
+from models.checkpoints import Checkpoint, save_checkpoint
+from models.variants import VARIANTS
+from service.package import ModelPackage, open_package
+
+NAMES = ("cat", "dog", "cow", "owl")
+PHOTOS = ("cat.jpg", "coffee.jpg", "rocket.jpg")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """A ResNet of 64 pixels whose answers to photos differ."""
+    torch.manual_seed(1)
+    network = VARIANTS["resnet18"].build(len(NAMES))
+    with torch.no_grad():
+        network.classifier.weight *= 40
+    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    labels = tuple(enumerate(NAMES))
+    save_checkpoint(Checkpoint(network.state_dict(), "resnet18", labels), path)
+    return load_model("resnet18", path, Settings(input_size=64))
+
+
+def owner_of(package: ModelPackage, folder: Path) -> OwnerAnswers:
+    """Who has the answers of ``package``."""
+    paths = tuple(folder / name for name in PHOTOS)
+    return OwnerAnswers("user_model", "mine.py", paths, tuple(probabilities(package, paths)))
+
+
+def explained(model: TrainedModel, owner: OwnerAnswers) -> str:
+    def reopen(alternative: Alternative) -> ModelPackage | None:
+        other = model.other(alternative)
+        return None if other is None else other.package()
+
+    package = model.package()
+    return explain(owner, package, reopen, usual(package.manifest, model.anchors))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            Settings(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
+            "normalisation: with --mean 0 0 0 --std 1 1 1 all 3 agree",
+        ),
+        (Settings(activation="sigmoid"), "activation: with --activation sigmoid all 3 agree"),
+        (
+            Settings(resize="stretch"),
+            "resize: with --resize stretch --interpolation bilinear all 3 agree",
+        ),
+        (
+            Settings(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), resize="stretch"),
+            "normalisation and resize: with --mean 0.5 0.5 0.5 --std 0.5 0.5 0.5",
+        ),
+        (
+            Settings(channel_order="bgr"),
+            'channel_order = "bgr" in a file of --input all 3 agree',
+        ),
+    ],
+    ids=["mean and std", "sigmoid", "stretch", "two at once", "channels"],
+)
+def test_what_differs_is_named(
+    model: TrainedModel, photos: Path, changes: Settings, words: str
+) -> None:
+    other = model.other(Alternative("", changes))
+    assert other is not None
+    assert words in explained(model, owner_of(other.package(), photos))
+
+
+def test_what_nothing_usual_explains_is_said_to_be_so(model: TrainedModel, photos: Path) -> None:
+    owner = owner_of(model.package(), photos)
+    noise = np.random.default_rng(0).dirichlet(np.ones(len(NAMES)) / 2, len(PHOTOS))
+    said = explained(model, replace(owner, answers=tuple(noise)))
+    assert said.startswith("none of the usual alternatives of activation, normalisation, resize")
+
+
+def test_classes_in_another_order_are_noticed(model: TrainedModel, photos: Path) -> None:
+    owner = owner_of(model.package(), photos)
+    swapped = tuple(answer[[1, 0, 3, 2]] for answer in owner.answers)
+    said = explain_classes(replace(owner, answers=swapped), model.package())
+    assert said is not None
+    assert said.startswith("classes: what you call ")
+    assert explain_classes(owner, model.package()) is None
+
+
+def test_a_detectors_labels_that_count_a_background_are_noticed(store: Path, photos: Path) -> None:
+    package = open_package(store / "efficientdet_lite0_voc" / "1")
+    paths = (photos / "cat.jpg", photos / "photographer.jpg")
+    found = detections(package, paths, 0.05, 0.5)
+    shifted = tuple(Detections(d.boxes, d.scores, d.labels + 1) for d in found)
+    said = explain_classes(OwnerAnswers("user_model", "m", paths, shifted), package)
+    assert said is not None
+    assert said.startswith("classes: your labels are the package's +1; return them as names, or")
