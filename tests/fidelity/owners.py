@@ -193,10 +193,15 @@ def make_weights(name: str) -> dict[str, Tensor]:
     photos = torch.stack(
         [row.transform(_open(path)) for path in sorted(PHOTO.parent.glob("*.jpg"))]
     )
+    for module in model.modules():  # of the photos' own statistics, as after a training on them
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
     with torch.no_grad():
-        logits = model(photos)  # [N, C]: each class's spread over the photos is made 1, its mean 0
+        model.train()(photos)
+        state = model.state_dict()
+        logits = model.eval()(photos)  # [N, C]
     weight = next(key for key in reversed(state) if state[key].ndim == 2)
-    factor = 2 / logits.std(dim=0)
+    factor = 2 / logits.std(dim=0)  # each class comes to vary from photo to photo, around 0
     bias = weight.replace("weight", "bias")
     state[bias] = (state[bias] - logits.mean(dim=0)) * factor
     state[weight] = state[weight] * factor[:, None]
