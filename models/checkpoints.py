@@ -38,8 +38,8 @@ WRAPPERS = (
     "module",
 )
 # What holds a network gives its tensors' names: DistributedDataParallel, torch.compile, weight
-# averaging, Lightning's modules, effdet's training bench.
-PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.", "ema_model.")
+# averaging, Lightning's modules, effdet's training bench, transformers around timm.
+PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.", "ema_model.", "timm_model.")
 # Bookkeeping that no network reads: of weight averages, of effdet's training bench.
 BOOKKEEPING = ("n_averaged", "anchors.boxes", "anchor_labeler.anchors.boxes")
 LAID_OUT = "anchors.boxes"

@@ -3,7 +3,13 @@
 To add a family: write its `KeyMap`, and list it in `FAMILIES`.
 """
 
-from models.key_maps import effdet, efficientnet_pytorch, timm_efficientnet, torchvision
+from models.key_maps import (
+    effdet,
+    efficientnet_pytorch,
+    timm_efficientnet,
+    torchvision,
+    transformers_resnet,
+)
 from models.key_maps.key_map import KeyMap
 
 # The first whose mark is found is taken, so a detector comes before the classifier inside it.
@@ -14,6 +20,7 @@ FAMILIES: tuple[KeyMap, ...] = (
     torchvision.EFFICIENTNET,
     timm_efficientnet.KEYS,
     efficientnet_pytorch.KEYS,
+    transformers_resnet.KEYS,
     torchvision.RESNET,
     torchvision.VGG,
 )

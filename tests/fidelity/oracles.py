@@ -78,14 +78,17 @@ __all__ = [
     "AnchorGenerator",
     "Anchors",
     "DetBenchPredict",
+    "EfficientDet",
     "GeneralizedRCNNTransform",
     "ImageList",
     "ResizePad",
     "decode_box_outputs",
     "fasterrcnn_resnet50_fpn",
+    "get_efficientdet_config",
     "get_model",
     "retinanet_resnet50_fpn",
     "timm",
+    "torchvision",
     "v2",
 ]
 # torchvision sets the norms' eps to 0 when it loads its own COCO weights of these.

@@ -8,6 +8,7 @@ from models.key_maps import (
     find_family,
     timm_efficientnet,
     torchvision,
+    transformers_resnet,
 )
 from models.key_maps.key_map import KeyMap
 
@@ -49,6 +50,25 @@ TORCHVISION_FASTER_RCNN = torchvision.FASTER_RCNN
             "backbone.layer2.0.downsample.1.running_mean",
         ),
         (TORCHVISION_RESNET, "resnet50", "fc.weight", "classifier.weight"),
+        (
+            transformers_resnet.KEYS,
+            "resnet50",
+            "resnet.embedder.embedder.normalization.running_var",
+            "backbone.bn1.running_var",
+        ),
+        (
+            transformers_resnet.KEYS,
+            "resnet50",
+            "resnet.encoder.stages.1.layers.3.layer.2.convolution.weight",
+            "backbone.layer2.3.conv3.weight",
+        ),
+        (
+            transformers_resnet.KEYS,
+            "resnet50",
+            "resnet.encoder.stages.0.layers.0.shortcut.normalization.bias",
+            "backbone.layer1.0.downsample.1.bias",
+        ),
+        (transformers_resnet.KEYS, "resnet50", "classifier.1.bias", "classifier.bias"),
         (TORCHVISION_VGG, "vgg16", "features.28.bias", "backbone.features.28.bias"),
         (TORCHVISION_VGG, "vgg16", "classifier.6.weight", "classifier.6.weight"),
         (
