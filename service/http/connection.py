@@ -35,6 +35,7 @@ MAX_PIPELINED = 16  # that wait for an earlier one of their connection, before m
 MAX_FIELDS = (
     200  # of a head and of trailers: each takes some hundred bytes, and may be sent as four
 )
+MAX_PARTS = 500  # of a body in a turn of the loop: chunks may be of a byte, and take microseconds
 PIECE_BYTES = 1024  # that are read at once, unless they are of a body
 FRAMING = 16  # bytes around each byte of a body, at most: chunks may be as small as that
 PROXIES_VARIABLE = "FORWARDED_ALLOW_IPS"  # uvicorn's
@@ -71,6 +72,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_in_body = False
         self._received = self._body_bytes = 0  # since the last head
         self._stated = 0  # bytes of the body, as its head says
+        self._parts, self._goes_on = 0, False  # of all bodies; whether reading on has been planned
         self._rate_since, self._rate_bytes = now, 0
         self._unread_since, self._unread_bytes = now, 0
         self._replied_at = now
@@ -103,8 +105,10 @@ class HttpProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._answered = self.pipeline[-1][0]
         super().on_response_complete()
-        if self._unread:
-            self.loop.call_soon(self._go_on)
+        if self._is_in_body and not self._stated and self.cycle.response_complete:
+            self.transport.close()  # to find the end of what nobody wants would take each chunk
+        elif self._unread:
+            self._go_on_soon()
 
     def eof_received(self) -> None:
         """A client that ends in the midst of a body, and may still read, is told so."""
@@ -142,6 +146,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
+        self._parts += 1
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -180,15 +185,25 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether what has come waits for earlier requests to be answered."""
         return bool(self._unread)
 
+    def _go_on_soon(self) -> None:
+        if not self._goes_on:
+            self._goes_on = True
+            self.loop.call_soon(self._go_on)
+
     def _go_on(self) -> None:
+        self._goes_on = False
         self._read_on()
         self.flow.resume_reading()
 
     def _read_on(self) -> None:
-        """Read what has come, up to so many requests that the rest can wait."""
+        """Read what has come, up to so many requests, or parts of a body, that the rest can wait
+        for others to have a turn."""
+        parts_end = self._parts + MAX_PARTS
         while self._unread and not self.transport.is_closing():
-            if len(self.pipeline) >= MAX_PIPELINED:
+            if len(self.pipeline) >= MAX_PIPELINED or self._parts >= parts_end:
                 self.flow.pause_reading()
+                if self._parts >= parts_end:
+                    self._go_on_soon()
                 break
             size = max(PIECE_BYTES, self._stated - self._body_bytes if self._is_in_body else 0)
             piece = self._unread[:size]

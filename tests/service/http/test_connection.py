@@ -221,6 +221,37 @@ def test_requests_that_come_at_once_are_read_in_turns_and_all_answered(
     assert max(unread) <= 2**18, "of more than a megabyte that was sent: as much as is read at once"
 
 
+def test_chunks_of_a_byte_leave_others_a_turn(
+    open_client: Callable[[], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, read_on = [], HttpProtocol._read_on
+
+    def note(self: HttpProtocol) -> None:
+        before = self._parts
+        read_on(self)
+        parts.append(self._parts - before)
+
+    monkeypatch.setattr(HttpProtocol, "_read_on", note)
+    client = open_client()
+    client.send(head("Transfer-Encoding: chunked") + b"1\r\na\r\n" * 50_000 + b"0\r\n\r\n")
+    assert client.reply() == (200, b"50000")
+    assert sum(parts) == 50_000
+    assert max(parts) <= connection.MAX_PARTS + connection.PIECE_BYTES // len(b"1\r\na\r\n") + 1
+
+
+def test_chunks_of_a_body_that_was_refused_are_not_looked_at(
+    open_client: Callable[[], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, on_body = [], HttpProtocol.on_body
+    monkeypatch.setattr(HttpProtocol, "on_body", lambda s, b: (parts.append(b), on_body(s, b))[1])
+    client = open_client()
+    client.send(head("Transfer-Encoding: chunked", path="/refused"))
+    assert client.reply()[0] == 401
+    client.send(b"1\r\na\r\n" * 1000)
+    assert client.is_closed()
+    assert parts == []
+
+
 def test_a_body_may_come_in_any_pieces_behind_another_request(port: int) -> None:
     """Its rest is read as a whole, and what follows it as requests again."""
     body = bytes(range(256)) * 40
