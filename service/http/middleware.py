@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.http.compression import Compressor
 from service.http.context import (
     REQUEST_ID_HEADER,
     REQUEST_ID_KEY,
@@ -108,14 +109,14 @@ class ServiceMiddleware:
 
     async def _forward(self, context: RequestContext, reply: "Reply") -> None:
         """Let BentoML reply; raises HTTPException in place of an error of its own."""
-        status = 0
+        status, pass_on = 0, reply.sender
 
         async def send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             if status < 400:
-                await reply.send(message)
+                await pass_on(message)
 
         await self._app({**context.scope, SCOPE_KEY: context}, context.receive, send)
         if status >= 400:
@@ -152,8 +153,17 @@ class Reply:
             self._context.response_bytes += len(message.get("body", b""))
         await self._send(message)
 
+    @property
+    def sender(self) -> Send:
+        """`send`, or where the route's replies are compressed, what does that before it."""
+        context = self._context
+        if context.route.brings_images:
+            return self.send
+        accepted = context.headers.get("accept-encoding", "")
+        return Compressor(accepted, context.method, self.send).send
+
     async def send_response(self, response: Response) -> None:
-        await response(self._context.scope, self._context.receive, self.send)
+        await response(self._context.scope, self._context.receive, self.sender)
 
     async def send_error(self, error: Exception) -> None:
         """Reply with ``error`` in the route's dialect, unless a reply has begun already."""

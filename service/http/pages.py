@@ -1,7 +1,11 @@
 """What people see in a browser: the playground, the description of the API, and the way to both."""
 
+import hashlib
+import re
+from functools import cache
 from pathlib import Path
 
+import bentoml
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -19,8 +23,11 @@ PLAYGROUND_HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-# Asked for again each time, for a 304: a page of one release fails with a script of another.
+# Asked for again each time, for a 304: a page of one release fails with a script of another. What
+# is asked for by its hash never changes.
 FRESH = {"Cache-Control": "no-cache"}
+KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
+HASH = "v"  # the parameter
 LINKS = {
     "description": "docs.json",
     "documentation": "docs",
@@ -30,7 +37,11 @@ LINKS = {
     "health": "readyz",
 }
 
+# Swagger UI, which BentoML brings.
+SWAGGER_FOLDER = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"
+
 _files = StaticFiles(directory=FOLDER)
+_swagger = StaticFiles(directory=SWAGGER_FOLDER)
 
 
 async def show_start(context: RequestContext) -> Response:
@@ -74,14 +85,39 @@ async def show_client_file(context: RequestContext) -> Response:
     return await _playground_file(f"client/{context.parameters['file']}", context)
 
 
+async def show_api_page(context: RequestContext) -> Response:
+    return Response(_api_page(), media_type="text/html", headers=FRESH)
+
+
+async def show_swagger_file(context: RequestContext) -> Response:
+    """A file of Swagger UI, which the page of the API loads once a reader wants to try requests."""
+    return await _show(_swagger, context.parameters["file"], context)
+
+
 async def show_file(path: str, context: RequestContext) -> Response:
     """The file at ``path`` in the playground's folder, or 304 to a browser that has it.
 
     Raises HTTPException if there is none.
     """
-    reply = await _files.get_response(path, context.scope)
-    reply.headers.update(FRESH)
+    return await _show(_files, path, context)
+
+
+async def _show(files: StaticFiles, path: str, context: RequestContext) -> Response:
+    reply = await files.get_response(path, context.scope)
+    reply.headers.update(KEPT if HASH in dict(context.query) else FRESH)
     return reply
+
+
+@cache
+def _api_page() -> bytes:
+    """The page of the API, which names its files by their hashes."""
+
+    def with_hash(found: re.Match[str]) -> str:
+        file = FOLDER / "api.js" if found[1] == "docs.js" else SWAGGER_FOLDER / Path(found[1]).name
+        return f'"{found[1]}?{HASH}={hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"'
+
+    page = (FOLDER / "api.html").read_text("utf-8")
+    return re.sub(r'"(docs\.js|static_content/[\w.-]+)"', with_hash, page).encode()
 
 
 async def _playground_file(path: str, context: RequestContext) -> Response:

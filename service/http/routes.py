@@ -75,11 +75,11 @@ ROUTES = (
     Route("/playground/", GET, None, pages.show_playground_itself),
     Route("/playground/{file}", GET, None, pages.show_playground_file),
     Route("/playground/client/{file}", GET, None, pages.show_client_file),
-    Route("/docs", GET, None, partial(pages.show_file, "api.html")),
+    Route("/docs", GET, None, pages.show_api_page),
     Route("/docs.js", GET, None, partial(pages.show_file, "api.js")),
     Route("/docs.json", GET, None, show_api),
     Route("/schema.json", GET, None, None),
-    Route("/static_content/{file}", GET, None, None),
+    Route("/static_content/{file}", GET, None, pages.show_swagger_file),
     Route("/", GET, None, pages.show_start),
 )
 # What stands for the row of a path that is in none, under /v2 and elsewhere.
