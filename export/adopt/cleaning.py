@@ -5,7 +5,16 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper
+from onnx import (
+    AttributeProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    inliner,
+    numpy_helper,
+)
 from onnxscript import ir
 
 from export.adopt.safety import ForeignError, all_graphs, all_nodes
@@ -52,10 +61,9 @@ def cut_at(model: ModelProto, op_types: Iterable[str]) -> tuple[NodeProto, ...]:
     known = {tensor.name for tensor in model.graph.initializer}
     del model.graph.output[:]
     for node in ends:
-        for name in dict.fromkeys(node.input):
-            if name and name not in known:
-                model.graph.output.append(helper.make_empty_tensor_value_info(name))
         model.graph.node.remove(node)
+    read = dict.fromkeys(name for node in ends for name in node.input if name not in known)
+    model.graph.output.extend(_described(model, [name for name in read if name]))
     drop_unused_nodes(model)
     return tuple(ends)
 
@@ -68,10 +76,23 @@ def choose_outputs(model: ModelProto, names: Sequence[str]) -> None:
     for name in names:
         if name not in inside:
             raise ForeignError(f"has no output {name!r}; it has {', '.join(stated)}")
+    described = _described(model, names)
     del model.graph.output[:]
-    for name in names:
-        model.graph.output.append(stated.get(name) or helper.make_empty_tensor_value_info(name))
+    model.graph.output.extend(described)
     drop_unused_nodes(model)
+
+
+def _described(model: ModelProto, names: Sequence[str]) -> list[ValueInfoProto]:
+    """Values of the graph as outputs, in the type that is stated or inferred."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    types = {
+        value.name: value.type.tensor_type.elem_type
+        for value in (*graph.value_info, *graph.output, *graph.input)
+    }
+    return [
+        helper.make_tensor_value_info(name, types.get(name) or TensorProto.FLOAT, None)
+        for name in names
+    ]
 
 
 def check_opset(model: ModelProto) -> None:

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -222,10 +223,17 @@ def _read_external(model: onnx.ModelProto, folder: Path) -> None:
 
 
 def _check(model: onnx.ModelProto) -> None:
+    """ONNX's own check, but for the shapes of outputs, which nothing here relies on."""
+    outputs = deepcopy(list(model.graph.output))
+    for output in model.graph.output:
+        if not output.type.tensor_type.HasField("shape"):
+            output.type.tensor_type.shape.SetInParent()
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # a ValidationError, or a RuntimeError from C++
         raise ForeignError(f"is no valid ONNX file: {one_line(error)}") from error
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
 
 
 def _described(model: onnx.ModelProto) -> tuple[Tensor, ...]:

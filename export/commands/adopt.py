@@ -81,6 +81,18 @@ def adopt(
     iou_threshold: IouThreshold = None,
     max_detections: MaxDetections = None,
     activation: Activation = None,
+    box_format: Annotated[
+        Literal["xyxy", "yxyx", "cxcywh", "xywh"] | None,
+        typer.Option(help="Of --decoder generic."),
+    ] = None,
+    box_units: Annotated[
+        Literal["pixels", "relative"] | None,
+        typer.Option(help="Of --decoder generic. Default: by the boxes of one image."),
+    ] = None,
+    background: Annotated[
+        Literal["first", "last", "none"] | None,
+        typer.Option(help="Which class of the outputs is the background."),
+    ] = None,
     photos: Annotated[
         Path, typer.Option(help="Folder of real photos to compare the package and the file on.")
     ] = Path("docs/photos"),
@@ -144,6 +156,12 @@ def adopt(
     evaluation = None
     if images is not None or expect is None:  # else the annotations name the photos of --expect
         evaluation = to_evaluation(annotations, images, class_map)
+    of_decoder = {
+        "activation": activation,
+        "box_format": box_format,
+        "box_units": box_units,
+        "background": background,
+    }
     limits = Limits(int(memory * 2**30), 60 * minutes)
     with one_line_errors(), shown_progress() as progress:
         check_output(output)
@@ -156,7 +174,7 @@ def adopt(
             outputs=tuple(outputs or ()),
             layout=layout,
             size=_size(input_size),
-            given=Given(decoder, to_settings(_stated(stated)), _stated({"activation": activation})),
+            given=Given(decoder, to_settings(_stated(stated)), _stated(of_decoder)),
             evaluation=evaluation,
             least_ap=least_ap,
         )

@@ -7,12 +7,26 @@ To add a family: a function that tells a file by its outputs, one that adds node
 then a row here (docs/adopt.md).
 """
 
-from export.adopt.decoders import boxes, classifier, detr, dfl, final, labelled, yolo
+from export.adopt.decoders import (
+    boxes,
+    classifier,
+    detr,
+    dfl,
+    final,
+    generic,
+    labelled,
+    plugin,
+    priors,
+    yolo,
+)
 from export.adopt.decoders.reference import classifier as classifier_reference
 from export.adopt.decoders.reference import detr as detr_reference
 from export.adopt.decoders.reference import dfl as dfl_reference
 from export.adopt.decoders.reference import final as final_reference
+from export.adopt.decoders.reference import generic as generic_reference
 from export.adopt.decoders.reference import labelled as labelled_reference
+from export.adopt.decoders.reference import plugin as plugin_reference
+from export.adopt.decoders.reference import priors as priors_reference
 from export.adopt.decoders.reference import yolo as yolo_reference
 from export.adopt.decoders.row import (
     DENSE,
@@ -45,6 +59,15 @@ MMDETECTION = Preprocessing(  # `configs/_base_/`: DetDataPreprocessor; padding 
     resize="letterbox",
     anchor="top_left",
     fill=(124, 116, 104),
+    antialias=False,
+)
+RETINAFACE = Preprocessing(  # biubug6 `test_widerface.py`; what is empty is 0 after the mean
+    channel_order="bgr",
+    scale=1.0,
+    mean=(104.0, 117.0, 123.0),
+    resize="letterbox",
+    anchor="top_left",
+    fill=(123, 117, 104),
     antialias=False,
 )
 
@@ -247,6 +270,43 @@ DECODERS: dict[str, Decoder] = {
             labelled_reference.mmdeploy,
             MMDETECTION,
             SUPPRESSED,
+        ),
+        Decoder(
+            "ssd",
+            "SSD with priors",
+            priors.recognise_ssd,
+            priors.graph,
+            priors_reference.ssd,
+            priors.preprocessing,
+            DENSE,
+        ),
+        Decoder(
+            "retinaface",
+            "RetinaFace, without its landmarks",
+            priors.recognise_retinaface,
+            priors.graph,
+            priors_reference.retinaface,
+            RETINAFACE,
+            DENSE,
+        ),
+        Decoder(
+            "efficient_nms",
+            "any detector that ends in TensorRT's EfficientNMS or BatchedNMS",
+            plugin.recognise,
+            plugin.graph,
+            plugin_reference.efficient_nms,
+            ULTRALYTICS,
+            DENSE,
+            cuts=plugin.PLUGINS,
+        ),
+        Decoder(
+            generic.NAME,
+            "boxes and scores as the options describe them",
+            generic.recognise,
+            generic.graph,
+            generic_reference.generic,
+            STRETCHED,
+            DENSE,
         ),
     )
 }

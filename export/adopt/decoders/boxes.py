@@ -69,16 +69,21 @@ def box_reader(layout: Layout) -> Callable[[Op, Value, Value | None], Value]:
 
 
 def scored(op: Op, outputs: Sequence[Value], layout: Layout) -> Candidates:
-    """Boxes [N, A, 4] and scores of all classes [N, A, C], before their ``activation`` and with a
-    ``background`` among them ("first" or "last") if the settings say so."""
+    """Boxes [N, A, 4] and scores of all classes [N, A, C], as `class_scores` takes them."""
     boxes, scores = outputs
+    return Candidates(class_scores(op, scores, layout), boxes, to_boxes=box_reader(layout))
+
+
+def class_scores(op: Op, scores: Value, layout: Layout) -> Value:
+    """Scores before their ``activation``, and with a ``background`` among the classes ("first" or
+    "last"), if the settings say so."""
     activation, background = (layout.settings.get(key) for key in ("activation", "background"))
     if activation is not None:
         scores = op.Softmax(scores, axis=-1) if activation == "softmax" else op.Sigmoid(scores)
     if background is not None:
         start = int(background == "first")
         scores = columns(op, scores, start, start + layout.classes)
-    return Candidates(scores, boxes, to_boxes=box_reader(layout))
+    return scores
 
 
 def labelled(op: Op, outputs: Sequence[Value], layout: Layout) -> Candidates:

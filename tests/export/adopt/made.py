@@ -6,7 +6,7 @@ import numpy as np
 
 from export.adopt.decoders.row import Given
 from service.manifest import Label
-from tests.export.adopt import made_detr, made_final
+from tests.export.adopt import made_detr, made_final, made_priors
 from tests.export.adopt.maker import (
     CLASSES,
     NAMES,
@@ -173,4 +173,5 @@ MADE = (
     Made("sigmoid", "classifier", classifier(end="Sigmoid"), {"names": "['a','b','c','d','e']"}),
     *made_detr.MADE,
     *made_final.MADE,
+    *made_priors.MADE,
 )

@@ -82,6 +82,7 @@ class Made:
     batching: str = "rewritten"
     given: Given = field(default_factory=Given)
     labels: tuple[Label, ...] | None = None
+    outputs: tuple[str, ...] = ()
 
     def write(self, folder: Path, seed: int = 0) -> Path:
         """Write the file; returns its path."""

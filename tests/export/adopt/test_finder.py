@@ -10,7 +10,9 @@ from export.adopt.decoders.row import Given
 from export.adopt.finder import propose, to_labels
 from export.adopt.foreign import Foreign, read_foreign
 from export.adopt.safety import ForeignError
-from tests.export.adopt.made import MADE, Made
+from tests.export.adopt.made import MADE
+from tests.export.adopt.made_priors import plugin
+from tests.export.adopt.maker import Made
 
 BY_NAME = {made.name: made for made in MADE}
 
@@ -58,3 +60,49 @@ def test_labels_that_fit_no_activation_are_refused(tmp_path: Path) -> None:
     file = read(replace(BY_NAME["detr"], metadata={}), tmp_path)
     with pytest.raises(ForeignError, match=r"4 classes \(sigmoid\), or 3 and no-object \(softmax"):
         propose(file, Given(), to_labels(enumerate("ab")))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "pass --box-format, one of xyxy"),
+        ({"box_format": "xywh"}, "scores in what run from .* pass --activation softmax or"),
+    ],
+)
+def test_generic_says_what_it_must_be_told(
+    settings: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    file = read(BY_NAME["logits_last"], tmp_path)
+    with pytest.raises(ForeignError, match=message):
+        propose(file, Given("generic", settings=settings))
+
+
+def test_generic_asks_for_its_tensors(tmp_path: Path) -> None:
+    file = read(BY_NAME["final_parts"], tmp_path)
+    with pytest.raises(ForeignError, match="classes, found, rects, conf: name its tensors in this"):
+        propose(file, Given("generic", settings={"box_format": "yxyx"}))
+
+
+@pytest.mark.parametrize("name", ["ultraface", "logits_last", "final_parts"])
+def test_generic_is_never_guessed(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ForeignError, match="of no family that is known"):
+        propose(read(BY_NAME[name], tmp_path), Given())
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"background_class": 1}, "has class 1 of 3 as background"),
+        ({"background_class": 2}, "outputs have 2 classes, and names of the metadata are 3"),
+    ],
+)
+def test_background_of_a_plugin(attributes: dict[str, int], message: str, tmp_path: Path) -> None:
+    made = replace(BY_NAME["efficient_nms"], make=plugin("EfficientNMS_TRT", **attributes))
+    cut = DECODERS["efficient_nms"].cuts
+    with pytest.raises(ForeignError, match=message):
+        propose(read_foreign(made.write(tmp_path), cut), Given())
+
+
+def test_known_labels_of_a_family_are_its_own(tmp_path: Path) -> None:
+    plan = propose(read(BY_NAME["retinaface"], tmp_path), Given())
+    assert [label.name for label in plan.labels] == ["face"]

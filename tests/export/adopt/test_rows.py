@@ -15,7 +15,8 @@ from export.onnx.trace import OPSET
 from export.parity.model import onnx_model, open_quietly
 from service.imaging.files import read_photo
 from service.runtime.graph_facts import check_facts
-from tests.export.adopt.made import MADE, Made
+from tests.export.adopt.made import MADE
+from tests.export.adopt.maker import Made
 from tests.paths import ROOT
 
 PHOTOS = find_photos(ROOT / "docs/photos")[:3]
@@ -28,6 +29,7 @@ def test_made_file_is_adopted(made: Made, tmp_path: Path) -> None:
         tmp_path / "made/1",
         ROOT / "docs/photos",
         made.labels,
+        outputs=made.outputs,
         given=made.given,
     )
     plan = plan_of(job)
