@@ -226,7 +226,8 @@ def _check(model: onnx.ModelProto) -> None:
     """ONNX's own check, but for the shapes of outputs, which nothing here relies on."""
     outputs = deepcopy(list(model.graph.output))
     for output in model.graph.output:
-        if not output.type.tensor_type.HasField("shape"):
+        kind = output.type
+        if kind.HasField("tensor_type") and not kind.tensor_type.HasField("shape"):
             output.type.tensor_type.shape.SetInParent()
     try:
         onnx.checker.check_model(model)

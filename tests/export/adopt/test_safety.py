@@ -62,8 +62,8 @@ def test_process_is_ended_after_its_time() -> None:
 
 def test_result_and_progress_come_back(tmp_path: Path) -> None:
     made = next(made for made in MADE if made.name == "yolov8")
-    findings = run_limited(find_out, job_of(made.write(tmp_path), tmp_path))
-    assert findings[0].name == "decoder"
+    proposal = run_limited(find_out, job_of(made.write(tmp_path), tmp_path))
+    assert proposal.findings[0].name == "decoder"
 
 
 def test_command_writes_nothing_of_a_file_that_is_refused(tmp_path: Path) -> None:
