@@ -122,10 +122,10 @@ def create(
         to_settings,
     )
 
-    evaluation = None if images is None else to_evaluation(annotations, images)
+    evaluation = to_evaluation(annotations, images)
+    if expect is not None and images is None:  # the annotations name the photos of the results
+        evaluation = None
     owner = to_owner(reference, reference_python, expect, annotations)
-    if evaluation is None and expect is None:
-        to_evaluation(annotations, images)
     stated: dict[str, Any] = {
         "mean": mean,
         "std": std,

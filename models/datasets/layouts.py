@@ -28,7 +28,6 @@ from models.datasets.voc import is_voc, read_voc
 from models.datasets.yolo import (
     NAMES,
     SPLITS,
-    YoloNames,
     folders_of,
     has_labels,
     names_of_text,
@@ -122,11 +121,12 @@ class DataSet(Generic[Content]):
 def recognise_detection(path: Path, images: Path | None = None) -> DataSet[Annotations]:
     """The data set at ``path``: a folder, a data.yaml, or a COCO file, whose photos are in
     ``images`` or in one of `photo_folders`. Raises DataError, which says what was looked for."""
-    if path.is_dir() and images is not None:
-        raise DataError(f"--images goes with a COCO file alone; {path} is a folder")
+    yaml = path.suffix.lower() in (".yaml", ".yml")
+    if images is not None and (yaml or path.is_dir()):
+        raise DataError(f"--images goes with a COCO file alone, not with {path}")
     if path.is_dir():
         return _recognise(path, LAYOUTS)
-    if path.suffix.lower() in (".yaml", ".yml"):
+    if yaml:
         content = read_yaml(path)
         if content is None:
             raise DataError(f"{path}: is no data.yaml of YOLO, with {', '.join(SPLITS)} in it")
@@ -190,8 +190,8 @@ def _listing(folder: Path) -> str:
 
 
 def _role_folders(folder: Path) -> list[Path]:
-    named = (path for path in sorted(folder.iterdir()) if path.name.lower() in ROLES)
-    return [path for path in named if path.is_dir()]
+    """The folders of splits in ``folder``, which may not exist."""
+    return sorted(path for path in folder.glob("*/") if path.name.lower() in ROLES)
 
 
 def _yolo(folder: Path) -> list[Split[Annotations]]:
@@ -199,22 +199,26 @@ def _yolo(folder: Path) -> list[Split[Annotations]]:
         content = read_yaml(path)
         if content is not None:
             return list(_yaml_splits(path, content))
-    named = {path.name: path / "images" for path in _role_folders(folder)}
-    if (folder / "images").is_dir():
-        named |= {path.name: path for path in _role_folders(folder / "images")}
-    sources = {name: path for name, path in named.items() if has_labels(path)}
-    if not sources:
-        alone = [path for path in (folder / "images", folder) if has_labels(path)]
-        sources = dict(zip([""], alone[:1], strict=False))
-    for path in (folder / NAMES, folder / "labels" / NAMES):
-        if path.is_file():
-            return [_yolo_split(*source, names_of_text(path)) for source in sources.items()]
-    if not sources or list(sources.values()) == [folder]:  # any other text files beside photos
+    splits = _role_folders(folder)
+    places = [
+        {path.name: path for path in _role_folders(folder / "images")},
+        {path.name: path / "images" for path in splits},
+        {path.name: path for path in splits},
+        {"": folder},
+    ]
+    labelled = [{name: path for name, path in d.items() if has_labels(path)} for d in places]
+    sources = next(filter(None, labelled), None)
+    if sources is None:
         return []
-    raise DataError(
-        f"{folder}: has YOLO's labels, and neither data.yaml nor {NAMES} with the names of the"
-        " classes; add one of these"
-    )
+    found = (path for pattern in NAMES for path in sorted(folder.glob(pattern)))
+    file = next(found, None)
+    if file is None:
+        raise DataError(
+            f"{folder}: has YOLO's labels, and neither data.yaml nor classes.txt with the names of"
+            " the classes; add one of these"
+        )
+    names = names_of_text(file)
+    return [Split(name, file, partial(read_yolo, [path], names)) for name, path in sources.items()]
 
 
 def _yaml_splits(path: Path, content: dict[str, object]) -> Iterator[Split[Annotations]]:
@@ -223,10 +227,6 @@ def _yaml_splits(path: Path, content: dict[str, object]) -> Iterator[Split[Annot
         sources = folders_of(path, content, split)
         if sources:
             yield Split(split, path, partial(read_yolo, sources, names))
-
-
-def _yolo_split(name: str, source: Path, names: YoloNames) -> Split[Annotations]:
-    return Split(name, source, partial(read_yolo, [source], names))
 
 
 def _coco(pattern: str) -> Callable[[Path], list[Split[Annotations]]]:

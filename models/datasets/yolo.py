@@ -1,6 +1,7 @@
 """YOLO: a text file for each photo, and data.yaml or classes.txt with the names of classes."""
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,10 @@ from models.datasets.content import (
 from models.datasets.files import Size, count_of, names_below, read_sizes, stable_id
 from models.datasets.rows import BadRow, Outside, Row, RowCheck, enclose, is_number, shown, whole
 from service.imaging.files import visible_files
-from service.imaging.formats import select_photos
+from service.imaging.formats import SUFFIXES, select_photos
 
-NAMES = "classes.txt"
+# Files of names, one a line, as LabelImg, Label Studio and Darknet place them.
+NAMES = ("classes.txt", "labels/classes.txt", "*/classes.txt", "*.names", "*/_darknet.labels")
 BESIDE = (".txt", ".cache")  # files that lie beside photos and are none
 BOX = 5  # numbers of a row: the class, then the box's centre and size as shares of the photo's
 SPLITS = ("train", "val", "test")  # keys of data.yaml
@@ -108,7 +110,6 @@ def read_yolo(
     numbers in the files. An image's id is made of its path. Raises DataError.
     """
     faults: list[Fault] = []
-    root = names.file.parent
     paths, notes = _photos(sources)
     folders = {folder: labels_of(folder) for folder in {path.parent for path in paths}}
     labelled = [(path, folders[path.parent] / f"{path.stem}.txt") for path in paths]
@@ -121,7 +122,7 @@ def read_yolo(
     labels = match_categories(names.file, names.categories, used, categories)
     check = RowCheck(labels, outside, faults)
     photos = [
-        check.photo(stable_id(_below(path, root)), path, size, _in_pixels(rows.get(path, ()), size))
+        check.photo(_id_of(path, names), path, size, _in_pixels(rows.get(path, ()), size))
         for path, size in read_sizes(paths, faults)
         if size is not None
     ]
@@ -130,9 +131,9 @@ def read_yolo(
 
 
 def has_labels(folder: Path) -> bool:
-    """Whether the photos in ``folder`` have label files."""
-    labels = labels_of(folder)
-    return labels.is_dir() and any(path.name != NAMES for path in labels.rglob("*.txt"))
+    """Whether a photo in or below ``folder`` has a label file."""
+    photos = (path for path in visible_files(folder) if path.suffix.lower() in SUFFIXES)
+    return any((labels_of(p.parent) / f"{p.stem}.txt").is_file() for p in photos)
 
 
 def labels_of(folder: Path) -> Path:
@@ -169,7 +170,7 @@ def _without_photo(sources: Sequence[Path], known: set[Path]) -> Iterator[Fault]
         folder = labels_of(source)
         for name in names_below(folder, ".txt") if folder.is_dir() else ():
             file = folder / f"{name}.txt"
-            if file not in known and file.name != NAMES:
+            if file not in known and file.name != "classes.txt":
                 yield Fault(str(file), "missing photo", f"there is no photo of it in {source}")
 
 
@@ -218,5 +219,6 @@ def _in_pixels(rows: Iterable[Row], size: Size) -> Iterator[Row]:
         yield Row(row.where, row.category, box, outline)
 
 
-def _below(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+def _id_of(path: Path, names: YoloNames) -> int:
+    """An image's id: of its path beside the file of names, on whatever machine."""
+    return stable_id(os.path.relpath(path, names.file.parent))

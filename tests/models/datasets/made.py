@@ -169,6 +169,14 @@ def _labelimg_yolo(folder: Path) -> None:
         write(folder / f"{name}.txt", yolo(things))
 
 
+def _darknet(folder: Path) -> None:
+    for split, rows in ROBOFLOW.items():
+        photos(folder / split, rows)
+        write(folder / split / "_darknet.labels", "cat\ndog\n")
+        for name, things in rows.items():
+            write(folder / split / f"{name}.txt", yolo(things))
+
+
 def _labelme(folder: Path) -> None:
     photos(folder, SPLITS["train"])
     for name, things in SPLITS["train"].items():
@@ -192,6 +200,7 @@ MADE = {
     "README": Made(_readme, "COCO"),
     "Ultralytics": Made(_ultralytics, "YOLO", first=0),
     "Ultralytics, classes.txt": Made(_ultralytics_names, "YOLO", first=0),
+    "Darknet": Made(_darknet, "YOLO", ("train", "valid"), first=0),
     "Roboflow YOLO": Made(_roboflow_yolo, "YOLO", first=0),
     "Roboflow COCO": Made(_roboflow_coco, "COCO as Roboflow has it", ("train", "valid")),
     "Roboflow VOC": Made(_roboflow_voc, "VOC beside photos, LabelImg", ("train", "valid")),

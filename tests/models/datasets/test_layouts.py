@@ -79,6 +79,8 @@ def test_a_file_is_coco_or_the_yaml_of_yolo(tmp_path: Path) -> None:
         recognise_detection(tmp_path, tmp_path / "train")
     MADE["Ultralytics"].make(tmp_path)
     assert recognise_detection(tmp_path / "data.yaml").validation() is not None
+    with pytest.raises(DataError, match="--images goes with a COCO file alone"):
+        recognise_detection(tmp_path / "data.yaml", tmp_path / "train")
     write(tmp_path / "other.yaml", "key: 1")
     with pytest.raises(DataError, match=r"other\.yaml: is no data\.yaml of YOLO"):
         recognise_detection(tmp_path / "other.yaml")
@@ -149,6 +151,12 @@ def test_classes_lie_in_the_folder_itself_where_one_may_be_called_train(tmp_path
     assert recognise(tmp_path).layout == CLASS_LAYOUTS[0].name
     with pytest.raises(DataError, match="is a folder, with a folder for every class"):
         recognise_classes(tmp_path / "train" / "train.jpg")
+
+
+def test_other_text_files_are_no_labels_of_yolo(tmp_path: Path) -> None:
+    MADE["VOC, nested"].make(tmp_path)
+    write(tmp_path / "classes.txt", "cat\ndog\n")
+    assert recognise_detection(tmp_path).layout == "PASCAL VOC"
 
 
 class TestYolo:

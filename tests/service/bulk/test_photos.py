@@ -10,6 +10,7 @@ from service.bulk.folder import Folder, Found
 from service.bulk.listing import list_photos
 from service.bulk.photos import FolderListing, shard_size
 from service.problems import Problem
+from tests.models.datasets.made import MADE
 
 
 def listing(folder: Folder, *sizes: int) -> FolderListing:
@@ -61,3 +62,11 @@ def test_files_that_are_no_photos_are_counted(here: Folder) -> None:
     notes: list[str] = []
     assert len(list_photos(here.path, None, notes.append)) == 2
     assert notes == [f"{here.path}: passed over 3 files: 2 .txt, 1 .heic"]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_of_a_data_set_every_photo_is_found_whatever_its_layout(tmp_path: Path, name: str) -> None:
+    MADE[name].make(tmp_path)
+    photos = list_photos(str(tmp_path), None).shard(0, 16).photos(max_bytes=10_000)
+    shown = set("abcd" if len(MADE[name].splits) == 2 else "abc")
+    assert {Path(photo.name).stem for photo in photos} == shown
