@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from models.datasets.content import Fault
 from service.imaging.files import UnreadablePhoto, read_size, visible_files
-from service.imaging.formats import select_photos
+from service.imaging.formats import SUFFIXES, select_photos
 
 Size = tuple[int, int]  # width and height in pixels, upright
 PART = 64  # photos that a thread reads in a row
@@ -53,6 +53,11 @@ class PhotosByStem:
 def _stem_path(path: Path, folder: Path) -> str:
     """The path of a file below ``folder``, without its suffix. Paths' own methods are slow."""
     return os.path.splitext(path)[0][len(str(folder)) + 1 :]  # noqa: PTH122
+
+
+def photos_below(folder: Path) -> Iterator[Path]:
+    """The photos in and below ``folder``, by their suffixes."""
+    return (path for path in visible_files(folder) if path.suffix.lower() in SUFFIXES)
 
 
 def names_below(folder: Path, suffix: str) -> list[str]:

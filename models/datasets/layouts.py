@@ -22,6 +22,7 @@ from models.datasets.content import (
     Reading,
     read_text,
 )
+from models.datasets.files import photos_below
 from models.datasets.labelme import is_labelme, read_labelme
 from models.datasets.rows import Outside
 from models.datasets.voc import is_voc, read_voc
@@ -150,13 +151,15 @@ def recognise_classes(path: Path) -> DataSet[ClassFolders]:
 
 
 def recognise(path: Path) -> DataSet[Annotations] | DataSet[ClassFolders]:
-    """The data set at ``path``, of either task. Raises DataError."""
+    """The data set at ``path``, of either task; of class folders each must hold a photo. Raises
+    DataError."""
     try:
         return recognise_detection(path)
-    except UnknownLayout as error:
+    except UnknownLayout:
         found = recognise_classes(path)
-        if not any(entry.is_dir() for entry in found.measured().source.iterdir()):
-            raise error from None
+        classes = list(found.measured().source.glob("[!.]*/"))
+        if not classes or any(next(photos_below(folder), None) is None for folder in classes):
+            raise
         return found
 
 

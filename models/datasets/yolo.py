@@ -19,10 +19,10 @@ from models.datasets.content import (
     Reading,
     read_text,
 )
-from models.datasets.files import Size, count_of, names_below, read_sizes, stable_id
+from models.datasets.files import Size, count_of, names_below, photos_below, read_sizes, stable_id
 from models.datasets.rows import BadRow, Outside, Row, RowCheck, enclose, is_number, shown, whole
 from service.imaging.files import visible_files
-from service.imaging.formats import SUFFIXES, select_photos
+from service.imaging.formats import select_photos
 
 # Files of names, one a line, as LabelImg, Label Studio and Darknet place them.
 NAMES = ("classes.txt", "labels/classes.txt", "*/classes.txt", "*.names", "*/_darknet.labels")
@@ -132,7 +132,7 @@ def read_yolo(
 
 def has_labels(folder: Path) -> bool:
     """Whether a photo in or below ``folder`` has a label file."""
-    photos = (path for path in visible_files(folder) if path.suffix.lower() in SUFFIXES)
+    photos = photos_below(folder)
     return any((labels_of(p.parent) / f"{p.stem}.txt").is_file() for p in photos)
 
 

@@ -39,3 +39,8 @@ def test_of_class_folders_those_to_measure_on_are_found(tmp_path: Path) -> None:
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match=r"holds no photo \(\.avif, \.bmp, "):
         find_photos(tmp_path)
+    photos(tmp_path / "cat", {"a": []})
+    assert [path.stem for path in find_photos(tmp_path)] == ["a"]
+    (tmp_path / "notes").mkdir()  # then it is no class of photos alone
+    with pytest.raises(PhotoError, match=r"nor is it a data set: .* There is: cat/, notes/"):
+        find_photos(tmp_path)
