@@ -22,8 +22,9 @@ def convert(
     photos: Annotated[
         Path,
         typer.Option(
-            help="Folder of photos like those that the model will see. 8 bits' ranges are found on"
-            " them, and both precisions are compared on them."
+            help="Folder of photos like those that the model will see, or a data set, of which the"
+            " photos to measure on count. 8 bits' ranges are found on them, and both precisions are"
+            " compared on them."
         ),
     ],
     precision: Annotated[

@@ -55,7 +55,10 @@ def create(
         typer.Option(help="The package's folder, STORE/NAME/VERSION, such as model_store/pets/1."),
     ],
     photos: Annotated[
-        Path, typer.Option(help="Folder of real photos to compare PyTorch and ONNX Runtime on.")
+        Path,
+        typer.Option(
+            help="Folder of real photos to compare PyTorch and ONNX Runtime on, or a data set."
+        ),
     ] = Path("docs/photos"),
     labels: Annotated[
         str | None,
@@ -122,9 +125,9 @@ def create(
         to_settings,
     )
 
-    evaluation = to_evaluation(annotations, images)
-    if expect is not None and images is None:  # the annotations name the photos of the results
-        evaluation = None
+    evaluation = None
+    if images is not None or expect is None:  # else the annotations name the photos of --expect
+        evaluation = to_evaluation(annotations, images)
     owner = to_owner(reference, reference_python, expect, annotations)
     stated: dict[str, Any] = {
         "mean": mean,
