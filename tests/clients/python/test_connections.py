@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
-from boxport_client import ApiError, AsyncClient, Client
+from boxport_client import ApiError, AsyncClient, BoxportError, Client, ClientClosed
 from boxport_client._replies import new_request_id
 
 from tests.clients.python.scripted import MODEL, ScriptedServer, answers, waits
@@ -197,8 +197,9 @@ def test_one_client_on_several_event_loops(scripted: ScriptedServer) -> None:
 
     assert asyncio.run(several()) == [True] * 3
     asyncio.run(client.close())
-    with pytest.raises(RuntimeError, match="the client is closed"):
+    with pytest.raises(ClientClosed, match="the client is closed"):
         detect(client, b"6")
+    assert issubclass(ClientClosed, BoxportError)
 
 
 def test_a_loop_that_ends_closes_its_connections(scripted: ScriptedServer) -> None:
@@ -225,3 +226,11 @@ def test_a_loop_that_is_closed_by_hand(scripted: ScriptedServer) -> None:
             assert loop.run_until_complete(_detect(client, b"photo")) == 100
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.run_until_complete(loop.shutdown_default_executor())
+
+
+def test_many_photos_through_a_closed_client_are_one_error(scripted: ScriptedServer) -> None:
+    """Not one for each photo: none can do better."""
+    client = Client(scripted.url)
+    client.close()
+    with pytest.raises(ClientClosed, match="make another"):
+        list(client.detect_many([b"1", b"2"]))

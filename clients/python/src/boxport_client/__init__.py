@@ -10,6 +10,7 @@ from boxport_client._detections import Detection
 from boxport_client._errors import (
     ApiError,
     BoxportError,
+    ClientClosed,
     ConnectionFailed,
     InvalidRequest,
     JournalError,
@@ -43,6 +44,7 @@ __all__ = [
     "Classification",
     "ClassificationResult",
     "Client",
+    "ClientClosed",
     "ConnectionFailed",
     "Detection",
     "DetectionResult",

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from boxport_client._bounded import UNTIL, BoundedTransport
-from boxport_client._errors import ConnectionFailed, MissingExtra
+from boxport_client._errors import ClientClosed, ConnectionFailed, MissingExtra
 from boxport_client._proxies import Proxy
 from boxport_client._steps import Reply, Send
 
@@ -204,7 +204,7 @@ async def _closed_with_loop(pool: httpx.AsyncClient) -> AsyncGenerator[None, Non
 
 def _check_open(is_closed: bool) -> None:
     if is_closed:
-        raise RuntimeError("the client is closed")
+        raise ClientClosed("the client is closed; make another")
 
 
 def _trusting(path: str | os.PathLike[str]) -> ssl.SSLContext:

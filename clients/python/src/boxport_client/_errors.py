@@ -4,6 +4,7 @@ BoxportError
 ├── PhotoError            the photo cannot be read or sent: no request was made
 ├── JournalError          the journal of a run cannot be used: no request was made
 ├── MissingExtra          an optional package is not installed
+├── ClientClosed          the client has been closed: no request was made
 ├── ConnectionFailed      the service cannot be reached, or the connection broke
 ├── RequestTimedOut       no answer within the call's timeout
 └── ApiError              the service refused; see its status and code
@@ -39,6 +40,10 @@ class JournalError(BoxportError):
 
 class MissingExtra(BoxportError):
     """An optional package is not installed; the message says how to install it."""
+
+
+class ClientClosed(BoxportError, RuntimeError):
+    """The client has been closed, and sends nothing more."""
 
 
 class Unanswered(BoxportError):

@@ -17,7 +17,7 @@ from contextlib import aclosing, closing
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from boxport_client._errors import BoxportError, JournalError
+from boxport_client._errors import BoxportError, ClientClosed, JournalError
 from boxport_client._folder import FolderPhotos, check_photos, photos_of
 from boxport_client._journal import Journal, check_head
 from boxport_client._ordered import Sleep, in_background, in_tasks, in_threads, one_by_one
@@ -87,7 +87,7 @@ class Run(Generic[T]):
             try:
                 key, known = self._look_up(photo)
                 result = request(photo, sleep) if known is None else known
-            except JournalError:
+            except (ClientClosed, JournalError):
                 raise
             except BoxportError as error:
                 return Outcome(photo, None, error)
@@ -124,7 +124,7 @@ class Run(Generic[T]):
                 if self._journal is not None:
                     key, known = await asyncio.to_thread(self._look_up, photo)
                 result = await request(photo) if known is None else known
-            except JournalError:
+            except (ClientClosed, JournalError):
                 raise
             except BoxportError as error:
                 return Outcome(photo, None, error)
