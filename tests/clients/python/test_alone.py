@@ -1,10 +1,12 @@
 """The SDK's tests pass where only its wheel, numpy and pytest are installed."""
 
+import email
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -55,6 +57,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(
         *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"),
         *("--wheel-dir", folder, ROOT / "clients" / "python"),
+        GITHUB_SERVER_URL="https://git.example.org",
+        GITHUB_REPOSITORY="vision/boxport",
     )
     (wheel,) = folder.glob("boxport_client-*.whl")
     return wheel
@@ -73,6 +77,19 @@ def python(
     where = run(python, "-I", "-c", "import boxport_client; print(boxport_client.__file__)")
     assert where.startswith(str(folder))
     return python
+
+
+def test_the_wheel_says_whose_it_is_and_where_it_is_from(wheel: Path) -> None:
+    """Its URLs are of the repository that a workflow builds it in."""
+    with ZipFile(wheel) as content:
+        (name,) = [name for name in content.namelist() if name.endswith("/METADATA")]
+        told = email.message_from_bytes(content.read(name))
+    assert told["Author"] == "The Boxport authors"
+    urls = dict(url.split(", ") for url in told.get_all("Project-URL"))
+    assert urls["Homepage"] == "https://git.example.org/vision/boxport"
+    assert {"Documentation", "Changelog", "Issues"} <= urls.keys()
+    assert "object detection" in told["Keywords"].split(",")
+    assert "Programming Language :: Python :: 3.10" in told.get_all("Classifier")
 
 
 @pytest.mark.parametrize(
