@@ -31,6 +31,7 @@ def propose(
     """
     known, why_labels = (labels, GIVEN) if labels is not None else _named(file)
     decoder, match = _decoder(file, replace(given, labels=known))
+    _check_options(file, decoder, given)
     told = _preprocessing(file, decoder)
     spec = _input(file, told, given)
     if known is None and match.labels:
@@ -144,6 +145,20 @@ def _resize(spec: InputSpec) -> str:
 def _triple(values: Sequence[float]) -> str:
     shown = [f"{value:.4g}" for value in values]
     return shown[0] if len({*shown}) == 1 else f"({', '.join(shown)})"
+
+
+def _check_options(file: Foreign, decoder: Decoder, given: Given) -> None:
+    """Raise ForeignError for an option that the decoder takes no notice of."""
+    for name in given.settings:
+        if name not in decoder.options:
+            taken = ", ".join(map(_option, decoder.options)) or "no such option"
+            raise ForeignError(
+                f"{file.path}: {_option(name)} says nothing of {decoder.title}, which takes {taken}"
+            )
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _named(file: Foreign) -> tuple[tuple[Label, ...] | None, str]:

@@ -81,6 +81,7 @@ DECODERS: dict[str, Decoder] = {
             classifier.graph,
             classifier_reference.probabilities,
             classifier.preprocessing,
+            options=("activation",),
         ),
         Decoder(
             "yolov5",
@@ -189,6 +190,7 @@ DECODERS: dict[str, Decoder] = {
             detr_reference.detr,
             detr.preprocessing,
             SUPPRESSED,
+            options=("activation",),
         ),
         Decoder(
             "detr_sigmoid",
@@ -198,6 +200,7 @@ DECODERS: dict[str, Decoder] = {
             detr_reference.detr_sigmoid,
             detr.preprocessing,
             SUPPRESSED,
+            options=("activation",),
         ),
         Decoder(
             "rf_detr",
@@ -227,6 +230,15 @@ DECODERS: dict[str, Decoder] = {
             SUPPRESSED,
         ),
         Decoder(
+            "yolov7_nms",
+            "YOLOv7 exported with --end2end for ONNX Runtime",
+            labelled.recognise_yolov7,
+            labelled.yolov7,
+            labelled_reference.yolov7,
+            ULTRALYTICS,
+            SUPPRESSED,
+        ),
+        Decoder(
             "torchvision",
             "torchvision's detectors, one photo at a time",
             labelled.recognise_torchvision,
@@ -234,6 +246,7 @@ DECODERS: dict[str, Decoder] = {
             labelled_reference.torchvision,
             STRETCHED,
             SUPPRESSED,
+            options=("background",),
         ),
         Decoder(
             "tf_detection",
@@ -243,6 +256,7 @@ DECODERS: dict[str, Decoder] = {
             labelled_reference.tf_detection,
             RAW,
             SUPPRESSED,
+            options=("background",),
         ),
         Decoder(
             "tflite",
@@ -307,6 +321,7 @@ DECODERS: dict[str, Decoder] = {
             generic_reference.generic,
             STRETCHED,
             DENSE,
+            options=("box_format", "box_units", "activation", "background"),
         ),
     )
 }

@@ -41,6 +41,8 @@ def recognise(file: Foreign, given: Given) -> Match | None:
     settings = _settings(file, given, boxes)
     why = f"{', '.join(names)} are boxes, scores{', labels' if len(names) == 3 else ''}"
     if len(names) == 3:
+        if settings["activation"] is not None:
+            raise ForeignError(f"{file.path}: --activation says nothing of detections with labels")
         settings |= {"first": int(settings["background"] == "first"), "varying": True}
         floor = floor_of(file, MOST_ROWS)
         return Match(names, 0, why, settings, batchless, frozenset(names), floor)

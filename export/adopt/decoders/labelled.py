@@ -106,6 +106,26 @@ def _scores_and_labels(pair: Sequence[str], values: Mapping[str, Array]) -> tupl
     return (told[0], rest[0]) if len(told) == len(rest) == 1 else None
 
 
+def recognise_yolov7(file: Foreign, given: Given) -> Match | None:
+    """[D, 7] of photo, left, top, right, bottom, class, score."""
+    if len(file.answers) != 1:
+        return None
+    ((name, rows),) = file.answers.items()
+    if rows.ndim != 2 or rows.shape[1] != 7 or rows.dtype != np.float32 or rows[:, 0].any():
+        return None
+    if not len(rows) or not _whole(rows[:, 5]) or not in_0_to_1(rows[:, 6]):
+        return None
+    return Match(
+        (name,),
+        0,
+        f"{name} is [D, 7], whose sixth column is whole numbers and seventh in 0..1",
+        {**PIXELS, "varying": True},
+        batchless=frozenset((name,)),
+        varying=frozenset((name,)),
+        floor=floor_of(file, MOST_ROWS),
+    )
+
+
 def recognise_paddle(file: Foreign, given: Given) -> Match | None:
     """[D, 6] of class, score, left, top, right, bottom, and their number, int32 [1]."""
     pairs = {(value.ndim, value.dtype.kind): name for name, value in file.answers.items()}
@@ -169,6 +189,12 @@ def _first(given: Given, usual: str) -> int:
     if given.labels and given.labels[0].name.lower() in BACKGROUND:
         return 0
     return int(given.settings.get("background", usual) == "first")
+
+
+def yolov7(op: Op, outputs: Sequence[Value], layout: Layout) -> Candidates:
+    rows = outputs[0]  # [N, D, 7]
+    labels, scores = (op.Squeeze(columns(op, rows, i, i + 1), [-1]) for i in (5, 6))
+    return labelled(op, [columns(op, rows, 1, 5), scores, labels], layout)
 
 
 def paddle(op: Op, outputs: Sequence[Value], layout: Layout) -> Candidates:

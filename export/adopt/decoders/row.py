@@ -146,7 +146,8 @@ class Decoder:
     preprocessing: as the family's own tools do it, told from the file where it shows it.
     defaults: of a detector; those of one that needs no suppression, or has done it, have the IoU
         1.0, at which nothing is suppressed.
-    cuts: operators of other domains, which the graph ends before.
+    cuts: operators of other domains, which the graph ends before. options: the settings that it
+        takes from the user, by the names in `Given`.
     """
 
     name: str
@@ -157,6 +158,7 @@ class Decoder:
     preprocessing: Preprocessing | Callable[[Foreign], "Told"]
     defaults: DetectionDefaults | None = None
     cuts: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
     @property
     def task(self) -> Task:

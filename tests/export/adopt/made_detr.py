@@ -31,6 +31,15 @@ def detr(logits: str, boxes: str, channels: int) -> Callable[[Maker, Value], dic
     return make
 
 
+def masked(maker: Maker, images: Value) -> dict[str, Value]:
+    """As transformers exports it, with a mask of ones at half the size."""
+    mask = maker.input("pixel_mask", ir.DataType.INT64, ["N", SIDE // 2, SIDE // 2])
+    op = maker.op
+    visible = op.ReduceMean(op.Cast(mask, to=1), axes=[1, 2], keepdims=1)
+    boxes, logits = queries(maker, images, len(CLASSES) + 1)
+    return {"logits": op.Mul(logits, visible), "pred_boxes": boxes}
+
+
 def rf_detr(maker: Maker, images: Value) -> dict[str, Value]:
     boxes, logits = queries(maker, images, len(CLASSES) + 1)
     return {"dets": boxes, "labels": logits}
@@ -63,7 +72,7 @@ MADE = (
     Made(
         "transformers_detr",
         "detr",
-        detr("logits", "pred_boxes", 4),
+        masked,
         {"names": NAMES},
         BATCH,
         batching="dynamic",

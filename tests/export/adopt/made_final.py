@@ -102,6 +102,14 @@ def paddle(maker: Maker, images: Value) -> dict[str, Value]:
     }
 
 
+def yolov7(maker: Maker, images: Value) -> dict[str, Value]:
+    op = maker.op
+    boxes, scores, labels = kept(maker, images)
+    label, score = op.Unsqueeze(op.Cast(labels, to=1), [1]), op.Unsqueeze(scores, [1])
+    photo = op.Mul(label, 0.0)
+    return {"output": op.Concat(photo, boxes, label, score, axis=1)}
+
+
 def mmdeploy(maker: Maker, images: Value) -> dict[str, Value]:
     op = maker.op
     boxes, scores, labels = kept(maker, images, scale=0.7)
@@ -127,6 +135,7 @@ MADE = (
     ),
     Made("tflite", "tflite", tflite, NAMED, NHWC, batching="scan"),
     Made("tflite_renamed", "tflite", tflite_renamed, NAMED, NHWC, batching="scan"),
+    Made("yolov7_nms", "yolov7_nms", yolov7, NAMED, batching="scan"),
     Made("paddle", "paddle", paddle, NAMED, opset=11, batching="scan"),
     Made("mmdeploy", "mmdeploy", mmdeploy, NAMED, opset=11, batching="scan"),
 )

@@ -83,6 +83,14 @@ def test_generic_asks_for_its_tensors(tmp_path: Path) -> None:
         propose(file, Given("generic", settings={"box_format": "yxyx"}))
 
 
+def test_generic_of_final_detections_takes_no_activation(tmp_path: Path) -> None:
+    made = BY_NAME["final_parts"]
+    file = read_foreign(made.write(tmp_path), outputs=made.outputs)
+    settings = {"box_format": "yxyx", "activation": "sigmoid"}
+    with pytest.raises(ForeignError, match="--activation says nothing of detections with labels"):
+        propose(file, Given("generic", settings=settings))
+
+
 @pytest.mark.parametrize("name", ["ultraface", "logits_last", "final_parts"])
 def test_generic_is_never_guessed(name: str, tmp_path: Path) -> None:
     with pytest.raises(ForeignError, match="of no family that is known"):
@@ -106,3 +114,31 @@ def test_background_of_a_plugin(attributes: dict[str, int], message: str, tmp_pa
 def test_known_labels_of_a_family_are_its_own(tmp_path: Path) -> None:
     plan = propose(read(BY_NAME["retinaface"], tmp_path), Given())
     assert [label.name for label in plan.labels] == ["face"]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("yolov8", {"background": "first"}, "--background says nothing of YOLOv8, .* no such"),
+        ("rf_detr", {"activation": "sigmoid"}, "--activation says nothing of RF-DETR"),
+        ("detr", {"box_format": "xyxy"}, "--box-format .* takes --activation"),
+    ],
+)
+def test_option_that_decides_nothing_is_refused(
+    name: str, settings: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ForeignError, match=message):
+        propose(read(BY_NAME[name], tmp_path), Given(settings=settings))
+
+
+def test_values_inside_the_file_can_be_its_outputs(tmp_path: Path) -> None:
+    path = BY_NAME["efficient_nms_logits"].write(tmp_path)
+    cut = DECODERS["efficient_nms"].cuts
+    boxes, scores = read_foreign(path, cut).answers
+    file = read_foreign(path, cut, outputs=(scores, boxes))
+    assert [value.shape for value in file.answers.values()] == [(1, 84, 3), (1, 84, 4)]
+    given = Given("generic", settings={"box_format": "cxcywh", "activation": "sigmoid"})
+    with pytest.raises(ForeignError, match="--outputs BOXES --outputs SCORES"):
+        propose(file, given)
+    plan = propose(read_foreign(path, cut, outputs=(boxes, scores)), given)
+    assert plan.match.settings["relative"]

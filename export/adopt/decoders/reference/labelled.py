@@ -41,6 +41,12 @@ def _of_tensorflow(boxes: Array, layout: Layout) -> Array:
     return np.stack((xmin * width, ymin * height, xmax * width, ymax * height), axis=1)
 
 
+def yolov7(outputs: Sequence[Array], layout: Layout) -> tuple[Array, Array]:
+    """WongKinYiu/yolov7 `tools/YOLOv7onnx.ipynb`: batch_id, x0, y0, x1, y1, cls_id, score."""
+    rows = outputs[0]
+    return one_hot(rows[:, 6], rows[:, 5].astype(int), layout.classes), rows[:, 1:5]
+
+
 def paddle(outputs: Sequence[Array], layout: Layout) -> tuple[Array, Array]:
     """PaddleDetection `deploy/third_engine/onnx/infer.py`: class, score, xyxy."""
     rows = outputs[0]
