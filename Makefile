@@ -35,7 +35,7 @@ tools: $(VENV)/tools.done ## Install what training and export need, PyTorch incl
 
 test: check $(NODE_TOOLS) ## Check the code, then run all tests
 	@test "$$(id -u)" != 0 || $(MAKE) --silent --keep-going chromium haproxy || true
-	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
+	$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0
 
 test-sdk: $(VENV)/test.done ## Test the SDK's wheel on each Python from 3.10 on that there is
 	$(BIN)/python -m pytest -m 'full or not full' tests/clients/python/test_alone.py

@@ -158,25 +158,27 @@ def command(data: Path, output: Path, *more: str) -> list[str]:
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def start(arguments: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "models.training", *arguments],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stderr=subprocess.DEVNULL,
-    )
+def run(arguments: list[str]) -> None:
+    """In this process, which has imported PyTorch."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
 
 
 @pytest.fixture(scope="module")
 def whole_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of a run that nobody disturbed."""
     output = tmp_path_factory.mktemp("whole")
-    assert start(command(data, output)).wait(300) == 0
+    run(command(data, output))
     return output
 
 
 def test_killed_run_ends_with_the_same_weights(data: Path, whole_run: Path, tmp_path: Path) -> None:
-    process = start(command(data, tmp_path))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "models.training", *command(data, tmp_path)],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stderr=subprocess.DEVNULL,
+    )
     deadline = time.monotonic() + 120
     while len(read_rows(tmp_path / "log.csv")) < 1:
         assert process.poll() is None
@@ -185,7 +187,7 @@ def test_killed_run_ends_with_the_same_weights(data: Path, whole_run: Path, tmp_
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "best.pth").exists()
-    assert start(command(data, tmp_path)).wait(300) == 0
+    run(command(data, tmp_path))
     for name in ("best.pth", "last.pth"):
         one, other = (load_checkpoint(folder / name).state for folder in (whole_run, tmp_path))
         assert one.keys() == other.keys()
