@@ -1,6 +1,7 @@
 """ONNX file -> model package, step by step."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -27,8 +28,10 @@ from export.proof.alternatives import Alternative, explain, usual
 from export.proof.answers import OwnerAnswers, ProofError
 from export.proof.comparison import Disagreement
 from export.proof.comparison import prove as compare_with_owner
+from export.report.examples import answers_of
 from export.settings import SettingsError
-from service.imaging.files import read_photo
+from service.imaging.files import read_image, read_photo
+from service.inference.task import Row
 from service.manifest import (
     Adoption,
     ClassificationDefaults,
@@ -141,6 +144,14 @@ def adopt(
     if manifest.accuracy is not None:
         _check_accuracy(job, manifest)
     return manifest
+
+
+def find_in(
+    folder: Path, photos: Sequence[Path], progress: ProgressReporter = SILENT
+) -> list[list[Row]]:
+    """What the package in ``folder`` finds in each photo, with default parameters."""
+    answer = answers_of(open_package(folder, threads=0))
+    return [answer(read_image(path)) for path in photos]
 
 
 def prove_to_owner(

@@ -9,7 +9,16 @@ from onnx import helper, numpy_helper
 
 from export.adopt.decoders.row import Match
 from export.adopt.foreign import DTYPES, Foreign
-from export.onnx.nodes import Array, add_constant, constants, copied, insert_before, makers, readers
+from export.onnx.nodes import (
+    Array,
+    add_constant,
+    attributes,
+    constants,
+    copied,
+    insert_before,
+    makers,
+    readers,
+)
 from export.parity.model import open_quietly
 
 Batching = Literal["dynamic", "rewritten", "scan"]
@@ -202,7 +211,26 @@ def _each_photo_its_range(model: onnx.ModelProto) -> None:
             other.op_type = "Identity"
             other.input[:] = [final]
             del other.attribute[:]
+            for layer in following[other.output[0]]:
+                _dequantise_weights(model, layer)
         model.graph.node.remove(node)
+
+
+def _dequantise_weights(model: onnx.ModelProto, layer: onnx.NodeProto) -> None:
+    """Give ``layer`` its weights in float32, in place. Of 8-bit weights whose other factor is in
+    float ONNX Runtime makes a product that rounds that factor once more (MatMulNBits)."""
+    values, making = _constant_values(model), makers(model)
+    for place, name in enumerate(layer.input):
+        node = making.get(name)
+        if node is None or node.op_type != "DequantizeLinear" or node.input[0] not in values:
+            continue
+        weights, scale = values[node.input[0]], values[node.input[1]]
+        zero = values[node.input[2]] if len(node.input) > 2 else np.zeros_like(scale)
+        shape = [1] * weights.ndim
+        if scale.size > 1:
+            shape[attributes(node).get("axis", 1)] = -1
+        whole = weights.astype(np.float32) - zero.astype(np.float32).reshape(shape)
+        layer.input[place] = add_constant(model, f"{name}.float", whole * scale.reshape(shape))
 
 
 def _rounded_by_photo(model: onnx.ModelProto, node: onnx.NodeProto, rank: int) -> str:

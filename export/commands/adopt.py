@@ -29,6 +29,8 @@ from export.commands.setting_options import (
     Std,
 )
 
+DRAWN = 2  # photos, in the terminal
+
 
 def adopt(
     file: Annotated[Path, typer.Argument(help="The ONNX file.", show_default=False)],
@@ -121,11 +123,13 @@ def adopt(
 
     Example: python -m export adopt yolox_nano.onnx --labels coco80 --output my_models/yolox/1
     """
-    from export.adopt.adoption import AdoptionJob, find_out
+    from export.adopt.adoption import AdoptionJob, find_in, find_out
     from export.adopt.adoption import adopt as adopt_file
     from export.adopt.decoders.row import Given
     from export.adopt.limited import Limits, run_limited
+    from export.commands.drawing import show_detections
     from export.commands.terminal import (
+        console,
         one_line_errors,
         show_adoption,
         show_findings,
@@ -136,6 +140,7 @@ def adopt(
     from export.labels import read_labels
     from export.package_writer import check_output, written_aside
     from export.settings import to_settings
+    from service.imaging.files import read_image
 
     stated = {
         "channel_order": channel_order,
@@ -190,6 +195,10 @@ def adopt(
             manifest = run_limited(adopt_file, job, folder, owner, limits=limits, progress=progress)
     show_package(manifest, output)
     show_adoption(manifest)
+    if manifest.task == "detection" and manifest.parity.unproven and console.is_terminal:
+        chosen = find_photos(photos)[:DRAWN]
+        for path, rows in zip(chosen, run_limited(find_in, output, chosen), strict=True):
+            show_detections(console, path.name, read_image(path), rows)
 
 
 def _stated(options: Mapping[str, Any]) -> dict[str, Any]:
