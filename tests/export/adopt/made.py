@@ -6,7 +6,7 @@ import numpy as np
 
 from export.adopt.decoders.row import Given
 from service.manifest import Label
-from tests.export.adopt import made_detr, made_final, made_priors
+from tests.export.adopt import made_classifier, made_detr, made_final, made_priors
 from tests.export.adopt.maker import (
     CLASSES,
     NAMES,
@@ -135,19 +135,6 @@ def end_to_end(maker: Maker, images: Value) -> dict[str, Value]:
     return {"output0": best_rows(maker, images, 30)}
 
 
-def classifier(
-    classes: int = 5, nhwc: bool = False, end: str | None = None
-) -> Callable[[Maker, Value], dict[str, Value]]:
-    def make(maker: Maker, images: Value) -> dict[str, Value]:
-        op = maker.op
-        pixels = op.Transpose(images, perm=[0, 3, 1, 2]) if nhwc else images
-        pooled = op.GlobalAveragePool(maker.level(pixels, 8, 16))
-        logits = op.Gemm(op.Flatten(op.Relu(pooled)), maker.weights(16, classes))
-        return {"probabilities" if end else "logits": getattr(op, end)(logits) if end else logits}
-
-    return make
-
-
 MADE = (
     Made("yolov8", "yolov8", yolov8, {**ULTRALYTICS, "license": "AGPL-3.0 License"}),
     Made("yolov8_dynamic", "yolov8", yolov8, ULTRALYTICS, ("batch", 3, SIDE, SIDE)),
@@ -168,9 +155,7 @@ MADE = (
     Made("picodet", "picodet", dfl_heads((8, 16, 32, 64), False), {"names": NAMES}, opset=11),
     Made("yolov10", "yolo_end_to_end", end_to_end, {**ULTRALYTICS, "end2end": "True"}),
     Made("yolov8_nms", "yolo_nms", suppressed, ULTRALYTICS, batching="scan"),
-    Made("logits", "classifier", classifier(), {"names": "['a', 'b', 'c', 'd', 'e']"}),
-    Made("softmax", "classifier", classifier(end="Softmax"), {"names": "['a','b','c','d','e']"}),
-    Made("sigmoid", "classifier", classifier(end="Sigmoid"), {"names": "['a','b','c','d','e']"}),
+    *made_classifier.MADE,
     *made_detr.MADE,
     *made_final.MADE,
     *made_priors.MADE,
