@@ -34,6 +34,28 @@ class TestCocoFile:
             assert all(own | row == own for own, row in rows)
         assert found.name.startswith("instances.json, sha256 ")
 
+    @pytest.mark.parametrize(
+        ("crowd", "expected"),
+        [
+            ({"bbox": [5, 5, 10, 10]}, [5, 5, 10, 10]),
+            (
+                {"segmentation": {"size": [300, 451], "counts": [3010, 20, 280, 20, 131970]}},
+                [10, 10, 2, 20],
+            ),
+            ({}, None),
+            ({"bbox": [5, 5, 10, 10], "image_id": None}, None),
+        ],
+        ids=["a box", "an outline", "neither", "no image"],
+    )
+    def test_crowd_counts_where_it_can_be_placed(
+        self, tmp_path: Path, photos: Path, crowd: dict, expected: list[int] | None
+    ) -> None:
+        row = {"id": 7, "image_id": 3, "category_id": 8, "iscrowd": 1, **crowd}
+        rows = [INSTANCES["annotations"][0], {k: v for k, v in row.items() if v is not None}]
+        found = read_annotated(write_instances(tmp_path, annotations=rows), photos, [CAT, DOG])
+        boxes = [row["bbox"] for row in found.objects["annotations"][1:]]
+        assert boxes == ([] if expected is None else [expected])
+
     def test_limit_is_spread_and_keeps_the_chosen_photos_objects(
         self, tmp_path: Path, photos: Path
     ) -> None:

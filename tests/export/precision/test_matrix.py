@@ -1,6 +1,7 @@
 """Every family of networks in every precision: a package that verifies, or one line that says why
 there is none."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,15 @@ from models.checkpoints import Checkpoint, save_checkpoint
 from models.detector import OneStageDetector
 from models.variants import at_size, find_variant
 from service.manifest import ModelManifest, Precision
-from tests.export.conftest import LABELS, make_detector, read_images, rescale, spread_outputs
+from tests.export.conftest import (
+    LABELS,
+    make_detector,
+    make_faster_rcnn,
+    make_retinanet,
+    read_images,
+    rescale,
+    spread_outputs,
+)
 from tests.fidelity.measure import pair
 from tests.fidelity.oracles import num_classes
 from tests.fidelity.report import keep_precisions
@@ -59,40 +68,52 @@ NETWORKS = {
     "retinanet_resnet50_fpn_v2, varying input": Network("retinanet_resnet50_fpn_v2", 96),
     "fasterrcnn_resnet50_fpn, two stages, varying input": Network("fasterrcnn_resnet50_fpn", 96),
 }
-OURS = ("retinanet_lite0",)  # have no public implementation
 NO_BFLOAT16 = "no package in bf16: ONNX Runtime's CPUExecutionProvider"
 
 
 def seeded(network: Network, imagenet_weights: Path, photos: Path) -> tuple[nn.Module, int]:
-    """The network with seeded weights that tell photos apart, and its number of classes."""
+    """The network with weights that tell photos apart, and its number of classes."""
     base, _, change = network.name.partition("+")
-    if base in OURS:
-        return make_detector(base, imagenet_weights, photos), len(LABELS)
-    classes = num_classes(base)
-    plain, *_ = pair(base, network.size)
-    if not change and not isinstance(plain, OneStageDetector):
-        return plain, classes
     variant = at_size(find_variant(network.name), network.size)
+    if base == "retinanet_lite0":
+        return make_detector(base, imagenet_weights, photos), len(LABELS)
+    if base.startswith("retinanet"):
+        return make_retinanet(variant, photos), len(LABELS)
+    if base.startswith("fasterrcnn"):
+        return make_faster_rcnn(variant, photos), len(LABELS)
+    plain, *_ = pair(base, network.size)
+    classes = len(LABELS) if variant.task == "detection" else num_classes(base)
     torch.manual_seed(0)
     built = variant.build(classes).eval()
-    built.load_state_dict(plain.state_dict(), strict=False)
+    own = built.state_dict()
+    alike = {k: v for k, v in plain.state_dict().items() if k in own and own[k].shape == v.shape}
+    built.load_state_dict(own | alike)
     with torch.no_grad():
         images = read_images(variant, photos)
         if isinstance(built, OneStageDetector):
             spread_outputs(built, built.backbone(images))
-        else:
+        elif change == "bilinear":
             logits = built(images)
             rescale(built.classifier, logits - logits.mean(dim=0), 0.0, LOGIT_SPREAD)
     return built, classes
 
 
+@pytest.fixture(scope="module")
+def few(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As few photos as 8 bits can be calibrated on."""
+    folder = tmp_path_factory.mktemp("few")
+    for name in ("astronaut", "cat", "coffee", "rocket"):
+        shutil.copy(photos / f"{name}.jpg", folder)
+    return folder
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network_in_every_precision(
-    name: str, imagenet_weights: Path, photos: Path, tmp_path: Path
+    name: str, imagenet_weights: Path, few: Path, tmp_path: Path
 ) -> None:
     network = NETWORKS[name]
-    built, classes = seeded(network, imagenet_weights, photos)
+    built, classes = seeded(network, imagenet_weights, few)
     labels = tuple((number, f"class {number}") for number in range(classes))
     weights = tmp_path / "seeded.pth"
     save_checkpoint(Checkpoint(built.state_dict(), network.name, labels), weights)
@@ -105,20 +126,20 @@ def test_network_in_every_precision(
                 network.name,
                 weights,
                 output,
-                photos,
+                few,
                 "none",
                 input_size=network.size,
                 multi_label=network.multi_label,
             )
             return export(job)
-        return convert(ConversionJob(source, precision, output, photos, search=False))
+        return convert(ConversionJob(source, precision, output, few, search=False))
 
     outcomes = {}
     for precision in get_args(Precision):
         outcomes[precision] = outcome_of(lambda p=precision: make(p))
         package = source.parent.parent / precision / "1"
         if package.exists():
-            assert [c for c in verify(package, photos) if c.passed is False] == []
+            assert [c for c in verify(package, few) if c.passed is False] == []
     keep_precisions(name, [outcomes[p] for p in ("fp32", "fp16", "int8", "bf16")])
     for precision, outcome in outcomes.items():
         assert (NO_BFLOAT16 if precision == "bf16" else "agree") in outcome, precision
