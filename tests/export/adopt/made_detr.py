@@ -16,7 +16,7 @@ from tests.export.adopt.maker import (
 
 
 def queries(maker: Maker, images: Value, channels: int) -> tuple[Value, Value]:
-    """Relative cxcywh [N, 64, 4], and logits [N, 64, channels]."""
+    """Relative cxcywh [N, Q, 4], and logits [N, Q, channels]."""
     op = maker.op
     rows = op.Transpose(maker.places(images, 4 + channels, (8,), batch=0), perm=[0, 2, 1])
     raw, logits = maker.split(rows, [4, channels], 2)
@@ -67,6 +67,7 @@ def rt_detr(maker: Maker, images: Value) -> dict[str, Value]:
 
 
 BATCH = ("N", 3, SIDE, SIDE)
+WIDE = (SIDE, SIDE * 3 // 2)  # height and width, which relative boxes must not confuse
 MADE = (
     Made("detr", "detr", detr("pred_logits", "pred_boxes", 4), {"names": NAMES}),
     Made(
@@ -85,7 +86,7 @@ MADE = (
         BATCH,
         batching="dynamic",
     ),
-    Made("rf_detr", "rf_detr", rf_detr, {"names": NAMES}),
-    Made("rt_detr_ultralytics", "ultralytics_rt_detr", ultralytics, ULTRALYTICS),
-    Made("rt_detr", "rt_detr", rt_detr, {"names": NAMES}, BATCH, batching="dynamic"),
+    Made("rf_detr", "rf_detr", rf_detr, {"names": NAMES}, (1, 3, *WIDE)),
+    Made("rt_detr_ultralytics", "ultralytics_rt_detr", ultralytics, ULTRALYTICS, (1, 3, *WIDE)),
+    Made("rt_detr", "rt_detr", rt_detr, {"names": NAMES}, ("N", 3, *WIDE), batching="dynamic"),
 )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from export.adopt.decoders.row import Given
+from tests.export.adopt.made_detr import WIDE
 from tests.export.adopt.made_final import kept
 from tests.export.adopt.maker import (
     CLASSES,
@@ -21,7 +22,7 @@ from tests.export.adopt.maker import (
 
 
 def rows(maker: Maker, images: Value, *depths: int, scale: float = 3.0) -> list[Value]:
-    """[1, 168, depth] of each depth: two at each place."""
+    """[1, P, depth] of each depth: two at each place."""
     op, total = maker.op, sum(depths)
     places = op.Reshape(maker.places(images, 2 * total, scale=scale), [1, 2, total, -1])
     values = op.Reshape(op.Transpose(places, perm=[0, 3, 1, 2]), [1, -1, total])
@@ -121,7 +122,7 @@ def final_parts(maker: Maker, images: Value) -> dict[str, Value]:
 NAMED = {"names": NAMES}
 SSDLITE = Made("ssdlite", "ssd", ssdlite, NAMED, (1, 3, 320, 320))
 MADE = (
-    Made("retinaface", "retinaface", retinaface, opset=11),
+    Made("retinaface", "retinaface", retinaface, shape=(1, 3, *WIDE), opset=11),
     Made("ssd_with_priors", "ssd", ssd_with_priors, NAMED),
     Made("efficient_nms", "efficient_nms", plugin("EfficientNMS_TRT"), ULTRALYTICS),
     Made(

@@ -142,3 +142,37 @@ def test_values_inside_the_file_can_be_its_outputs(tmp_path: Path) -> None:
         propose(file, given)
     plan = propose(read_foreign(path, cut, outputs=(boxes, scores)), given)
     assert plan.match.settings["relative"]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("detr", {"activation": "softmax", "background": "last", "relative": True}),
+        ("transformers_rt_detr", {"activation": "sigmoid", "box_format": "cxcywh"}),
+        ("rf_detr", {"activation": "sigmoid", "background": "first"}),
+        ("retinanet", {"first": 0, "relative": False}),
+        ("faster_rcnn", {"first": 1}),
+        ("faster_rcnn_91", {"first": 0}),
+        ("tf_detection", {"first": 1, "box_format": "yxyx", "relative": True}),
+        ("tflite", {"box_format": "yxyx", "relative": True}),
+        ("ssd_with_priors", {"activation": "softmax", "recipe": None}),
+        ("retinaface", {"activation": None}),
+        ("efficient_nms", {"box_format": "xyxy", "relative": False, "activation": None}),
+        ("efficient_nms_logits", {"box_format": "cxcywh", "activation": "sigmoid"}),
+        ("batched_nms", {"pairs": 84 * 3, "background": None}),
+    ],
+)
+def test_what_graph_and_reference_are_told(
+    name: str, settings: dict[str, object], tmp_path: Path
+) -> None:
+    """Parity cannot show these to be right, as both sides read them."""
+    cut = DECODERS["efficient_nms"].cuts
+    found = propose(read_foreign(BY_NAME[name].write(tmp_path), cut), Given()).match.settings
+    assert {key: found[key] for key in settings} == settings
+
+
+@pytest.mark.parametrize("background", ["first", "none"])
+def test_background_of_final_labels_can_be_given(background: str, tmp_path: Path) -> None:
+    file = read(BY_NAME["retinanet"], tmp_path)
+    plan = propose(file, Given(settings={"background": background}))
+    assert plan.match.settings["first"] == int(background == "first")
