@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from models.datasets.content import Fault
 from service.imaging.files import UnreadablePhoto, read_size, visible_files
-from service.imaging.formats import SUFFIXES, select_photos
+from service.imaging.formats import SUFFIXES
 
 Size = tuple[int, int]  # width and height in pixels, upright
 PART = 64  # photos that a thread reads in a row
@@ -39,15 +39,21 @@ class PhotosByStem:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        photos, self.note = select_photos(visible_files(folder), str)
-        self._paths: dict[str, Path] = {path.stem: path for path in reversed(photos)}
-        self._paths |= {_stem_path(path, folder): path for path in photos}
+        self.photos = list(photos_below(folder))
+        self._paths = {path.stem: path for path in reversed(self.photos)}
+        self._paths |= {_stem_path(path, folder): path for path in self.photos}
 
     def find(self, name: str) -> Path:
         """The photo at the path ``name``, without a suffix; else one of this name in any folder;
         else where it should be."""
         found = self._paths.get(name) or self._paths.get(PurePosixPath(name).name)
         return found or self.folder / f"{name}.jpg"
+
+    def note_others(self, named: Iterable[Path]) -> tuple[str, ...]:
+        """A sentence on the photos that are not ``named``, if there are any."""
+        others = set(self.photos).difference(named)
+        sentence = f"{self.folder}: passed over {count_of(others, 'photo')} without annotations"
+        return (sentence,) if others else ()
 
 
 def _stem_path(path: Path, folder: Path) -> str:

@@ -59,7 +59,8 @@ def read_labelme(
         size = stated or measured[paths[name]]
         if size is not None:
             found.append(check.photo(stable_id(name), paths[name], size, rows))
-    return Reading(Annotations(tuple(found), categories), tuple(faults))
+    notes = photos.note_others(paths.values())
+    return Reading(Annotations(tuple(found), categories), tuple(faults), notes)
 
 
 def _read(path: Path, faults: list[Fault]) -> tuple[Size | None, list[Row]]:

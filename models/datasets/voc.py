@@ -62,7 +62,8 @@ def read_voc(
         check.photo(stable_id(file.name), photos.find(file.name), file.size, file.rows)
         for file in files
     ]
-    return Reading(Annotations(tuple(found), categories), tuple(faults))
+    notes = () if listed is not None else photos.note_others(photos.find(name) for name in names)
+    return Reading(Annotations(tuple(found), categories), tuple(faults), notes)
 
 
 @dataclass(frozen=True)

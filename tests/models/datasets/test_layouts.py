@@ -308,3 +308,13 @@ def test_voc_without_lists_is_read_whole_and_lists_need_a_split(tmp_path: Path) 
     write(tmp_path / "ImageSets" / "Main" / "mine.txt", "a\n")
     with pytest.raises(DataError, match=r"Main: has no train\.txt; there are: mine"):
         recognise_detection(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["LabelImg", "LabelMe"])
+def test_photos_without_annotations_are_counted(tmp_path: Path, name: str) -> None:
+    MADE[name].make(tmp_path)
+    assert recognise_detection(tmp_path).training().read().notes == ()
+    photos(tmp_path, {"other": [], "more": []}, ".png")
+    reading = recognise_detection(tmp_path).training().read()
+    assert reading.notes == (f"{tmp_path}: passed over 2 photos without annotations",)
+    assert len(reading.annotations.photos) == 3

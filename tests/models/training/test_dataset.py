@@ -26,6 +26,7 @@ from models.training.dataset import (
     stack,
     training_side,
 )
+from models.training.features import FeatureCache
 from models.variants import VARIANTS, at_size
 from service.imaging.files import PhotoError, read_photo
 from service.imaging.input_spec import InputSpec
@@ -91,6 +92,17 @@ class Pair:
             image, _, _ = load(i)
             canvas.paste(image.resize((size // 2, size)), (place * size // 2, 0))
         return canvas, torch.tensor([[rng.random()] * 4]), torch.tensor([other])
+
+
+def test_so_it_is_of_classes_and_of_kept_features(labelled: tuple[LabelledPhoto, ...]) -> None:
+    classes = ClassificationDataset(labelled, CROP)
+    cache = FeatureCache(views=2, photos=5)
+    for _ in range(2):
+        boxes, labels = [torch.zeros(1, 4)] * 5, [torch.tensor([i]) for i in range(5)]
+        cache.add([torch.zeros(5, 1, 2, 2)], boxes, labels)
+    for index in range(5):
+        assert classes[index][1] == classes[index + 10][1] == index
+        assert cache[index][2].tolist() == cache[index + 10][2].tolist() == [index]
 
 
 def test_an_augmentation_may_mix_other_photos_in(pictures: tuple[Photo, ...]) -> None:
