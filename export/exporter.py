@@ -26,8 +26,9 @@ from export.settings import NONE_STATED, Settings
 from export.trained_model import TrainedModel, load_model, require_convention
 from models.variants import Variant, siblings_of
 from service.imaging.files import read_photo
-from service.manifest import GraphParity, Label, ModelManifest, Provenance
+from service.manifest import Label, ModelManifest
 from service.package import ModelPackage, open_package
+from service.provenance import GraphParity, Provenance
 
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
 

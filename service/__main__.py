@@ -5,20 +5,15 @@ seconds.
 """
 
 import argparse
-import ast
 import inspect
 import json
 import os
 import re
-import shutil
 import signal
 import sys
 from collections.abc import Callable
 from datetime import date
-from difflib import get_close_matches
-from itertools import pairwise, zip_longest
 from pathlib import Path
-from textwrap import TextWrapper
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -29,7 +24,6 @@ from service.healthcheck import DEFAULT_PORT, PORT_VARIABLE, Unhealthy, check_he
 from service.terminal import one_line_errors, positive_number, say
 from service.version import __version__
 
-VALUE_WIDTH = 30  # of the table of settings, in characters
 PASSWORD = re.compile(r'(?<=//)(?:[^/@\s"\\]|\\.)+(?=@)')  # https://user:password@host, in JSON
 
 
@@ -66,11 +60,12 @@ def settings(arguments: argparse.Namespace) -> None:
       BOXPORT_SETTINGS_FILE=boxport.toml python -m service settings --json
     """
     from service.settings import ModelSettings, Settings, SettingsError, read_settings, sources
+    from service.settings_table import describe, table_of, warn_of_misspellings
 
     with one_line_errors(SettingsError):
         dumped, source = read_settings().model_dump_json(), sources()
     values = json.loads(PASSWORD.sub("***", dumped))
-    _warn_of_misspellings(list(Settings.model_fields))
+    warn_of_misspellings(list(Settings.model_fields))
     rows = [
         {
             "name": name,
@@ -80,7 +75,7 @@ def settings(arguments: argparse.Namespace) -> None:
         }
         for name, description in describe(ModelSettings, Settings).items()
     ]
-    print(json.dumps(rows, indent=2, ensure_ascii=False) if arguments.json else _table(rows))
+    print(json.dumps(rows, indent=2, ensure_ascii=False) if arguments.json else table_of(rows))
 
 
 def key(arguments: argparse.Namespace) -> None:
@@ -304,47 +299,6 @@ def _command(
     )
     command.set_defaults(run=run)
     return command
-
-
-def _table(rows: list[dict[str, Any]]) -> str:
-    """A row for each setting; values and descriptions are wrapped at spaces to fit the terminal."""
-    values = TextWrapper(VALUE_WIDTH, break_long_words=False, break_on_hyphens=False)
-    cells = [[[row["name"]], values.wrap(_text(row["value"])), [row["source"]]] for row in rows]
-    columns = zip(*cells, strict=True)
-    widths = [max(len(line) for cell in column for line in cell) + 2 for column in columns]
-    room = max(30, shutil.get_terminal_size().columns - sum(widths))
-    descriptions = TextWrapper(room, break_on_hyphens=False)
-    lines = []
-    for row, cell in zip(rows, cells, strict=True):
-        for parts in zip_longest(*cell, descriptions.wrap(row["description"]), fillvalue=""):
-            lines.append("".join(map(str.ljust, parts, [*widths, 0])).rstrip())
-    return "\n".join(lines)
-
-
-def _text(value: Any) -> str:
-    """As in the environment, or else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def describe(*classes: type) -> dict[str, str]:
-    """The docstrings below the fields of ``classes``, by name, read from the source: pydantic would
-    do it each time that a process starts."""
-    found = {}
-    for one in classes:
-        for statements in pairwise(ast.walk(ast.parse(inspect.getsource(one)))):
-            match statements:
-                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
-                    found[name] = " ".join(text.split())
-    return found
-
-
-def _warn_of_misspellings(fields: list[str]) -> None:
-    """Of near misses only: Kubernetes sets BOXPORT_PORT and others for a Service named boxport."""
-    names = {f"BOXPORT_{field.upper()}" for field in fields} | {"BOXPORT_SETTINGS_FILE"}
-    for variable in sorted(os.environ.keys() - names):
-        close = get_close_matches(variable, names, n=1, cutoff=0.9)
-        if close and variable.startswith("BOXPORT_"):
-            say(f"{variable} is set, but is no setting; did you mean {close[0]}?")
 
 
 if __name__ == "__main__":

@@ -33,17 +33,15 @@ from export.settings import SettingsError
 from service.imaging.files import read_image, read_photo
 from service.inference.task import Row
 from service.manifest import (
-    Adoption,
     ClassificationDefaults,
     ClassificationManifest,
     DetectionManifest,
     Label,
     ModelManifest,
-    Parity,
-    Provenance,
     Task,
 )
 from service.package import ModelPackage, open_package
+from service.provenance import Adoption, Parity, Provenance
 from service.runtime.graph_facts import precision_of
 
 TOOLS = ("onnx", "onnxscript", "onnxruntime")

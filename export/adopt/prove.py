@@ -15,7 +15,7 @@ from export.parity.gate import check_parity
 from export.parity.model import Feeds, Image, Model, Outputs, onnx_model
 from export.progress import OnProgress, ignore_progress
 from models.postprocess import select_detections
-from service.manifest import Parity, Tolerance
+from service.provenance import Parity, Tolerance
 
 PREPROCESSING = "pre-processing"  # what a comparison from the same pixels cannot show
 NAME = "the untouched file"

@@ -10,8 +10,9 @@ from export.matching import SAME_OBJECT, Detections, match
 from export.progress import OnProgress, ignore_progress
 from models.evaluation import BoxRow, evaluate_detections
 from service.inference.task import Row
-from service.manifest import Accuracy, ModelManifest
+from service.manifest import ModelManifest
 from service.package import ModelPackage
+from service.provenance import Accuracy
 
 Answers = Sequence[Sequence[Row]]  # of each photo, its rows
 METRIC_NAMES = {

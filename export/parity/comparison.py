@@ -9,7 +9,8 @@ from export.errors import ExportError
 from export.matching import Criteria, Detections, Flags, box_iou, match, may_match
 from export.parity.cases import Case
 from export.parity.model import Feeds
-from service.manifest import ParityCase, Precision, Tolerance
+from service.manifest import Precision
+from service.provenance import ParityCase, Tolerance
 
 # Binary32 rounds at 6e-8; over a network's depth that has stayed below 5e-5 in scores and 2e-3
 # pixels for every architecture, so a greater difference is an error and no rounding.

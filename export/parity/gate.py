@@ -20,7 +20,8 @@ from export.parity.cases import (
 from export.parity.comparison import ParityError, Tally, compare_detections
 from export.parity.model import Feeds, Image, Model, Outputs
 from export.progress import OnProgress, ignore_progress
-from service.manifest import Parity, ParityReference, Task, Tolerance
+from service.manifest import Task
+from service.provenance import Parity, ParityReference, Tolerance
 
 
 def check_parity(

@@ -33,8 +33,9 @@ from export.precision.sensitivity import search
 from export.progress import SILENT, ProgressReporter
 from service.imaging.files import read_photo
 from service.imaging.resize import ModelInput
-from service.manifest import GRAPH_FILE, Conversion, ModelManifest, Precision
+from service.manifest import GRAPH_FILE, ModelManifest, Precision
 from service.package import open_package
+from service.provenance import Conversion
 
 FEWEST_PHOTOS = 4
 

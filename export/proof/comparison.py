@@ -17,16 +17,9 @@ from export.proof.answers import OwnerAnswers, Probabilities, ProofError
 from service.inference.classifier import ClassificationQuery
 from service.inference.detector import DetectionQuery
 from service.inference.task import Row
-from service.manifest import (
-    Allowance,
-    DetectionDefaults,
-    GraphParity,
-    ModelManifest,
-    Parity,
-    Task,
-    Tolerance,
-)
+from service.manifest import DetectionDefaults, ModelManifest, Task
 from service.package import ModelPackage
+from service.provenance import Allowance, GraphParity, Parity, Tolerance
 
 # The same photo is resized by other code than the owner's, often to floats and not to 8 bits, which
 # random and trained networks alike turn into differences of up to a hundredth in scores.

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from export.evaluation.figures import METRIC_NAMES
 from export.report.latency import Latency
 from models.training.report.page import Headline
-from service.manifest import REFERENCES, Accuracy, GraphParity, ModelManifest
+from service.manifest import ModelManifest
+from service.provenance import REFERENCES, Accuracy, GraphParity
 
 FEW_PHOTOS = 20  # a parity or accuracy figure of fewer says little
 BUSY = 0.9  # share of the time on one thread; with less, other work had the processor

@@ -16,7 +16,8 @@ from export.onnx.trace import to_onnx
 from export.parity.comparison import ParityError
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.variants import Variant
-from service.manifest import ParityReference, read_manifest
+from service.manifest import read_manifest
+from service.provenance import ParityReference
 from tests.export.conftest import LABELS
 from tests.export.tampering import SIZE, make_resnet, scale_filter
 

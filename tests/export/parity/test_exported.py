@@ -18,8 +18,9 @@ from export.parity.model import onnx_model, torch_model
 from models.checkpoints import load_checkpoint
 from models.variants import VARIANTS
 from models.weights import load_into
-from service.manifest import Parity, Task
+from service.manifest import Task
 from service.package import open_package
+from service.provenance import Parity
 from tests.export.tampering import scale_first_weights
 
 Tamper = Callable[[onnx.ModelProto], None]

@@ -12,8 +12,9 @@ from export.precision import conversion
 from export.precision.calibration import Calibration
 from export.precision.conversion import ConversionError, ConversionJob, convert
 from export.verify import verify
-from service.manifest import Tolerance, read_manifest
+from service.manifest import read_manifest
 from service.package import open_package
+from service.provenance import Tolerance
 
 CLASSIFIER = "efficientnet_lite0_imagenet"
 

@@ -28,8 +28,9 @@ from export.report.examples import (
 )
 from export.report.latency import Latency, machine_name, measure_latency
 from service.imaging.input_spec import InputSpec
-from service.manifest import Accuracy, Label, ModelManifest, read_manifest
+from service.manifest import Label, ModelManifest, read_manifest
 from service.package import find_packages, open_package
+from service.provenance import Accuracy
 from tests.html_page import Page
 
 CLASSIFIER, DETECTOR = "efficientnet_lite0_imagenet", "efficientdet_lite0_voc"
