@@ -119,12 +119,13 @@ def _detect(
 def normalise(op: Op, images: Value, spec: InputSpec, file: Foreign) -> Value:
     """uint8 [N, H, W, 3] -> what the network reads: (x * scale - mean) / std of each channel, in
     its order and layout. One that reads 8 bits gets the pixels as they are."""
-    pixels = images
-    if spec.channel_order == "bgr":
-        pixels = op.Gather(pixels, constant(op, np.array([2, 1, 0]), "normalise.channels"), axis=3)
-    channels = [1, 1, 1, 3]
+    pixels, axis = images, 3
     if file.layout == "nchw":
-        pixels, channels = op.Transpose(pixels, perm=[0, 3, 1, 2]), [1, 3, 1, 1]
+        pixels, axis = op.Transpose(pixels, perm=[0, 3, 1, 2]), 1
+    if spec.channel_order == "bgr":  # whole planes where it can be: byte by byte takes ten times
+        order = constant(op, np.array([2, 1, 0]), "normalise.channels")
+        pixels = op.Gather(pixels, order, axis=axis)
+    channels = [3 if place == axis else 1 for place in range(4)]
     if file.image.dtype == "uint8":
         return pixels
     mean, std = np.array(spec.mean), np.array(spec.std)

@@ -72,11 +72,15 @@ def classes_of(model: Any) -> int | None:
 
 
 def channel_order_of(model: Any) -> str | None:
-    """In which the network reads: the one that a Gather makes of the images, or else theirs, if the
-    graph normalises as the export does it."""
+    """In which the network reads: the one that a Gather makes of the images or of their planes, or
+    else theirs, if the graph normalises as the export does it."""
+    photos = {"images"}
+    for node in model.graph.node:
+        if node.op_type == "Transpose" and node.input[0] == "images":
+            photos.update(node.output)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "Gather" and node.input[0] == "images" and node.input[1] in tensors:
+        if node.op_type == "Gather" and node.input[0] in photos and node.input[1] in tensors:
             indices = tensors[node.input[1]]
             kind = np.int32 if indices.data_type == INT32 else np.int64
             return CHANNEL_ORDERS.get(tuple(np.frombuffer(indices.raw_data, kind).tolist()))
