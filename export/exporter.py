@@ -23,7 +23,7 @@ from export.proof.answers import OwnerAnswers, ProofError
 from export.proof.comparison import Disagreement, prove
 from export.proof.owner import Owner
 from export.settings import NONE_STATED, Settings
-from export.trained_model import TrainedModel, load_model, require_convention
+from export.trained_model import TrainedModel, load_model
 from models.variants import Variant, siblings_of
 from service.imaging.files import read_photo
 from service.manifest import Label, ModelManifest
@@ -65,7 +65,7 @@ def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest
         progress.step(f"reading {job.weights}")
         model = load_model(job.architecture, job.weights, job.settings, job.labels)
         if job.owner is None:
-            require_convention(model)
+            model.require_convention()
         if model.checkpoint.ignored:
             progress.step(f"left out, beside the network: {', '.join(model.checkpoint.ignored)}")
         progress.step(f"loaded {model.recognised}")
@@ -115,7 +115,7 @@ def _prove_network(owner: OwnerAnswers, model: TrainedModel, progress: ProgressR
             return None if other is None else other.package()
 
         siblings = siblings_of(model.architecture)
-        alternatives = usual(package.manifest, model.anchors, siblings)
+        alternatives = usual(package.manifest, model.anchors, siblings, model.proposes)
         said = explain(owner, package, reopen, alternatives, progress)
         raise ProofError(f"{error}. {said}") from error
 

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from torch import nn
 
 from export.errors import ExportError
 from models.anchors import AnchorSettings
+from models.faster_rcnn import FasterRCNN
+from models.rpn import ProposalSettings
+from models.sharing import proposing
 from service.imaging.input_spec import InputSpec, ShorterSide
 from service.manifest import Activation
 
@@ -25,7 +29,8 @@ INPUT_SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 # Fields of an input that a resize of another kind has no use for.
 OF_SOME_RESIZES = ("antialias", "fill", "anchor", "shorter_side", "longer_side", "divisor")
 DIVISOR = 32  # of the sides of an input that varies, where nothing else is stated
-ONLY_IN_FILES = ("scale", "channel_order", "fill", "anchor", "divisor")
+PROPOSALS = ("proposal_candidates", "proposal_iou_threshold", "proposals")
+ONLY_IN_FILES = ("scale", "channel_order", "fill", "anchor", "divisor", *PROPOSALS)
 
 
 class SettingsError(ExportError):
@@ -41,6 +46,8 @@ class Settings:
     padding: of strided layers, "same" as TensorFlow's or "symmetric" as PyTorch's: which of two
         architectures with the same tensors it is.
     anchor_sizes: of each level its anchors' sides in pixels, before the aspect ratio.
+    proposal_candidates, proposal_iou_threshold, proposals: of a two-stage detector, see
+        `models.rpn.ProposalSettings`.
     aspect_ratios: of an anchor its height by its width, at equal area; or its width and its height
         as multiples of its side.
     """
@@ -62,6 +69,9 @@ class Settings:
     divisor: int | None = None
     anchor_sizes: tuple[tuple[float, ...], ...] | None = None
     aspect_ratios: tuple[float | tuple[float, float], ...] | None = None
+    proposal_candidates: int | None = None
+    proposal_iou_threshold: float | None = None
+    proposals: int | None = None
     score_threshold: float | None = None
     iou_threshold: float | None = None
     max_detections: int | None = None
@@ -180,6 +190,19 @@ def to_anchors(anchors: AnchorSettings, settings: Settings) -> AnchorSettings:
         factors = (r if isinstance(r, tuple) else (r**-0.5, r**0.5) for r in ratios)
         anchors = replace(anchors, ratios=tuple(factors))
     return anchors
+
+
+def to_proposals(network: nn.Module, settings: Settings) -> nn.Module:
+    """``network``, or with its weights one with the region proposals that ``settings`` state;
+    raises SettingsError if it has none."""
+    stated = settings.stated()
+    fields = ("candidates", "iou_threshold", "number")
+    own = {f: stated[name] for f, name in zip(fields, PROPOSALS, strict=True) if name in stated}
+    if not own:
+        return network
+    if not isinstance(network, FasterRCNN):
+        raise SettingsError("proposals are a two-stage detector's")
+    return proposing(network, ProposalSettings(**own))
 
 
 def parse_anchor_sizes(text: str) -> tuple[tuple[float, ...], ...]:

@@ -1,6 +1,5 @@
 """A network with an owner's weights and settings: what an export begins with."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -10,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from export.conventions import check_convention, require_convention, stated_architecture
 from export.errors import ExportError
 from export.labels import KNOWN
 from export.laid_out_anchors import compare_laid_out, side_of
@@ -18,17 +18,20 @@ from export.parity.model import TorchSession
 from export.proof.alternatives import Alternative
 from export.settings import (
     FIELDS,
+    PROPOSALS,
     Settings,
     SettingsError,
     anchor_sizes_text,
     to_anchors,
     to_input_spec,
+    to_proposals,
     to_settings,
 )
-from models.anchors import AnchorGenerator, AnchorSettings
+from models.anchors import AnchorSettings
 from models.checkpoint_file import CheckpointError
 from models.checkpoints import Checkpoint, load_checkpoint
 from models.faster_rcnn import FasterRCNN
+from models.sharing import reanchored
 from models.stated import Stated
 from models.variants import (
     VARIANTS,
@@ -36,7 +39,6 @@ from models.variants import (
     anchors_of,
     at_size,
     find_variant,
-    sibling_of,
     with_anchors,
 )
 from models.weights import MisfitError, Recognised, count_classes, load_into
@@ -92,6 +94,11 @@ class TrainedModel:
     def anchors(self) -> AnchorSettings | None:
         return anchors_of(self.variant)
 
+    @property
+    def proposes(self) -> bool:
+        """Whether it has two stages."""
+        return isinstance(self.network, FasterRCNN)
+
     @cached_property
     def graph(self) -> nn.Module:
         return build_graph(self.network, self.variant.input, self.activation == "sigmoid")
@@ -145,8 +152,16 @@ class TrainedModel:
         if anchors is not None and self.anchors is not None and anchors != self.anchors:
             if anchors.per_cell != self.anchors.per_cell:
                 return None
-            network = _reanchored(network, anchors)
+            network = reanchored(network, anchors)
+        if alternative.settings.stated().keys() & set(PROPOSALS):
+            network = to_proposals(network, settings)
         return replace(self, variant=variant, network=network, settings=settings)
+
+    def require_convention(self) -> None:
+        """Raise ExportError if nothing says which of two architectures the weights are of."""
+        stated = stated_architecture(self.architecture, self.checkpoint, self.weights)
+        told = (stated, self.settings, self.recognised, self.weights)
+        require_convention(self.architecture, *told)
 
     def rows(self) -> list[Row]:
         """Every setting that the package is made with, and who stated it."""
@@ -211,7 +226,7 @@ def _build(
             f"{architecture} is a detector; an activation (multi-label) is for classifiers"
         )
     variant = _with_settings(architecture, settings)
-    network = variant.build(len(labels))
+    network = to_proposals(variant.build(len(labels)), settings)
     recognised = _fill(network, checkpoint, weights)
     model = TrainedModel(
         architecture,
@@ -224,7 +239,8 @@ def _build(
         checkpoint,
         weights,
     )
-    _check_convention(model)
+    stated = stated_architecture(architecture, checkpoint, weights)
+    check_convention(architecture, stated, settings, recognised, weights)
     _check_laid_out(model)
     return model
 
@@ -240,19 +256,6 @@ def _with_settings(architecture: str, settings: Settings) -> Variant:
     if (anchors := anchors_of(variant)) is None:
         raise SettingsError(f"{architecture} has no anchors; sizes and ratios are a detector's")
     return with_anchors(variant, to_anchors(anchors, settings))
-
-
-def _reanchored(network: nn.Module, anchors: AnchorSettings) -> nn.Module:
-    """``network``, whose weights are shared, with as many other anchors."""
-    other: Any = copy.copy(network)
-    other._modules = dict(network._modules)
-    if isinstance(network, FasterRCNN):
-        other.rpn = copy.copy(network.rpn)
-        other.rpn.anchors = AnchorGenerator(anchors)
-    else:
-        other.anchors = anchors
-    shared: nn.Module = other
-    return shared
 
 
 def find_architecture(name: str) -> Variant:
@@ -300,58 +303,6 @@ def _fill(network: nn.Module, checkpoint: Checkpoint, weights: Path) -> Recognis
         raise CheckpointError(
             f"{error}; is it of another architecture? `python -m models` lists them"
         ) from error
-
-
-def _check_convention(model: TrainedModel) -> None:
-    """Raise CheckpointError where it is known that the weights are of the architecture that has the
-    same tensors and computes otherwise."""
-    name, other = model.architecture, sibling_of(model.architecture)
-    if name.startswith("tf_") and model.recognised.family.startswith("torchvision"):
-        raise CheckpointError(
-            f"{model.weights} has torchvision's names, and {name} computes as TensorFlow"
-            f" does: export it as {name.removeprefix('tf_')}"
-        )
-    if other is None:
-        return
-    stated, padding = stated_architecture(model), model.settings.padding
-    if stated == other:
-        raise CheckpointError(
-            f"{model.weights} is stated to be of {other}, which has the tensors of {name} and"
-            f" another padding; export it as {other}"
-        )
-    if padding is not None and padding != padding_of(name):
-        raise SettingsError(f"padding {padding} is that of {other}, not of {name}")
-
-
-def require_convention(model: TrainedModel) -> None:
-    """Raise ExportError if nothing says which of two architectures with the same tensors the
-    weights are of: the wrong one is not noticed but in its answers."""
-    name, other = model.architecture, sibling_of(model.architecture)
-    foreign = model.recognised.family.startswith(("timm", "effdet"))
-    told = model.settings.padding or stated_architecture(model)
-    if other is not None and foreign and not told:
-        raise ExportError(
-            f"{model.weights} does not say whether it is of {name} or of {other}, which have the"
-            f" same tensors: prove it with --reference or --expect, or say --padding"
-            f" {padding_of(name)} for {name}"
-        )
-
-
-def padding_of(name: str) -> str:
-    """Of an architecture that has a `sibling_of` the other kind."""
-    return "same" if name.startswith("tf_") else "symmetric"
-
-
-def stated_architecture(model: TrainedModel) -> str | None:
-    """Which of the architecture and its sibling the file states, or its name has in it."""
-    names = (model.architecture, sibling_of(model.architecture))
-    stated = model.checkpoint.architecture
-    if stated is None and "architecture" in model.checkpoint.stated:
-        stated = model.checkpoint.stated["architecture"].value
-    if stated is not None and (plain := stated.rpartition("/")[2].partition(".")[0]) in names:
-        return plain
-    by_length = sorted((name for name in names if name), key=len, reverse=True)
-    return next((name for name in by_length if name in model.weights.stem), None)
 
 
 def _check_laid_out(model: TrainedModel) -> None:

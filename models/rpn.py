@@ -4,6 +4,8 @@ Ren et al., "Faster R-CNN", arXiv 1506.01497, section 3.1, on a feature pyramid 
 section 4.1).
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,10 +16,17 @@ from models.boxes import clip_boxes
 from models.heads import flatten_level
 from models.operators import select_detections
 
-LEVEL_CANDIDATES = 1000  # of each level, before NMS
-MAX_PROPOSALS = 1000
-IOU_THRESHOLD = 0.7
 SMALLEST_PROPOSAL = 1e-3  # pixels
+
+
+@dataclass(frozen=True)
+class ProposalSettings:
+    """How many boxes of each level reach NMS, above which IoU one suppresses another there, and how
+    many of all levels are proposed."""
+
+    candidates: int = 1000
+    iou_threshold: float = 0.7
+    number: int = 1000
 
 
 class RPNHead(nn.Module):
@@ -41,8 +50,11 @@ class RPNHead(nn.Module):
 class RegionProposalNetwork(nn.Module):
     """The pyramid -> the best proposals of each image: boxes [N, R, 4] and scores [N, R].
 
-    R is at most `MAX_PROPOSALS`; images with fewer are padded with boxes and scores of 0.
+    R is at most the number of `ProposalSettings`; images with fewer are padded with boxes and
+    scores of 0.
     """
+
+    proposals = ProposalSettings()
 
     def __init__(self, channels: int, anchors: AnchorSettings) -> None:
         super().__init__()
@@ -70,20 +82,21 @@ class RegionProposalNetwork(nn.Module):
             scores,
             boxes,
             torch.tensor(0.0),
-            torch.tensor(IOU_THRESHOLD),
-            torch.tensor(MAX_PROPOSALS),
-            LEVEL_CANDIDATES * levels,
+            torch.tensor(self.proposals.iou_threshold),
+            torch.tensor(self.proposals.number),
+            self.proposals.candidates * levels,
         )
         return proposals, proposal_scores
 
     def _candidates(self, logits: Tensor, deltas: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
-        """A level's best: boxes [N, `LEVEL_CANDIDATES`, 4], scores [N, `LEVEL_CANDIDATES`].
+        """A level's best ``candidates``: boxes [N, candidates, 4] and scores [N, candidates].
 
         A level with fewer anchors is filled up with empty boxes of score 0.
         """
-        logits = F.pad(logits, (0, LEVEL_CANDIDATES), value=-torch.inf)
-        deltas = F.pad(deltas, (0, 0, 0, LEVEL_CANDIDATES))
-        anchors = F.pad(anchors, (0, 0, 0, LEVEL_CANDIDATES))
-        best, index = logits.topk(LEVEL_CANDIDATES, dim=1)
+        number = self.proposals.candidates
+        logits = F.pad(logits, (0, number), value=-torch.inf)
+        deltas = F.pad(deltas, (0, 0, 0, number))
+        anchors = F.pad(anchors, (0, 0, 0, number))
+        best, index = logits.topk(number, dim=1)
         chosen = deltas.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
         return self.coder.decode(chosen, anchors[index]), best.sigmoid()

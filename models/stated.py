@@ -26,12 +26,20 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "shorter_side": ("val_resize_size", "resize_size"),
     "interpolation": ("interpolation", "resample"),
 }
+NUMBERS = (  # that only a pickled network states, under these names
+    "shorter_side",
+    "longer_side",
+    "divisor",
+    "proposal_candidates",
+    "proposal_iou_threshold",
+    "proposals",
+    "score_threshold",
+    "iou_threshold",
+    "max_detections",
+)
 LABELS = ("label_names", "id2label", "class_names", "classes", "labels")
 INTERPOLATIONS = {"bilinear": "bilinear", "bicubic": "bicubic", 2: "bilinear", 3: "bicubic"}
 CROP_MODES = {"center": "centre_crop", "squash": "stretch"}  # timm's
-# What torchvision's region proposals are made with, by `models.rpn`; there is no other.
-PROPOSALS = {"nms_thresh": 0.7, "score_thresh": 0.0}
-PROPOSAL_COUNT = 1000
 Labels = tuple[tuple[int, str], ...]
 
 
@@ -105,6 +113,16 @@ def _network(network: StandIn) -> Iterator[tuple[str, Mapping[str, Any]]]:
         sizes, ratios = generator.get("sizes"), generator.get("aspect_ratios")
         if sizes and ratios and len(set(map(tuple, ratios))) == 1:
             yield "its anchor generator", {"anchor_sizes": sizes, "aspect_ratios": ratios[0]}
+    proposals = _attributes(parts, "rpn")
+    if proposals:
+        yield (
+            "its rpn",
+            {
+                "proposal_candidates": _tested(proposals.get("_pre_nms_top_n")),
+                "proposals": _tested(proposals.get("_post_nms_top_n")),
+                "proposal_iou_threshold": proposals.get("nms_thresh"),
+            },
+        )
     for part, values in (("roi_heads", _attributes(parts, "roi_heads")), ("network", own)):
         thresholds = {
             "score_threshold": values.get("score_thresh"),
@@ -112,6 +130,11 @@ def _network(network: StandIn) -> Iterator[tuple[str, Mapping[str, Any]]]:
             "max_detections": values.get("detections_per_img"),
         }
         yield f"its {part}", thresholds
+
+
+def _tested(numbers: object) -> object:
+    """torchvision's number for testing, where it has one for training too."""
+    return numbers.get("testing") if isinstance(numbers, Mapping) else None
 
 
 def _attributes(modules: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -138,8 +161,7 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
         first = next((values[a] for a in aliases if values.get(a) is not None), None)
         if (value := _READERS[name](first)) is not None:
             found[name] = value
-    kept = ("longer_side", "divisor", "score_threshold", "iou_threshold", "max_detections")
-    for name in ("shorter_side", *kept):
+    for name in NUMBERS:
         if isinstance(value := values.get(name), (int, float)) and not isinstance(value, bool):
             found[name] = value
     for name in ("anchor_sizes", "aspect_ratios"):

@@ -9,9 +9,11 @@ from export.evaluation.column import PackageColumn
 from export.onnx.graph import build_graph
 from export.parity.model import TorchSession
 from export.settings import (
+    PROPOSALS,
     parse_anchor_sizes,
     parse_aspect_ratios,
     to_anchors,
+    to_proposals,
     to_settings,
 )
 from models.checkpoints import load_checkpoint
@@ -21,7 +23,7 @@ from service.manifest import ModelManifest
 from service.package import ModelPackage, PackageError
 
 # Settings of a manifest that change the network itself, and how they are read.
-PARSED = {"anchor_sizes": parse_anchor_sizes, "aspect_ratios": parse_aspect_ratios}
+ANCHORS = {"anchor_sizes": parse_anchor_sizes, "aspect_ratios": parse_aspect_ratios}
 
 
 class NetworkColumn(PackageColumn):
@@ -45,11 +47,13 @@ def _read_graph(weights: Path, manifest: ModelManifest) -> nn.Module:
             " of the architectures that `python -m models` lists"
         ) from None
     stated = manifest.provenance.settings or {}
-    own = {name: parse(stated[name]) for name, parse in PARSED.items() if name in stated}
+    own = {name: parse(stated[name]) for name, parse in ANCHORS.items() if name in stated}
     anchors = anchors_of(variant)
     if own and anchors is not None:
         variant = with_anchors(variant, to_anchors(anchors, to_settings(own)))
     network = variant.build(len(manifest.labels))
+    numbers = {name: float(stated[name]) for name in PROPOSALS if name in stated}
+    network = to_proposals(network, to_settings(numbers))
     load_into(network, load_checkpoint(weights, architecture).state, str(weights))
     multi_label = manifest.task == "classification" and manifest.activation == "sigmoid"
     return build_graph(network, manifest.input, multi_label)

@@ -69,6 +69,11 @@ RATIOS: tuple[tuple[float, ...], ...] = (
     (0.75, 1.0, 1.5),
     (0.2, 0.5, 1.0),
 )
+PROPOSALS: tuple[Settings, ...] = (
+    *(Settings(proposals=n, proposal_candidates=n) for n in (2000, 500, 300, 100)),
+    *(Settings(proposals=n) for n in (2000, 500, 300, 256, 100, 50)),
+    *(Settings(proposal_iou_threshold=overlap) for overlap in (0.5, 0.6, 0.8, 0.9)),
+)
 OVERLAPS = (0.3, 0.4, 0.45, 0.6, 0.65, 0.7, 0.5)
 
 
@@ -233,10 +238,12 @@ def usual(
     manifest: ModelManifest,
     anchors: AnchorSettings | None = None,
     architectures: Sequence[str] = (),
+    proposes: bool = False,
 ) -> list[Alternative]:
     """What is worth trying for a model, the cheapest and likeliest first.
 
-    anchors: a detector's. architectures: others that the same weights fit.
+    anchors: a detector's. architectures: others that the same weights fit. proposes: whether it
+    has two stages.
     """
     found = [Alternative("architecture", architecture=name) for name in architectures]
     if manifest.task == "classification":
@@ -245,6 +252,8 @@ def usual(
     found += [Alternative("normalisation", s) for s in _normalisations()]
     if anchors is not None:
         found += [Alternative("anchors", s) for s in _anchors(anchors)]
+    if proposes:
+        found += [Alternative("region proposals", s) for s in PROPOSALS]
     if manifest.task == "detection":
         found += [Alternative("suppression", Settings(iou_threshold=o)) for o in OVERLAPS]
     found += [Alternative("resize", s) for s in _resizes(manifest.input)]

@@ -7,7 +7,7 @@ import torch
 
 from export.errors import ExportError
 from export.settings import Settings, SettingsError
-from export.trained_model import TrainedModel, load_model, require_convention
+from export.trained_model import TrainedModel, load_model
 from models.checkpoint_file import CheckpointError
 from service.manifest import Label
 from tests.fidelity.oracles import timm
@@ -24,7 +24,7 @@ def state() -> dict[str, torch.Tensor]:
 def load(content: object, path: Path, name: str, settings: Settings | None = None) -> TrainedModel:
     torch.save(content, path)
     model = load_model(name, path, settings or Settings(), LABELS)
-    require_convention(model)
+    model.require_convention()
     return model
 
 

@@ -143,7 +143,10 @@ def test_a_pickled_torchvision_detector_states_its_transform_and_anchors(tmp_pat
         rpn=Part(
             anchor_generator=Part(
                 sizes=((16,), (32,), (64,), (128,), (256,)), aspect_ratios=((0.5, 1.0, 2.0),) * 5
-            )
+            ),
+            _pre_nms_top_n={"training": 2000, "testing": 1000},
+            _post_nms_top_n={"training": 2000, "testing": 300},
+            nms_thresh=0.6,
         ),
         roi_heads=Part(score_thresh=0.1, nms_thresh=0.4, detections_per_img=50),
         head=nn.Linear(2, 2),
@@ -156,6 +159,9 @@ def test_a_pickled_torchvision_detector_states_its_transform_and_anchors(tmp_pat
         "divisor": 32,
         "anchor_sizes": ((16,), (32,), (64,), (128,), (256,)),
         "aspect_ratios": (0.5, 1.0, 2.0),
+        "proposal_candidates": 1000,
+        "proposals": 300,
+        "proposal_iou_threshold": 0.6,
         "score_threshold": 0.1,
         "iou_threshold": 0.4,
         "max_detections": 50,
