@@ -1,6 +1,8 @@
 """Untrained detectors that nevertheless find things, for tests that need many detections; and a
 small graph."""
 
+import copy
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import onnx
 import pytest
 import torch
 from torch import nn
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from export.evaluation.photo_set import read_photos
 from export.onnx.graph import Normalise
@@ -25,6 +28,22 @@ def _brief_latency() -> Iterator[None]:
     """Reports time few runs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latency, "SECONDS", 0.0)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _translations_are_read_once() -> Iterator[None]:
+    """PyTorch's exporter parses its translations at each export, which is half of a small one's
+    time; here each export gets a copy, to which it may add its own."""
+    read = functools.cache(ONNXRegistry.from_torchlib)
+
+    def copied(opset_version: int) -> ONNXRegistry:
+        registry = copy.copy(read(opset_version))
+        registry.functions = {key: list(found) for key, found in registry.functions.items()}
+        return registry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(copied))
         yield
 
 
