@@ -35,7 +35,10 @@ def propose(
     told = _preprocessing(file, decoder)
     spec = _input(file, told, given)
     if known is None and match.labels:
-        known, why_labels = to_labels(enumerate(match.labels)), f"always those of {decoder.title}"
+        known, why_labels = (
+            to_labels(enumerate(match.labels)),
+            f"always those of {_family(decoder)}",
+        )
     chosen = _labels(file, match, known, why_labels)
     licence, why_licence = _licence(file, licence)
     why_decoder = match.why + (f"; {GIVEN}" if given.decoder else "")
@@ -108,7 +111,7 @@ def _defaults(decoder: Decoder, given: Given) -> DetectionDefaults | None:
 
 def _input_findings(decoder: Decoder, spec: InputSpec, told: Told, given: Given) -> list[Finding]:
     """What is done to a photo. Of what neither file nor user says, the family's usual is taken."""
-    usual = f"usual of {decoder.title.split(':')[0]}; the file does not say"
+    usual = f"usual of {_family(decoder)}; the file does not say"
     stated = given.preprocessing.stated()
     smoothed = "" if getattr(spec, "antialias", True) else ", no antialias"
     rows = (
@@ -147,13 +150,19 @@ def _triple(values: Sequence[float]) -> str:
     return shown[0] if len({*shown}) == 1 else f"({', '.join(shown)})"
 
 
+def _family(decoder: Decoder) -> str:
+    """Its title, without what is said of the outputs."""
+    return decoder.title.partition(":")[0]
+
+
 def _check_options(file: Foreign, decoder: Decoder, given: Given) -> None:
     """Raise ForeignError for an option that the decoder takes no notice of."""
     for name in given.settings:
         if name not in decoder.options:
             taken = ", ".join(map(_option, decoder.options)) or "no such option"
             raise ForeignError(
-                f"{file.path}: {_option(name)} says nothing of {decoder.title}, which takes {taken}"
+                f"{file.path}: {_option(name)} says nothing of a {decoder.name} file, which takes"
+                f" {taken}"
             )
 
 

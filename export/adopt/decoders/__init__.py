@@ -296,7 +296,7 @@ DECODERS: dict[str, Decoder] = {
         ),
         Decoder(
             "retinaface",
-            "RetinaFace, without its landmarks",
+            "RetinaFace: without its landmarks",
             priors.recognise_retinaface,
             priors.graph,
             priors_reference.retinaface,
@@ -315,7 +315,7 @@ DECODERS: dict[str, Decoder] = {
         ),
         Decoder(
             generic.NAME,
-            "boxes and scores as the options describe them",
+            "any other detector: boxes and scores as the options describe them",
             generic.recognise,
             generic.graph,
             generic_reference.generic,

@@ -119,8 +119,12 @@ def test_known_labels_of_a_family_are_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("yolov8", {"background": "first"}, "--background says nothing of YOLOv8, .* no such"),
-        ("rf_detr", {"activation": "sigmoid"}, "--activation says nothing of RF-DETR"),
+        (
+            "yolov8",
+            {"background": "first"},
+            "--background says nothing of a yolov8 file, .* no such",
+        ),
+        ("rf_detr", {"activation": "sigmoid"}, "--activation says nothing of a rf_detr file"),
         ("detr", {"box_format": "xyxy"}, "--box-format .* takes --activation"),
     ],
 )
