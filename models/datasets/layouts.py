@@ -202,6 +202,10 @@ def _yolo(folder: Path) -> list[Split[Annotations]]:
         content = read_yaml(path)
         if content is not None:
             return list(_yaml_splits(path, content))
+    return []
+
+
+def _yolo_without_yaml(folder: Path) -> list[Split[Annotations]]:
     splits = _role_folders(folder)
     places = [
         {path.name: path for path in _role_folders(folder / "images")},
@@ -309,7 +313,7 @@ def _read_classes(
 
 # The first that fits counts.
 LAYOUTS: tuple[Layout[Annotations], ...] = (
-    Layout("YOLO", "data.yaml, or classes.txt with images/ and labels/", _yolo),
+    Layout("YOLO", "data.yaml", _yolo),
     Layout("COCO", "instances_train.json and instances_val.json", _coco("instances_*.json")),
     Layout(
         "COCO as Roboflow has it", "train/_annotations.coco.json", _coco("*/_annotations.coco.json")
@@ -325,6 +329,8 @@ LAYOUTS: tuple[Layout[Annotations], ...] = (
         _beside_photos(".xml", is_voc, _voc_beside),
     ),
     Layout("LabelMe", "*.json or train/*.json", _beside_photos(".json", is_labelme, read_labelme)),
+    # the last, as it looks at every photo
+    Layout("YOLO without data.yaml", "classes.txt and *.txt or labels/", _yolo_without_yaml),
 )
 CLASS_LAYOUTS: tuple[Layout[ClassFolders], ...] = (
     Layout("class folders", "a folder for each class, in train/ and val/ or alone", _class_splits),

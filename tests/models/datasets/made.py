@@ -199,8 +199,8 @@ class Made:
 MADE = {
     "README": Made(_readme, "COCO"),
     "Ultralytics": Made(_ultralytics, "YOLO", first=0),
-    "Ultralytics, classes.txt": Made(_ultralytics_names, "YOLO", first=0),
-    "Darknet": Made(_darknet, "YOLO", ("train", "valid"), first=0),
+    "Ultralytics, classes.txt": Made(_ultralytics_names, "YOLO without data.yaml", first=0),
+    "Darknet": Made(_darknet, "YOLO without data.yaml", ("train", "valid"), first=0),
     "Roboflow YOLO": Made(_roboflow_yolo, "YOLO", first=0),
     "Roboflow COCO": Made(_roboflow_coco, "COCO as Roboflow has it", ("train", "valid")),
     "Roboflow VOC": Made(_roboflow_voc, "VOC beside photos, LabelImg", ("train", "valid")),
@@ -209,6 +209,6 @@ MADE = {
     "VOC, nested": Made(_voc, "PASCAL VOC"),
     "Label Studio": Made(_label_studio, "COCO, Label Studio", ("",), first=0),
     "LabelImg": Made(_labelimg, "VOC beside photos, LabelImg", ("",)),
-    "LabelImg YOLO": Made(_labelimg_yolo, "YOLO", ("",), first=0),
+    "LabelImg YOLO": Made(_labelimg_yolo, "YOLO without data.yaml", ("",), first=0),
     "LabelMe": Made(_labelme, "LabelMe", ("",)),
 }
