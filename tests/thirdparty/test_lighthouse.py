@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,13 @@ from tests.tools import need
 
 pytestmark = pytest.mark.full
 
-CATEGORIES = {"performance", "accessibility", "best-practices", "seo"}
-TRIES = 6  # of which the best counts: other work on the machine costs points of performance
+CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
+TRIES = 4  # of which the best counts: other work on the machine costs points of performance
+SLOWDOWN = 4.0  # of a fast machine, which is then as slow as a phone
 
 
-def scores(url: str, folder: Path) -> dict[str, int]:
-    """Of 100, in each category."""
+def audit(url: str, slowdown: float, folder: Path) -> dict[str, Any]:
+    """The report on a page, by a machine that is made so many times as slow."""
     report = folder / "report.json"
     command = [
         node_modules() / ".bin" / "lighthouse",
@@ -26,24 +28,36 @@ def scores(url: str, folder: Path) -> dict[str, int]:
         "--quiet",
         "--output=json",
         f"--output-path={report}",
+        f"--throttling.cpuSlowdownMultiplier={slowdown:.1f}",
         "--chrome-flags=--headless=new --no-sandbox --disable-gpu",
     ]
     chromium = need("chromium", "chromium-browser", "google-chrome")
     environment = {**os.environ, "CHROME_PATH": chromium}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    categories = json.loads(report.read_text())["categories"]
-    return {name: round(100 * category["score"]) for name, category in categories.items()}
+    content: dict[str, Any] = json.loads(report.read_text())
+    return content
+
+
+def slowdown_for(speed: float) -> float:
+    """That makes a machine of this `benchmarkIndex` a phone of the middle class: Lighthouse's own
+    CPU throttling calculator, for machines that are no faster than it takes for granted."""
+    if speed >= 1300:
+        return min(3 + (speed - 1300) / 233, SLOWDOWN)
+    if speed >= 800:
+        return 2 + (speed - 800) / 500
+    return max(1 + (speed - 150) / 650, 1)
 
 
 @pytest.mark.parametrize(("page", "least"), [("playground", 95), ("docs", 80)])
 def test_a_page_scores(server: Server, page: str, least: int, tmp_path: Path) -> None:
-    best: dict[str, int] = {}
+    best, slowdown = dict.fromkeys(CATEGORIES, 0), SLOWDOWN
     for _ in range(TRIES):
-        now = scores(f"{server.url}/{page}", tmp_path)
-        assert now.keys() >= CATEGORIES
-        best = {name: max(now[name], best.get(name, 0)) for name in CATEGORIES}
+        report = audit(f"{server.url}/{page}", slowdown, tmp_path)
+        for name in CATEGORIES:
+            best[name] = max(best[name], round(100 * report["categories"][name]["score"]))
+        print(page, f"{slowdown:.1f} times as slow:", best)  # for docs/clients.md
         if min(best.values()) >= least:
-            break
-    assert min(best.values()) >= least, best
-    print(page, best)  # for docs/clients.md
+            return
+        slowdown = slowdown_for(report["environment"]["benchmarkIndex"])
+    pytest.fail(f"{best}: not {least} in each")
