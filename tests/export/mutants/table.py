@@ -66,14 +66,15 @@ MUTANTS = (
     Mutant("score_threshold never above .05", before(NMS_SCORE, ("Min", 0.05)), True, True),
     Mutant("score_threshold never below .05", everywhere("score_threshold", "Max", F(0.05)), True),
     Mutant("score_threshold halved", before(NMS_SCORE, ("Mul", 0.5)), True),
-    Mutant("iou_threshold fixed at .5", fixed(NMS_IOU, 0.5, F), True),
-    Mutant("iou_threshold never above .5", before(NMS_IOU, ("Min", 0.5)), True),
+    Mutant("iou_threshold fixed at .5", fixed(NMS_IOU, 0.5, F), True, True),
+    Mutant("iou_threshold never above .5", before(NMS_IOU, ("Min", 0.5)), True, True),
     Mutant("iou_threshold never above .9", before(NMS_IOU, ("Min", 0.9)), True),
     Mutant("iou_threshold never below .2", before(NMS_IOU, ("Max", 0.2)), True),
     Mutant("iou_threshold .05 too high", before(NMS_IOU, ("Add", 0.05), ("Min", 1)), True),
     Mutant(
         "max_detections capped at 100",
         everywhere("max_detections", "Min", np.int64(100)),
+        True,
         True,
     ),
     Mutant(
@@ -84,7 +85,7 @@ MUTANTS = (
     Mutant("class_agnostic ignored", everywhere("class_agnostic", "And", np.bool_(0)), True),
     Mutant("class_agnostic always", everywhere("class_agnostic", "Or", np.bool_(1)), True),
     # batches
-    Mutant("batch above 7 repeats the first images", batch_repeats(7), True),
+    Mutant("batch above 7 repeats the first images", batch_repeats(7), True, True),
     Mutant("batch above 8 repeats the first images", batch_repeats(8), True),
     Mutant("every image is the first", batch_repeats(1), True),
     Mutant("boxes of the first image for all", suppression_across_images, True),

@@ -1,6 +1,5 @@
 """Every mutant of a detector's graph is caught, by the gate and by verify where files tell."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,11 +45,10 @@ def original(photos: Path, store: Path) -> Original:
     variant = at_size(VARIANTS["retinanet_resnet18_fpn"], 64)
     graph = build_graph(make_retinanet(variant, photos), variant.input)
     model = to_onnx(variant, graph)
-    network, answers = torch_model(graph), dict[bytes, Outputs]()
+    network, answers = torch_model(graph), dict[tuple[object, ...], Outputs]()
 
     def run(feeds: Feeds) -> Outputs:
-        content = [part for value in feeds.values() for part in (str(value.shape).encode(), value)]
-        key = hashlib.sha256(b"".join(map(bytes, content))).digest()
+        key = tuple((value.shape, value.tobytes()) for value in feeds.values())
         if key not in answers:
             answers[key] = network.run(feeds)
         return answers[key]
@@ -90,7 +88,6 @@ def mutate(original: Original, mutant: Mutant) -> onnx.ModelProto:
     return model
 
 
-@pytest.mark.full
 @torch.no_grad()
 def test_original_passes(original: Original) -> None:
     check_gate(original, original.model)
