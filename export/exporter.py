@@ -24,6 +24,7 @@ from export.proof.comparison import Disagreement, prove
 from export.proof.owner import Owner
 from export.settings import NONE_STATED, Settings
 from export.trained_model import TrainedModel, load_model
+from models.checkpoint_file import find_weights
 from models.variants import Variant, siblings_of
 from service.imaging.files import read_photo
 from service.manifest import Label, ModelManifest
@@ -127,6 +128,7 @@ def _manifest(
     sha256: str,
     parity: GraphParity,
 ) -> ModelManifest:
+    weights = find_weights(job.weights)
     return trained.manifest(
         name=job.output.parent.name,
         version=job.output.name,
@@ -137,8 +139,8 @@ def _manifest(
         sha256=sha256,
         provenance=Provenance(
             architecture=job.architecture,
-            weights_file=job.weights.name,
-            weights_sha256=hashlib.sha256(job.weights.read_bytes()).hexdigest(),
+            weights_file=weights.name,
+            weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
             licence=job.licence,
             tools={tool: version(tool) for tool in TOOLS},
             settings=trained.settings.as_texts() or None,

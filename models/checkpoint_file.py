@@ -40,7 +40,7 @@ def read_content(path: Path) -> object:
 
     Raises CheckpointError for a file that is missing, cut short, damaged or of another kind.
     """
-    path = _in_folder(path) if path.is_dir() else path
+    path = find_weights(path)
     try:
         with path.open("rb") as file:
             return _reader(path, file)()
@@ -53,7 +53,11 @@ def read_content(path: Path) -> object:
         raise CheckpointError(f"{path}: is cut short or damaged ({reason})") from error
 
 
-def _in_folder(path: Path) -> Path:
+def find_weights(path: Path) -> Path:
+    """The file of weights that ``path`` is, or in a folder of Hugging Face's the one that it has;
+    raises CheckpointError."""
+    if not path.is_dir():
+        return path
     found = [path / name for name in IN_FOLDERS if (path / name).is_file()]
     if not found:
         raise CheckpointError(f"{path}: is a folder without {', '.join(IN_FOLDERS)}")

@@ -16,6 +16,7 @@ from export.settings import (
     to_proposals,
     to_settings,
 )
+from models.checkpoint_file import find_weights
 from models.checkpoints import load_checkpoint
 from models.variants import anchors_of, find_variant, with_anchors
 from models.weights import load_into
@@ -34,7 +35,7 @@ class NetworkColumn(PackageColumn):
         graph = _read_graph(weights, manifest)
         super().__init__(ModelPackage(manifest, TorchSession(graph)))
         self.title, self.source = "PyTorch", weights.name
-        self.sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+        self.sha256 = hashlib.sha256(find_weights(weights).read_bytes()).hexdigest()
 
 
 def _read_graph(weights: Path, manifest: ModelManifest) -> nn.Module:

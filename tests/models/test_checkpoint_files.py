@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.checkpoint_file import CheckpointError
+from models.checkpoint_file import CheckpointError, find_weights
 from models.checkpoints import PREFIXES, WRAPPERS, Checkpoint, load_checkpoint, save_checkpoint
 from models.weights import load_into
 
@@ -218,3 +218,13 @@ def test_a_folder_of_hugging_faces_is_read(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
     save_file({"weight": torch.ones(2)}, tmp_path / "model.safetensors")
     assert list(load_checkpoint(tmp_path).state) == ["weight"]
+
+
+def test_a_folder_of_hugging_faces_is_its_file_of_weights(tmp_path: Path) -> None:
+    save_file({"weight": torch.ones(2)}, tmp_path / "model.safetensors")
+    assert find_weights(tmp_path) == tmp_path / "model.safetensors"
+    assert find_weights(tmp_path / "model.safetensors") == tmp_path / "model.safetensors"
+    assert list(load_checkpoint(tmp_path).state) == ["weight"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match=r"is a folder without model\.safetensors"):
+        find_weights(tmp_path / "empty")

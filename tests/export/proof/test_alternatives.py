@@ -61,9 +61,10 @@ def explained(model: TrainedModel, owner: OwnerAnswers) -> str:
             Settings(resize="stretch"),
             "resize: with --resize stretch --interpolation bilinear all 3 agree",
         ),
-        (
+        pytest.param(
             Settings(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), resize="stretch"),
             "normalisation and resize: with --mean 0.5 0.5 0.5 --std 0.5 0.5 0.5",
+            marks=pytest.mark.full,  # two rounds of all alternatives
         ),
         (
             Settings(channel_order="bgr"),
@@ -80,6 +81,7 @@ def test_what_differs_is_named(
     assert words in explained(model, owner_of(other.package(), photos))
 
 
+@pytest.mark.full  # all alternatives
 def test_what_nothing_usual_explains_is_said_to_be_so(model: TrainedModel, photos: Path) -> None:
     owner = owner_of(model.package(), photos)
     noise = np.random.default_rng(0).dirichlet(np.ones(len(NAMES)) / 2, len(PHOTOS))
