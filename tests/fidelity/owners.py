@@ -128,6 +128,10 @@ ROWS: dict[str, Row] = {
         ),
         words=r'anchors: with --aspect-ratios "0.33 1 3" all \d+ agree',
     ),
+    "faster_rcnn, proposals": faster_rcnn(
+        rpn_post_nms_top_n_test=50,
+        words=r"region proposals: with proposals = 50 in a file of --input all \d+ agree",
+    ),
     "timm, as tf_": classifier(
         "tf_efficientnet_b0",
         partial(timm.create_model, "efficientnet_b0", num_classes=4),
