@@ -22,10 +22,10 @@ from service.package import ModelPackage
 from service.provenance import Allowance, GraphParity, Parity, Tolerance
 
 # The same photo is resized by other code than the owner's, often to floats and not to 8 bits, which
-# random and trained networks alike turn into differences of up to a hundredth in scores.
+# random networks turn into differences of up to .03 in scores.
 TOLERANCES: dict[Task, Tolerance] = {
     "detection": Tolerance(score=0.03, iou=0.9, matched=0.97),
-    "classification": Tolerance(score=0.02, iou=0.0, matched=1.0),
+    "classification": Tolerance(score=0.03, iou=0.0, matched=1.0),
 }
 LEAST_SCORE = 0.05  # that is compared: the floor of torchvision's detectors
 LIMITS = (100, 200, 300)  # detections of a photo at which public implementations stop
