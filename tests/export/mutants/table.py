@@ -137,10 +137,10 @@ MUTANTS = (
     ),
     # anchors and decoding
     Mutant("one anchor level shifted by .05 pixels", one_level(0, 0, "Add", 0.05), quick=True),
-    # of the coarsest level only what is clipped would change
+    # of coarser levels only what is clipped would change
     Mutant("second anchor level 1 % larger", one_level(0, 1, "Mul", 1.01)),
     Mutant("logits of one level 1 % larger", one_level(1, 1, "Mul", 1.01)),
-    Mutant("deltas of one level halved", one_level(2, 2, "Mul", 0.5)),
+    Mutant("deltas of the finest level halved", one_level(2, 0, "Mul", 0.5)),
     Mutant("levels of logits swapped", levels_swapped(1)),
     Mutant("levels of deltas swapped", levels_swapped(2)),
     Mutant("x and y of the anchors swapped", inputs_swapped("Concat", 6, 0, 1)),
