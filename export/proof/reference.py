@@ -82,7 +82,7 @@ def _running(reference: Reference, photos: Sequence[Path]) -> Iterator[tuple[IO[
     """The lines that `asking.py` writes, and what the function prints."""
     read, write = os.pipe()
     with os.fdopen(read) as lines, tempfile.TemporaryFile("w+", errors="replace") as printed:
-        command = [reference.python, PROGRAM, reference.file, reference.function, str(write)]
+        command = [reference.python, "-u", PROGRAM, reference.file, reference.function, str(write)]
         try:
             process = subprocess.Popen(
                 list(map(str, command)),

@@ -12,6 +12,7 @@ from service.parameters import ClassifyParameters, DetectParameters, RequestPara
 def test_every_model_of_the_store_is_listed(http: httpx.Client, store: Path) -> None:
     models = http.get("/v1/models").json()["models"]
     statuses = [model.pop("status") for model in models]
+    assert all(model.pop("compared_with") for model in models)
     manifests = [MANIFEST.validate_python(model) for model in models]
     assert manifests == [read_manifest(path) for path in sorted(store.glob("*/*/manifest.json"))]
     for manifest, status in zip(manifests, statuses, strict=True):

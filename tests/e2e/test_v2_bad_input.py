@@ -130,7 +130,7 @@ def test_overload_can_be_tried_again(strict_server: Server, cat: bytes) -> None:
         ("POST", f"/v2/models/{DETECTOR}", 405, "GET, HEAD"),
         ("GET", "/v2/repository/index", 405, "POST"),
         ("GET", "/v2/nothing", 404, None),
-        ("GET", f"/v2/models/{DETECTOR}/config", 404, None),
+        ("GET", f"/v2/models/{DETECTOR}/versions/9/config", 404, None),
     ],
 )
 def test_paths_and_methods_that_are_not_there(

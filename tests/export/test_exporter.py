@@ -290,7 +290,8 @@ def own_detections_as_truth(package: ModelPackage, photos: Path, path: Path) -> 
     detector = Detector(package)
     spec = detector.manifest.input
     names = ["cat.jpg", "astronaut.jpg"]
-    rows = detector.run([read_photo(photos / name, spec) for name in names], [QUERY] * len(names))
+    inputs = [read_photo(photos / name, spec) for name in names]
+    rows = detector.run(inputs, [QUERY] * len(names))
     annotations = []
     for image_id, detections in enumerate(rows):
         for row in detections:
@@ -306,7 +307,10 @@ def own_detections_as_truth(package: ModelPackage, photos: Path, path: Path) -> 
                     "iscrowd": 0,
                 }
             )
-    images = [{"id": i, "file_name": name, "width": 1, "height": 1} for i, name in enumerate(names)]
+    images = [
+        {"id": i, "file_name": name, "width": placed.width, "height": placed.height}
+        for i, (name, placed) in enumerate(zip(names, (p.placement for p in inputs), strict=True))
+    ]
     categories = [{"id": i, "name": name} for i, name in LABELS]
     path.write_text(
         json.dumps({"images": images, "annotations": annotations, "categories": categories})

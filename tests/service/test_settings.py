@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from service.__main__ import describe
 from service.settings import ModelSettings, Settings, SettingsError, read_settings, sources
+from service.settings_table import describe
 from tests.paths import ROOT
 
 

@@ -21,7 +21,8 @@ AS_ORDINARY_USER = (
 )
 READ_ONLY = (
     *("unshare", "--mount", "sh", "-c"),
-    'mount --bind / / && mount -o remount,bind,ro / && mount -t tmpfs -o ro none /tmp && exec "$@"',
+    "mount --bind / / && mount -o remount,bind,ro / && mount --bind /tmp /tmp &&"
+    ' mount -o remount,bind,ro /tmp && exec "$@"',
     "sh",
 )
 
