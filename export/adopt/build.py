@@ -237,7 +237,7 @@ class _Recorder:
         return getattr(self._op, op.name)(*args, **kwargs, _outputs=outputs)
 
     def eval_function(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        raise NotImplementedError(f"{function} is no operator")
+        raise TypeError(f"{function} is made of operators, and none itself: it would be no node")
 
 
 def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
