@@ -2,6 +2,7 @@
 
 import asyncio
 import binascii
+import contextlib
 import re
 import zlib
 from codecs import BOM_UTF8
@@ -16,6 +17,7 @@ from service.problems import Problem, quoted
 
 WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # which for zlib also say the format
 PIECE_BYTES = 256 * 1024
+BASE64_PIECE = 2**20  # letters, five milliseconds; a multiple of four
 DATA_URI = re.compile(r"\s*data:[^,]*,", re.IGNORECASE)
 # What base64 has that a URI may escape; to look for any other escape takes seconds of a long text.
 ESCAPED = {"%2B": "+", "%2F": "/", "%3D": "=", "%0A": "", "%0D": "", "%20": "", "%09": ""}
@@ -106,8 +108,9 @@ def load_json(body: bytes, max_values: int, hint: str = "") -> Any:
         raise Problem("malformed_body", f"The JSON body cannot be read: {error}.") from None
 
 
-def decode_base64(text: str) -> bytes:
-    """The bytes that ``text`` stands for, which may be a data URI (RFC 2397).
+async def decode_base64(text: str) -> bytes:
+    """The bytes that ``text`` stands for, which may be a data URI (RFC 2397). Others have a turn
+    while a long one is read.
 
     What writers of base64 differ in is read alike: white space anywhere, padding or none, and
     either alphabet of RFC 4648. Raises ValueError for anything else, both alphabets in one text
@@ -118,10 +121,23 @@ def decode_base64(text: str) -> bytes:
         if "%" in text:
             for code, character in ESCAPED.items():
                 text = text.replace(code, character).replace(code.lower(), character)
-    try:
-        return binascii.a2b_base64(text, strict_mode=True)  # as most write it, at once
-    except ValueError:
-        content = text.encode("ascii").translate(None, WHITE_SPACE).rstrip(b"=")
+    content = text.encode("ascii")
+    with contextlib.suppress(ValueError):
+        return await _decode_pieces(content)  # as most write it, at once
+    content = content.translate(None, WHITE_SPACE).rstrip(b"=")
     if b"+" not in content and b"/" not in content:
         content = content.translate(TO_STANDARD)
-    return binascii.a2b_base64(content + b"=" * (-len(content) % 4), strict_mode=True)
+    return await _decode_pieces(content + b"=" * (-len(content) % 4))
+
+
+async def _decode_pieces(content: bytes) -> bytes:
+    """``content`` as the standard alphabet and padding have it; else ValueError."""
+    if b"=" in content[:-2]:  # which would be the rightful end of a piece
+        raise ValueError("Excess data after padding")
+    pieces = []
+    for start in range(0, len(content), BASE64_PIECE):
+        if start:
+            await asyncio.sleep(0)
+        piece = content[start : start + BASE64_PIECE]
+        pieces.append(binascii.a2b_base64(piece, strict_mode=True))
+    return b"".join(pieces)

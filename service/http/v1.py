@@ -116,7 +116,7 @@ async def read_request(context: RequestContext, room: Room) -> ImageRequest:
             body, context.headers["content-type"], settings.max_images
         )
     elif context.content_type == JSON:
-        images, typed = _from_json(body, context)
+        images, typed = await _from_json(body, context)
     else:
         images = [body] if body else []
     if not images:
@@ -179,7 +179,7 @@ async def _from_multipart(
     fields: list[tuple[str, Any]] = []
     for name, part in form.multi_items():
         if isinstance(part, UploadFile) and name == "images":
-            images.append(_decode_part(await part.read(), part.headers))
+            images.append(await _decode_part(await part.read(), part.headers))
             await part.close()
         elif isinstance(part, UploadFile):
             raise Problem(
@@ -194,7 +194,7 @@ async def _from_multipart(
     return images, _collect(fields)
 
 
-def _decode_part(content: bytes, headers: Headers) -> Content:
+async def _decode_part(content: bytes, headers: Headers) -> Content:
     """The bytes of a file of a form; what was made for mail may have written them in letters."""
     encoding = headers.get("content-transfer-encoding", "binary").strip().lower()
     match encoding:
@@ -202,7 +202,7 @@ def _decode_part(content: bytes, headers: Headers) -> Content:
             return content
         case "base64":
             try:
-                return decode_base64(content.decode("latin-1"))
+                return await decode_base64(content.decode("latin-1"))
             except ValueError as error:
                 return Problem("invalid_image", f"The file cannot be decoded as base64: {error}.")
         case "quoted-printable":
@@ -210,16 +210,17 @@ def _decode_part(content: bytes, headers: Headers) -> Content:
     return Problem("invalid_image", f"Content-Transfer-Encoding: {quoted(encoding)} is not known.")
 
 
-def _from_json(body: bytes, context: RequestContext) -> tuple[list[Content], dict[str, Any]]:
+async def _from_json(body: bytes, context: RequestContext) -> tuple[list[Content], dict[str, Any]]:
     content = load_json(body, MAX_JSON_VALUES)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise Problem(
             "malformed_body", 'The JSON body must be {"images": [{"base64": "…"}], …parameters}.'
         )
-    return [_from_json_image(image, context) for image in content.pop("images")], content
+    images = [await _from_json_image(image, context) for image in content.pop("images")]
+    return images, content
 
 
-def _from_json_image(image: Any, context: RequestContext) -> Content:
+async def _from_json_image(image: Any, context: RequestContext) -> Content:
     """The bytes of one member of ``images``, where to get them, or what is wrong with it."""
     if not isinstance(image, dict) or len(image) != 1 or not image.keys() <= {"base64", "url"}:
         return Problem("invalid_image", 'An image in JSON is {"base64": "…"} or {"url": "…"}.')
@@ -229,7 +230,7 @@ def _from_json_image(image: Any, context: RequestContext) -> Content:
     if not isinstance(text, str):
         return Problem("invalid_image", "base64 must be a string.")
     try:
-        return decode_base64(text)
+        return await decode_base64(text)
     except ValueError as error:
         return Problem("invalid_image", f"The base64 text cannot be decoded: {error}.")
 

@@ -1,9 +1,10 @@
 """Memory and descriptors of a server's processes."""
 
+import contextlib
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from tests.e2e.server import Server
 
 WORKER = "_bentoml_impl.worker.service"
 DECODERS = "service.decoding.server"
+CGROUPS = (  # version 2, then 1: folder, limit, where kills are counted
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.events"),
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.oom_control"),
+)
 
 
 def workers(server: Server) -> list[psutil.Process]:
@@ -105,3 +110,43 @@ def watched_memory(server: Server, seconds: float = 0.5) -> Iterator[Memory]:
         over.set()
         watcher.join()
         memory.look()
+
+
+@contextmanager
+def in_pod(server: Server, total: int) -> Iterator[Callable[[], int | None]]:
+    """Have the kernel hold a server to so many bytes, with what it has already.
+
+    Yields how many of its processes were killed for it; None where no cgroup can be made.
+    """
+    if (made := _make_cgroup(server, total - resident_bytes(server))) is None:
+        yield lambda: None
+        return
+    pod, events = made
+    try:
+        _move(server, pod)
+        yield lambda: int(events.read_text().split("oom_kill ")[1].split()[0])
+    finally:
+        _move(server, pod.parent)
+        pod.rmdir()
+
+
+def _make_cgroup(server: Server, limit: int) -> tuple[Path, Path] | None:
+    """The folder of a new one, and the file that counts who is killed in it."""
+    for root, limit_file, events in CGROUPS:
+        pod = root / f"boxport-{server.process.pid}"
+        try:
+            pod.mkdir()
+        except OSError:
+            continue
+        if (pod / limit_file).exists():
+            (pod / limit_file).write_text(str(limit))
+            return pod, pod / events
+        pod.rmdir()
+    return None
+
+
+def _move(server: Server, cgroup: Path) -> None:
+    parent = psutil.Process(server.process.pid)
+    for process in [parent, *parent.children(recursive=True)]:
+        with contextlib.suppress(OSError):  # it has ended since
+            (cgroup / "cgroup.procs").write_text(str(process.pid))

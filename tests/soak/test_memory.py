@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.e2e.server import running_server
 from tests.service.imaging.pictures import encode
-from tests.soak.processes import Memory, resident_bytes, watched_memory, workers
+from tests.soak.processes import Memory, in_pod, resident_bytes, watched_memory, workers
 from tests.soak.results import length, record
 
 EACH = int(length("WORST", 500))  # images of each format
@@ -64,7 +64,7 @@ async def send(url: str, body: bytes, number: int, at_once: int) -> Counter[int]
 @pytest.mark.parametrize("image_format", worst())
 def test_the_worst_images_leave_nothing(image_format: str, tmp_path: Path) -> None:
     body = worst()[image_format](picture())
-    with running_server(tmp_path, **BOUNDS) as server:
+    with running_server(tmp_path, **BOUNDS) as server, in_pod(server, POD) as killed:
         pids = [worker.pid for worker in workers(server)]
         asyncio.run(send(server.url, encode(Image.new("RGB", (900, 900)), "JPEG"), 20, 2))
         resting = resident_bytes(server)
@@ -74,6 +74,7 @@ def test_the_worst_images_leave_nothing(image_format: str, tmp_path: Path) -> No
         time.sleep(SETTLE_SECONDS)
         growth = resident_bytes(server) / resting - 1
         same = [worker.pid for worker in workers(server)] == pids
+        kills = killed()
     peak = _peak(memory)
     record(
         f"worst {image_format}",
@@ -83,8 +84,10 @@ def test_the_worst_images_leave_nothing(image_format: str, tmp_path: Path) -> No
         resting_mb=round(resting / 1e6),
         peak_mb=round(peak / 1e6),
         growth=round(growth, 3),
+        killed="no cgroup" if kills is None else kills,
     )
     assert same
+    assert not kills
     assert alone.keys() == {200}
     assert together.keys() <= {200, 503, 504}
     assert alone.total() == together.total() == EACH

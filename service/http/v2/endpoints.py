@@ -73,7 +73,7 @@ async def infer(context: RequestContext) -> Response:
     engine, settings = context.worker.engine, context.worker.settings
     with engine.admission.hold_bytes() as room:
         body = await read_whole_body(context, settings.max_body_bytes, room)
-        task, asked = _read_infer(context, body)
+        task, asked = await _read_infer(context, body)
         del body  # nothing else keeps it in memory while the model runs
         policy = _with_timeout(context.policy, asked.timeout)
         answer = await context.while_connected(
@@ -115,12 +115,12 @@ async def unload(context: RequestContext) -> Response:
     return json_reply({})
 
 
-def _read_infer(context: RequestContext, content: bytes) -> tuple[Task, InferenceRequest]:
+async def _read_infer(context: RequestContext, content: bytes) -> tuple[Task, InferenceRequest]:
     """What is asked, of a model of which task."""
     settings, manifest = context.worker.settings, _find(context)
     context.model = manifest.name
     body = read_infer_body(content, context.headers.get(LENGTH_HEADER.lower()))
-    asked = to_inference_request(
+    asked = await to_inference_request(
         body, manifest, settings.max_images, settings.max_request_timeout_ms
     )
     context.images = len(asked.contents)

@@ -37,7 +37,7 @@ class InferenceRequest:
     timeout: float | None
 
 
-def to_inference_request(
+async def to_inference_request(
     body: InferBody, manifest: ModelManifest, max_images: int, max_timeout_ms: int
 ) -> InferenceRequest:
     """What ``body`` asks of the version of a model that ``manifest`` is of.
@@ -48,7 +48,7 @@ def to_inference_request(
     for name, tensor in body.inputs.items():
         find_spec(specs, name, "input").check(tensor)
     outputs = _choose_outputs(body, manifest)
-    contents = _read_images(body.inputs, manifest.input, max_images)
+    contents = await _read_images(body.inputs, manifest.input, max_images)
     values = dict(body.parameters)
     timeout = _read_timeout(values.pop(TIMEOUT, 0), max_timeout_ms)
     for name in body.inputs.keys() - {ENCODED, TENSORS}:
@@ -74,7 +74,9 @@ def _choose_outputs(body: InferBody, manifest: ModelManifest) -> dict[str, bool]
     return body.outputs or by_default
 
 
-def _read_images(inputs: dict[str, InputTensor], spec: InputSpec, max_images: int) -> list[Content]:
+async def _read_images(
+    inputs: dict[str, InputTensor], spec: InputSpec, max_images: int
+) -> list[Content]:
     given = [inputs[name] for name in (ENCODED, TENSORS) if name in inputs]
     if len(given) != 1:
         raise Problem("malformed_body", f"Send one of the inputs {ENCODED} and {TENSORS}.")
@@ -85,7 +87,7 @@ def _read_images(inputs: dict[str, InputTensor], spec: InputSpec, max_images: in
     if number > max_images:
         raise Problem("too_many_images", f"{number} images; at most {max_images} a request.")
     if tensor.name == ENCODED:
-        return [*tensor.to_items()]
+        return [*await tensor.to_items()]
     height, width = tensor.shape[1:3]
     _check_sides(tensor, spec)
     placement = Placement(width, height, 1.0, 1.0)

@@ -69,7 +69,7 @@ class InputTensor:
         except OverflowError:
             raise self.fault(f"a value is out of {self.datatype}'s range") from None
 
-    def to_items(self) -> list[bytes]:
+    async def to_items(self) -> list[bytes]:
         """The elements of a tensor of BYTES; raises Problem if the content is not that."""
         if isinstance(self.content, memoryview):
             return self._unpack(self.content)
@@ -77,7 +77,7 @@ class InputTensor:
         if not set(map(type, values)) <= {str}:
             raise self.fault("not every value is base64 text")
         try:
-            return [decode_base64(text) for text in values]
+            return [await decode_base64(text) for text in values]
         except ValueError as error:
             raise self.fault(f"a value is not base64 text: {error}") from None
 

@@ -4,16 +4,24 @@ import asyncio
 import base64
 import contextlib
 import gzip
+import random
 import subprocess
 import sys
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from service.engine.admission import Admission
-from service.http.body import PIECE_BYTES, decode_base64, inflated, load_json, read_whole_body
+from service.http.body import (
+    BASE64_PIECE,
+    PIECE_BYTES,
+    decode_base64,
+    inflated,
+    load_json,
+    read_whole_body,
+)
 from service.problems import Problem
 from tests.paths import ROOT
 from tests.service.http.asgi import begin
@@ -188,11 +196,44 @@ PERCENT = BASE64.replace("+", "%2B").replace("/", "%2f").replace("=", "%3D")
     ],
 )
 def test_every_way_of_writing_it_is_read(text: str) -> None:
-    assert decode_base64(text) == CONTENT
+    assert asyncio.run(decode_base64(text)) == CONTENT
 
 
 def test_nothing_is_no_bytes() -> None:
-    assert decode_base64("") == decode_base64("data:image/png;base64,") == b""
+    for text in ("", "data:image/png;base64,"):
+        assert asyncio.run(decode_base64(text)) == b""
+
+
+@pytest.mark.parametrize("size", [BASE64_PIECE * 3 // 4, BASE64_PIECE * 3 // 4 + 1, 2 * 10**6])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.encodebytes, base64.urlsafe_b64encode])
+def test_others_have_a_turn_beside_a_long_text(encode: Callable[[bytes], bytes], size: int) -> None:
+    content = random.Random(size).randbytes(size)
+    text = encode(content).decode()
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def decode_beside() -> bytes:
+        other = asyncio.create_task(count_turns())
+        await asyncio.sleep(0)
+        try:
+            return await decode_base64(text)
+        finally:
+            other.cancel()
+
+    assert asyncio.run(decode_beside()) == content
+    assert turns >= -(-len(text.replace("\n", "")) // BASE64_PIECE)
+
+
+def test_padding_ends_a_long_text() -> None:
+    """Each piece of it would be right by itself."""
+    piece = "A" * (BASE64_PIECE - 2) + "=="
+    with pytest.raises(ValueError, match="padding"):
+        asyncio.run(decode_base64(piece + piece))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +251,7 @@ def test_nothing_is_no_bytes() -> None:
 )
 def test_what_is_no_base64_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        decode_base64(text)
+        asyncio.run(decode_base64(text))
 
 
 def test_a_body_that_comes_too_late_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +271,7 @@ def test_escapes_take_no_longer_than_other_letters() -> None:
     def seconds(text: str) -> float:
         began = time.process_time()
         with contextlib.suppress(ValueError):
-            decode_base64(text)
+            asyncio.run(decode_base64(text))
         return time.process_time() - began
 
     usual, escaped = "-_A" * 10**6, "data:;base64," + "%41" * 10**6

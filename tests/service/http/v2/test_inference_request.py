@@ -1,5 +1,6 @@
 """What a request asks of a model, and what it may not."""
 
+import asyncio
 import base64
 import struct
 from pathlib import Path
@@ -56,7 +57,7 @@ def ask(
 ) -> InferenceRequest:
     given = {tensor.name: tensor for tensor in inputs or [ENCODED]}
     body = InferBody("", parameters, given, outputs or {}, binary)
-    return to_inference_request(body, manifest, max_images=4, max_timeout_ms=1000)
+    return asyncio.run(to_inference_request(body, manifest, max_images=4, max_timeout_ms=1000))
 
 
 def pixels(*shape: int, datatype: str = "UINT8") -> InputTensor:

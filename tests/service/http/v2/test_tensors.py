@@ -1,5 +1,6 @@
 """Tensors to and from JSON and bytes."""
 
+import asyncio
 import base64
 import struct
 from typing import Any
@@ -83,9 +84,9 @@ def test_text_among_numbers_is_refused_before_it_takes_memory() -> None:
 
 def test_bytes() -> None:
     content = b"\x03\x00\x00\x00abc" + b"\x00\x00\x00\x00" + b"\x01\x00\x00\x00\xff"
-    assert tensor("BYTES", (3,), content).to_items() == [b"abc", b"", b"\xff"]
+    assert asyncio.run(tensor("BYTES", (3,), content).to_items()) == [b"abc", b"", b"\xff"]
     text = [base64.b64encode(item).decode() for item in (b"abc", b"", b"\xff")]
-    assert tensor("BYTES", (3,), text).to_items() == [b"abc", b"", b"\xff"]
+    assert asyncio.run(tensor("BYTES", (3,), text).to_items()) == [b"abc", b"", b"\xff"]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_bytes() -> None:
 )
 def test_bytes_that_are_wrong(shape: tuple[int, ...], content: Any, words: str) -> None:
     with pytest.raises(Problem, match=words) as caught:
-        tensor("BYTES", shape, content).to_items()
+        asyncio.run(tensor("BYTES", shape, content).to_items())
     assert caught.value.code == "malformed_body"
 
 
@@ -120,4 +121,4 @@ def test_output() -> None:
     words = OutputTensor("w", "BYTES", np.array([["cat", ""], ["Bär", "x"]], dtype=object))
     assert words.to_json() == ["cat", "", "Bär", "x"]
     as_input = tensor("BYTES", (2, 2), words.to_bytes())
-    assert as_input.to_items() == [b"cat", b"", "Bär".encode(), b"x"]
+    assert asyncio.run(as_input.to_items()) == [b"cat", b"", "Bär".encode(), b"x"]
