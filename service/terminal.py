@@ -18,7 +18,12 @@ def say(sentence: str) -> None:
 
 def one_line(error: BaseException) -> str:
     """The message of an error in one line; that of Arrow's and Ray's may have many."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return printable(" ".join(str(error).split())) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """``text``, which a file of anybody may hold, without the characters that terminals obey."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from export.adopt.decoders.row import Match
 from export.adopt.foreign import DTYPES, Foreign
@@ -20,11 +20,12 @@ from export.onnx.nodes import (
     readers,
 )
 from export.parity.model import open_quietly
+from service.runtime.graph_facts import precision_of
 
 Batching = Literal["dynamic", "rewritten", "scan"]
 SIZES = (1, 2, 7)  # that a batch is tried at
 TOLERANCE = 1e-4  # of the greatest value of an output
-TOLERANCE_IN_STEPS = 0.01  # the same, where the graph rounds as it runs
+COARSE_TOLERANCE = 0.01  # the same, where the graph rounds as it runs, or computes in float16
 ROUNDS = ("QuantizeLinear", "DynamicQuantizeLinear")
 BATCH = "N"
 RESIZE_SIZES = 3  # position among a Resize's inputs
@@ -48,9 +49,9 @@ def batched(file: Foreign, match: Match) -> tuple[onnx.ModelProto, Batching]:
 
 
 def free_batch(model: onnx.ModelProto, image: str, batchless: Collection[str] = ()) -> None:
-    """Rewrite what fixes a batch of one, in place: the first 1 in constant shapes of Reshape and
-    sizes of Resize, constants that are joined to values of each photo, ranges over the whole batch,
-    and the axis that outputs in ``batchless`` lack."""
+    """Rewrite what fixes a batch of one, in place: the first side in constant shapes of Reshape and
+    sizes of Resize, constants that are joined to values of each photo, and the axis that outputs in
+    ``batchless`` lack."""
     for value in model.graph.input:
         dimension = value.type.tensor_type.shape.dim[0]
         dimension.ClearField("dim_value")
@@ -58,13 +59,12 @@ def free_batch(model: onnx.ModelProto, image: str, batchless: Collection[str] = 
     for output in model.graph.output:
         kind = output.type.tensor_type.elem_type
         output.CopyFrom(helper.make_tensor_value_info(output.name, kind, None))
-    values, varying = _constant_values(model), _following(model, image)
+    values, varying = constants(model), _following(model, image)
+    for name in batchless:
+        _give_axis(model, name, values)
     for node in list(model.graph.node):
         if node.op_type == "Reshape" and node.input[0] in varying and node.input[1] in values:
-            shape = values[node.input[1]].copy()
-            if shape.size and shape[0] == 1:
-                shape[0] = 0  # as many as come in
-                _replace_input(model, node, 1, shape)
+            _replace_input(model, node, 1, _freed(values[node.input[1]]))
         elif node.op_type == "Resize" and len(node.input) > RESIZE_SIZES:
             sizes = values.get(node.input[RESIZE_SIZES])
             if sizes is not None and sizes.size == 4:
@@ -72,14 +72,21 @@ def free_batch(model: onnx.ModelProto, image: str, batchless: Collection[str] = 
                 node.attribute.append(helper.make_attribute("axes", [2, 3]))
         elif node.op_type == "Concat" and varying.intersection(node.input):
             _expand_constants(model, node, image, values)
-    for name in batchless:
-        _give_axis(model, name, values)
+
+
+def _freed(shape: Array) -> Array:
+    """A Reshape's constant shape, its first side that of any batch: what is left, such as the
+    windows of all photos; or as many as come in, where another side is what is left."""
+    if shape.size and (shape > 0).all():
+        return np.array([-1, *shape[1:]])
+    return np.array([0, *shape[1:]]) if shape.size and shape[0] == 1 else shape
 
 
 def answers_alone(model: onnx.ModelProto, file: Foreign, match: Match) -> bool:
     """Whether each photo has in batches of `SIZES` the answer that it has alone in the untouched
     file."""
-    tolerance = TOLERANCE_IN_STEPS if rounds(model) else TOLERANCE
+    coarse = rounds(model) or precision_of(model) == "fp16"
+    tolerance = COARSE_TOLERANCE if coarse else TOLERANCE
     try:
         session = open_quietly(model)
         photos = _photos(file, max(SIZES))
@@ -125,17 +132,6 @@ def _alike(actual: Array, expected: Array, tolerance: float) -> bool:
         return bool((np.abs(actual.astype(np.int64) - expected.astype(np.int64)) <= 1).all())
     allowed = tolerance * max(1.0, float(np.abs(expected).max(initial=0)))
     return bool((np.abs(actual - expected) <= allowed).all())
-
-
-def _constant_values(model: onnx.ModelProto) -> dict[str, Array]:
-    """Initializers and constants of the graph."""
-    values = constants(model)
-    for node in model.graph.node:
-        if node.op_type == "Constant":
-            value = helper.get_attribute_value(node.attribute[0])
-            is_tensor = isinstance(value, onnx.TensorProto)
-            values[node.output[0]] = numpy_helper.to_array(value) if is_tensor else np.array(value)
-    return values
 
 
 def _following(model: onnx.ModelProto, image: str) -> set[str]:
@@ -197,29 +193,41 @@ def _give_axis(model: onnx.ModelProto, output: str, values: dict[str, Array]) ->
 def _each_photo_its_range(model: onnx.ModelProto) -> None:
     """Let DynamicQuantizeLinear, whose range is that of all that it reads, find one for each photo,
     in place: as the file does at a batch of one. Of each only where it is dequantised at once."""
-    following, constant = readers(model), set(_constant_values(model))
-    ranks = _ranks(model)
+    following, values = readers(model), constants(model)
     for node in [n for n in model.graph.node if n.op_type == "DynamicQuantizeLinear"]:
         after = following[node.output[0]]
-        name = node.input[0]
-        if name in constant or name not in ranks:
+        if node.input[0] in values or any(n.op_type != "DequantizeLinear" for n in after):
             continue
-        if any(other.op_type != "DequantizeLinear" for other in after):
-            continue
-        final = _rounded_by_photo(model, node, ranks[name])
+        rounded = f"{node.output[0]}.by_photo"
+        insert_before(model, node, _rounded_by_photo(node.input[0], rounded))
         for other in after:
-            other.op_type = "Identity"
-            other.input[:] = [final]
-            del other.attribute[:]
             for layer in following[other.output[0]]:
                 _dequantise_weights(model, layer)
+            other.op_type = "Identity"
+            other.input[:] = [rounded]
+            del other.attribute[:]
         model.graph.node.remove(node)
+
+
+def _rounded_by_photo(source: str, rounded: str) -> onnx.NodeProto:
+    """A node that rounds each photo of ``source`` to 256 steps of its own range."""
+    levels = ["levels", "step", "zero"]
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["values"], levels),
+        helper.make_node("DequantizeLinear", levels, ["rounded"]),
+    ]
+    ends = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        for name in ("values", "rounded")
+    )
+    body = helper.make_graph(nodes, "photo", [next(ends)], [next(ends)])
+    return helper.make_node("Scan", [source], [rounded], rounded, body=body, num_scan_inputs=1)
 
 
 def _dequantise_weights(model: onnx.ModelProto, layer: onnx.NodeProto) -> None:
     """Give ``layer`` its weights in float32, in place. Of 8-bit weights whose other factor is in
     float ONNX Runtime makes a product that rounds that factor once more (MatMulNBits)."""
-    values, making = _constant_values(model), makers(model)
+    values, making = constants(model), makers(model)
     for place, name in enumerate(layer.input):
         node = making.get(name)
         if node is None or node.op_type != "DequantizeLinear" or node.input[0] not in values:
@@ -231,47 +239,3 @@ def _dequantise_weights(model: onnx.ModelProto, layer: onnx.NodeProto) -> None:
             shape[attributes(node).get("axis", 1)] = -1
         whole = weights.astype(np.float32) - zero.astype(np.float32).reshape(shape)
         layer.input[place] = add_constant(model, f"{name}.float", whole * scale.reshape(shape))
-
-
-def _rounded_by_photo(model: onnx.ModelProto, node: onnx.NodeProto, rank: int) -> str:
-    """Nodes before ``node`` that round its input to 256 steps of each photo's range, by ONNX's
-    definition of DynamicQuantizeLinear; the name of what they give."""
-    base, source = f"{node.output[0]}.by_photo", node.input[0]
-    numbers = {"zero": 0.0, "most": 255.0, "least": float(np.finfo(np.float32).tiny)}
-    held = {
-        key: add_constant(model, f"{base}.{key}", np.float32(value))
-        for key, value in numbers.items()
-    }
-    axes = add_constant(model, f"{base}.axes", np.arange(1, rank))
-    steps = (
-        ("low_of_all", "ReduceMin", source, axes),
-        ("low", "Min", f"{base}.low_of_all", held["zero"]),
-        ("high_of_all", "ReduceMax", source, axes),
-        ("high", "Max", f"{base}.high_of_all", held["zero"]),
-        ("range", "Sub", f"{base}.high", f"{base}.low"),
-        ("exact_step", "Div", f"{base}.range", held["most"]),
-        ("step", "Max", f"{base}.exact_step", held["least"]),
-        ("below", "Sub", held["zero"], f"{base}.low"),
-        ("exact_zero", "Div", f"{base}.below", f"{base}.step"),
-        ("zero_point", "Round", f"{base}.exact_zero"),
-        ("ratio", "Div", source, f"{base}.step"),
-        ("whole", "Round", f"{base}.ratio"),
-        ("level", "Add", f"{base}.whole", f"{base}.zero_point"),
-        ("clipped", "Clip", f"{base}.level", held["zero"], held["most"]),
-        ("from_zero", "Sub", f"{base}.clipped", f"{base}.zero_point"),
-        ("value", "Mul", f"{base}.from_zero", f"{base}.step"),
-    )
-    for key, op_type, *inputs in steps:
-        name = f"{base}.{key}"
-        insert_before(model, node, helper.make_node(op_type, inputs, [name], name))
-    return f"{base}.value"
-
-
-def _ranks(model: onnx.ModelProto) -> dict[str, int]:
-    """How many dimensions values have, where that can be inferred."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    return {
-        value.name: len(value.type.tensor_type.shape.dim)
-        for value in (*graph.value_info, *graph.input)
-        if value.type.tensor_type.HasField("shape")
-    }

@@ -185,6 +185,8 @@ def _decode(op: Op, plan: Plan, network: onnx.ModelProto, pixels: Value, batch: 
         if name in match.batchless:
             shape = [1, *shape]
             value = op.Unsqueeze(value, [0]) if batch == 1 else value
+        if value.dtype == ir.DataType.FLOAT16:  # decoders compute in float32
+            value = op.Cast(value, to=ir.DataType.FLOAT)
         if name not in match.varying:
             value.shape = ir.Shape([batch, *shape[1:]])
         value.type = ir.TensorType(ir.DataType.from_numpy(file.answers[name].dtype))

@@ -24,6 +24,7 @@ from export.onnx.nodes import (
     copied,
     drop_unused_nodes,
     insert_before,
+    lift_constants,
     makers,
 )
 from export.onnx.passes import fold_batch_norms, strip_metadata
@@ -50,6 +51,7 @@ def cleaned(model: ModelProto) -> ModelProto:
     copy = _in_own_opset(copy)
     for graph in all_graphs(copy):  # shapes of the batch that the file was exported with
         del graph.value_info[:]
+    lift_constants(copy)
     _to_float32(copy)
     _without_dropout(copy)
     copy = _without_batch_norms(copy)
@@ -103,8 +105,13 @@ def _described(model: ModelProto, names: Sequence[str]) -> list[ValueInfoProto]:
     ]
 
 
-def check_opset(model: ModelProto) -> None:
-    """Raise ForeignError for an opset that cannot be converted."""
+def check_versions(model: ModelProto) -> None:
+    """Raise ForeignError for a format or an opset that cannot be read."""
+    if model.ir_version > onnx.IR_VERSION:
+        raise ForeignError(
+            f"is of ONNX's IR version {model.ir_version}, and {onnx.IR_VERSION} is the last that is"
+            f" read; export it again with an older onnx, and opset {OPSET}"
+        )
     opset = opset_of(model)
     if not LEAST_OPSET <= opset <= onnx.defs.onnx_opset_version():
         raise ForeignError(f"is of opset {opset}; export it again with {LEAST_OPSET} to {OPSET}")
@@ -194,8 +201,8 @@ def _without_batch_norms(model: ModelProto) -> ModelProto:
         # [C] along the second axis: of maps [N, C, H, W], or of rows [N, C]
         shape = (-1, 1, 1) if _is_map(model, node.input[0]) else (-1,)
         product = f"{node.output[0]}.product"
-        factor = add_constant(model, f"{product}.factor", scale.reshape(shape).astype(np.float32))
-        shift = (beta - mean * scale).reshape(shape).astype(np.float32)
+        factor = add_constant(model, f"{product}.factor", scale.reshape(shape).astype(gamma.dtype))
+        shift = (beta - mean * scale).reshape(shape).astype(gamma.dtype)
         term = add_constant(model, f"{product}.term", shift)
         insert_before(
             model,
@@ -237,13 +244,9 @@ def _join_hard_sigmoids(model: ModelProto) -> None:
 
 def _scalars(model: ModelProto) -> dict[str, float]:
     """Constants of one number, by name."""
-    values = constants(model)
-    for node in model.graph.node:
-        if node.op_type == "Constant" and node.attribute[0].type == AttributeProto.TENSOR:
-            values[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
     return {
         name: float(value.reshape(()))
-        for name, value in values.items()
+        for name, value in constants(model).items()
         if value.size == 1 and value.dtype.kind in "fi"
     }
 

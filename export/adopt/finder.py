@@ -5,16 +5,17 @@ from dataclasses import replace
 from typing import Any
 
 from export.adopt.decoders import DECODERS
-from export.adopt.decoders.row import Decoder, Given, Match, Preprocessing, Told
+from export.adopt.decoders.row import Decoder, Given, Match, Told
 from export.adopt.foreign import Foreign
 from export.adopt.plan import GIVEN, Finding, Plan
 from export.adopt.safety import ForeignError
 from export.report.tables import UNKNOWN_LICENCE
 from export.settings import Settings, to_input_spec
-from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox
+from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox, Stretch
 from service.manifest import DetectionDefaults, Label
 
-AS_THEY_ARE = Settings(mean=(0.0,) * 3, std=(1.0,) * 3, scale=1.0)
+AS_THEY_ARE = Settings(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), scale=1.0)
+TASKS = ("detect", "classify")  # as Ultralytics writes them
 USUAL = {80: "coco80", 90: "coco", 91: "coco91", 1000: "imagenet1k"}  # labels by their number
 NORMALISATION = ("scale", "mean", "std")
 
@@ -29,6 +30,7 @@ def propose(
 
     Raises ForeignError if no decoder reads its outputs, if several do, or if labels are missing.
     """
+    _check_task(file, given)
     known, why_labels = (labels, GIVEN) if labels is not None else _named(file)
     decoder, match = _decoder(file, replace(given, labels=known))
     _check_options(file, decoder, given)
@@ -53,6 +55,17 @@ def propose(
     return Plan(file, decoder, match, spec, _defaults(decoder, given), chosen, licence, findings)
 
 
+def _check_task(file: Foreign, given: Given) -> None:
+    """Raise ForeignError for a network that finds something else than classes and boxes, unless a
+    decoder of what it finds besides is named."""
+    task = file.fact("task")
+    if task is not None and task not in TASKS and given.decoder is None:
+        raise ForeignError(
+            f"{file.path}: its metadata says that its task is {task!r:.40}; export a model whose"
+            f" task is {' or '.join(TASKS)}"
+        )
+
+
 def _decoder(file: Foreign, given: Given) -> tuple[Decoder, Match]:
     shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in file.answers.items())
     if given.decoder is not None:
@@ -70,8 +83,8 @@ def _decoder(file: Foreign, given: Given) -> tuple[Decoder, Match]:
     found = [(row, match) for row in DECODERS.values() if (match := row.recognise(file, given))]
     if not found:
         raise ForeignError(
-            f"{file.path}: its outputs {shapes} are of no family that is known; name one with"
-            f" --decoder ({', '.join(DECODERS)})"
+            f"{file.path}: its outputs {shapes} are of no family that is known; choose those that"
+            " matter with --outputs, or describe them to --decoder generic (docs/adopt.md)"
         )
     if len(found) > 1:
         raise ForeignError(
@@ -85,20 +98,30 @@ def _decoder(file: Foreign, given: Given) -> tuple[Decoder, Match]:
 def _preprocessing(file: Foreign, decoder: Decoder) -> Told:
     """The family's usual, and what the file shows of it."""
     own = decoder.preprocessing
-    return Told(own) if isinstance(own, Preprocessing) else own(file)
+    told = own(file) if callable(own) else Told(own)
+    if file.image.dtype != "uint8":
+        return told
+    why = {**told.why, "normalisation": f"{file.image.name} is uint8: pixels as they are"}
+    return Told(AS_THEY_ARE.over(told.preprocessing), why)
 
 
 def _input(file: Foreign, told: Told, given: Given) -> InputSpec:
     """What the user gave, over what the family does; SettingsError if that cannot be."""
-    usual, settings = told.preprocessing.to_spec(file.height, file.width), given.preprocessing
-    if file.image.dtype == "uint8":
-        settings = AS_THEY_ARE.over(settings)
+    settings, stated = given.preprocessing, given.preprocessing.stated()
+    for name in NORMALISATION:
+        if name in stated and file.image.dtype == "uint8":
+            raise ForeignError(
+                f"{file.path}: {_option(name)} says nothing of {file.image.name}, which is uint8"
+            )
+    size = {"height": file.height, "width": file.width}
+    plain = Stretch(interpolation="bilinear", mean=(0, 0, 0), std=(1, 1, 1), **size)
+    usual = to_input_spec(plain, told.preprocessing).model_copy(update=size)
     if isinstance(usual, Letterbox) and settings.resize in (None, "letterbox"):
         settings = settings.over(Settings(fill=usual.fill))
     spec = to_input_spec(usual, settings)
     if spec.varies:
         raise ForeignError(f"{file.path}: has one size of input, and {spec.resize} has many")
-    return spec.model_copy(update={"height": file.height, "width": file.width})
+    return spec.model_copy(update=size)
 
 
 def _defaults(decoder: Decoder, given: Given) -> DetectionDefaults | None:
@@ -116,7 +139,7 @@ def _input_findings(decoder: Decoder, spec: InputSpec, told: Told, given: Given)
     smoothed = "" if getattr(spec, "antialias", True) else ", no antialias"
     rows = (
         ("channel order", spec.channel_order, ("channel_order",)),
-        ("normalisation", _normalisation(spec), ("scale", "mean", "std")),
+        ("normalisation", _normalisation(spec), NORMALISATION),
         ("resize", _resize(spec), ("resize", "anchor", "fill", "shorter_side")),
         (
             "interpolation",
@@ -171,12 +194,19 @@ def _option(name: str) -> str:
 
 
 def _named(file: Foreign) -> tuple[tuple[Label, ...] | None, str]:
-    """The labels that the metadata names, and why."""
+    """The labels that the metadata names, by their numbers, and why."""
     names = file.fact("names")
-    if not isinstance(names, dict | list) or not names:
+    if isinstance(names, list | tuple):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or not names:
         return None, ""
-    pairs = names.items() if isinstance(names, dict) else enumerate(names)
-    return to_labels(sorted(pairs)), "names of the metadata"
+    try:
+        labels = to_labels(names.items())
+    except (TypeError, ValueError, OverflowError):  # a ValidationError is a ValueError
+        raise ForeignError(
+            f"{file.path}: the names of its metadata are no names by number; pass --labels"
+        ) from None
+    return tuple(sorted(labels, key=lambda label: label.id)), "names of the metadata"
 
 
 def to_labels(names: Iterable[tuple[Any, Any]]) -> tuple[Label, ...]:

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from google.protobuf.message import DecodeError
 from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
 from export.adopt.cleaning import (
-    check_opset,
+    check_versions,
     choose_outputs,
     cleaned,
     cut_at,
@@ -85,10 +86,11 @@ class Foreign:
         return _open(self.untouched, self.path)
 
     def run(self, pixels: Array) -> dict[str, Array]:
-        """The untouched file's outputs for one image, [1, ...] as the file reads it."""
+        """The untouched file's outputs for one image, [1, ...] as the file reads it; of float16 or
+        float64 in float32."""
         names = [output.name for output in self.untouched.graph.output]
         values = self.session.run(names, {self.image.name: pixels, **self.extras})
-        return dict(zip(names, values, strict=True))
+        return {name: _single(value) for name, value in zip(names, values, strict=True)}
 
     @cached_property
     def answers(self) -> dict[str, Array]:
@@ -112,14 +114,18 @@ class Foreign:
         return answers
 
     def fact(self, key: str) -> Any:
-        """A value of the metadata, Python's or JSON's notation read; None if there is none."""
-        text = self.metadata.get(key)
-        if text is None:
-            return None
+        """A value of the metadata, see `to_value`; None if there is none."""
+        return to_value(self.metadata.get(key, "null"))
+
+
+def to_value(text: str) -> Any:
+    """What ``text`` says in JSON or in Python's notation, or itself."""
+    for read in (json.loads, ast.literal_eval):
         try:
-            return ast.literal_eval(text)
+            return read(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return text
+            pass
+    return text
 
 
 def read_foreign(
@@ -204,7 +210,7 @@ def _parse(content: bytes) -> onnx.ModelProto:
         raise ForeignError("is no ONNX file, or damaged: it cannot be parsed") from error
     if not model.HasField("graph") or not model.opset_import:
         raise ForeignError("is no ONNX file: it has no graph, or no opset")
-    check_opset(model)
+    check_versions(model)
     return model
 
 
@@ -248,7 +254,10 @@ def _image_input(inputs: Mapping[str, Tensor]) -> Tensor:
     found = [t for t in inputs.values() if len(t.shape) == 4 and t.name not in EXTRA_INPUTS]
     if len(found) != 1:
         what = ", ".join(f"{t.name} {list(t.shape)}" for t in inputs.values()) or "none"
-        raise ForeignError(f"it needs one input of four dimensions for the photo; it has {what}")
+        raise ForeignError(
+            f"it needs one input of four dimensions for the photo, and has {what}; a network of"
+            " several photos, or of none, cannot become a package"
+        )
     (image,) = found
     if image.dtype not in DTYPES:
         raise ForeignError(
@@ -291,10 +300,10 @@ def _size(
         size, why = own, f"{image.name} is {list(image.shape)}" if given is None else "given"
     elif given is None:
         try:
-            found = ast.literal_eval(metadata.get("imgsz", "None"))
+            found = to_value(metadata.get("imgsz", "null"))
             both = found if isinstance(found, list | tuple) else [found, found]
             size, why = (int(both[0]), int(both[1])), "imgsz of the metadata"
-        except (ValueError, SyntaxError, TypeError, IndexError):
+        except (ValueError, TypeError, IndexError, OverflowError):
             raise ForeignError(
                 f"its input {image.name!r} {list(image.shape)} leaves the size open; pass"
                 " --input-size, such as 640 or 480x640"
@@ -318,6 +327,12 @@ def _extra(tensor: Tensor, height: int, width: int) -> Array:
     kind = onnx.TensorProto.DataType.Value(tensor.dtype.upper())
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind)
     return EXTRA_INPUTS[tensor.name](height, width)[stated].astype(dtype)
+
+
+def _single(value: Any) -> Any:
+    """An output in float32, if it is of floats; one that is no array as it is."""
+    is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    return value.astype(np.float32, copy=False) if is_float else value
 
 
 def _open(model: onnx.ModelProto, path: Path) -> ort.InferenceSession:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import onnx
 import torch
 
 from export.adopt.batch import rounds
@@ -16,9 +17,12 @@ from export.parity.model import Feeds, Image, Model, Outputs, onnx_model
 from export.progress import OnProgress, ignore_progress
 from models.postprocess import select_detections
 from service.provenance import Parity, Tolerance
+from service.runtime.graph_facts import precision_of
 
 PREPROCESSING = "pre-processing"  # what a comparison from the same pixels cannot show
 NAME = "the untouched file"
+SETTINGS = ("score_threshold", "iou_threshold", "max_detections", "class_agnostic")
+KEPT = 256  # answers of photos
 # A graph that rounds to 256 steps as it runs: a difference of binary32 may move a value by a step.
 STEPS = Tolerance(score=0.01, iou=0.95, matched=1.0)
 
@@ -83,10 +87,6 @@ def best_rows(scores: Array, boxes: Array) -> tuple[Array, Array]:
     return np.pad(scores[order], rest), np.pad(boxes[order], rest)
 
 
-SETTINGS = ("score_threshold", "iou_threshold", "max_detections", "class_agnostic")
-KEPT = 256  # answers of photos
-
-
 def foreign_model(plan: Plan) -> Model:
     return onnx_model(ForeignSession(plan), NAME)
 
@@ -96,15 +96,22 @@ def prove(
 ) -> Parity:
     """Hold the package's graph against the untouched file on ``photos`` and on the gate's cases.
 
-    Raises ParityError at the first difference: scores by 1e-4, boxes by .01 pixels, or a label.
+    Raises ParityError at the first difference: scores by 1e-4, boxes by .01 pixels, or a label; of
+    a file that rounds as it runs, or computes in float16, by more.
     """
     parity = check_parity(
         plan.decoder.task,
         foreign_model(plan),
         candidate,
         photos,
-        STEPS if rounds(plan.foreign.model) else TOLERANCES["fp32"],
+        _tolerance(plan.foreign.model),
         on_progress,
         kind="foreign_onnx",
     )
     return parity.model_copy(update={"unproven": (PREPROCESSING,)})
+
+
+def _tolerance(model: onnx.ModelProto) -> Tolerance:
+    if rounds(model):
+        return STEPS
+    return TOLERANCES["fp16" if precision_of(model) == "fp16" else "fp32"]

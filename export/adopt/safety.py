@@ -47,6 +47,8 @@ def check_safe(model: ModelProto, folder: Path, cut: Iterable[str] = ()) -> None
     for node in nodes:
         if node.op_type == "Loop":
             _check_loop(model, node)
+        if node.op_type == "Constant" and len(node.attribute) != 1:
+            raise ForeignError(f"its constant {(*node.output, node.name)[0]!r} states no one value")
     if any(True for graph in all_graphs(model) if graph.sparse_initializer):
         raise ForeignError("the file has sparse weights; save them dense")
     for tensor in all_tensors(model):

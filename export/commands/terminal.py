@@ -23,7 +23,7 @@ from service.imaging.files import PhotoError
 from service.manifest import ModelManifest
 from service.package import PackageError
 from service.signature import SignatureError
-from service.terminal import one_line
+from service.terminal import one_line, printable
 
 FAULTS = (ExportError, CheckpointError, PhotoError, PackageError, SignatureError, OSError)
 INTERRUPTIONS = (signal.SIGTERM, signal.SIGHUP)  # beside Ctrl-C, which Python itself handles
@@ -80,9 +80,10 @@ def show_findings(findings: Sequence[Finding]) -> None:
     for column in ("", "value", "why"):
         table.add_column(column, overflow="fold")
     for finding in findings:
-        why = escape(finding.why)
-        cells = (escape(finding.name), escape(finding.value))
-        table.add_row(*cells, why if finding.known else f"[yellow]assumed: {why}[/]")
+        name, value, why = (
+            escape(printable(text)) for text in (finding.name, finding.value, finding.why)
+        )
+        table.add_row(name, value, why if finding.known else f"[yellow]assumed: {why}[/]")
     console.print(table, highlight=False)
 
 

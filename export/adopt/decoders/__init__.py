@@ -7,6 +7,8 @@ To add a family: a function that tells a file by its outputs, one that adds node
 then a row here (docs/adopt.md).
 """
 
+from dataclasses import replace
+
 from export.adopt.decoders import (
     boxes,
     classifier,
@@ -14,7 +16,6 @@ from export.adopt.decoders import (
     dfl,
     final,
     generic,
-    labelled,
     plugin,
     priors,
     yolo,
@@ -24,8 +25,6 @@ from export.adopt.decoders.reference import detr as detr_reference
 from export.adopt.decoders.reference import dfl as dfl_reference
 from export.adopt.decoders.reference import final as final_reference
 from export.adopt.decoders.reference import generic as generic_reference
-from export.adopt.decoders.reference import labelled as labelled_reference
-from export.adopt.decoders.reference import plugin as plugin_reference
 from export.adopt.decoders.reference import priors as priors_reference
 from export.adopt.decoders.reference import yolo as yolo_reference
 from export.adopt.decoders.row import (
@@ -35,24 +34,28 @@ from export.adopt.decoders.row import (
     SUPPRESSED,
     ULTRALYTICS,
     Decoder,
-    Preprocessing,
 )
+from export.settings import Settings
 
-YOLOX = Preprocessing(  # Megvii YOLOX, `data/data_augment.py`: since 0.2 pixels as they are
-    channel_order="bgr", scale=1.0, resize="letterbox", anchor="top_left", antialias=False
+YOLOX = Settings(  # Megvii YOLOX, `data/data_augment.py`: since 0.2 pixels as they are
+    channel_order="bgr",
+    scale=1.0,
+    resize="letterbox",
+    anchor="top_left",
+    fill=(114, 114, 114),
+    antialias=False,
 )
-NANODET = Preprocessing(  # RangiLyu/nanodet, `config/`: OpenCV's order
+NANODET = Settings(  # RangiLyu/nanodet, `config/`: OpenCV's order
     channel_order="bgr",
     scale=1.0,
     mean=(103.53, 116.28, 123.675),
     std=(57.375, 57.12, 58.395),
     antialias=False,
 )
-PICODET = Preprocessing(mean=IMAGENET[0], std=IMAGENET[1], antialias=False)
-TFLITE = Preprocessing(scale=1.0, mean=(127.5,) * 3, std=(127.5,) * 3)  # of float SSDs: -1..1
-STRETCHED = Preprocessing()  # of torchvision's and RT-DETR's: pixels of 0 to 1
-PADDLE = PICODET  # `configs/`: the same for most
-MMDETECTION = Preprocessing(  # `configs/_base_/`: DetDataPreprocessor; padding is 0 after the mean
+PADDLE = replace(IMAGENET, antialias=False)  # `configs/`: the same for most
+TFLITE = Settings(scale=1.0, mean=(127.5,) * 3, std=(127.5,) * 3)  # of float SSDs: -1..1
+STRETCHED = Settings()  # of torchvision's and RT-DETR's: pixels of 0 to 1
+MMDETECTION = Settings(  # `configs/_base_/`: DetDataPreprocessor; padding is 0 after the mean
     scale=1.0,
     mean=(123.675, 116.28, 103.53),
     std=(58.395, 57.12, 57.375),
@@ -61,7 +64,7 @@ MMDETECTION = Preprocessing(  # `configs/_base_/`: DetDataPreprocessor; padding 
     fill=(124, 116, 104),
     antialias=False,
 )
-RETINAFACE = Preprocessing(  # biubug6 `test_widerface.py`; what is empty is 0 after the mean
+RETINAFACE = Settings(  # biubug6 `test_widerface.py`; what is empty is 0 after the mean
     channel_order="bgr",
     scale=1.0,
     mean=(104.0, 117.0, 123.0),
@@ -179,7 +182,7 @@ DECODERS: dict[str, Decoder] = {
             dfl.recognise_picodet,
             dfl.heads,
             dfl_reference.heads,
-            PICODET,
+            PADDLE,
             DENSE,
         ),
         Decoder(
@@ -208,7 +211,7 @@ DECODERS: dict[str, Decoder] = {
             detr.recognise_rf_detr,
             boxes.scored,
             detr_reference.rf_detr,
-            Preprocessing(mean=IMAGENET[0], std=IMAGENET[1]),
+            IMAGENET,
             SUPPRESSED,
         ),
         Decoder(
@@ -217,33 +220,33 @@ DECODERS: dict[str, Decoder] = {
             detr.recognise_ultralytics,
             detr.joined,
             detr_reference.ultralytics,
-            Preprocessing(antialias=False),
+            Settings(antialias=False),
             SUPPRESSED,
         ),
         Decoder(
             "rt_detr",
             "RT-DETR and D-FINE, with their post-processing",
-            labelled.recognise_rt_detr,
+            final.recognise_rt_detr,
             boxes.labelled,
-            labelled_reference.rt_detr,
+            final_reference.rt_detr,
             STRETCHED,
             SUPPRESSED,
         ),
         Decoder(
             "yolov7_nms",
             "YOLOv7 exported with --end2end for ONNX Runtime",
-            labelled.recognise_yolov7,
-            labelled.yolov7,
-            labelled_reference.yolov7,
+            final.recognise_yolov7,
+            final.yolov7,
+            final_reference.yolov7,
             ULTRALYTICS,
             SUPPRESSED,
         ),
         Decoder(
             "torchvision",
             "torchvision's detectors, one photo at a time",
-            labelled.recognise_torchvision,
+            final.recognise_torchvision,
             boxes.labelled,
-            labelled_reference.torchvision,
+            final_reference.torchvision,
             STRETCHED,
             SUPPRESSED,
             options=("background",),
@@ -251,9 +254,9 @@ DECODERS: dict[str, Decoder] = {
         Decoder(
             "tf_detection",
             "TensorFlow Object Detection API",
-            labelled.recognise_tf_detection,
+            final.recognise_tf_detection,
             boxes.labelled,
-            labelled_reference.tf_detection,
+            final_reference.tf_detection,
             RAW,
             SUPPRESSED,
             options=("background",),
@@ -261,27 +264,27 @@ DECODERS: dict[str, Decoder] = {
         Decoder(
             "tflite",
             "TensorFlow Lite with its Detection_PostProcess",
-            labelled.recognise_tflite,
+            final.recognise_tflite,
             boxes.labelled,
-            labelled_reference.tflite,
+            final_reference.tflite,
             TFLITE,
             SUPPRESSED,
         ),
         Decoder(
             "paddle",
             "PaddleDetection with its suppression",
-            labelled.recognise_paddle,
-            labelled.paddle,
-            labelled_reference.paddle,
+            final.recognise_paddle,
+            final.paddle,
+            final_reference.paddle,
             PADDLE,
             SUPPRESSED,
         ),
         Decoder(
             "mmdeploy",
             "MMDetection by MMDeploy, end to end",
-            labelled.recognise_mmdeploy,
-            labelled.mmdeploy,
-            labelled_reference.mmdeploy,
+            final.recognise_mmdeploy,
+            final.mmdeploy,
+            final_reference.mmdeploy,
             MMDETECTION,
             SUPPRESSED,
         ),
@@ -308,7 +311,7 @@ DECODERS: dict[str, Decoder] = {
             "any detector that ends in TensorRT's EfficientNMS or BatchedNMS",
             plugin.recognise,
             plugin.graph,
-            plugin_reference.efficient_nms,
+            generic_reference.efficient_nms,
             ULTRALYTICS,
             DENSE,
             cuts=plugin.PLUGINS,

@@ -1,6 +1,7 @@
 """Plain classifiers: one row of logits or probabilities for each photo."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,32 +9,30 @@ import onnx
 
 from export.adopt.decoders.row import (
     IMAGENET,
+    RAW,
     Given,
     Layout,
     Match,
     Op,
-    Preprocessing,
     Told,
     Value,
 )
 from export.adopt.foreign import Foreign
 from export.adopt.safety import ForeignError
 from export.onnx.nodes import constants, makers
+from export.settings import Settings
 from service.runtime.graph_facts import ACTIVATIONS, PASSED_OVER
 
 TYPES = (np.float32, np.float16, np.uint8)
 SMALLEST = 1e-9  # added to whole steps, so that a photo without any has a share for each class
+CROP = 0.875  # of the scaled photo's shorter side, that is left; Ultralytics leaves all
 # keras.applications' `preprocess_input` by the model's name, which tf2onnx keeps in the nodes'
-TF = Preprocessing(scale=1.0, mean=(127.5,) * 3, std=(127.5,) * 3, resize="centre_crop")
-CAFFE = Preprocessing(
-    scale=1.0, mean=(103.939, 116.779, 123.68), channel_order="bgr", resize="centre_crop"
-)
-TORCH = Preprocessing(mean=IMAGENET[0], std=IMAGENET[1], resize="centre_crop")
-PIXELS = Preprocessing(scale=1.0, resize="centre_crop")
-KERAS: tuple[tuple[str, Preprocessing], ...] = (
-    ("mobilenetv3", PIXELS),
-    ("efficientnet", PIXELS),
-    ("convnext", PIXELS),
+TF = Settings(scale=1.0, mean=(127.5,) * 3, std=(127.5,) * 3)
+CAFFE = Settings(scale=1.0, mean=(103.939, 116.779, 123.68), channel_order="bgr")
+KERAS: tuple[tuple[str, Settings], ...] = (
+    ("mobilenetv3", RAW),
+    ("efficientnet", RAW),
+    ("convnext", RAW),
     ("mobilenet", TF),
     ("inception", TF),
     ("xception", TF),
@@ -41,7 +40,7 @@ KERAS: tuple[tuple[str, Preprocessing], ...] = (
     ("resnet50v2", TF),
     ("resnet101v2", TF),
     ("resnet152v2", TF),
-    ("densenet", TORCH),
+    ("densenet", IMAGENET),
     ("resnet", CAFFE),
     ("vgg", CAFFE),
 )
@@ -95,18 +94,26 @@ def _quantisation(file: Foreign, output: str) -> tuple[float, int]:
 
 
 def preprocessing(file: Foreign) -> Told:
-    """Of a float input by the names in the file; of one in 8 bits there is nothing to do."""
-    if file.image.dtype == "uint8":
-        return Told(PIXELS, {"normalisation": f"{file.image.name} is uint8: pixels as they are"})
+    """By the metadata, or by the names of a file of Keras."""
+    side = max(file.height, file.width)
+    if file.fact("task") == "classify":
+        why = "task of the metadata: Ultralytics' classify_transforms"
+        known = dict.fromkeys(("channel order", "normalisation", "resize", "interpolation"), why)
+        return Told(Settings(resize="centre_crop", shorter_side=side), known)
+    is_keras = file.layout == "nhwc" and file.image.dtype != "uint8"
+    told = _keras(file) if is_keras else Told(IMAGENET)
+    cropped = replace(told.preprocessing, resize="centre_crop", shorter_side=round(side / CROP))
+    return Told(cropped, told.why)
+
+
+def _keras(file: Foreign) -> Told:
     names = " ".join(node.name + " ".join(node.output) for node in file.model.graph.node)
     words = names.lower().replace("_", "").replace("-", "")
-    if file.layout == "nhwc":
-        for word, known in KERAS:
-            if word in words:
-                why = f"nodes are called {word}, and nhwc is Keras's: its preprocess_input"
-                return Told(known, {"normalisation": why, "channel order": why})
-        return Told(TF)
-    return Told(TORCH)
+    for word, known in KERAS:
+        if word in words:
+            why = f"nodes are called {word}, and nhwc is Keras's: its preprocess_input"
+            return Told(known, {"normalisation": why, "channel order": why})
+    return Told(TF)
 
 
 def graph(op: Op, outputs: Sequence[Value], layout: Layout) -> Value:

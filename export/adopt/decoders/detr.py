@@ -12,7 +12,6 @@ from export.adopt.decoders.row import (
     Layout,
     Match,
     Op,
-    Preprocessing,
     Told,
     Value,
     in_0_to_1,
@@ -21,6 +20,7 @@ from export.adopt.decoders.row import (
 from export.adopt.foreign import Foreign
 from export.adopt.safety import ForeignError
 from export.onnx.nodes import Array
+from export.settings import Settings
 
 NAMES = (("pred_boxes", "pred_logits"), ("pred_boxes", "logits"))  # DETR's own; transformers'
 CENTRED = {"box_format": "cxcywh", "relative": True}
@@ -131,8 +131,8 @@ def preprocessing(file: Foreign) -> Told:
     """ImageNet's normalisation, unless the encoder is RT-DETR's, which has none."""
     if any(HYBRID_ENCODER in name for node in file.model.graph.node for name in node.output):
         why = f"values are called {HYBRID_ENCODER}, RT-DETR's and D-FINE's encoder: no mean"
-        return Told(Preprocessing(), {"normalisation": why})
-    return Told(Preprocessing(mean=IMAGENET[0], std=IMAGENET[1]))
+        return Told(Settings(), {"normalisation": why})
+    return Told(IMAGENET)
 
 
 def joined(op: Op, outputs: Sequence[Value], layout: Layout) -> Candidates:

@@ -12,7 +12,6 @@ from export.adopt.decoders.row import (
     Layout,
     Match,
     Op,
-    Preprocessing,
     Told,
     Value,
     grid_sizes,
@@ -20,6 +19,7 @@ from export.adopt.decoders.row import (
 )
 from export.adopt.foreign import Foreign
 from export.onnx.nodes import Array
+from export.settings import Settings
 
 VARIANCES = (0.1, 0.2)  # of centres and of sizes, in both families
 LARGEST = float(np.log(1000 / 16))  # logarithm of a size that torchvision limits boxes to
@@ -27,8 +27,8 @@ FACE_SIZES = ((16, 32), (64, 128), (256, 512))  # biubug6/Pytorch_Retinaface `da
 FACE_STRIDES = (8, 16, 32)
 SSDLITE_SIDE = 320
 SCORE_WORDS = ("conf", "cls", "class", "score", "logit")
-VGG = Preprocessing(scale=1.0, mean=(123.0, 117.0, 104.0))
-MOBILE = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
+VGG = Settings(scale=1.0, mean=(123.0, 117.0, 104.0))
+MOBILE = Settings(mean=(0.5,) * 3, std=(0.5,) * 3)
 
 
 @dataclass(frozen=True)

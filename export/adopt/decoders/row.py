@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from onnxscript import ir
@@ -10,55 +10,17 @@ from onnxscript import ir
 from export.adopt.foreign import Foreign
 from export.onnx.nodes import Array
 from export.settings import NONE_STATED, Settings
-from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox, Stretch
 from service.manifest import DetectionDefaults, Floor, Label, Task
 
 Op = Any  # onnxscript's OpBuilder: `op.Add(value, 1.0)` adds a node and returns its output
 Value = Any  # onnxscript's ir.Value
-Resize = Literal["stretch", "letterbox", "centre_crop"]
-Triple = tuple[float, float, float]
 
-IMAGENET: tuple[Triple, Triple] = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How the family's own tools make an input of a photo: fields as in `InputSpec`.
-
-    crop: of a ``centre_crop``, the share of the scaled photo's shorter side that is kept.
-    """
-
-    channel_order: Literal["rgb", "bgr"] = "rgb"
-    scale: float = 1 / 255
-    mean: Triple = (0.0, 0.0, 0.0)
-    std: Triple = (1.0, 1.0, 1.0)
-    resize: Resize = "stretch"
-    anchor: Literal["top_left", "centre"] = "centre"
-    fill: tuple[int, int, int] = (114, 114, 114)
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    antialias: bool = True
-    crop: float = 0.875
-
-    def to_spec(self, height: int, width: int) -> InputSpec:
-        content: dict[str, Any] = {
-            "height": height,
-            "width": width,
-            "interpolation": self.interpolation,
-            "mean": self.mean,
-            "std": self.std,
-            "channel_order": self.channel_order,
-            "scale": self.scale,
-        }
-        if self.resize == "centre_crop":
-            shorter_side = round(max(height, width) / self.crop)
-            return CentreCrop(shorter_side=shorter_side, **content)
-        if self.resize == "stretch":
-            return Stretch(antialias=self.antialias, **content)
-        return Letterbox(antialias=self.antialias, anchor=self.anchor, fill=self.fill, **content)
-
-
-ULTRALYTICS = Preprocessing(resize="letterbox", antialias=False)  # its LetterBox, by OpenCV
-RAW = Preprocessing(scale=1.0)  # pixels as they are
+# How families' own tools make an input of a photo.
+IMAGENET = Settings(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+RAW = Settings(scale=1.0)  # pixels as they are
+ULTRALYTICS = Settings(  # its LetterBox, by OpenCV
+    resize="letterbox", anchor="centre", fill=(114, 114, 114), antialias=False
+)
 
 
 @dataclass(frozen=True)
@@ -143,7 +105,8 @@ class Decoder:
     reference: the same in NumPy, written from the family's own code and not from ``graph``: of one
         image's outputs, [1, ...] each, scores [A, C] and boxes [A, 4] xyxy in pixels of the input;
         of a classifier's, probabilities [C].
-    preprocessing: as the family's own tools do it, told from the file where it shows it.
+    preprocessing: as the family's own tools do it, told from the file where it shows it. What it
+        leaves unstated: the photo stretched, in RGB, of 0 to 1.
     defaults: of a detector; those of one that needs no suppression, or has done it, have the IoU
         1.0, at which nothing is suppressed.
     cuts: operators of other domains, which the graph ends before. options: the settings that it
@@ -155,7 +118,7 @@ class Decoder:
     recognise: Recognise
     graph: Callable[[Op, Sequence[Value], Layout], Any]
     reference: Callable[[Sequence[Array], Layout], Any]
-    preprocessing: Preprocessing | Callable[[Foreign], "Told"]
+    preprocessing: Settings | Callable[[Foreign], "Told"]
     defaults: DetectionDefaults | None = None
     cuts: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
@@ -169,7 +132,7 @@ class Decoder:
 class Told:
     """Pre-processing, and what each of its fields was told by; the others are assumed."""
 
-    preprocessing: Preprocessing
+    preprocessing: Settings
     why: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -190,11 +153,15 @@ def one_hot_scores(op: Op, scores: Value, labels: Value, classes: int) -> Value:
     return op.Mul(op.Cast(is_label, to=1), op.Unsqueeze(scores, [-1]))
 
 
-def only_output(file: Foreign, rank: int) -> tuple[str, Array] | None:
-    """The name and value of the file's one output if it is of ``rank``."""
-    if len(file.answers) != 1:
+def only_output(
+    file: Foreign, rank: int, passed_over: int | None = None
+) -> tuple[str, Array] | None:
+    """The name and value of the file's one output if it is of ``rank``; those of the rank
+    ``passed_over`` do not count."""
+    found = [(name, value) for name, value in file.answers.items() if value.ndim != passed_over]
+    if len(found) != 1:
         return None
-    ((name, value),) = file.answers.items()
+    ((name, value),) = found
     return (name, value) if value.ndim == rank and value.dtype == np.float32 else None
 
 

@@ -1,6 +1,7 @@
 """YOLO's dense outputs: a row for each place of a grid, or for each of its three anchors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,8 +20,10 @@ from export.adopt.decoders.row import (
 from export.adopt.foreign import Foreign
 from export.onnx.nodes import Array
 
-STRIDES = ((8, 16, 32), (8, 16, 32, 64), (16, 32))  # usual; of P6 variants; of tiny ones
+# usual; of P6 variants; of tiny ones; of P2 variants
+STRIDES = ((8, 16, 32), (8, 16, 32, 64), (16, 32), (4, 8, 16, 32))
 ANCHORS = 3  # at each place, of YOLOv5 and YOLOv7
+MAP_RANK = 5  # of the maps of one level, which older YOLOv5 give as well
 IN_STEP = 0.9  # correlation of decoded centres with their grid; raw ones are offsets to it
 
 
@@ -32,9 +35,6 @@ def recognise_yolov8(file: Foreign, given: Given) -> Match | None:
     _, channels, places = values.shape
     strides = _strides(file, places)
     if strides is None or channels < 5 or not in_0_to_1(values[:, 4:]):
-        return None
-    task = file.fact("task")
-    if task not in (None, "detect"):
         return None
     return Match(
         (name,),
@@ -58,7 +58,8 @@ def recognise_yolov7(file: Foreign, given: Given) -> Match | None:
 
 
 def _anchored(file: Foreign) -> Match | None:
-    found = only_output(file, 3)
+    """[1, rows, 5 + C]; beside it there may be the maps [1, 3, h, w, 5 + C] that it was made of."""
+    found = only_output(file, 3, MAP_RANK)
     if found is None:
         return None
     name, values = found
@@ -81,14 +82,14 @@ def recognise_yolov6(file: Foreign, given: Given) -> Match | None:
     values = file.answers[match.outputs[0]]
     if not (values[..., 4] == 1).all() or not _is_decoded(values, match, file):
         return None
-    return _because(match, "decoded, and its objectness is 1 throughout")
+    return replace(match, why=f"{match.why}, decoded, and its objectness is 1 throughout")
 
 
 def recognise_yolox(file: Foreign, given: Given) -> Match | None:
     match = _one_a_place(file)
     if match is None or _is_decoded(file.answers[match.outputs[0]], match, file):
         return None
-    return _because(match, "and its first columns do not follow the grid, so they are raw")
+    return replace(match, why=f"{match.why}, and its first column does not follow them: it is raw")
 
 
 def recognise_yolox_decoded(file: Foreign, given: Given) -> Match | None:
@@ -98,7 +99,7 @@ def recognise_yolox_decoded(file: Foreign, given: Given) -> Match | None:
     values = file.answers[match.outputs[0]]
     if (values[..., 4] == 1).all() or not _is_decoded(values, match, file):
         return None
-    return _because(match, "and its first columns follow the grid, so they are decoded")
+    return replace(match, why=f"{match.why}, and its first column follows them: it is decoded")
 
 
 def _one_a_place(file: Foreign) -> Match | None:
@@ -117,10 +118,6 @@ def _one_a_place(file: Foreign) -> Match | None:
         f"{name} is [1, {places}, 5 + {channels - 5}], the places of strides {_listed(strides)}",
         {"strides": strides},
     )
-
-
-def _because(match: Match, more: str) -> Match:
-    return Match(match.outputs, match.classes, f"{match.why}, {more}", match.settings)
 
 
 def _strides(file: Foreign, places: int) -> tuple[int, ...] | None:

@@ -191,6 +191,22 @@ def opset(version: int) -> Edit:
     return edit
 
 
+def ir_version(model: onnx.ModelProto) -> None:
+    model.ir_version = 99
+
+
+def escapes(model: onnx.ModelProto) -> None:
+    """An output whose name would paint a terminal red."""
+    model.graph.node.append(helper.make_node("Identity", ["images"], ["\x1b[31mred"]))
+    model.graph.output.append(
+        helper.make_tensor_value_info("\x1b[31mred", TensorProto.FLOAT, (1, 3, 64, 64))
+    )
+
+
+def empty_constant(model: onnx.ModelProto) -> None:
+    model.graph.node.append(helper.make_node("Constant", [], ["nothing"]))
+
+
 def circle(model: onnx.ModelProto) -> None:
     model.graph.node[0].input[0] = model.graph.node[-1].output[0]
 
@@ -278,6 +294,9 @@ HOSTILE = (
     Hostile("strange input", edited(second_input("mood", 1)), "its input 'mood' is not known"),
     Hostile("opset of the past", edited(opset(5)), "opset 5"),
     Hostile("opset to come", edited(opset(99)), "opset 99|no valid ONNX file"),
+    Hostile("IR version to come", edited(ir_version), "IR version 99"),
+    Hostile("escape sequence", edited(escapes), "of no family that is known"),
+    Hostile("empty constant", edited(empty_constant), "'nothing' states no one value"),
     Hostile("circle", edited(circle), "is no valid ONNX file"),
     Hostile("names twice", edited(twice), "is no valid ONNX file"),
     Hostile("no tensor", edited(sequence_output), "is no tensor"),

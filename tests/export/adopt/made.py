@@ -6,11 +6,16 @@ import numpy as np
 
 from export.adopt.decoders.row import Given
 from service.manifest import Label
-from tests.export.adopt import made_classifier, made_detr, made_final, made_priors
+from tests.export.adopt import (
+    made_classifier,
+    made_detr,
+    made_final,
+    made_priors,
+    made_yolov8,
+)
 from tests.export.adopt.maker import (
     CLASSES,
     NAMES,
-    SIDE,
     STRIDES,
     ULTRALYTICS,
     Made,
@@ -20,15 +25,8 @@ from tests.export.adopt.maker import (
 )
 
 
-def yolov8(maker: Maker, images: Value) -> dict[str, Value]:
-    op = maker.op
-    raw, scores = maker.split(maker.places(images, 4 + len(CLASSES)), [4, len(CLASSES)], 1)
-    boxes = decoded(maker, raw, STRIDES)
-    return {"output0": op.Concat(boxes, op.Sigmoid(scores), axis=1)}
-
-
-def anchored(classes: int) -> Callable[[Maker, Value], dict[str, Value]]:
-    """YOLOv5 and YOLOv7: three anchors a place."""
+def anchored(classes: int, maps: bool = False) -> Callable[[Maker, Value], dict[str, Value]]:
+    """YOLOv5 and YOLOv7: three anchors a place; ``maps``: with the maps that they are made of."""
 
     def make(maker: Maker, images: Value) -> dict[str, Value]:
         op = maker.op
@@ -36,7 +34,10 @@ def anchored(classes: int) -> Callable[[Maker, Value], dict[str, Value]]:
         raw, scores = maker.split(op.Concat(*parts, axis=2), [4, 1 + classes], 1)
         boxes = decoded(maker, raw, STRIDES, per_place=3)
         rows = op.Concat(boxes, op.Sigmoid(scores), axis=1)
-        return {"output0": op.Transpose(rows, perm=[0, 2, 1])}
+        found = {"output0": op.Transpose(rows, perm=[0, 2, 1])}
+        if maps:
+            found["345"] = op.Reshape(parts[0], [1, 1, 1, 5 + classes, -1])
+        return found
 
     return make
 
@@ -136,9 +137,9 @@ def end_to_end(maker: Maker, images: Value) -> dict[str, Value]:
 
 
 MADE = (
-    Made("yolov8", "yolov8", yolov8, {**ULTRALYTICS, "license": "AGPL-3.0 License"}),
-    Made("yolov8_dynamic", "yolov8", yolov8, ULTRALYTICS, ("batch", 3, SIDE, SIDE)),
+    *made_yolov8.MADE,
     Made("yolov5", "yolov5", anchored(3), {"names": NAMES, "stride": "32"}, opset=12),
+    Made("yolov5_with_maps", "yolov5", anchored(3, maps=True), {"names": NAMES}, opset=11),
     Made("yolov5_one_class", "yolov5", anchored(1), {"names": "{0: 'cat'}"}),
     Made(
         "yolov7_one_class",

@@ -83,6 +83,7 @@ class Made:
     given: Given = field(default_factory=Given)
     labels: tuple[Label, ...] | None = None
     outputs: tuple[str, ...] = ()
+    edit: Callable[[onnx.ModelProto], None] | None = None  # of what was made, in place
 
     def write(self, folder: Path, seed: int = 0) -> Path:
         """Write the file; returns its path."""
@@ -98,6 +99,8 @@ class Made:
         for key, text in self.metadata.items():
             entry = model.metadata_props.add()
             entry.key, entry.value = key, text
+        if self.edit is not None:
+            self.edit(model)
         path = folder / f"{self.name}.onnx"
         path.write_bytes(model.SerializeToString())
         return path
@@ -107,20 +110,32 @@ NAMES = str(dict(enumerate(CLASSES)))
 ULTRALYTICS = {"names": NAMES, "imgsz": f"[{SIDE}, {SIDE}]", "task": "detect", "stride": "32"}
 
 
-def centres(maker: Maker, strides: Sequence[int], per_place: int = 1) -> Value:
+def centres(
+    maker: Maker,
+    strides: Sequence[int],
+    per_place: int = 1,
+    sides: tuple[int, int] = (SIDE, SIDE),
+) -> Value:
     """Centres of the places in pixels, [1, 2, A], and their strides, [1, 1, A]."""
+    height, width = sides
     rows = []
     for stride in strides:
-        y, x = np.mgrid[: SIDE // stride, : SIDE // stride]
+        y, x = np.mgrid[: height // stride, : width // stride]
         points = (np.stack((x, y)).reshape(2, -1) + 0.5) * stride
         rows.append(np.concatenate((points, np.full((1, points.shape[1]), stride))))
     return maker.constant(np.tile(np.concatenate(rows, axis=1), per_place)[None])
 
 
-def decoded(maker: Maker, raw: Value, strides: Sequence[int], per_place: int = 1) -> Value:
+def decoded(
+    maker: Maker,
+    raw: Value,
+    strides: Sequence[int],
+    per_place: int = 1,
+    sides: tuple[int, int] = (SIDE, SIDE),
+) -> Value:
     """[1, 4, A] of cxcywh in pixels."""
     op = maker.op
     offset, size = maker.split(raw, [2, 2], 1)
-    point, stride = maker.split(centres(maker, strides, per_place), [2, 1], 1)
+    point, stride = maker.split(centres(maker, strides, per_place, sides), [2, 1], 1)
     centre = op.Add(op.Mul(op.Sub(op.Sigmoid(offset), 0.5), stride), point)
     return op.Concat(centre, op.Mul(op.Add(op.Sigmoid(size), 0.5), op.Mul(stride, 2.0)), axis=1)

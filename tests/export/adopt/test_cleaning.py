@@ -37,12 +37,49 @@ FILES = {
             r = Relu (x)
             y = BatchNormalization (r, g, b, m, v)
         }""",
+    "number in a node": """
+        (float[1,3,8,8] x) => (float[1,3,8,8] y) {
+            half = Constant <value_float = 0.5> ()
+            y = Mul (x, half)
+        }""",
+}
+BY_OPSET = {
+    7: """
+        (float[1,3,8,8] x) => (float[1,3,16,16] y) {
+            r = Clip <min = 0.0, max = 6.0> (x)
+            y = Upsample <mode = "nearest", scales = [1.0, 1.0, 2.0, 2.0]> (r)
+        }""",
+    9: """
+        (float[1,3,8,8] x) => (float[1,3,16,16] y)
+        <float[4] scales = {1, 1, 2, 2}> {
+            r = LeakyRelu <alpha = 0.1> (x)
+            y = Upsample <mode = "nearest"> (r, scales)
+        }""",
+    21: """
+        (float[1,3,8,8] x) => (float[1,8,30] y)
+        <int64[3] shape = {1, 8, 30}, int64[2] pads = {1, 1}, int64[1] axis = {3}, float zero = {0}>
+        {
+            r = Relu (x)
+            p = Pad (r, pads, zero, axis)
+            t = Transpose <perm = [0, 2, 3, 1]> (p)
+            y = Reshape (t, shape)
+        }""",
 }
 
 
-def model_of(text: str) -> onnx.ModelProto:
+def model_of(text: str, opset: int = 13) -> onnx.ModelProto:
     graph = parser.parse_graph(f"file {text.strip()}")
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+@pytest.mark.parametrize("opset", BY_OPSET)
+def test_opsets_of_other_years_become_ours(opset: int) -> None:
+    model = model_of(BY_OPSET[opset], opset)
+    clean = cleaned(model)
+    check_graph(clean, OPSET)
+    feeds = {"x": np.random.default_rng(0).standard_normal((1, 3, 8, 8)).astype(np.float32)}
+    before, after = (open_quietly(m).run(None, feeds)[0] for m in (model, clean))
+    np.testing.assert_allclose(after, before, rtol=1e-6)
 
 
 @pytest.mark.parametrize("text", FILES.values(), ids=list(FILES))

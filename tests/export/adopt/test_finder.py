@@ -10,9 +10,11 @@ from export.adopt.decoders.row import Given
 from export.adopt.finder import propose, to_labels
 from export.adopt.foreign import Foreign, read_foreign
 from export.adopt.safety import ForeignError
+from export.settings import Settings
+from service.imaging.input_spec import CentreCrop
 from tests.export.adopt.made import MADE
 from tests.export.adopt.made_priors import plugin
-from tests.export.adopt.maker import Made
+from tests.export.adopt.maker import ULTRALYTICS, Made
 
 BY_NAME = {made.name: made for made in MADE}
 
@@ -180,3 +182,68 @@ def test_background_of_final_labels_can_be_given(background: str, tmp_path: Path
     file = read(BY_NAME["retinanet"], tmp_path)
     plan = propose(file, Given(settings={"background": background}))
     assert plan.match.settings["first"] == int(background == "first")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("{0: 'cat', 1: \"dog's\", 2: 'owl'}", [(0, "cat"), (1, "dog's"), (2, "owl")]),
+        ('{"0": "cat", "1": "dog", "2": "\\u00fchu"}', [(0, "cat"), (1, "dog"), (2, "\u00fchu")]),
+        ('{"10": "c", "2": "b", "1": "a"}', [(1, "a"), (2, "b"), (10, "c")]),
+        ("{1: 'cat', 2: 'dog', 3: 'owl'}", [(1, "cat"), (2, "dog"), (3, "owl")]),
+        ("('cat', 'dog', 'owl')", [(0, "cat"), (1, "dog"), (2, "owl")]),
+    ],
+)
+def test_names_are_read_in_every_notation(
+    names: str, expected: list[tuple[int, str]], tmp_path: Path
+) -> None:
+    """Numbers count, not the order of their texts."""
+    made = replace(BY_NAME["yolov8"], metadata={**ULTRALYTICS, "names": names})
+    labels = propose(read(made, tmp_path), Given()).labels
+    assert [(label.id, label.name) for label in labels] == expected
+
+
+@pytest.mark.parametrize(
+    "names", ["{'cat': 0}", "{0: ''}", '{"Infinity": "cat"}', "{1e999: 'cat'}"]
+)
+def test_names_without_numbers_are_refused(names: str, tmp_path: Path) -> None:
+    made = replace(BY_NAME["yolov8"], metadata={**ULTRALYTICS, "names": names})
+    file = read(made, tmp_path)
+    with pytest.raises(ForeignError, match="no names by number; pass --labels"):
+        propose(file, Given())
+    assert len(propose(file, Given(), to_labels(enumerate("abc"))).labels) == 3
+
+
+@pytest.mark.parametrize("task", ["segment", "pose", "obb"])
+def test_networks_of_another_task_are_refused(task: str, tmp_path: Path) -> None:
+    file = read(replace(BY_NAME["yolov8"], metadata={**ULTRALYTICS, "task": task}), tmp_path)
+    with pytest.raises(
+        ForeignError, match=f"task is '{task}'; export a model whose task is detect"
+    ):
+        propose(file, Given())
+
+
+def test_classifier_of_ultralytics_has_its_own_pre_processing(tmp_path: Path) -> None:
+    metadata = {**BY_NAME["softmax"].metadata, "task": "classify"}
+    plan = propose(read(replace(BY_NAME["softmax"], metadata=metadata), tmp_path), Given())
+    assert isinstance(plan.input, CentreCrop)
+    assert (plan.input.shorter_side, plan.input.mean, plan.input.std) == (64, (0,) * 3, (1,) * 3)
+    assert plan.assumed == ("licence",)
+
+
+def test_pixels_of_8_bits_are_known_to_stay_as_they_are(tmp_path: Path) -> None:
+    file = read(BY_NAME["yolov8_of_8_bits"], tmp_path)
+    plan = propose(file, Given())
+    assert "normalisation" not in plan.assumed
+    assert (plan.input.scale, plan.input.mean, plan.input.std) == (1, (0,) * 3, (1,) * 3)
+    with pytest.raises(ForeignError, match="--mean says nothing of images, which is uint8"):
+        propose(file, Given(preprocessing=Settings(mean=(0.5, 0.5, 0.5))))
+
+
+@pytest.mark.parametrize("imgsz", ["Infinity", "[64]", "{}", "big", "None"])
+def test_size_that_nothing_states_is_asked_for(imgsz: str, tmp_path: Path) -> None:
+    made = replace(BY_NAME["yolov8_any_size"], metadata={**ULTRALYTICS, "imgsz": imgsz})
+    with pytest.raises(ForeignError, match="leaves the size open; pass --input-size"):
+        read(made, tmp_path)
+    file = read_foreign(made.write(tmp_path), size=(64, 64))
+    assert (file.height, file.width) == (64, 64)

@@ -66,6 +66,14 @@ def test_result_and_progress_come_back(tmp_path: Path) -> None:
     assert proposal.findings[0].name == "decoder"
 
 
+def test_names_in_a_file_do_not_reach_the_terminal_as_commands(tmp_path: Path) -> None:
+    hostile = next(hostile for hostile in HOSTILE if hostile.name == "escape sequence")
+    path, output = hostile.write(tmp_path), tmp_path / "store/made/1"
+    result = CliRunner().invoke(app, ["adopt", str(path), "--output", str(output)])
+    assert result.exit_code == 1
+    assert "?[31mred [1, 3, 64, 64]" in result.output
+
+
 def test_command_writes_nothing_of_a_file_that_is_refused(tmp_path: Path) -> None:
     hostile = next(hostile for hostile in HOSTILE if hostile.name == "custom operator")
     path, output = hostile.write(tmp_path), tmp_path / "store/made/1"

@@ -1,4 +1,4 @@
-"""Outputs as the user describes them."""
+"""Boxes and scores as settings describe them: the user's, or those of a plug-in."""
 
 from collections.abc import Sequence
 
@@ -8,23 +8,44 @@ from export.adopt.decoders.reference.final import one_hot
 from export.adopt.decoders.row import Layout
 from export.onnx.nodes import Array
 
+WANTED = {"first": slice(1, None), "last": slice(-1), None: slice(None)}  # by the background
+
 
 def generic(outputs: Sequence[Array], layout: Layout) -> tuple[Array, Array]:
-    settings = layout.settings
-    boxes = corners(outputs[0].reshape(-1, 4).astype(np.float64), settings["box_format"])
-    if settings["relative"]:
-        boxes = boxes * [layout.width, layout.height, layout.width, layout.height]
+    settings, boxes = layout.settings, to_pixels(outputs[0], layout)
     if len(outputs) == 3:
         labels = outputs[2].reshape(-1).astype(int) - (settings["background"] == "first")
         return one_hot(outputs[1].reshape(-1), labels, layout.classes), boxes
-    scores = outputs[1].reshape(outputs[1].shape[-2:]).astype(np.float64)
-    if settings["activation"] == "sigmoid":
-        scores = 1 / (1 + np.exp(-scores))
-    elif settings["activation"] == "softmax":
+    scores = activated(outputs[1].reshape(outputs[1].shape[-2:]), settings["activation"])
+    return scores[:, WANTED[settings["background"]]], boxes
+
+
+def efficient_nms(outputs: Sequence[Array], layout: Layout) -> tuple[Array, Array]:
+    """NVIDIA/TensorRT `plugin/efficientNMSPlugin/README.md`: BoxCorner or BoxCenterSize; a box for
+    each place, or for each place and class."""
+    settings, wanted = layout.settings, WANTED[layout.settings["background"]]
+    boxes, scores = outputs[0][0], activated(outputs[1][0], settings["activation"])[:, wanted]
+    if boxes.ndim == 3 and boxes.shape[1] > 1:
+        boxes, classes = boxes[:, wanted], scores.shape[1]
+        scores = (scores[:, :, None] * np.eye(classes)).reshape(-1, classes)  # of a pair, its class
+    return scores, to_pixels(boxes, layout)
+
+
+def activated(scores: Array, activation: str | None) -> Array:
+    scores = scores.astype(np.float64)
+    if activation == "sigmoid":
+        return np.asarray(1 / (1 + np.exp(-scores)))
+    if activation == "softmax":
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
         scores /= scores.sum(axis=1, keepdims=True)
-    skipped = {"first": slice(1, None), "last": slice(-1), None: slice(None)}
-    return scores[:, skipped[settings["background"]]], boxes
+    return scores
+
+
+def to_pixels(boxes: Array, layout: Layout) -> Array:
+    """xyxy [A, 4] in pixels of boxes in the settings' format and units."""
+    found = corners(boxes.reshape(-1, 4).astype(np.float64), layout.settings["box_format"])
+    sides = [layout.width, layout.height] * 2
+    return found * sides if layout.settings["relative"] else found
 
 
 def corners(boxes: Array, box_format: str) -> Array:
