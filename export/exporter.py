@@ -101,7 +101,14 @@ def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest
             manifest = manifest.model_copy(update={"parity": proven})
             write_package(folder, content, manifest)
         reference = ModelPackage(manifest, TorchSession(model.graph))
-        return finish_package(folder, reference, paths, job.evaluation, progress=progress)
+        return finish_package(
+            folder,
+            reference,
+            paths,
+            job.evaluation,
+            progress=progress,
+            choose_threshold=model.settings.score_threshold is None,
+        )
 
 
 def _prove_network(owner: OwnerAnswers, model: TrainedModel, progress: ProgressReporter) -> None:

@@ -73,25 +73,34 @@ def finish_package(
     evaluation: EvaluationSet | None,
     compared: Sequence[Path] = (),
     progress: ProgressReporter = SILENT,
+    *,
+    choose_threshold: bool = False,
 ) -> ModelManifest:
     """Check that the service can open the package in ``folder``, measure its accuracy on
     ``evaluation`` and write its report. Returns the manifest as it then is.
 
     reference: what the graph was proven against. photos: those that the report shows examples of.
     compared: packages of the same model in other precisions, which the report shows beside it.
+    choose_threshold: whether a detector's default score threshold becomes the one with the best F1
+        on ``evaluation``.
 
     Raises PackageError or PhotoError.
     """
     package = open_package(folder, threads=0)
-    manifest = package.manifest
+    manifest, judged = package.manifest, None
     if evaluation is not None:
         progress.step(f"measuring accuracy on {evaluation.path}")
         truth = evaluation.read(manifest.labels, on_note=progress.step)
-        accuracy = measure_accuracy(package, truth, progress.update)
+        accuracy, judged = measure_accuracy(package, truth, progress.update)
         manifest = manifest.model_copy(update={"accuracy": accuracy})
+        best = judged.best_threshold() if judged is not None and choose_threshold else None
+        if best is not None:
+            progress.step(f"score threshold {best:g}, with the best F1")
+            defaults = manifest.defaults.model_copy(update={"score_threshold": best})
+            manifest = manifest.model_copy(update={"defaults": defaults})
         manifest.write(folder / MANIFEST_FILE)
     progress.step("writing the report")
-    write_report(folder, photos, reference, compared)
+    write_report(folder, photos, reference, compared, judged)
     return manifest
 
 

@@ -14,6 +14,8 @@ from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from models.calibration import ALL_AREAS, AT_50, Judged, judge
+
 # What AP is measured on: nearly every detection, of each photo the best hundred, as COCO's protocol
 # has it.
 SCORE_FLOOR, IOU_THRESHOLD, MAX_DETECTIONS = 0.001, 0.5, 100
@@ -21,8 +23,7 @@ SCORE_FLOOR, IOU_THRESHOLD, MAX_DETECTIONS = 0.001, 0.5, 100
 NOTHING = "nothing"
 MATCH_IOU = 0.5
 RECALLS = tuple(i / 100 for i in range(101))
-# Where the figures stand in pycocotools' arrays [IoU, recall, class, area, detections a photo].
-AT_50, ALL_AREAS, BEST_100 = 0, 0, 2
+BEST_100 = 2  # where pycocotools' arrays [IoU, recall, class, area, detections a photo] have it
 
 Annotations = dict[str, Any]  # the content of a COCO instances file
 
@@ -76,6 +77,7 @@ class DetectionEvaluation:
     ap50, ap75: at that IoU threshold alone.
     ap_small, ap_medium, ap_large: of objects up to 32², up to 96², and of more square pixels.
     ar100: recall with the hundred best detections of a photo, mean over IoU thresholds.
+    judged: every detection, right if it finds an object of its class by an IoU of .5.
     confusion: of detections that score above ``score_threshold``, see `match_photo`.
     """
 
@@ -89,6 +91,7 @@ class DetectionEvaluation:
     images: int
     objects: int
     classes: tuple[ClassPrecision, ...]
+    judged: Judged
     score_threshold: float
     confusion: Confusion
 
@@ -136,6 +139,7 @@ def evaluate_detections(
         images=len(content["images"]),
         objects=sum(not row["iscrowd"] for row in content["annotations"]),
         classes=_class_precisions(content, evaluation),
+        judged=judge(evaluation),
         score_threshold=score_threshold,
         confusion=_confusion(content, match_photos(content, rows, score_threshold)),
     )
@@ -239,12 +243,7 @@ def _read(annotations: Annotations) -> dict[str, Any]:
     Rows are renumbered from 1, because pycocotools takes a match with row 0 for none.
     """
     rows = [
-        {
-            **row,
-            "id": i,
-            "iscrowd": int(is_crowd(row)),
-            "area": _area_of(row),
-        }
+        {**row, "id": i, "iscrowd": int(is_crowd(row)), "area": _area_of(row)}
         for i, row in enumerate(annotations["annotations"], start=1)
     ]
     categories = sorted(annotations["categories"], key=lambda category: category["id"])

@@ -8,6 +8,7 @@ from export.evaluation.column import PackageColumn
 from export.evaluation.photo_set import PhotoSet
 from export.matching import SAME_OBJECT, Detections, match
 from export.progress import OnProgress, ignore_progress
+from models.calibration import Judged
 from models.evaluation import BoxRow, evaluate_detections
 from service.inference.task import Row
 from service.manifest import ModelManifest
@@ -35,11 +36,12 @@ class Figures:
 
     metrics: COCO's, as `models.evaluation.DetectionEvaluation` names and describes them, or top1
         and top5; empty if nothing is known of the photos.
-    classes: a detector's AP of each class, by its name.
+    classes: a detector's AP of each class, by its name. judged: its detections, right or wrong.
     """
 
     metrics: dict[str, float]
     classes: dict[str, float]
+    judged: Judged | None = None
 
 
 def measure(photos: PhotoSet, answers: Answers) -> Figures:
@@ -53,18 +55,20 @@ def measure(photos: PhotoSet, answers: Answers) -> Figures:
 
 def measure_accuracy(
     package: ModelPackage, photos: PhotoSet, on_progress: OnProgress = ignore_progress
-) -> Accuracy:
-    """A package's figures for its manifest, measured through the code that serves it.
+) -> tuple[Accuracy, Judged | None]:
+    """A package's figures for its manifest, measured through the code that serves it; and of a
+    detector what its scores are worth.
 
     ``photos`` must say what they show. Raises PhotoError naming a photo that cannot be read.
     """
     figures = measure(photos, PackageColumn(package).answer(photos.photos, on_progress))
-    return Accuracy(
+    accuracy = Accuracy(
         data=photos.name,
         images=len(photos.photos),
         metrics=rounded(figures.metrics, 4),
         classes=rounded(figures.classes, 4) or None,
     )
+    return accuracy, figures.judged
 
 
 def agreement(manifest: ModelManifest, answers: Answers, reference: Answers) -> float | None:
@@ -106,6 +110,7 @@ def _measure_detections(objects: dict[str, Any], answers: Answers) -> Figures:
     return Figures(
         metrics={name: value for name, value in metrics.items() if value is not None},
         classes={row.name: row.ap for row in evaluation.classes if row.ap is not None},
+        judged=evaluation.judged,
     )
 
 

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.report import tables
-from export.report.charts import accuracy_chart, class_chart, latency_chart
+from export.report.charts import accuracy_chart, class_chart, latency_chart, score_charts
 from export.report.examples import make_examples
 from export.report.latency import machine_name, measure_latency
+from models.calibration import Judged
 from models.training.report.galleries import chips
 from models.training.report.page import render
 from service.imaging.files import read_photo
@@ -29,12 +30,14 @@ def write_report(
     photos: Sequence[Path],
     reference: ModelPackage,
     others: Sequence[Path] = (),
+    judged: Judged | None = None,
 ) -> None:
     """Write ``report.html`` beside the package in ``folder``: one page that needs nothing else.
 
     photos: those that examples are chosen from. reference: what the package was compared with; its
     ``session`` may be `export.parity.TorchSession`. others: packages of the same model in other
-    precisions, shown beside it.
+    precisions, shown beside it. judged: a detector's detections on the photos that its accuracy was
+    measured on.
 
     Raises PhotoError or PackageError.
     """
@@ -49,7 +52,7 @@ def write_report(
         for path in (folder, *others)
     ]
     first, content = packages[0], (folder / MANIFEST_FILE).read_bytes()
-    drawn = (accuracy_chart(packages), class_chart(packages))
+    drawn = (accuracy_chart(packages), class_chart(packages), *score_charts(judged))
     page = render(
         Path(__file__).with_name(REPORT_FILE),
         (tables.metric_name, tables.megabytes, tables.milliseconds, tables.percent, chips),

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from export.report.tables import UNSTATED, Measured, metric_name, milliseconds
+from models.calibration import SHOWN, Judged
 
 MOST_BARS = 40  # classes in one chart
+THRESHOLDS = tuple(i / 20 for i in range(1, 20))
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,39 @@ def class_chart(packages: Sequence[Measured]) -> Chart | None:
     return Chart("AP of each class", tuple(p.title for p in known), rows, 1.0, note)
 
 
+def score_charts(judged: Judged | None) -> list[Chart]:
+    """What a detector's scores are worth, where that was measured: a reliability diagram, and
+    precision and recall by score threshold."""
+    bins, error = ([], None) if judged is None else (judged.bins(), judged.calibration_error())
+    if judged is None or error is None:
+        return []
+    reliability = [
+        (f"{row.number:,} of about {row.score:.2f}", (_share(row.precision, row.score),))
+        for row in bins
+    ]
+    thresholds = [
+        (f"{threshold:.2f}", tuple(map(_share, judged.at(threshold)))) for threshold in THRESHOLDS
+    ]
+    best = judged.best_threshold()
+    return [
+        Chart(
+            "Reliability of scores",
+            ("right",),
+            tuple(reliability),
+            1.0,
+            f"Bars: the share of the detections of a score that is right. Ticks: their mean score."
+            f" In the mean they are {error:.3f} apart (ECE, of scores above {SHOWN:g}).",
+        ),
+        Chart(
+            "By score threshold",
+            ("precision", "recall"),
+            tuple(thresholds),
+            1.0,
+            "" if best is None else f"F1, the mean of both, is best at {best:g}.",
+        ),
+    ]
+
+
 def latency_chart(packages: Sequence[Measured]) -> Chart:
     """Milliseconds an image at each setting."""
     rows, end = [], 0.0
@@ -80,5 +115,5 @@ def latency_chart(packages: Sequence[Measured]) -> Chart:
     )
 
 
-def _share(value: float | None) -> Bar:
-    return Bar(value, UNSTATED if value is None else f"{value:.3f}")
+def _share(value: float | None, mark: float | None = None) -> Bar:
+    return Bar(value, UNSTATED if value is None else f"{value:.3f}", mark)

@@ -22,7 +22,7 @@ from export.evaluation.figures import measure_accuracy
 from export.evaluation.photo_set import EvaluationSet, PhotoSetError, read_photos
 from export.exporter import ExportError, ExportJob, export
 from export.labels import read_labels
-from export.package_writer import OutputError
+from export.package_writer import OutputError, finish_package
 from export.parity.comparison import ParityError
 from export.settings import Settings
 from export.verify import verify
@@ -250,14 +250,14 @@ def test_accuracy_is_measured_through_the_package(
     truth = own_detections_as_truth(package, photos, tmp_path / "truth.json")
     evaluation = EvaluationSet(photos, truth)
     labels = package.manifest.labels
-    accuracy = measure_accuracy(package, evaluation.read(labels))
+    accuracy, _ = measure_accuracy(package, evaluation.read(labels))
     assert accuracy.images == 2
     assert accuracy.metrics["ap50"] > 0.95
     emptied = json.loads(truth.read_text())
     for row in emptied["annotations"]:
         row["bbox"][0] += 300
     truth.write_text(json.dumps(emptied))
-    assert measure_accuracy(package, evaluation.read(labels)).metrics["ap50"] < 0.5
+    assert measure_accuracy(package, evaluation.read(labels))[0].metrics["ap50"] < 0.5
 
 
 def test_accuracy_is_written_into_the_manifest(
@@ -280,9 +280,29 @@ def test_accuracy_is_written_into_the_manifest(
         evaluation=EvaluationSet(photos, truth),
         settings=Settings(input_size=SIZE),
     )
-    accuracy = export(job).accuracy
-    assert read_manifest(output / "manifest.json").accuracy == accuracy
-    assert accuracy.metrics["ap50"] > 0.95
+    manifest = export(job)
+    assert read_manifest(output / "manifest.json") == manifest
+    assert manifest.accuracy.metrics["ap50"] > 0.95
+    _, judged = measure_accuracy(open_package(output), job.evaluation.read(manifest.labels))
+    assert manifest.defaults.score_threshold == judged.best_threshold() != 0.3
+    assert "Reliability of scores" in (output / "report.html").read_text()
+
+
+def test_a_threshold_that_was_stated_stays(
+    checkpoint: Path,
+    exported: tuple[Path, ModelManifest],
+    photos: Path,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "store" / "measured" / "1"
+    shutil.copytree(exported[0], folder)
+    manifest = exported[1].model_copy(update={"name": "measured", "version": "1"})
+    manifest.write(folder / "manifest.json")
+    package = open_package(folder)
+    truth = own_detections_as_truth(package, photos, tmp_path / "truth.json")
+    measured = finish_package(folder, package, [photos / "cat.jpg"], EvaluationSet(photos, truth))
+    assert measured.defaults == manifest.defaults
+    assert measured.accuracy is not None
 
 
 def own_detections_as_truth(package: ModelPackage, photos: Path, path: Path) -> Path:

@@ -16,11 +16,14 @@ def test_a_manifest_gets_all_figures_of_a_detector(
     """The cat is found at IoU .9 or so; what the data have none of is left out."""
     path = write_instances(tmp_path, annotations=INSTANCES["annotations"][:1])
     package = open_package(store / "efficientdet_lite0_voc" / "1")
-    accuracy = measure_accuracy(package, EvaluationSet(photos, path).read(package.manifest.labels))
+    photo_set = EvaluationSet(photos, path).read(package.manifest.labels)
+    accuracy, judged = measure_accuracy(package, photo_set)
     assert set(accuracy.metrics) == {"ap", "ap50", "ap75", "ap_large", "ar100"}
     assert accuracy.metrics["ap50"] == 1
     assert accuracy.classes == {"cat": accuracy.metrics["ap"]}
     assert 0.5 < accuracy.metrics["ap"] <= 1
+    assert judged is not None
+    assert (judged.objects, judged.right.sum()) == (1, 1)
 
 
 def test_class_folders_measure_the_shipped_classifier(
@@ -39,6 +42,7 @@ def test_class_folders_measure_the_shipped_classifier(
     ranked = PackageColumn(package).answer([photos / "cat.jpg", photos / "rocket.jpg"], ignore)
     assert "Egyptian cat" in [row["label"] for row in ranked[0][1:]]  # not the first
     assert ranked[1][0]["label"] == "missile"
-    accuracy = measure_accuracy(package, EvaluationSet(tmp_path).read(package.manifest.labels))
+    photo_set = EvaluationSet(tmp_path).read(package.manifest.labels)
+    accuracy, judged = measure_accuracy(package, photo_set)
     assert accuracy.metrics == {"top1": 0.5, "top5": 0.75}
-    assert (accuracy.images, accuracy.classes) == (4, None)
+    assert (accuracy.images, accuracy.classes, judged) == (4, None, None)

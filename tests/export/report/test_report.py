@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from export.evaluation.photo_set import find_photos
 from export.report import manifest_mark, tables, write_report
-from export.report.charts import accuracy_chart, class_chart, latency_chart
+from export.report.charts import accuracy_chart, class_chart, latency_chart, score_charts
 from export.report.examples import (
     EXAMPLES,
     drawn,
@@ -27,6 +27,7 @@ from export.report.examples import (
     pair_detections,
 )
 from export.report.latency import Latency, machine_name, measure_latency
+from models.calibration import Judged
 from service.imaging.input_spec import InputSpec
 from service.manifest import Label, ModelManifest, read_manifest
 from service.package import find_packages, open_package
@@ -336,3 +337,23 @@ def test_of_very_many_classes_the_best_and_the_worst_are_drawn(manifest: ModelMa
     assert len(names) == 40
     assert (names[0], names[-1]) == ("class 99", "class 0")
     assert "of 100 classes" in chart.note
+
+
+def test_scores_are_drawn_beside_how_often_they_are_right() -> None:
+    scores, right = np.array([0.93, 0.91, 0.32, 0.04]), np.array([True, False, True, False])
+    reliability, thresholds = score_charts(Judged(scores, right, 3))
+    assert [(name, bars[0].value, bars[0].mark) for name, bars in reliability.rows] == [
+        ("1 of about 0.32", 1, pytest.approx(0.32)),
+        ("2 of about 0.92", 0.5, pytest.approx(0.92)),
+    ]
+    error = (0.68 + 2 * 0.42) / 3
+    assert f"they are {error:.3f} apart" in reliability.note
+    rows = {name: tuple(bar.value for bar in bars) for name, bars in thresholds.rows}
+    assert rows["0.30"] == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert rows["0.95"] == (1, 0)
+    assert "F1, the mean of both, is best at 0.18." in thresholds.note
+
+
+def test_scores_of_a_classifier_or_of_nothing_are_not_drawn() -> None:
+    assert score_charts(None) == []
+    assert score_charts(Judged(np.zeros(0), np.zeros(0, dtype=bool), 3)) == []
