@@ -6,6 +6,7 @@ from export.commands.adopt import adopt
 from export.commands.convert import convert
 from export.commands.create import create
 from export.commands.evaluate import evaluate
+from export.commands.label import label
 from export.commands.sign import keygen, sign
 from export.commands.verify import verify
 
@@ -19,6 +20,7 @@ app.command()(create)
 app.command()(adopt)
 app.command()(convert)
 app.command()(evaluate)
+app.command()(label)
 app.command()(verify)
 app.command()(sign)
 app.command()(keygen)

@@ -9,6 +9,7 @@ ExportError                 an export that cannot be done
 ├── GraphError              a graph that must not become a package
 ├── ParityError             a graph that does not answer as its reference does
 ├── AnswerError             an answer that docs/graph.md does not allow
+├── LabellingError         photos that cannot be labelled
 ├── FidelityError           photos on which nothing can be measured
 ├── Fault                   what is wrong with a package that is verified
 └── ConversionError         a package that cannot be converted

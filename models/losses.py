@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.box_coder import BoxCoder
-from models.boxes import box_iou
+from models.boxes import box_coverage, box_iou
 
 BACKGROUND = -1
 IGNORED = -2
+COVERED = 0.5  # of an anchor lies in a region that is not learned: it is not punished there
 
 
 def match_anchors(
@@ -38,11 +39,24 @@ def match_anchors(
     return matches
 
 
+def anchors_within(anchors: Tensor, regions: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Where an anchor lies in a region of a class, at least by `COVERED`: bool [A, classes].
+
+    anchors [A, 4] and regions [R, 4] in xyxy, labels int64 [R]. The measure is the one by which
+    COCO's evaluation passes over detections in a crowd.
+    """
+    covered = box_coverage(anchors, regions) >= COVERED  # [A, R]
+    of_class = F.one_hot(labels, classes).to(anchors.dtype)  # [R, C]
+    return covered.to(anchors.dtype) @ of_class > 0
+
+
 def sigmoid_focal_loss(logits: Tensor, targets: Tensor, alpha: float, gamma: float) -> Tensor:
-    """Focal loss of each element (arXiv 1708.02002, equation 5); any shape, ``targets`` in {0, 1}.
+    """Focal loss of each element (arXiv 1708.02002, equation 5); any shape, ``targets`` in 0..1.
 
     FL = -alpha_t (1 - p_t)^gamma log(p_t), where p_t is the probability given to the truth and
-    alpha_t is ``alpha`` for a positive, 1 - ``alpha`` for a negative.
+    alpha_t is ``alpha`` for a positive, 1 - ``alpha`` for a negative. A target y between the two
+    has |y - p|^gamma times its cross-entropy, the quality focal loss (arXiv 2006.04388, equation
+    2), and the share of both alphas.
     """
     cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     wrong = (logits.sigmoid() - targets).abs()  # 1 - p_t
@@ -117,8 +131,27 @@ class DetectionLoss:
         anchors: Tensor,  # [A, 4]
         boxes: list[Tensor],  # N of [G_i, 4]
         labels: list[Tensor],  # N of [G_i]
+        scores: list[Tensor] | None = None,  # N of [G_i]
     ) -> tuple[Tensor, Tensor]:
-        """Class loss and weighted box loss, each a scalar, normalised by the matched anchors."""
+        """Class loss and weighted box loss, each a scalar, normalised by the matched anchors.
+
+        scores: how sure each object is, in 0..1, all 1 if None: the target of its class, and the
+            weight of its box's error. At 0 it is a region in which its class is neither learned nor
+            punished (`anchors_within`).
+        """
+        if scores is None:
+            scores = [torch.ones_like(y, dtype=logits.dtype) for y in labels]
+        unsure = torch.stack(
+            [
+                anchors_within(anchors, b[s == 0], y[s == 0], logits.shape[-1])
+                for b, y, s in zip(boxes, labels, scores, strict=True)
+            ]
+        )  # [N, A, C]
+        learned = [s > 0 for s in scores]
+        boxes, labels, scores = (
+            [rows[kept] for rows, kept in zip(part, learned, strict=True)]
+            for part in (boxes, labels, scores)
+        )
         matches = torch.stack(
             [match_anchors(anchors, b, self.foreground_iou, self.background_iou) for b in boxes]
         )  # [N, A]
@@ -127,20 +160,25 @@ class DetectionLoss:
         matched = first_box[image] + matches[image, anchor]  # into the concatenated boxes
         count = self.mean_count(len(image))
 
+        sure = torch.cat(scores)[matched].to(logits.dtype)
         targets = torch.zeros_like(logits)
-        targets[image, anchor, torch.cat(labels)[matched]] = 1
-        class_loss = self._class_loss(logits, targets, matches).sum() / count
+        targets[image, anchor, torch.cat(labels)[matched]] = sure
+        unsure &= targets == 0
+        class_loss = self._class_loss(logits, targets, matches, unsure).sum() / count
 
         goal = self.coder.encode(torch.cat(boxes)[matched], anchors[anchor])
-        box_loss = self._box_loss(deltas[image, anchor] - goal).sum() / count
-        return class_loss, box_loss / 4
+        box_losses = self._box_loss(deltas[image, anchor] - goal)
+        return class_loss, (box_losses * sure[:, None]).sum() / count / 4
 
-    def _class_loss(self, logits: Tensor, targets: Tensor, matches: Tensor) -> Tensor:
-        """Of each anchor that counts."""
+    def _class_loss(
+        self, logits: Tensor, targets: Tensor, matches: Tensor, unsure: Tensor
+    ) -> Tensor:
+        """Of each anchor that counts, without its classes that are ``unsure``, [N, A, C]."""
         if self.class_loss == "focal":
-            losses = sigmoid_focal_loss(logits, targets, self.alpha, self.gamma).sum(-1)
-            return losses[matches != IGNORED]
-        losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(-1)
+            losses = sigmoid_focal_loss(logits, targets, self.alpha, self.gamma)
+            return losses.masked_fill(unsure, 0).sum(-1)[matches != IGNORED]
+        losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        losses = losses.masked_fill(unsure, 0).sum(-1)
         positives = matches >= 0
         hard = hard_negatives(
             losses.detach(), positives, matches == BACKGROUND, self.negatives_ratio

@@ -73,8 +73,9 @@ class Object:
     label: its place in the categories, which is not its id.
     box: may reach beyond the photo by a rounding, or further where the reader was told to keep it.
     outline: where its file has polygons. area: in pixels, where its file states one.
-    ignored: not learned, and neither to be found nor wrong to find: COCO's crowds and what PASCAL
-        VOC calls difficult.
+    ignored: not learned, and neither to be found nor wrong to find: COCO's crowds, what PASCAL
+        VOC calls difficult, and what a teacher is unsure of.
+    score: how sure it is, above 0 to 1: below 1 by a teacher's judgement alone.
     """
 
     label: int
@@ -82,6 +83,7 @@ class Object:
     outline: Outline | None = None
     area: float | None = None
     ignored: bool = False
+    score: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)  # outlines have no equality that is true or false
@@ -101,14 +103,15 @@ class Photo:
 
     @property
     def boxes(self) -> Tensor:
-        """float32 [G, 4] xyxy of the learned objects, within the photo."""
-        boxes = [self.clip(thing.box) for thing in self.learned]
+        """float32 [G, 4] xyxy of the objects, within the photo."""
+        boxes = [self.clip(thing.box) for thing in self.objects]
         return torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
 
     @property
-    def labels(self) -> Tensor:
-        """int64 [G] of the learned objects."""
-        return torch.tensor([thing.label for thing in self.learned], dtype=torch.int64)
+    def targets(self) -> Tensor:
+        """float32 [G, 2] of the objects: the label, and the score, 0 of those that are ignored."""
+        rows = [(thing.label, 0 if thing.ignored else thing.score) for thing in self.objects]
+        return torch.tensor(rows, dtype=torch.float32).reshape(-1, 2)
 
     def clip(self, box: Corners) -> Corners:
         """What of ``box`` lies within the photo; turned inside out if nothing does."""

@@ -4,6 +4,7 @@ What takes long to import, PyTorch above all, is imported when the options are r
 """
 
 from dataclasses import fields, replace
+from pathlib import Path
 
 import typer
 from rich.markup import escape
@@ -37,6 +38,9 @@ def main(
     input_size: options.InputSize = None,
     skip_bad: options.SkipBad = False,
     clip_boxes: options.ClipBoxes = False,
+    teacher: options.Teacher = "",
+    pseudo_labels: options.PseudoLabels = None,
+    distill: options.Distill = 0.0,
     check_only: options.CheckOnly = False,
     workers: options.Workers = 2,
     device: options.Device = None,
@@ -86,6 +90,9 @@ def main(
         input_size=input_size,
         skip_bad=skip_bad,
         clip_boxes=clip_boxes,
+        teacher=tuple(map(Path, filter(None, teacher.split(",")))),
+        pseudo_labels=pseudo_labels,
+        distill=distill,
         check_only=check_only,
         workers=workers,
         device=device,

@@ -64,15 +64,15 @@ class EpochDataset(Dataset[AnySample]):
 
 
 class DetectionDataset(EpochDataset[Sample]):
-    """Square views of photos: uint8 [3, H, W], boxes float32 [G, 4] xyxy in its pixels, labels
-    int64 [G]."""
+    """Square views of photos: uint8 [3, H, W], boxes float32 [G, 4] xyxy in its pixels, and their
+    targets as `Photo` has them, float32 [G, 2]."""
 
     def __init__(
         self, photos: tuple[Photo, ...], spec: WholeInput, augment: Augment, seed: int = 0
     ) -> None:
         super().__init__(seed)
         # Not the photos: each loading process would come to have its own copy of their objects.
-        self.photos = [(photo.path, photo.boxes, photo.labels) for photo in photos]
+        self.photos = [(photo.path, photo.boxes, photo.targets) for photo in photos]
         self.augment, self.side = augment, training_side(spec)
 
     def __len__(self) -> int:
@@ -80,17 +80,17 @@ class DetectionDataset(EpochDataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         photo = index % len(self)
-        image, boxes, labels = self.augment.view(
+        image, boxes, targets = self.augment.view(
             self.load, photo, len(self), self.side, self.rng(index)
         )
-        return to_tensor(image), boxes, labels
+        return to_tensor(image), boxes, targets
 
     def load(self, index: int) -> Loaded:
         """A whole photo in RGB, with its boxes in its pixels; raises PhotoError."""
-        path, boxes, labels = self.photos[index]
+        path, boxes, targets = self.photos[index]
         # Copies: a tensor that a loading process sends away is moved into shared memory, where it
         # holds a file descriptor while it lives, which for the photo's own is the whole run.
-        return read_image(path), boxes.clone(), labels.clone()
+        return read_image(path), boxes.clone(), targets.clone()
 
 
 class ClassificationDataset(EpochDataset[ClassSample]):
@@ -155,9 +155,9 @@ def stack(inputs: Sequence[ModelInput]) -> Tensor:
 
 
 def collate(samples: list[Sample]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Images of one size, stacked [N, 3, H, W]; boxes and labels stay lists, of any length each."""
-    images, boxes, labels = zip(*samples, strict=True)
-    return torch.stack(images), list(boxes), list(labels)
+    """Images of one size, stacked [N, 3, H, W]; boxes and targets stay lists, of any length."""
+    images, boxes, targets = zip(*samples, strict=True)
+    return torch.stack(images), list(boxes), list(targets)
 
 
 def normalise(images: Tensor, spec: InputSpec) -> Tensor:

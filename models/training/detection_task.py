@@ -85,9 +85,9 @@ class DetectionTask:
 
         Its convolutions compute in autocast's type, the losses in float32.
         """
-        inputs, boxes, labels = batch
+        inputs, boxes, targets = batch
         device = self.process.device
-        boxes, labels = [b.to(device) for b in boxes], [y.to(device) for y in labels]
+        boxes, targets = [b.to(device) for b in boxes], [t.to(device) for t in targets]
         if isinstance(inputs, Tensor):
             images, boxes = self._rescale(inputs.to(device), boxes, rng)
             side = images.shape[-1]
@@ -99,7 +99,8 @@ class DetectionTask:
             logits, deltas = self.network.predict(features)
         with torch.autocast(device.type, enabled=False):
             anchors = self._anchors_of(side, side)
-            return self.loss(logits.float(), deltas.float(), anchors, boxes, labels)
+            labels, scores = [t[:, 0].long() for t in targets], [t[:, 1] for t in targets]
+            return self.loss(logits.float(), deltas.float(), anchors, boxes, labels, scores)
 
     def frozen_features(self, images: Tensor) -> list[Tensor]:
         """What the frozen stages give for ``images``, uint8 [N, 3, H, W]; to be computed once."""

@@ -18,7 +18,7 @@ FeatureSample = tuple[list[Tensor], Tensor, Tensor]
 
 
 class FeatureCache(EpochDataset[FeatureSample]):
-    """Feature maps [C, H, W] with their view's boxes and labels; an epoch is one view a photo."""
+    """Feature maps [C, H, W] with their view's boxes and targets; an epoch is one view a photo."""
 
     def __init__(self, views: int, photos: int, seed: int = 0) -> None:
         super().__init__(seed)
@@ -26,9 +26,9 @@ class FeatureCache(EpochDataset[FeatureSample]):
         self.features: list[Tensor] = []
         # Lists, not tensors: a tensor from a loader's process holds a file descriptor while it
         # lives, and a copy of it would lie between the large feature maps and fragment the heap.
-        self.targets: list[tuple[list[list[float]], list[int]]] = []
+        self.targets: list[tuple[list[list[float]], list[list[float]]]] = []
 
-    def add(self, features: list[Tensor], boxes: list[Tensor], labels: list[Tensor]) -> None:
+    def add(self, features: list[Tensor], boxes: list[Tensor], targets: list[Tensor]) -> None:
         """Append a batch; the views of all photos in order, one view of all after the other."""
         rows = self.views * self.photos
         if not self.features:
@@ -38,7 +38,7 @@ class FeatureCache(EpochDataset[FeatureSample]):
         start = len(self.targets)
         for kept, feature in zip(self.features, features, strict=True):
             kept[start : start + len(feature)] = feature
-        self.targets += [(b.tolist(), y.tolist()) for b, y in zip(boxes, labels, strict=True)]
+        self.targets += [(b.tolist(), t.tolist()) for b, t in zip(boxes, targets, strict=True)]
 
     def fill(
         self,
@@ -51,8 +51,8 @@ class FeatureCache(EpochDataset[FeatureSample]):
         loader = DataLoader(photos, 32, collate_fn=collate, num_workers=workers)
         for view in range(self.views):
             photos.set_epoch(view)
-            for images, boxes, labels in loader:
-                self.add(compute(images), boxes, labels)
+            for images, boxes, targets in loader:
+                self.add(compute(images), boxes, targets)
                 on_progress(len(images))
 
     def __len__(self) -> int:
@@ -60,17 +60,17 @@ class FeatureCache(EpochDataset[FeatureSample]):
 
     def __getitem__(self, index: int) -> FeatureSample:
         row = self.rng(index).randrange(self.views) * self.photos + index % self.photos
-        boxes, labels = self.targets[row]
+        boxes, targets = self.targets[row]
         return (
             [feature[row].float() for feature in self.features],
             torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-            torch.tensor(labels, dtype=torch.int64),
+            torch.tensor(targets, dtype=torch.float32).reshape(-1, 2),
         )
 
 
 def collate_features(
     samples: list[FeatureSample],
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Each feature map stacked [N, C, H, W]; boxes and labels stay lists, their lengths differ."""
-    features, boxes, labels = zip(*samples, strict=True)
-    return [torch.stack(maps) for maps in zip(*features, strict=True)], list(boxes), list(labels)
+    """Each feature map stacked [N, C, H, W]; boxes and targets stay lists, their lengths differ."""
+    features, boxes, targets = zip(*samples, strict=True)
+    return [torch.stack(maps) for maps in zip(*features, strict=True)], list(boxes), list(targets)

@@ -15,6 +15,9 @@ DETECTORS_ONLY = (
         "val",
         "images",
         "clip_boxes",
+        "teacher",
+        "pseudo_labels",
+        "distill",
         "class_loss",
         "box_loss",
         "multi_scale",
@@ -28,6 +31,7 @@ DETECTORS_ONLY = (
 CLASSIFIERS_ONLY = ("label_smoothing",)
 
 RECIPE_PANEL, VIEWS_PANEL = "The recipe, and single figures of it", "Views of a training photo"
+TEACHER_PANEL = "A teacher"
 SMALL = RECIPES["small"]
 
 
@@ -148,6 +152,42 @@ CheckOnly = Annotated[bool, typer.Option("--check-only", help="Check the data, a
 Workers = Annotated[int, typer.Option(help="Processes that load photos.", min=0, metavar="N")]
 Device = Annotated[
     str | None, typer.Option(help="cpu or cuda; a GPU is taken if there is one.", metavar="NAME")
+]
+
+# a teacher
+
+Teacher = Annotated[
+    str,
+    typer.Option(
+        help="Model packages of detectors that know some of the classes, adopted ones among them."
+        " What they find beside the annotated boxes is learned where they are sure, and not"
+        " punished where they are not.",
+        rich_help_panel=TEACHER_PANEL,
+        metavar="PACKAGE,…",
+        show_default=False,
+    ),
+]
+PseudoLabels = Annotated[
+    Path | None,
+    typer.Option(
+        help="COCO file of what a teacher finds, with scores: written with --teacher, once; read"
+        " alone without. Default: OUTPUT/pseudo_labels.json.",
+        rich_help_panel=TEACHER_PANEL,
+        dir_okay=False,
+        metavar="FILE",
+        show_default=False,
+    ),
+]
+Distill = Annotated[
+    float,
+    typer.Option(
+        help="How far the targets of objects follow the teacher's judgement of them: at 0 all are"
+        " 1, at .5 that of an object which it does not find is .5.",
+        rich_help_panel=TEACHER_PANEL,
+        min=0,
+        max=0.9,
+        metavar="X",
+    ),
 ]
 
 # the recipe

@@ -30,6 +30,7 @@ from models.training.features import FeatureCache
 from models.training.freezing import frozen_layers
 from models.training.loop import Trainer
 from models.training.options import CLASSIFIERS_ONLY, DETECTORS_ONLY, VARYING_SIZE
+from models.training.pseudo_labels import add_pseudo_labels, ask_teacher
 from models.training.recipe import Augmentation, Recipe, TrainingError
 from models.training.run_report import report_run
 from models.training.settings import RunSettings, check_settings, save_settings
@@ -60,6 +61,9 @@ class TrainingJob:
     input_size: int | None
     skip_bad: bool
     clip_boxes: bool
+    teacher: tuple[Path, ...]
+    pseudo_labels: Path | None
+    distill: float
     check_only: bool
     workers: int
     device: str | None
@@ -67,6 +71,12 @@ class TrainingJob:
     augmentation: Augmentation
     views: int
     given: frozenset[str]
+
+    @property
+    def labels_file(self) -> Path | None:
+        """Where a teacher's labels are kept, if there is one."""
+        own = self.output / "pseudo_labels.json" if self.teacher else None
+        return self.pseudo_labels or own
 
 
 def run(job: TrainingJob) -> None:
@@ -80,6 +90,7 @@ def run(job: TrainingJob) -> None:
     _describe_data(process, *content)
     if job.check_only:
         return
+    content = _with_teacher(job, process, *content)
     categories = content[0].categories
     torch.manual_seed(job.recipe.seed)  # what no checkpoint fills starts at random
     network = variant.build(len(categories))
@@ -95,6 +106,8 @@ def run(job: TrainingJob) -> None:
         len(content[0].photos),
         asdict(augment),
         job.views,
+        None if job.labels_file is None else str(job.labels_file),
+        job.distill,
     )
     check_settings(settings, job.output)
     job.output.mkdir(parents=True, exist_ok=True)
@@ -140,6 +153,8 @@ def _check_options(job: TrainingJob, variant: Variant, process: Process) -> None
         if name in job.given:
             option = f"--{name.replace('_', '-')}"
             raise TrainingError(f"{option} has no effect on a {variant.task} like {architecture}'s")
+    if job.distill and job.labels_file is None:
+        raise TrainingError("--distill follows a teacher: name one, with --teacher")
     if min(scale) <= 0:
         raise TrainingError(f"--scale {min(scale)}: a photo's size is more than 0")
     if training_side(variant.input) * min(recipe.multi_scale) < SIZE_STEP:
@@ -165,6 +180,21 @@ def _find_data(job: TrainingJob, task: Task) -> DataSet[Annotations] | DataSet[C
     if job.data is not None or job.train is None or job.val is None:
         raise DataError("name the photos with --data, or two COCO files with --train and --val")
     return recognise_coco_files(job.train, job.val, job.images)
+
+
+def _with_teacher(
+    job: TrainingJob, process: Process, training: Content, validation: Content
+) -> tuple[Content, Content]:
+    """The photos to train on with what a teacher finds in them, where there is one."""
+    file = job.labels_file
+    if file is None or isinstance(training, ClassFolders):
+        return training, validation
+    if job.teacher and process.is_main:
+        ask_teacher(job.teacher, training.photos, file)
+    process.barrier()
+    taught = add_pseudo_labels(training, file, job.distill)
+    say(process, f"with {file}: {taught}")
+    return taught, validation
 
 
 def _make_task(

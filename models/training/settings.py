@@ -20,6 +20,7 @@ class RunSettings:
     photos: how many are trained on, after bad ones and those to measure on were taken out.
     augmentation: the fields of `Augment`.
     views: of each photo whose frozen features are kept; 0 makes fresh views.
+    pseudo_labels: the file of a teacher's boxes. distill: how far targets follow its judgement.
     """
 
     architecture: str
@@ -28,6 +29,8 @@ class RunSettings:
     photos: int
     augmentation: Mapping[str, Any]
     views: int = 0
+    pseudo_labels: str | None = None
+    distill: float = 0.0
 
 
 def check_settings(settings: RunSettings, output: Path) -> None:

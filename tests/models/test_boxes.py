@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.box_coder import BoxCoder
-from models.boxes import box_area, box_iou, clip_boxes
+from models.boxes import box_area, box_coverage, box_iou, clip_boxes
 
 
 def random_boxes(count: int, seed: int = 0, size: float = 320.0) -> torch.Tensor:
@@ -27,6 +27,13 @@ def test_iou_of_boxes_worked_out_by_hand() -> None:
 def test_iou_of_two_empty_boxes_is_zero() -> None:
     point = torch.tensor([[3.0, 3, 3, 3]])
     assert box_iou(point, point).item() == 0
+
+
+def test_coverage_is_the_share_of_the_first_box() -> None:
+    first = torch.tensor([[0.0, 0, 10, 10], [3, 3, 3, 3]])
+    second = torch.tensor([[-5.0, -5, 50, 50], [5, 0, 15, 10], [10, 10, 20, 20], [2, 2, 4, 4]])
+    expected = [[1.0, 0.5, 0.0, 0.04], [0.0] * 4]  # nothing of a box without area lies anywhere
+    torch.testing.assert_close(box_coverage(first, second), torch.tensor(expected))
 
 
 def test_inside_out_boxes_have_no_area() -> None:

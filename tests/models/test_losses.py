@@ -10,6 +10,7 @@ from models.losses import (
     BACKGROUND,
     IGNORED,
     DetectionLoss,
+    anchors_within,
     hard_negatives,
     huber_loss,
     match_anchors,
@@ -27,6 +28,36 @@ def naive_focal(logit: float, target: float, alpha: float, gamma: float) -> floa
     if target == 1:
         return -alpha * (1 - p) ** gamma * math.log(p)
     return -(1 - alpha) * p**gamma * math.log(1 - p)
+
+
+def naive_quality_focal(logit: float, target: float, alpha: float, gamma: float) -> float:
+    """arXiv 2006.04388, equation 2, with the share of each alpha."""
+    p = 1 / (1 + math.exp(-logit))
+    cross_entropy = -(target * math.log(p) + (1 - target) * math.log(1 - p))
+    share = alpha * target + (1 - alpha) * (1 - target)
+    return share * abs(target - p) ** gamma * cross_entropy
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.5, 2.0])
+@pytest.mark.parametrize("target", [0.0, 0.2, 0.73, 1.0])
+def test_focal_loss_of_a_soft_target_and_its_gradient(target: float, gamma: float) -> None:
+    values = [-6.0, -1.0, -0.1, 0.0, 0.7, 3.0]
+    logits = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    loss = sigmoid_focal_loss(logits, torch.full_like(logits, target), 0.25, gamma)
+    expected = [naive_quality_focal(v, target, 0.25, gamma) for v in values]
+    torch.testing.assert_close(loss.detach(), torch.tensor(expected, dtype=torch.float64))
+    loss.sum().backward()
+    step = 1e-6
+    slopes = [
+        (
+            naive_quality_focal(v + step, target, 0.25, gamma)
+            - naive_quality_focal(v - step, target, 0.25, gamma)
+        )
+        / (2 * step)
+        for v in values
+    ]
+    expected_slopes = torch.tensor(slopes, dtype=torch.float64)
+    torch.testing.assert_close(logits.grad, expected_slopes, atol=1e-8, rtol=1e-6)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 1.5, 2.0])
@@ -203,3 +234,51 @@ def test_a_batch_without_any_object_still_teaches_background() -> None:
     assert losses[0] > 0
     assert losses[1] == 0
     assert (logits.grad > 0).all()
+
+
+def test_anchors_lie_in_a_region_by_half_of_themselves() -> None:
+    """Of the four, all, a half, a half and nothing of each lies in the first region."""
+    regions = torch.tensor([[0.0, 0, 10, 10], [50, 50, 54, 60]], dtype=torch.float64)
+    within = anchors_within(ANCHORS, regions, torch.tensor([2, 0]), 3)
+    covered = [[False, False, True], [False, False, True], [False, False, True], [False] * 3]
+    assert within.tolist() == covered
+    assert not anchors_within(ANCHORS, regions[:0], torch.zeros(0, dtype=torch.int64), 3).any()
+
+
+@pytest.mark.parametrize("class_loss", ["focal", "ohem"])
+def test_a_region_punishes_its_class_nowhere_but_on_an_object(class_loss: str) -> None:
+    """Anchors 0 and 1 lie in it; anchor 0 is that of an object of the same class."""
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(1, 4, 2, dtype=torch.float64, generator=generator, requires_grad=True)
+    deltas = torch.zeros(1, 4, 4, dtype=torch.float64)
+    boxes = torch.tensor([[0.0, 0, 10, 7.9], [0, 0, 10, 20]], dtype=torch.float64)
+    losses = DetectionLoss(BoxCoder(), class_loss=class_loss, negatives_ratio=3)
+    scores = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    loss, _ = losses(logits, deltas, ANCHORS, [boxes], [torch.tensor([1, 1])], [scores])
+    loss.backward()
+    unmoved = (logits.grad[0] == 0).nonzero().tolist()
+    assert unmoved == [[1, 1], [2, 1]]  # half of anchor 2 lies in it too
+    assert logits.grad[0, 0, 1] < 0  # the object is learned
+
+
+def test_scores_are_targets_and_weigh_boxes() -> None:
+    generator = torch.Generator().manual_seed(2)
+    logits = torch.randn(1, 4, 2, dtype=torch.float64, generator=generator)
+    deltas = torch.full((1, 4, 4), 0.3, dtype=torch.float64)
+    boxes = ANCHORS[[0, 3]] + torch.tensor([0.0, 0, 0, -1.1], dtype=torch.float64)
+    scores = torch.tensor([0.6, 0.9], dtype=torch.float64)
+    labels = torch.tensor([1, 0])
+    class_loss, box_loss = DetectionLoss(BoxCoder())(
+        logits, deltas, ANCHORS, [boxes], [labels], [scores]
+    )
+    targets = {(0, 1): 0.6, (3, 0): 0.9}
+    expected = sum(
+        naive_quality_focal(logits[0, a, c].item(), targets.get((a, c), 0.0), 0.25, 1.5)
+        for a in (0, 2, 3)  # anchor 1 overlaps the first box by .445
+        for c in range(2)
+    )
+    assert class_loss.item() == pytest.approx(expected / 2)
+    goals = BoxCoder().encode(boxes, ANCHORS[[0, 3]]).tolist()
+    errors = [[abs(0.3 - g) for g in goal] for goal in goals]
+    smooth = [sum(e * e / 0.2 if e < 0.1 else e - 0.05 for e in row) for row in errors]
+    assert box_loss.item() == pytest.approx(5 * (0.6 * smooth[0] + 0.9 * smooth[1]) / 2 / 4)

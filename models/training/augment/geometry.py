@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 Loaded = tuple[Image.Image, Tensor, Tensor]
-"""An RGB photo or view, its boxes float32 [G, 4] xyxy in its pixels, and their labels int64 [G]."""
+"""An RGB photo or view, its boxes float32 [G, 4] xyxy in its pixels, and what each is of, [G, …]:
+labels or targets, which augmentations pass on as they are."""
 
 Colour = tuple[int, int, int]
 

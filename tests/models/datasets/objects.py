@@ -19,11 +19,14 @@ def make_photo(
 
 
 def boxes_of(annotations: Annotations) -> dict[str, list[tuple[str, list[float]]]]:
-    """(class, box) of each object by photo."""
+    """(class, box) of each learned object by photo."""
     return {
         photo.path.name: [
-            (annotations.categories[label][1], box)
-            for label, box in zip(photo.labels.tolist(), photo.boxes.tolist(), strict=True)
+            (annotations.categories[int(label)][1], box)
+            for (label, score), box in zip(
+                photo.targets.tolist(), photo.boxes.tolist(), strict=True
+            )
+            if score
         ]
         for photo in annotations.photos
     }

@@ -99,7 +99,7 @@ def test_a_photo_without_objects_is_kept(tmp_path: Path) -> None:
     del content["annotations"][1]
     photo = read_content(tmp_path, content).annotations.photos[1]
     assert photo.boxes.shape == (0, 4)
-    assert photo.labels.shape == (0,)
+    assert photo.targets.shape == (0, 2)
 
 
 def test_a_box_that_sticks_out_by_a_pixel_is_clipped(tmp_path: Path) -> None:

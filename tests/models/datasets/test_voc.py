@@ -112,7 +112,7 @@ def test_voc_validation_can_have_the_categories_of_training(tmp_path: Path) -> N
     categories = read_split(tmp_path, "train").annotations.categories
     reading = read_split(tmp_path, "val", categories=categories)
     assert reading.annotations.categories == ((1, "cat"), (2, "dog"))
-    assert reading.annotations.photos[0].labels.tolist() == [1]
+    assert reading.annotations.photos[0].targets.tolist() == [[1, 1]]
     message = "class cow is not in the categories"
     assert reading.faults == (Fault("b.xml: object 2", "unknown class", message),)
 

@@ -65,18 +65,18 @@ def labelled(pictures: tuple[Photo, ...]) -> tuple[LabelledPhoto, ...]:
 
 def test_what_is_loaded_may_be_changed(pictures: tuple[Photo, ...]) -> None:
     dataset = DetectionDataset(pictures, square(160), Augment())
-    _, boxes, labels = dataset.load(1)
+    _, boxes, targets = dataset.load(1)
     boxes += 1
-    labels += 1
-    _, boxes, labels = dataset.load(1)
-    assert (boxes.tolist(), labels.tolist()) == ([[10.0, 10.0, 60.0, 50.0]], [1])
+    targets += 1
+    _, boxes, targets = dataset.load(1)
+    assert (boxes.tolist(), targets.tolist()) == ([[10.0, 10.0, 60.0, 50.0]], [[1.0, 1.0]])
 
 
 def test_an_index_beyond_the_photos_is_another_view_of_one(pictures: tuple[Photo, ...]) -> None:
     dataset = DetectionDataset(pictures, square(64), Augment(), seed=1)
     for index in range(5):
         first, again = dataset[index], dataset[index + 5]
-        assert set(first[2].tolist()) | set(again[2].tolist()) <= {index}
+        assert set(first[2][:, 0].tolist()) | set(again[2][:, 0].tolist()) <= {index}
         assert not torch.equal(first[0], again[0])
 
 
@@ -98,11 +98,11 @@ def test_so_it_is_of_classes_and_of_kept_features(labelled: tuple[LabelledPhoto,
     classes = ClassificationDataset(labelled, CROP)
     cache = FeatureCache(views=2, photos=5)
     for _ in range(2):
-        boxes, labels = [torch.zeros(1, 4)] * 5, [torch.tensor([i]) for i in range(5)]
-        cache.add([torch.zeros(5, 1, 2, 2)], boxes, labels)
+        boxes, targets = [torch.zeros(1, 4)] * 5, [torch.tensor([[i, 1]]) for i in range(5)]
+        cache.add([torch.zeros(5, 1, 2, 2)], boxes, targets)
     for index in range(5):
         assert classes[index][1] == classes[index + 10][1] == index
-        assert cache[index][2].tolist() == cache[index + 10][2].tolist() == [index]
+        assert cache[index][2].tolist() == cache[index + 10][2].tolist() == [[index, 1]]
 
 
 def test_an_augmentation_may_mix_other_photos_in(pictures: tuple[Photo, ...]) -> None:
@@ -204,10 +204,10 @@ def test_coco_becomes_batches(tmp_path: Path) -> None:
     photos = read_coco(tmp_path / "train.json", tmp_path).annotations.photos
     whole = Augment(scale=(1.0, 1.0), flip=0.0)
     loader = DataLoader(DetectionDataset(photos, square(80), whole), 2, collate_fn=collate)
-    ((images, boxes, labels),) = loader
+    ((images, boxes, targets),) = loader
     assert images.shape == (2, 3, 80, 80)
     assert [b.tolist() for b in boxes] == [[], [[8.0, 12.0, 24.0, 32.0]]]
-    assert [y.tolist() for y in labels] == [[], [0]]
+    assert [t.tolist() for t in targets] == [[], [[0, 1]]]
     means = {"mean": (0.5, 0.25, 0.0), "std": (0.5, 1.0, 2.0)}
     scaled = normalise(images, square(80).model_copy(update=means))
     torch.testing.assert_close(scaled[:, 2], images[:, 2] / 510)

@@ -78,17 +78,17 @@ def test_cache_gives_what_was_put_in() -> None:
     for view in range(3):
         features = [torch.full((2, 1, 2, 2), float(view)), torch.full((2, 4), view + 10.0)]
         boxes = [torch.full((view, 4), float(photo)) for photo in range(2)]
-        cache.add(features, boxes, [torch.full((view,), photo) for photo in range(2)])
+        cache.add(features, boxes, [torch.full((view, 2), photo) for photo in range(2)])
     seen = set()
     for epoch in range(50):
         cache.set_epoch(epoch)
-        (first, second), boxes, labels = cache[1]
+        (first, second), boxes, targets = cache[1]
         view = int(first[0, 0, 0])
         seen.add(view)
         assert second[0] == view + 10
         assert boxes.shape == (view, 4)
         assert (boxes == 1).all()
-        assert labels.tolist() == [1] * view
+        assert targets.tolist() == [[1, 1]] * view
     assert seen == {0, 1, 2}
 
 
@@ -128,9 +128,9 @@ def test_detector_learns_eight_pictures(
     task = DetectionTask(network, variant.input, recipe, CPU, annotations, annotations, still)
     cache = FeatureCache(views=1, photos=8)
     samples = [task.photos[i] for i in range(8)]
-    images, boxes, labels = zip(*samples, strict=True)
+    images, boxes, targets = zip(*samples, strict=True)
     network.eval()
-    cache.add(task.frozen_features(torch.stack(images)), list(boxes), list(labels))
+    cache.add(task.frozen_features(torch.stack(images)), list(boxes), list(targets))
     task.keep_features(cache)
     trainer = Trainer(network, "efficientdet_lite0", task, recipe, CPU, tmp_path)
     with Progress(disable=True) as progress:

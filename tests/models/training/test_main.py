@@ -1,6 +1,7 @@
 """The command line: what it accepts, and what it says of the rest."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_help_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> 
     result = CliRunner().invoke(app, ["--help"])
     lines = result.output.splitlines()
     assert max(map(len, lines)) <= 80
-    assert "…" not in result.output.replace("models.training …", "")  # no option is cut
+    assert "…" not in re.sub("models.training …|PACKAGE,…", "", result.output)  # no option is cut
     assert "512 if not" in " ".join(lines)
 
 
@@ -220,6 +221,37 @@ def test_two_coco_files_are_a_split(file: Path) -> None:
     said = CliRunner().invoke(app, [*options, "--val", str(other)]).output
     said = " ".join(said.split())
     assert "training on 4 photos with 4 boxes of 3 classes, measuring on 2 photos with 2" in said
+
+
+def test_a_teacher_labels_the_photos_once(file: Path, store: Path) -> None:
+    """A shipped detector, asked by `python -m export label`."""
+    teacher = store / "efficientdet_lite0_voc" / "1"
+    options = (*options_of(file), *TRAIN, "--teacher", str(teacher), "--distill", "0.5")
+    status, said = run("efficientdet_lite0", file, *options)
+    assert status == 0, said
+    labels = file.parent / "run" / "pseudo_labels.json"
+    content = json.loads(labels.read_text())
+    assert len(content["images"]) == 3
+    assert f"with {labels}: 3 photos" in said
+    assert "distill was 0.5, not 0.0" in run("efficientdet_lite0", file, *options[:-2])[1]
+    asked_without = (*options_of(file), *TRAIN, "--pseudo-labels", str(labels), "--distill", "0.5")
+    assert "all 1 epochs are done" in run("efficientdet_lite0", file, *asked_without)[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--distill", "0.5"), "--distill follows a teacher: name one, with --teacher"),
+        (("--pseudo-labels", "none.json"), "none.json: No such file"),
+        (("--teacher", "none"), "the teacher did not label the photos; the reason stands above"),
+    ],
+)
+def test_a_teacher_that_is_not_there_is_said(
+    file: Path, options: tuple[str, ...], message: str
+) -> None:
+    status, said = run("efficientdet_lite0", file, *options_of(file), *TRAIN, *options)
+    assert status == 1
+    assert message in said
 
 
 def resnet18_of_torchvision() -> dict[str, torch.Tensor]:

@@ -35,6 +35,8 @@ def test_the_same_settings_go_on(run: Path) -> None:
         ({"photos": 41}, "photos was 40, not 41"),
         ({"augmentation": asdict(Augment(scale=(0.5, 2.0)))}, "scale was 0.6 1.8, not 0.5 2.0"),
         ({"views": 0}, "views was 5, not 0"),
+        ({"pseudo_labels": "b.json"}, "pseudo labels was None, not b.json"),
+        ({"distill": 0.5}, "distill was 0.0, not 0.5"),
     ],
 )
 def test_other_settings_do_not(run: Path, change: dict[str, Any], message: str) -> None:
