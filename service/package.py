@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,16 @@ Manifest = TypeVar("Manifest", bound=ModelManifest, default=ModelManifest, covar
 
 class PackageError(Exception):
     """A package that must not be served; the message says which and why."""
+
+
+class GraphRunner(Protocol[Manifest]):
+    """What runs a package's graph: `ModelPackage`, or `PackageProcess` in another process."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    def run(self, feeds: dict[str, Array], *, alone: bool = False) -> dict[str, Array]:
+        """See `ModelPackage.run`."""
 
 
 @dataclass(frozen=True)

@@ -233,6 +233,9 @@ class Settings(ModelSettings, BaseSettings):
     watch_seconds: Seconds = 2.0
     """Seconds between two looks at the model store for packages that came, changed or went. 0:
     never."""
+    rollouts_file: Path | None = None
+    """Of versions that are tried on live traffic (docs/rollout.md): read, and written where that is
+    possible. Default: rollouts.json in the model store."""
     drain_seconds: Seconds = 0.0
     """How long the service goes on after SIGTERM, not ready but answering, so that load balancers
     notice. Requests in service are finished in any case."""

@@ -17,9 +17,10 @@ from service.providers import ProviderError
 from service.runtime.memory import limit_free_memory
 from service.settings import Settings
 from service.telemetry.logs import configure, logger
-from service.telemetry.metrics import Metrics, ServiceState
+from service.telemetry.metrics import Metrics
 from service.telemetry.recorder import RequestRecorder
 from service.telemetry.spans import open_spans
+from service.telemetry.states import ServiceState
 from service.watchdog import Watchdog
 
 STUCK_DEADLINES = 2  # the longest ones, after which a run is taken to stand still

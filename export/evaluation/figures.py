@@ -6,12 +6,12 @@ from typing import Any
 
 from export.evaluation.column import PackageColumn
 from export.evaluation.photo_set import PhotoSet
-from export.matching import SAME_OBJECT, Detections, match
 from export.progress import OnProgress, ignore_progress
 from models.calibration import Judged
 from models.evaluation import BoxRow, evaluate_detections
 from service.inference.task import Row
 from service.manifest import ModelManifest
+from service.matching import agreement as agreement_of
 from service.package import ModelPackage
 from service.provenance import Accuracy
 
@@ -79,20 +79,18 @@ def agreement(manifest: ModelManifest, answers: Answers, reference: Answers) -> 
     columns' detections, above the model's default threshold, that are matched one to one with a
     detection of the other: the same label and an IoU of .5 or more.
     """
-    if manifest.task == "classification":
-        best = [rows[0]["label_id"] for rows in reference]
-        same: int = sum(rows[0]["label_id"] == i for rows, i in zip(answers, best, strict=True))
-        return same / len(best)
-    threshold = manifest.defaults.score_threshold
-    matched = total = 0
+    agreed = total = 0
     for own, other in zip(answers, reference, strict=True):
-        first, second = (
-            Detections.from_rows([row for row in rows if row["score"] > threshold])
-            for rows in (own, other)
-        )
-        matched += len(match(first, second, SAME_OBJECT))
-        total += len(first) + len(second)
-    return 2 * matched / total if total else None
+        of_photo = agreement_of(manifest.task, *(_shown(manifest, rows) for rows in (own, other)))
+        agreed, total = agreed + of_photo[0], total + of_photo[1]
+    return agreed / total if total else None
+
+
+def _shown(manifest: ModelManifest, rows: Sequence[Row]) -> Sequence[Row]:
+    """Those that the model shows by default."""
+    if manifest.task == "classification":
+        return rows
+    return [row for row in rows if row["score"] > manifest.defaults.score_threshold]
 
 
 def rounded(figures: dict[str, float], decimals: int) -> dict[str, float]:

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 
 from export.errors import ExportError
-from export.matching import Detections, box_iou
 from export.parity.cases import (
     EVERYTHING,
     FEW_DETECTIONS,
@@ -18,6 +17,7 @@ from export.parity.comparison import TOLERANCES, Tally, compare_detections
 from export.parity.model import Array, Image, Outputs, stack, to_feeds
 from models.postprocess import MAX_CANDIDATES
 from service.manifest import ClassificationManifest, ModelManifest
+from service.matching import Detections, box_iou
 from service.package import ModelPackage
 
 LOW_SCORE = 0.02  # a threshold that many detections pass

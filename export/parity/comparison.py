@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from export.errors import ExportError
-from export.matching import Criteria, Detections, Flags, box_iou, match, may_match
 from export.parity.cases import Case
 from export.parity.model import Feeds
 from service.manifest import Precision
+from service.matching import Criteria, Detections, Flags, box_iou, match, may_match
 from service.provenance import ParityCase, Tolerance
 
 # Binary32 rounds at 6e-8; over a network's depth that has stayed below 5e-5 in scores and 2e-3

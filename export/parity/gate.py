@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 
-from export.matching import Detections
 from export.parity.answers import AnswerError, check_rows
 from export.parity.cases import (
     BATCH_SIZES,
@@ -21,6 +20,7 @@ from export.parity.comparison import ParityError, Tally, compare_detections
 from export.parity.model import Feeds, Image, Model, Outputs
 from export.progress import OnProgress, ignore_progress
 from service.manifest import Task
+from service.matching import Detections
 from service.provenance import Parity, ParityReference, Tolerance
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from export.matching import Criteria, Detections, match
 from export.parity.comparison import Tally
 from export.progress import SILENT, ProgressReporter
 from export.proof.answers import OwnerAnswers
@@ -33,6 +32,7 @@ from models.anchors import (
 )
 from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox, ShorterSide
 from service.manifest import Label, ModelManifest
+from service.matching import Criteria, Detections, match
 from service.package import ModelPackage
 
 PHOTOS = {"detection": 2, "classification": 12}  # that an alternative is tried on first

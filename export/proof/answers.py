@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from export.errors import ExportError
-from export.matching import Detections
 from service.manifest import Label, Task
+from service.matching import Detections
 
 Probabilities = npt.NDArray[np.float64]  # [C], by the labels' order; NaN where nothing is said
 Answer = Detections | Probabilities

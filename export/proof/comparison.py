@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from export.evaluation.column import PackageColumn
-from export.matching import Detections
 from export.parity.cases import Case
 from export.parity.comparison import Tally, compare_detections
 from export.progress import OnProgress, ignore_progress
@@ -18,6 +17,7 @@ from service.inference.classifier import ClassificationQuery
 from service.inference.detector import DetectionQuery
 from service.inference.task import Row
 from service.manifest import DetectionDefaults, ModelManifest, Task
+from service.matching import Detections
 from service.package import ModelPackage
 from service.provenance import Allowance, GraphParity, Parity, Tolerance
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from export.matching import SAME_OBJECT, Detections, match
 from models.training.report.galleries import DrawnBox, Role
 from models.training.report.page import data_uri
 from service.imaging.files import read_image
 from service.imaging.resize import to_input
 from service.inference.model import PARAMETERS, open_predictor
 from service.inference.task import Row
+from service.matching import SAME_OBJECT, Detections, match
 from service.package import ModelPackage
 
 EXAMPLES = 6

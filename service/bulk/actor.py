@@ -28,7 +28,8 @@ from service.parameters import RequestParameters
 from service.problems import Problem
 from service.providers import ProviderError
 from service.settings import Settings
-from service.telemetry.metrics import Metrics, ServiceState
+from service.telemetry.metrics import Metrics
+from service.telemetry.states import ServiceState
 from service.terminal import one_line
 
 READ_PAUSES = (1.0, 4.0)  # seconds before the reading of a photo is tried again

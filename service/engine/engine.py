@@ -1,12 +1,14 @@
 """The engine: from the bytes of images to answers, whatever protocol they came by.
 
-admission ─► the model of the repository ─► each image through it (`service.inference.model`)
+admission ─► rollout ─► the model of the repository ─► each image through it
+                                                       (`service.inference.model`)
 """
 
 import time
-from asyncio import CancelledError, gather
+from asyncio import CancelledError, gather, timeout
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from service.cpus import own_processors
@@ -22,11 +24,21 @@ from service.parameters import RequestParameters
 from service.problems import Problem
 from service.repository.loader import load_model
 from service.repository.repository import ModelRepository
+from service.repository.store import Candidate
 from service.repository.watcher import Watcher
+from service.rollout.records import RecordFile, records_path
+from service.rollout.report import state_of
+from service.rollout.rollout import RequestKey, Rollout
+from service.rollout.rollouts import Rollouts
+from service.rollout.shadows import Photo, Sample, Shadows
 from service.settings import Settings
 from service.telemetry.logs import logger
-from service.telemetry.metrics import Metrics, ModelState, ServiceState
+from service.telemetry.metrics import Metrics
 from service.telemetry.record import OK, STAGES
+from service.telemetry.states import ModelState, ServiceState
+
+# The part of the memory for decoding that copies of requests may take beside it.
+APART = 8
 
 
 class RemoteImage(Protocol):
@@ -55,12 +67,21 @@ class Answer:
     results: of each image as the HTTP API shows it (docs/api.md), or its Problem.
     times: of each image.
     total: seconds from the request to the answer.
+    sample: the request, for the other version of a model on trial, to be offered to
+        `Engine.shadows` once the reply is sent.
     """
 
     manifest: ModelManifest
     results: list[Result | Problem]
     times: list[Times]
     total: float
+    sample: Sample | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the service is at fault for any of the results."""
+        problems = [result for result in self.results if isinstance(result, Problem)]
+        return any(problem.kind.status >= 500 for problem in problems)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -83,18 +104,25 @@ class Engine:
             settings.max_decoding_bytes,
         )
         self._isolation = open_isolation(settings, metrics.decoder_end)
-        shared = Shared(
+        self._settings = settings
+        self._shared = Shared(
             CorePool(own_processors()),
-            lambda: sum(model.pace.pending for model in self.repository.models),
+            self._count_images,
             self.admission.hold_memory,
             metrics.batch,
             self._isolation,
         )
-        self.repository = ModelRepository(
-            lambda candidate: load_model(candidate.folder, settings, shared),
-            settings.max_session_bytes,
-            metrics.load_failure,
+        # copies of requests take nothing that callers are counted by
+        apart = Admission(1, 1, settings.max_decoding_bytes // APART)
+        self._shared_apart = replace(
+            self._shared, hold_memory=apart.hold_memory, on_batch=lambda model, size: None
         )
+        self.repository = ModelRepository(
+            self._load, settings.max_session_bytes, metrics.load_failure
+        )
+        records = RecordFile(records_path(settings.rollouts_file, settings.model_store))
+        self.rollouts = Rollouts(self.repository, records, metrics.taken_back)
+        self.shadows = Shadows(self.repository, self._is_busy)
         self._watcher = Watcher(settings.model_store, self.repository, settings.watch_seconds)
         try:
             self._watcher.fill(settings.public_keys)
@@ -102,6 +130,7 @@ class Engine:
             self._close_isolation()
             raise
         self._watcher.start()
+        self.rollouts.start()
         if self._isolation is not None:
             self._isolation.start()
 
@@ -124,26 +153,83 @@ class Engine:
         contents: Sequence[Content],
         parameters: RequestParameters,
         policy: RequestPolicy,
+        key: RequestKey | None = None,
     ) -> Answer:
         """Run the model that ``parameters`` name on images, given as files' bytes.
+
+        key: decides which version answers, where one is on trial; None if the request asks for the
+            one that it names.
 
         A Problem among ``contents`` is answered in its place. Raises Problem if the request as a
         whole cannot be served. Cancelling it frees what it holds.
         """
-        started = time.perf_counter()
         with self.admission.hold_images(len(contents), policy.priority):
-            async with self.repository.take(parameters.model, task, policy.deadline) as model:
-                query = model.predictor.to_query(parameters)
-                model.pace.check(policy.deadline, len(contents))
-                works = [self._answer_one(model, one, query, policy) for one in contents]
-                # most requests have one image, which needs no task of its own
-                outcomes = [await works[0]] if len(works) == 1 else await gather(*works)
+            rollout = self.rollouts.find(parameters.model, task) if key else None
+            if key is None or rollout is None:
+                answer = await self._ask(parameters.model, task, contents, parameters, policy)
+            else:
+                answer = await self._try(rollout, key, task, contents, parameters, policy)
+        self._count(answer)
+        return answer
+
+    async def _ask(
+        self,
+        reference: str | None,
+        task: Task,
+        contents: Sequence[Content],
+        parameters: RequestParameters,
+        policy: RequestPolicy,
+    ) -> Answer:
+        """What the model that ``reference`` means says."""
+        started = time.perf_counter()
+        async with self.repository.take(reference, task, policy.deadline) as model:
+            query = model.predictor.to_query(parameters)
+            model.pace.check(policy.deadline, len(contents))
+            works = [self._answer_one(model, one, query, policy) for one in contents]
+            # most requests have one image, which needs no task of its own
+            outcomes = [await works[0]] if len(works) == 1 else await gather(*works)
         return Answer(
             model.manifest,
             [result for result, _ in outcomes],
             [times for _, times in outcomes],
             time.perf_counter() - started,
         )
+
+    async def _try(
+        self,
+        rollout: Rollout,
+        key: RequestKey,
+        task: Task,
+        contents: Sequence[Content],
+        parameters: RequestParameters,
+        policy: RequestPolicy,
+    ) -> Answer:
+        """As `_ask`, of the version that ``rollout`` chooses; where the one on trial fails, or does
+        not come back, of the other."""
+        started = time.perf_counter()
+        answer = None
+        chosen = rollout.chooses(key, contents)
+        if chosen:
+            patience = min(rollout.patience(len(contents)), policy.deadline.remaining / 2)
+            with suppress(Exception):
+                async with timeout(patience):
+                    answer = await self._ask(rollout.name, task, contents, parameters, policy)
+        by_candidate = answer is not None and not answer.failed
+        if answer is None or answer.failed:
+            answer = await self._ask(rollout.baseline_name, task, contents, parameters, policy)
+        answer = replace(answer, total=time.perf_counter() - started)
+        if not answer.failed:
+            rollout.note(answer.total, chosen=chosen, by_candidate=by_candidate)
+        if by_candidate or rollout.compares(key, contents):
+            photos = _photos_of(contents, answer)
+            sample = Sample(rollout, task, answer.manifest, by_candidate, parameters, photos)
+            answer = replace(answer, sample=sample)
+        return answer
+
+    def _count(self, answer: Answer) -> None:
+        for result, times in zip(answer.results, answer.times, strict=True):
+            outcome = result.code if isinstance(result, Problem) else OK
+            self._metrics.image(answer.manifest.name, outcome, times.stages)
 
     @property
     def state(self) -> ServiceState:
@@ -163,18 +249,34 @@ class Engine:
             ],
             images=self.admission.images,
             session_bytes=self.repository.loaded_bytes,
+            rollouts=[state_of(rollout) for rollout in self.rollouts.all],
         )
 
     @property
     def longest_run(self) -> float:
-        """Seconds that the oldest run of any model has taken by now; 0 if none goes on."""
-        return max((model.longest_run for model in self.repository.models), default=0.0)
+        """Seconds that the oldest run in this process has taken by now; 0 if none goes on."""
+        own = [model.longest_run for model in self.repository.models if model.trial is None]
+        return max(own, default=0.0)
 
     def close(self) -> None:
         """Finish what has been accepted, then stop all threads."""
         self._watcher.stop()
+        self.rollouts.stop()
         self.repository.close()
         self._close_isolation()
+
+    def _load(self, candidate: Candidate) -> LoadedModel:
+        trial = self.rollouts.trial_of(candidate)
+        shared = self._shared_apart if trial == "shadow" else self._shared
+        return load_model(candidate.folder, self._settings, shared, trial)
+
+    def _count_images(self) -> int:
+        """Those that are here and not answered yet, and want this process's processors."""
+        models = self.repository.models
+        return sum(model.pace.pending for model in models if model.trial != "shadow")
+
+    def _is_busy(self) -> bool:
+        return any(model.waiting for model in self.repository.models if model.trial != "shadow")
 
     def _close_isolation(self) -> None:
         if self._isolation is not None:
@@ -204,11 +306,6 @@ class Engine:
         except Exception:
             logger.exception("%s failed on an image", model.manifest.name)
             result = Problem("internal_error", "The model failed on this image.")
-        self._metrics.image(
-            model.manifest.name,
-            result.code if isinstance(result, Problem) else OK,
-            times.stages,
-        )
         return result, times
 
     async def _run(self, model: LoadedModel, job: Job, times: Times) -> Result:
@@ -222,3 +319,12 @@ class Engine:
             raise
         times.stages = job.stages
         return result
+
+
+def _photos_of(contents: Sequence[Content], answer: Answer) -> tuple[Photo, ...]:
+    """Those that are still here and have an answer; what was fetched is not fetched again."""
+    return tuple(
+        Photo(content, result, times.stages.get("inference", 0.0))
+        for content, result, times in zip(contents, answer.results, answer.times, strict=True)
+        if isinstance(content, bytes | ModelInput) and not isinstance(result, Problem)
+    )

@@ -27,6 +27,7 @@ from service.http.replies import Dialect, problem_json
 from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.manifest import Task
 from service.problems import Problem, quoted
+from service.rollout.rollout import RequestKey
 from service.settings import Settings
 from service.telemetry.record import RequestRecord, Stage
 from service.worker import Worker
@@ -60,6 +61,7 @@ class Route:
     template: of the path; a {parameter} is one part of it.
     methods: without HEAD; see ``allowed``.
     scope: what a key must allow; None where no key is needed.
+    post_scope: what it must allow for POST, where that is more than for GET.
     endpoint: what answers; None where BentoML does.
     dialect: how errors are shaped.
     brings_images: whether there must be room for images before the body is read.
@@ -73,6 +75,11 @@ class Route:
     dialect: Dialect = problem_json
     brings_images: bool = False
     task: Task | None = None
+    post_scope: Scope | None = None
+
+    def scope_of(self, method: str) -> Scope | None:
+        """What a key must allow for ``method``."""
+        return self.post_scope if method == "POST" and self.post_scope else self.scope
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -152,6 +159,12 @@ class RequestContext(RequestRecord):
         """Whether the body is one image, and nothing else."""
         kind = self.content_type
         return kind.startswith("image/") or kind == "application/octet-stream"
+
+    def key_for(self, reference: str | None) -> RequestKey | None:
+        """What decides which version answers; None if ``reference``, name or name/version, does."""
+        if reference is not None and "/" in reference:
+            return None
+        return RequestKey(self.request_id, self.headers)
 
     @property
     def path_reference(self) -> str:

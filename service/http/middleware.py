@@ -127,10 +127,10 @@ def admit(context: RequestContext) -> None:
     """Raise Problem if the request is not admitted; its body has not been read yet."""
     route, worker = context.route, context.worker
     check_method(route, context.method, context.path, worker.settings.root_path)
-    if route.scope is not None:
+    if (scope := route.scope_of(context.method)) is not None:
         caller = worker.access.identify(context.headers)
         context.caller = caller.name if caller else None
-        worker.access.authorize(caller, route.scope, context.address)
+        worker.access.authorize(caller, scope, context.address)
     if route.brings_images:
         reference, certain = context.head_reference
         worker.engine.check_room(context.policy, route.task, reference, certain=certain)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from service.engine.engine import Answer
+from service.engine.engine import Answer, Engine
 from service.problems import MEDIA_TYPE, Problem
 
 JSON_TYPE = "application/json"
@@ -55,6 +56,14 @@ def answer_reply(answer: Answer, request_id: str) -> Response:
         },
         {TIMING_HEADER: server_timing(timing)},
     )
+
+
+def with_sample(response: Response, answer: Answer, engine: Engine) -> Response:
+    """``response``; once it is sent, the request goes to the other version of a model on trial, if
+    it is to."""
+    if answer.sample is not None:
+        response.background = BackgroundTask(engine.shadows.offer, answer.sample)
+    return response
 
 
 def timing_ms(answer: Answer) -> dict[str, float]:

@@ -12,14 +12,14 @@ from types import MappingProxyType
 import orjson
 from starlette.responses import Response
 
-from service.http import pages, v1
+from service.http import pages, rollouts, v1
 from service.http.context import RequestContext, Route
 from service.http.openapi.document import describe_api
 from service.http.replies import JSON_TYPE, v2_error
 from service.http.v2 import endpoints as v2
 from service.problems import Problem, quoted
 
-GET, POST = ("GET",), ("POST",)
+GET, POST, BOTH = ("GET",), ("POST",), ("GET", "POST")
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -40,6 +40,8 @@ ROUTES = (
     Route("/v1/models", GET, "infer", v1.list_models),
     Route("/v1/models/{name}", GET, "infer", v1.show_model),
     Route("/v1/models/{name}/{version}", GET, "infer", v1.show_model),
+    Route("/v1/models/{name}/{version}/shadow", BOTH, "infer", rollouts.shadow, post_scope="admin"),
+    Route("/v1/models/{name}/{version}/canary", BOTH, "infer", rollouts.canary, post_scope="admin"),
     Route("/v1/models/{name}/{version}/{action}", POST, "admin", v1.administer),
     Route("/v2", GET, "infer", v2.show_server, v2_error),
     Route("/v2/health/live", GET, None, v2.show_live, v2_error),

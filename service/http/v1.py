@@ -26,14 +26,18 @@ from service.engine.engine import Content
 from service.fetch.fetcher import UrlFetcher
 from service.http.body import PIECE_BYTES, decode_base64, load_json, read_whole_body
 from service.http.context import RequestContext
-from service.http.replies import answer_reply, json_reply
+from service.http.replies import answer_reply, json_reply, with_sample
 from service.inference.model import PARAMETERS
 from service.manifest import Task
 from service.parameters import read_parameters
 from service.problems import Problem, quoted
 from service.repository.version import ModelVersion
+from service.rollout.plan import Phase
+from service.rollout.report import dump, summarise
+from service.rollout.rollouts import Rollouts
 
-ACTIONS = ("load", "unload", "pin", "unpin")
+ENDINGS: dict[str, Phase] = {"promote": "promoted", "abort": "aborted"}
+ACTIONS = ("load", "unload", "pin", "unpin", *ENDINGS)
 FORM, JSON = "multipart/form-data", "application/json"
 MAX_FIELDS = 100  # of a form, beside its files
 MAX_JSON_VALUES = 10_000  # images, labels and the other parameters
@@ -90,10 +94,16 @@ async def answer(task: Task, context: RequestContext) -> Response:
         context.images, context.model = len(sent.images), sent.model
         parameters = read_parameters(PARAMETERS[task], sent.texts, sent.typed)
         found = await context.while_connected(
-            engine.answer(task, sent.images, parameters, context.policy)
+            engine.answer(
+                task,
+                sent.images,
+                parameters,
+                context.policy,
+                context.key_for(parameters.model),
+            )
         )
     context.note_answer(found)
-    return answer_reply(found, context.request_id)
+    return with_sample(answer_reply(found, context.request_id), found, engine)
 
 
 async def read_request(context: RequestContext, room: Room) -> ImageRequest:
@@ -263,18 +273,21 @@ def _given_twice(name: str) -> Problem:
 
 async def list_models(context: RequestContext) -> Response:
     """Every model's manifest, labels included, and how it is served."""
-    versions = context.worker.engine.repository.versions
-    return json_reply({"models": [describe(version) for version in versions]})
+    engine = context.worker.engine
+    listed = [describe(one, engine.rollouts) for one in engine.repository.versions]
+    return json_reply({"models": listed})
 
 
 async def show_model(context: RequestContext) -> Response:
     """The model that the path names, with or without a version, even if it is not served."""
-    return json_reply(describe(context.worker.engine.repository.show(context.path_reference)))
+    engine = context.worker.engine
+    return json_reply(describe(engine.repository.show(context.path_reference), engine.rollouts))
 
 
 async def administer(context: RequestContext) -> Response:
-    """Load, unload, pin or unpin a version; the reply is what `show_model` then says of it."""
-    repository = context.worker.engine.repository
+    """Load, unload, pin or unpin a version, or end its rollout; the reply is what `show_model` then
+    says of it."""
+    repository, rollouts = context.worker.engine.repository, context.worker.engine.rollouts
     reference = (context.parameters["name"], context.parameters["version"])
     match context.parameters["action"]:
         case "load":
@@ -286,6 +299,9 @@ async def administer(context: RequestContext) -> Response:
             repository.pin(reference)
         case "unpin":
             repository.pin(reference, pinned=False)
+        case "promote" | "abort" as ending:
+            ended = await asyncio.to_thread(rollouts.end, reference, ENDINGS[ending])
+            await asyncio.shield(asyncio.wrap_future(ended))
         case action:
             raise Problem(
                 "not_found", f"There is no action {quoted(action)}; there are {', '.join(ACTIONS)}."
@@ -299,11 +315,11 @@ async def show_metrics(context: RequestContext) -> Response:
     return Response(content, headers={"Content-Type": media_type})
 
 
-def describe(version: ModelVersion) -> dict[str, Any]:
+def describe(version: ModelVersion, rollouts: Rollouts | None = None) -> dict[str, Any]:
     """A version's manifest, and under "status" how it is served.
 
-    The status says, of a version that is loaded, its layout; and of one whose newest package is
-    unfit, the reason.
+    The status says, of a version that is loaded, its layout; of one whose newest package is unfit,
+    the reason; and of one that is or was on trial, how that went.
     """
     name, number = version.reference
     manifest, model = version.known
@@ -325,4 +341,6 @@ def describe(version: ModelVersion) -> dict[str, Any]:
             max_batch_size=layout.max_batch_size,
             session_bytes=model.session_bytes,
         )
+    if rollouts is not None and (rollout := rollouts.of(version.reference)) is not None:
+        status["rollout"] = dump(summarise(rollout))
     return {**described, "status": status}

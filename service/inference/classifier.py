@@ -9,7 +9,7 @@ import numpy.typing as npt
 from service.imaging.resize import ModelInput
 from service.inference.task import Row
 from service.manifest import ClassificationManifest
-from service.package import ModelPackage
+from service.package import GraphRunner
 from service.parameters import ClassifyParameters
 from service.problems import Problem, quoted
 
@@ -28,7 +28,7 @@ class Classifier:
 
     rows_name = "classifications"
 
-    def __init__(self, package: ModelPackage[ClassificationManifest]) -> None:
+    def __init__(self, package: GraphRunner[ClassificationManifest]) -> None:
         self._package, self.manifest = package, package.manifest
 
     def to_query(self, parameters: ClassifyParameters) -> ClassificationQuery:

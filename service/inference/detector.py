@@ -12,7 +12,7 @@ from service.imaging.placement import Placement
 from service.imaging.resize import ModelInput
 from service.inference.task import Row
 from service.manifest import DetectionDefaults, DetectionManifest
-from service.package import ModelPackage
+from service.package import GraphRunner
 from service.parameters import DetectParameters
 from service.problems import Problem, quoted
 
@@ -69,7 +69,7 @@ class Detector:
 
     rows_name = "detections"
 
-    def __init__(self, package: ModelPackage[DetectionManifest]) -> None:
+    def __init__(self, package: GraphRunner[DetectionManifest]) -> None:
         self._package, self.manifest = package, package.manifest
         self._indices = {_composed(label.name): i for i, label in enumerate(self.manifest.labels)}
 

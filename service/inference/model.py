@@ -20,11 +20,12 @@ from service.inference.batcher import Batcher
 from service.inference.classifier import Classifier
 from service.inference.decoder import Decoder, Isolation
 from service.inference.detector import Detector
+from service.inference.isolated import PackageProcess, Trial
 from service.inference.layout import Layout
 from service.inference.pace import Concurrency, Pace
 from service.inference.task import Job, Predictor, Result
 from service.manifest import ModelManifest, Task
-from service.package import ModelPackage
+from service.package import GraphRunner
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from service.problems import Problem
 
@@ -56,7 +57,7 @@ class Shared:
     isolation: Isolation | None = None
 
 
-def open_predictor(package: ModelPackage[Any]) -> Predictor[Any]:
+def open_predictor(package: GraphRunner[Any]) -> Predictor[Any]:
     """What answers with the package's graph."""
     return PREDICTORS[package.manifest.task](package)
 
@@ -66,6 +67,8 @@ class LoadedModel:
 
     provider: what its sessions run on.
     session_bytes: what its sessions take, by the size of its graph.
+    trial: how it is tried on live traffic, if it is.
+    process: that its sessions are in then, in place of this one.
     """
 
     def __init__(
@@ -76,8 +79,11 @@ class LoadedModel:
         shared: Shared,
         provider: str,
         session_bytes: int,
+        trial: Trial | None = None,
+        process: PackageProcess | None = None,
     ) -> None:
         self.predictor, self.layout = predictor, layout
+        self.trial, self.process = trial, process
         self.manifest: ModelManifest = predictor.manifest
         self.provider, self.session_bytes = provider, session_bytes
         self.pace = Pace(layout.max_batch_size, layout.concurrent_runs)
@@ -166,3 +172,5 @@ class LoadedModel:
         """Finish what has been accepted, then stop the threads."""
         self._decoder.close()
         self._batcher.close()
+        if self.process is not None:
+            self.process.close()

@@ -37,6 +37,11 @@ class Pace:
         self._ended = time.perf_counter()  # the last batch, or the time in which there was none
 
     @property
+    def seconds_per_image(self) -> float:
+        """Of each of the runs, of late; 0 before the first."""
+        return self._seconds_per_image
+
+    @property
     def expected_wait(self) -> float:
         """Seconds until an image that came now would be run. None are expected where nothing is
         before it: so the pace is measured anew, however slow it was."""

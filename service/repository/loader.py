@@ -10,11 +10,12 @@ from PIL import Image
 
 from service.imaging.resize import to_input
 from service.inference.decoder import Decoder
+from service.inference.isolated import Opened, PackageProcess, Trial
 from service.inference.layout import Layout
 from service.inference.model import PARAMETERS, LoadedModel, Shared, open_predictor
 from service.inference.task import Predictor
 from service.manifest import GRAPH_FILE
-from service.package import PackageError, open_package
+from service.package import GraphRunner, PackageError, open_package
 from service.providers import ExecutionProvider, choose_providers
 from service.runtime.memory import trim_memory
 from service.runtime.sessions import Device
@@ -28,9 +29,13 @@ WARM_UP_SIZE = (640, 480)  # of the photo that a model runs on first
 SESSION_SHARE = 1.5
 
 
-def load_model(folder: Path, settings: Settings, shared: Shared) -> LoadedModel:
+def load_model(
+    folder: Path, settings: Settings, shared: Shared, trial: Trial | None = None
+) -> LoadedModel:
     """Open the package in ``folder`` and run it once at each batch size, so that no caller pays
     for first-time allocations, compilations or searches.
+
+    trial: of a version that is on trial: its graph runs in a process of its own.
 
     Raises PackageError if it is unfit, ProviderError if what should run it is not there.
     """
@@ -47,16 +52,33 @@ def load_model(folder: Path, settings: Settings, shared: Shared) -> LoadedModel:
         wanted.cuda_graphs,
     )
     sizes = batch_sizes(layout.max_batch_size) if first.fixed_batches else ()
-    package = open_package(folder, public_keys=settings.public_keys, device=device, batches=sizes)
-    if package.latency_session is None:
+    process: PackageProcess | None = None
+    package: GraphRunner[Any]
+    if trial is None:
+        package = own = open_package(
+            folder, public_keys=settings.public_keys, device=device, batches=sizes
+        )
+        opened = Opened.of(own)
+    else:
+        package = process = PackageProcess(
+            folder,
+            device,
+            public_keys=settings.public_keys,
+            batches=sizes,
+            runs=layout.concurrent_runs,
+            trial=trial,
+        )
+        opened = process.opened
+    if not opened.has_latency_session:
         layout = replace(layout, latency_threads=layout.threads)
     predictor = open_predictor(package)
     try:
         warm_up(predictor, sizes or (1, layout.max_batch_size))
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
+        if process is not None:
+            process.close()
         raise PackageError(f"{folder}: cannot be run: {one_line(error)}") from error
     trim_memory()
-    copies = 1 if package.latency_session is None or package.weights else 2
     graph_bytes = (folder / GRAPH_FILE).stat().st_size
     return LoadedModel(
         predictor,
@@ -69,8 +91,10 @@ def load_model(folder: Path, settings: Settings, shared: Shared) -> LoadedModel:
         ),
         layout,
         shared,
-        package.provider,
-        session_bytes=int(SESSION_SHARE * copies * graph_bytes),
+        opened.provider,
+        session_bytes=int(SESSION_SHARE * opened.copies * graph_bytes),
+        trial=trial,
+        process=process,
     )
 
 

@@ -7,21 +7,18 @@ closed before it is given back: so a swap loses nothing.
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from service.inference.deadline import NO_DEADLINE, Deadline
 from service.inference.model import LoadedModel
 from service.manifest import ModelManifest, Task
-from service.package import PackageError
 from service.problems import Problem, quoted
-from service.providers import ProviderError
 from service.repository.store import Candidate, Reference
-from service.repository.version import Backoff, Known, ModelVersion, State
+from service.repository.version import Backoff, Known, ModelVersion, State, reason_of
 from service.runtime.memory import trim_memory
 from service.telemetry.logs import logger
-from service.terminal import one_line
 
 Load = Callable[[Candidate], LoadedModel]
 
@@ -38,6 +35,7 @@ class ModelRepository:
     def __init__(self, load: Load, budget: int | None, on_failure: Callable[[str], None]) -> None:
         self._load, self._budget, self._on_failure = load, budget, on_failure
         self._versions: dict[Reference, ModelVersion] = {}
+        self._withheld: Set[Reference] = frozenset()
         self._lock = threading.RLock()
         self._loader = ThreadPoolExecutor(1, "load")
 
@@ -62,8 +60,8 @@ class ModelRepository:
     def find(self, reference: str | None, task: Task | None = None) -> ModelVersion:
         """The version that ``reference``, a name or name/version, means; raises Problem.
 
-        A name means its pinned version, or else its highest that can be served; None means the
-        first model, by name, of ``task``.
+        A name means its pinned version, or else its highest that can be served and is not withheld,
+        if there is one; None means the first model, by name, of ``task``.
         """
         return self._find(reference, task)[0]
 
@@ -81,7 +79,9 @@ class ModelRepository:
                 raise Problem("model_not_found", self._not_found(reference))
             if not served:
                 raise Problem("model_unloaded", f"{name} has been unloaded by an operator.")
-            entry, manifest = next((found for found in served if found[0].pinned), served[0])
+            open_ = [found for found in served if found[0].reference not in self._withheld]
+            pinned = [found for found in served if found[0].pinned]
+            entry, manifest = next(iter(pinned or open_ or served))
             if task not in (None, manifest.task):
                 raise Problem("wrong_task", f"{name} does {manifest.task}, not {task}.")
             return entry, manifest
@@ -176,7 +176,7 @@ class ModelRepository:
         try:
             model = self._loader.submit(self._load, candidate).result()
         except Exception as error:  # if it is no fault of the package, it may pass
-            self.refuse(reference, candidate, _reason(error))
+            self.refuse(reference, candidate, reason_of(error))
             return False
         with self._lock:
             known = Known(model.manifest, model)
@@ -255,6 +255,17 @@ class ModelRepository:
             entry.pinned = pinned
             self._evict()
 
+    def withhold(self, references: Set[Reference]) -> None:
+        """Let no bare name mean one of these that is not pinned, as long as it has another."""
+        self._withheld = references
+
+    def evict(self, reference: Reference) -> None:
+        """Free what a version takes, as soon as no request holds it, until it is asked for."""
+        with self._lock:
+            entry = self._versions.get(reference)
+            if entry is not None and entry.state is State.READY:
+                self._evict_one(entry)
+
     def close(self) -> None:
         """Finish what has been accepted, and close every model."""
         self._loader.shutdown()
@@ -294,7 +305,7 @@ class ModelRepository:
             return model
         except Exception as error:
             with self._lock:
-                entry.reason = _reason(error)
+                entry.reason = reason_of(error)
                 entry.retry.fail()
             self._on_failure(entry.reference[0])
             logger.error("%s cannot be loaded again: %s", entry.name, entry.reason)
@@ -313,10 +324,13 @@ class ModelRepository:
         for entry in sorted(loaded, key=lambda entry: entry.used_at)[:-1]:
             if self.loaded_bytes <= self._budget:
                 return
-            if not (entry.pinned or entry.users or entry.reason):
-                entry.state = State.EVICTED
-                logger.info("%s is evicted to free memory", entry.name)
-                self._close_if_unused(entry)
+            if not (entry.pinned or entry.users or entry.reason or entry.is_on_trial):
+                self._evict_one(entry)
+
+    def _evict_one(self, entry: ModelVersion) -> None:
+        entry.state = State.EVICTED
+        logger.info("%s is evicted to free memory", entry.name)
+        self._close_if_unused(entry)
 
     def _close_if_unused(self, entry: ModelVersion) -> None:
         """Close the model of a version that is not served any more, once no request holds it."""
@@ -327,13 +341,6 @@ class ModelRepository:
         # its threads end after their last batch: the event loop must not wait for them
         name = f"close {entry.name}"
         threading.Thread(target=_close, args=(last,), name=name, daemon=True).start()
-
-
-def _reason(error: Exception) -> str:
-    """What is told of a load that failed."""
-    if isinstance(error, PackageError | ProviderError):
-        return str(error)
-    return f"{type(error).__name__}: {one_line(error)}"
 
 
 def _close(last: list[LoadedModel]) -> None:

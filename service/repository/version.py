@@ -8,7 +8,10 @@ from typing import NamedTuple
 
 from service.inference.model import LoadedModel
 from service.manifest import ModelManifest
+from service.package import PackageError
+from service.providers import ProviderError
 from service.repository.store import Candidate, Reference
+from service.terminal import one_line
 
 
 class State(Enum):
@@ -90,6 +93,11 @@ class ModelVersion:
         return self.known.model
 
     @property
+    def is_on_trial(self) -> bool:
+        """Whether its model is tried on live traffic, in a process of its own."""
+        return self.model is not None and self.model.trial is not None
+
+    @property
     def number(self) -> int:
         """What versions are ordered by; 0 of a folder that is no version, and so never fit."""
         version = self.reference[1]
@@ -98,3 +106,10 @@ class ModelVersion:
     @property
     def name(self) -> str:
         return "/".join(self.reference)
+
+
+def reason_of(error: Exception) -> str:
+    """What is told of a load that failed."""
+    if isinstance(error, PackageError | ProviderError):
+        return str(error)
+    return f"{type(error).__name__}: {one_line(error)}"

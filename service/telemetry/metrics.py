@@ -22,7 +22,6 @@ from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
-    InfoMetricFamily,
     Metric,
 )
 from prometheus_client.exposition import choose_encoder
@@ -31,6 +30,7 @@ from prometheus_client.registry import Collector
 from service.memory import available_memory
 from service.problems import KINDS
 from service.telemetry.record import OK, STAGES
+from service.telemetry.states import CAUSES, ServiceState, state_families
 
 Labels = tuple[str, ...]
 
@@ -131,41 +131,6 @@ class Histogram:
         return family
 
 
-@dataclass(frozen=True)
-class ModelState:
-    """A version of a model in the store.
-
-    sha256, precision: "" if its package cannot be read.
-    provider: the execution provider that it runs on; None while it is not loaded.
-    sessions: how many of it are loaded.
-    queued: images that wait for it.
-    """
-
-    name: str
-    version: str
-    sha256: str
-    precision: str
-    provider: str | None = None
-    sessions: int = 0
-    queued: int = 0
-
-
-@dataclass(frozen=True)
-class ServiceState:
-    """What the service holds at one moment.
-
-    models: all of the store, loaded or not.
-    images: accepted and not yet answered.
-    requests: in flight, on all routes.
-    session_bytes: estimated memory of the loaded models.
-    """
-
-    models: Sequence[ModelState] = ()
-    images: int = 0
-    requests: int = 0
-    session_bytes: int = 0
-
-
 class Metrics(Collector):
     """The metrics of one process, in a registry of their own.
 
@@ -207,6 +172,11 @@ class Metrics(Collector):
             ("cause",),
             known=((cause,) for cause in DECODER_ENDS),
         )
+        self._taken_back = Counter(
+            "boxport_rollouts_taken_back",
+            "Versions on trial that went back by themselves, by cause.",
+            ("model", "cause"),
+        )
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -243,6 +213,10 @@ class Metrics(Collector):
         """Count a model of the store that could not be loaded; ``model`` names its folder."""
         self._load_failures.count((model,))
 
+    def taken_back(self, model: str, cause: str) -> None:
+        """Count a version that was taken back: see `service.rollout.guard`."""
+        self._taken_back.count((self._label(model), cause))
+
     def decoder_end(self, cause: str) -> None:
         """Count a decoder process that ended: see `DecoderPool`."""
         self._decoder_ends.count((cause,))
@@ -270,6 +244,7 @@ class Metrics(Collector):
             self._batch_size,
             self._load_failures,
             self._decoder_ends,
+            self._taken_back,
         ):
             yield events.family()
         yield GaugeMetricFamily(
@@ -277,7 +252,7 @@ class Metrics(Collector):
             "What the machine or the container lets the service take.",
             self._memory,
         )
-        yield from _states(state)
+        yield from state_families(state)
 
     def _label(self, model: str | None) -> str:
         if model in self._names:
@@ -290,6 +265,8 @@ class Metrics(Collector):
         for model in {known.name for known in state.models} - self._names:
             self._load_failures.begin((model,))
             self._batch_size.begin((model,))
+            for cause in CAUSES:
+                self._taken_back.begin((model, cause))
             for outcome in EXPECTED:
                 self._images.begin((model, outcome))
             for stage in STAGES:
@@ -301,45 +278,3 @@ class Metrics(Collector):
             for reason, status in EXPECTED.items():
                 self._requests.begin((route, model, str(status), reason))
         self._names.add(model)
-
-
-def _states(state: ServiceState) -> Iterator[Metric]:
-    yield GaugeMetricFamily(
-        "boxport_requests_in_flight", "Requests begun and not yet answered.", state.requests
-    )
-    yield GaugeMetricFamily(
-        "boxport_images_in_service", "Images accepted and not yet answered.", state.images
-    )
-    yield GaugeMetricFamily(
-        "boxport_session_bytes",
-        "Estimated memory of the loaded models.",
-        state.session_bytes,
-    )
-    yield _by_name(
-        "boxport_queue_images",
-        "Images that wait for a model.",
-        ((model.name, model.queued) for model in state.models),
-    )
-    yield _by_name(
-        "boxport_sessions",
-        "Sessions of a model that are loaded.",
-        ((model.name, model.sessions) for model in state.models),
-    )
-    labels = ("model", "version", "sha256", "precision", "provider")
-    info = InfoMetricFamily("boxport_model", "The models that are loaded.", labels=labels)
-    for model in state.models:
-        if model.provider is not None:
-            row = (model.name, model.version, model.sha256, model.precision, model.provider)
-            info.add_metric(row, {})
-    yield info
-
-
-def _by_name(name: str, documentation: str, values: Iterable[tuple[str, int]]) -> GaugeMetricFamily:
-    """One series a name: a model's versions together."""
-    totals: dict[str, int] = {}
-    for model, value in values:
-        totals[model] = totals.get(model, 0) + value
-    family = GaugeMetricFamily(name, documentation, labels=("model",))
-    for model, total in totals.items():
-        family.add_metric((model,), total)
-    return family

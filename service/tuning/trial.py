@@ -18,7 +18,8 @@ from service.inference.layout import Layout
 from service.inference.model import PARAMETERS
 from service.problems import Problem
 from service.settings import Settings
-from service.telemetry.metrics import Metrics, ServiceState
+from service.telemetry.metrics import Metrics
+from service.telemetry.states import ServiceState
 
 CALLERS = (1, 4, 16)  # each sends one photo after the other
 DEADLINE_SECONDS = 60.0

@@ -11,7 +11,8 @@ import yaml
 
 from service.http.routes import ROUTES
 from service.problems import KINDS
-from service.telemetry.metrics import Metrics, ModelState, ServiceState
+from service.telemetry.metrics import Metrics
+from service.telemetry.states import ModelState, ServiceState
 from tests.deploy.dashboard import TARGET_LABELS, read_metrics
 from tests.paths import ROOT
 from tests.thirdparty.tools import find_debian

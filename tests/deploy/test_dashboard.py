@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.telemetry.metrics import Metrics, ModelState, ServiceState
+from service.telemetry.metrics import Metrics
+from service.telemetry.states import ModelState, ServiceState
 from tests.deploy.dashboard import faults, metric_names, queries, read_metrics
 from tests.paths import ROOT
 

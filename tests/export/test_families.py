@@ -30,7 +30,8 @@ from service.manifest import ModelManifest, read_manifest
 from service.package import open_package
 from service.parameters import DetectParameters
 from service.settings import Settings
-from service.telemetry.metrics import Metrics, ServiceState
+from service.telemetry.metrics import Metrics
+from service.telemetry.states import ServiceState
 from tests.export.conftest import (
     LABELS,
     make_faster_rcnn,

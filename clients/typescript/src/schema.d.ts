@@ -117,6 +117,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/models/{name}/{version}/shadow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show how a version on trial does */
+        get: operations["showShadow"];
+        put?: never;
+        /**
+         * Run copies of answered requests on a version
+         * @description Needs a key of the scope admin. In place of the model's last rollout; the answer comes once the
+         *     version is loaded, in a process of its own. How it goes on: docs/rollout.md.
+         */
+        post: operations["startShadow"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{name}/{version}/canary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show how a version on trial does */
+        get: operations["showCanary"];
+        put?: never;
+        /**
+         * Have a version answer a share of the requests
+         * @description Needs a key of the scope admin. In place of the model's last rollout; the answer comes once the
+         *     version is loaded, in a process of its own. How it goes on: docs/rollout.md.
+         */
+        post: operations["startCanary"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models/{name}/{version}/{action}": {
         parameters: {
             query?: never;
@@ -127,7 +171,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Load, unload or pin a model
+         * Load, unload or pin a model, or end its rollout
          * @description Needs a key of the scope admin. What is done lasts until the service stops, and the answer comes once it is done.
          */
         post: operations["administer"];
@@ -228,6 +272,20 @@ export interface components {
             allowed: string;
             /** @description That it explains; they are not unmatched. */
             answers?: number;
+        };
+        /** @description A share of the requests is answered by the version. */
+        Canary: {
+            /** @description Of the requests to the model's bare name, until it is promoted. */
+            share?: number | null;
+            /** @description Shares one after the other, in place of `share`; then it is promoted. */
+            schedule?: number[];
+            /** @description How long each share of a schedule lasts. */
+            step_seconds?: number;
+            /** @description `header X-User`: the header whose value decides which version answers, so that each user has one. Without it, or the header, the request's id does. */
+            sticky?: string | null;
+            /** @description Share of the other requests that it runs too, to be compared. Default: its share, and 0.1 at the least. */
+            compare?: number | null;
+            guard?: components["schemas"]["Guard"];
         };
         /** @description The middle of the photo, after its shorter side is scaled. */
         CentreCrop: {
@@ -519,6 +577,22 @@ export interface components {
             /** @description Detections without a match because two overlapping ones have equal scores, so that either may suppress the other. */
             ambiguous?: number;
         };
+        /**
+         * @description When a canary goes back by itself: once the whole 95 % interval of a figure lies beyond its
+         *     bound.
+         */
+        Guard: {
+            /** @description Share of its requests that only the other version answered. */
+            errors?: number;
+            /** @description p99 of its latency, as a multiple of the other version's. */
+            p99_ratio?: number | null;
+            /** @description p99 of its latency in milliseconds. */
+            p99_ms?: number | null;
+            /** @description Share of what is compared that differs: detections without a match, photos with another best class. */
+            disagreement?: number;
+            /** @description Requests, or compared photos, before a figure counts; 3 for errors. */
+            min_samples?: number;
+        };
         /** @description What is wrong with one image. */
         ImageError: {
             code: components["schemas"]["ErrorCode"];
@@ -548,6 +622,12 @@ export interface components {
         };
         /** @description How a photo becomes the graph's input. */
         InputSpec: components["schemas"]["Letterbox"] | components["schemas"]["ShorterSide"] | components["schemas"]["Stretch"] | components["schemas"]["CentreCrop"];
+        /** @description A figure, and the ends of its 95 % interval. */
+        Interval: {
+            value: number;
+            low: number;
+            high: number;
+        };
         /** @description One class. Its place in the manifest's list is its index in the graph's output. */
         Label: {
             /** @description The data set's own id, such as a COCO category id. */
@@ -643,6 +723,8 @@ export interface components {
             max_batch_size?: number;
             /** @description Memory that its sessions take. */
             session_bytes?: number;
+            /** @description How it is tried on live traffic, or was, if it is. */
+            rollout?: components["schemas"]["RolloutSummary"];
         };
         /**
          * @description The same. Where the reference is the owner's own, photos were compared from the bytes of
@@ -715,6 +797,73 @@ export interface components {
             converted?: components["schemas"]["Conversion"];
             /** @description Of another tool's ONNX file. */
             adopted?: components["schemas"]["Adoption"];
+        };
+        /** @description A rollout in full. Counts are of this worker, since it started or the packages changed. */
+        RolloutReport: {
+            /** @enum {string} */
+            mode: "shadow" | "canary";
+            /**
+             * @description waiting: not loaded yet. running. promoted: the name means it. taken_back: by itself, `reason` says why. aborted: by an operator.
+             * @enum {string}
+             */
+            phase: "waiting" | "running" | "promoted" | "taken_back" | "aborted";
+            /** @description Of the requests to the model's bare name. */
+            share: number;
+            /** @description Why it was taken back. */
+            reason?: string;
+            /** @description Photos that both versions ran. */
+            compared: number;
+            /** @description Share of both versions' detections that are matched: the same label, an IoU of .5 or more. Of a classifier: share of photos with the same best class. */
+            agreement?: components["schemas"]["Interval"];
+            model: string;
+            version: string;
+            /**
+             * @description What kind of reason it was.
+             * @enum {string}
+             */
+            cause?: "errors" | "latency" | "disagreement" | "process";
+            /** @description What decides who answers; else the request's id. */
+            sticky?: string;
+            /** Format: date-time */
+            started?: string;
+            /**
+             * Format: date-time
+             * @description Of this share, or phase.
+             */
+            since?: string;
+            /** @description Copies that were not run, for want of room. */
+            dropped: number;
+            /** @description Copies that the candidate failed on. */
+            failed: number;
+            /** @description Share of boxes found by both whose label differs, or of best classes. */
+            label_changes?: components["schemas"]["Interval"];
+            /** @description Mean absolute difference of matched scores. */
+            score_difference?: components["schemas"]["Interval"];
+            candidate: components["schemas"]["VersionFigures"];
+            baseline?: components["schemas"]["VersionFigures"];
+        };
+        /** @description A version that is, or was, tried on live traffic. */
+        RolloutSummary: {
+            /** @enum {string} */
+            mode: "shadow" | "canary";
+            /**
+             * @description waiting: not loaded yet. running. promoted: the name means it. taken_back: by itself, `reason` says why. aborted: by an operator.
+             * @enum {string}
+             */
+            phase: "waiting" | "running" | "promoted" | "taken_back" | "aborted";
+            /** @description Of the requests to the model's bare name. */
+            share: number;
+            /** @description Why it was taken back. */
+            reason?: string;
+            /** @description Photos that both versions ran. */
+            compared: number;
+            /** @description Share of both versions' detections that are matched: the same label, an IoU of .5 or more. Of a classifier: share of photos with the same best class. */
+            agreement?: components["schemas"]["Interval"];
+        };
+        /** @description A share of the requests is run by the version too, after their replies; nobody sees it. */
+        Shadow: {
+            /** @description Of the requests to the model's bare name. */
+            share: number;
         };
         /**
          * @description The whole photo in the top left corner, one side scaled and both filled up to a multiple of
@@ -825,6 +974,25 @@ export interface components {
             name: string;
             version: string;
             status: components["schemas"]["ModelStatus"];
+        };
+        /**
+         * @description How one of the two versions does. Latencies are of the requests that it was to answer, by the
+         *     canary's choice; inference is of the photos that both ran.
+         */
+        VersionFigures: {
+            version: string;
+            /** @description That it was to answer. */
+            requests: number;
+            /** @description Share of these that failed; the candidate's, the other version answered. */
+            errors?: components["schemas"]["Interval"];
+            /** @description Of its answers, to 8 %. */
+            p50_ms?: number;
+            /** @description Of its answers, to 8 %. */
+            p99_ms?: number;
+            /** @description Mean of a photo's batch. */
+            inference_ms?: components["schemas"]["Interval"];
+            /** @description Of its process, if it has its own; else an estimate of its sessions. */
+            memory_bytes?: number;
         };
     };
     responses: never;
@@ -1589,6 +1757,584 @@ export interface operations {
             };
         };
     };
+    showShadow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example efficientdet_lite0_voc */
+                name: string;
+                /** @example 1 */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is known of it */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutReport"];
+                };
+            };
+            /** @description * `unauthenticated`: The service requires a key, and the request has none that is valid. */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `forbidden`: The key's scopes do not include this; administration needs the scope admin. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /**
+             * @description * `model_not_found`: No model of this name and version is served, or none for this task.
+             *     * `not_found`: The API has no such path.
+             */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `request_too_slow`: The head took too long to arrive, or the body came at less than the least rate. */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `head_too_large`: The request line and the headers have more bytes than the service accepts. */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `internal_error`: A fault of the service; its logs say more under the request's id. */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `not_ready`: The service is about to stop, or its models are not loaded yet. */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    startShadow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example efficientdet_lite0_voc */
+                name: string;
+                /** @example 1 */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Shadow"];
+            };
+        };
+        responses: {
+            /** @description What is known of it */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutReport"];
+                };
+            };
+            /** @description * `malformed_body`: The body is not what its content type says: broken JSON, a form that is cut short. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `unauthenticated`: The service requires a key, and the request has none that is valid. */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `forbidden`: The key's scopes do not include this; administration needs the scope admin. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /**
+             * @description * `model_not_found`: No model of this name and version is served, or none for this task.
+             *     * `not_found`: The API has no such path.
+             */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `request_too_slow`: The head took too long to arrive, or the body came at less than the least rate. */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /**
+             * @description * `model_unloaded`: An operator has unloaded the model; it is served again once it is loaded.
+             *     * `model_unfit`: The model's package is damaged, unsigned where it must be signed, or does not run here.
+             */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `body_too_large`: The body has more bytes than the service accepts. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `unsupported_media_type`: By its content type, the body is neither a form nor an image nor JSON; or it is compressed in a way that is not read. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /**
+             * @description * `invalid_parameter`: A value has the wrong type or range, does not suit the model, or is given twice.
+             *     * `unknown_parameter`: The endpoint has no parameter of this name; unknown ones are never ignored.
+             */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `head_too_large`: The request line and the headers have more bytes than the service accepts. */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `internal_error`: A fault of the service; its logs say more under the request's id. */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /**
+             * @description * `overloaded`: More is waiting than can be answered in time; try again after Retry-After.
+             *     * `not_ready`: The service is about to stop, or its models are not loaded yet.
+             */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    showCanary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example efficientdet_lite0_voc */
+                name: string;
+                /** @example 1 */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is known of it */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutReport"];
+                };
+            };
+            /** @description * `unauthenticated`: The service requires a key, and the request has none that is valid. */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `forbidden`: The key's scopes do not include this; administration needs the scope admin. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /**
+             * @description * `model_not_found`: No model of this name and version is served, or none for this task.
+             *     * `not_found`: The API has no such path.
+             */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `request_too_slow`: The head took too long to arrive, or the body came at less than the least rate. */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `head_too_large`: The request line and the headers have more bytes than the service accepts. */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `internal_error`: A fault of the service; its logs say more under the request's id. */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `not_ready`: The service is about to stop, or its models are not loaded yet. */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    startCanary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example efficientdet_lite0_voc */
+                name: string;
+                /** @example 1 */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Canary"];
+            };
+        };
+        responses: {
+            /** @description What is known of it */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutReport"];
+                };
+            };
+            /** @description * `malformed_body`: The body is not what its content type says: broken JSON, a form that is cut short. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `unauthenticated`: The service requires a key, and the request has none that is valid. */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `forbidden`: The key's scopes do not include this; administration needs the scope admin. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /**
+             * @description * `model_not_found`: No model of this name and version is served, or none for this task.
+             *     * `not_found`: The API has no such path.
+             */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `request_too_slow`: The head took too long to arrive, or the body came at less than the least rate. */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /**
+             * @description * `model_unloaded`: An operator has unloaded the model; it is served again once it is loaded.
+             *     * `model_unfit`: The model's package is damaged, unsigned where it must be signed, or does not run here.
+             */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `body_too_large`: The body has more bytes than the service accepts. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `unsupported_media_type`: By its content type, the body is neither a form nor an image nor JSON; or it is compressed in a way that is not read. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /**
+             * @description * `invalid_parameter`: A value has the wrong type or range, does not suit the model, or is given twice.
+             *     * `unknown_parameter`: The endpoint has no parameter of this name; unknown ones are never ignored.
+             */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `rate_limited`: The key, or the caller's address, has exceeded its rate. */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `head_too_large`: The request line and the headers have more bytes than the service accepts. */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description * `internal_error`: A fault of the service; its logs say more under the request's id. */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /**
+             * @description * `overloaded`: More is waiting than can be answered in time; try again after Retry-After.
+             *     * `not_ready`: The service is about to stop, or its models are not loaded yet.
+             */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     administer: {
         parameters: {
             query?: never;
@@ -1599,7 +2345,7 @@ export interface operations {
                 /** @example 1 */
                 version: string;
                 /** @example load */
-                action: "load" | "unload" | "pin" | "unpin";
+                action: "load" | "unload" | "pin" | "unpin" | "promote" | "abort";
             };
             cookie?: never;
         };

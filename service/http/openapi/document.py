@@ -16,7 +16,13 @@ from pydantic import BaseModel
 
 from service.access.key_file import Scope
 from service.http.context import Route
-from service.http.openapi.examples import CLASSIFY_ANSWERS, DETECT_ANSWERS, MODEL, problem_examples
+from service.http.openapi.examples import (
+    CLASSIFY_ANSWERS,
+    DETECT_ANSWERS,
+    MODEL,
+    ROLLOUT,
+    problem_examples,
+)
 from service.http.openapi.generators import for_generators
 from service.http.openapi.json_schemas import reference, reply_schemas, request_schemas
 from service.http.openapi.model_schemas import ModelList, UnreadableModel
@@ -34,6 +40,8 @@ from service.http.openapi.schemas import (
 from service.http.replies import TIMING_HEADER
 from service.http.v1 import ACTIONS
 from service.parameters import ClassifyParameters, DetectParameters
+from service.rollout.plan import Canary, Shadow
+from service.rollout.report import RolloutReport
 
 Description = dict[str, Any]
 
@@ -52,6 +60,11 @@ IMAGE_CODES = (
     *("invalid_parameter", "unknown_parameter"),
     *("model_not_found", "model_unloaded", "wrong_task"),
     *("overloaded", "deadline_exceeded"),
+)
+
+ORDER_CODES = (
+    *("malformed_body", "body_too_large", "unsupported_media_type"),
+    *("invalid_parameter", "unknown_parameter", "overloaded"),
 )
 
 NEEDS_A_KEY: tuple[dict[str, list[str]], ...] = ({"bearer": []}, {"key": []})
@@ -74,6 +87,14 @@ as the body, or JSON. Every error is a problem of RFC 9457 with a `code` that pr
 `retryable` says whether the same request may succeed later; then the header Retry-After says when.
 
 The models also speak the Open Inference Protocol, under `/v2`."""
+
+START = {
+    "shadow": "Run copies of answered requests on a version",
+    "canary": "Have a version answer a share of the requests",
+}
+ABOUT_STARTING = """\
+Needs a key of the scope admin. In place of the model's last rollout; the answer comes once the
+version is loaded, in a process of its own. How it goes on: docs/rollout.md."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +133,7 @@ def describe_api(routes: tuple[Route, ...], root: str = "") -> Description:
         "tags": [
             {"name": "inference", "description": "What is in an image."},
             {"name": "models", "description": "What is served."},
+            {"name": "rollouts", "description": "Versions that are tried on live traffic."},
             {"name": "operation", "description": "For probes and for Prometheus."},
         ],
         "paths": _paths(routes, {**_inference(parameters), **_models(), **_probes()}),
@@ -137,28 +159,30 @@ def dump_api(routes: tuple[Route, ...], *, generators: bool = False) -> str:
 
 def _schemas(parameters: Description) -> Description:
     """All that has a name, by name."""
-    answers: list[type[BaseModel]] = [DetectAnswer, ClassifyAnswer, ModelList, ProblemDetails]
+    answers: list[type[BaseModel]] = [
+        *(DetectAnswer, ClassifyAnswer, ModelList, RolloutReport, ProblemDetails)
+    ]
     schemas = {
         **parameters,
         **request_schemas([DetectForm, ClassifyForm]),
-        **request_schemas([DetectRequest, ClassifyRequest], null=True),
+        **request_schemas([DetectRequest, ClassifyRequest, Shadow, Canary], null=True),
         **reply_schemas(answers),
     }
     return dict(sorted(schemas.items()))
 
 
 def _paths(routes: Iterable[Route], operations: dict[str, Operation]) -> Description:
-    """Each of ``routes`` that has an operation; ``operations`` are by template."""
-    return {
-        route.template: {
-            method.lower(): _describe(route, operations[route.template]) for method in route.methods
-        }
-        for route in routes
-        if route.template in operations
-    }
+    """Each of ``routes`` that has an operation; ``operations`` are by method and template."""
+    paths: dict[str, Description] = {}
+    for route in routes:
+        for method in route.methods:
+            if operation := operations.get(f"{method} {route.template}"):
+                described = _describe(route, method, operation)
+                paths.setdefault(route.template, {})[method.lower()] = described
+    return paths
 
 
-def _describe(route: Route, operation: Operation) -> Description:
+def _describe(route: Route, method: str, operation: Operation) -> Description:
     named = re.findall(r"\{(\w+)\}", route.template)
     in_path = [
         {"name": name, "in": "path", "required": True, **PATH_PARAMETERS[name]} for name in named
@@ -169,17 +193,17 @@ def _describe(route: Route, operation: Operation) -> Description:
         "summary": operation.summary,
         **({"parameters": in_path} if in_path else {}),
         **operation.more,
-        **SECURITY[route.scope],
-        "responses": replies(operation.answer, {*operation.codes, *_codes(route)}),
+        **SECURITY[route.scope_of(method)],
+        "responses": replies(operation.answer, {*operation.codes, *_codes(route, method)}),
     }
 
 
-def _codes(route: Route) -> tuple[str, ...]:
+def _codes(route: Route, method: str) -> tuple[str, ...]:
     """Of the problems that a request may meet on its way to the endpoint, and there."""
     return (
         *(ACCESS_CODES if route.scope else ()),
         *(MODEL_CODES if "{name}" in route.template else ()),
-        *(ADMIN_CODES if route.scope == "admin" else ()),
+        *(ADMIN_CODES if route.scope_of(method) == "admin" else ()),
         *(IMAGE_CODES if route.brings_images else ()),
     )
 
@@ -199,8 +223,8 @@ def _inference(parameters: Description) -> dict[str, Operation]:
     cat = {"photo": "cat.jpg", "score_threshold": 0.5, "labels": ["cat", "dog"]}
     coffee = {"photo": "coffee.jpg", "top_k": 3}
     return {
-        "/v1/detect": operation("detect", "Find objects", detected, cat),
-        "/v1/classify": operation("classify", "Say what is shown", classified, coffee),
+        "POST /v1/detect": operation("detect", "Find objects", detected, cat),
+        "POST /v1/classify": operation("classify", "Say what is shown", classified, coffee),
     }
 
 
@@ -218,22 +242,54 @@ def _models() -> dict[str, Operation]:
         " and the answer comes once it is done."
     }
     return {
-        "/v1/models": Operation("listModels", "models", "List all models", every),
-        "/v1/models/{name}": Operation("showModel", "models", by_name, model),
-        "/v1/models/{name}/{version}": Operation(
+        "GET /v1/models": Operation("listModels", "models", "List all models", every),
+        "GET /v1/models/{name}": Operation("showModel", "models", by_name, model),
+        "GET /v1/models/{name}/{version}": Operation(
             "showVersion", "models", "Show one version of a model", model
         ),
-        "/v1/models/{name}/{version}/{action}": Operation(
-            "administer", "models", "Load, unload or pin a model", model, more=admin
+        "POST /v1/models/{name}/{version}/{action}": Operation(
+            "administer",
+            "models",
+            "Load, unload or pin a model, or end its rollout",
+            model,
+            more=admin,
         ),
+        **_rollouts(),
     }
+
+
+def _rollouts() -> dict[str, Operation]:
+    """The routes of versions that are tried on live traffic."""
+    shown = {"running": {"summary": "A canary of an int8 version", "value": ROLLOUT}}
+    known = json_reply("What is known of it", RolloutReport, shown)
+    operations = {}
+    for name, order, example in (
+        ("shadow", Shadow, {"share": 0.1}),
+        ("canary", Canary, {"share": 0.05, "sticky": "header X-User"}),
+    ):
+        template = f"/v1/models/{{name}}/{{version}}/{name}"
+        title = name.title()
+        operations[f"GET {template}"] = Operation(
+            f"show{title}", "rollouts", "Show how a version on trial does", known
+        )
+        body = {"schema": reference(order), "examples": {name: {"summary": name, "value": example}}}
+        asked = {"required": True, "content": {"application/json": body}}
+        operations[f"POST {template}"] = Operation(
+            f"start{title}",
+            "rollouts",
+            START[name],
+            known,
+            codes=ORDER_CODES,
+            more={"description": ABOUT_STARTING, "requestBody": asked},
+        )
+    return operations
 
 
 def _probes() -> dict[str, Operation]:
     text, yes = text_reply("Text"), text_reply("Yes")
     ready = "Whether requests may be sent"
     return {
-        "/metrics": Operation("metrics", "operation", "What Prometheus reads", text),
-        "/livez": Operation("live", "operation", "Whether the process lives", yes),
-        "/readyz": Operation("ready", "operation", ready, yes, codes=("not_ready",)),
+        "GET /metrics": Operation("metrics", "operation", "What Prometheus reads", text),
+        "GET /livez": Operation("live", "operation", "Whether the process lives", yes),
+        "GET /readyz": Operation("ready", "operation", ready, yes, codes=("not_ready",)),
     }

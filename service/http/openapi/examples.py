@@ -18,6 +18,7 @@ TIMING_MS = {"decode": 5.312, "queue": 0.05, "inference": 44.006, "total": 49.71
 RECORDED = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))
 DETECTOR, CLASSIFIER = RECORDED["detector"], RECORDED["classifier"]
 CAT, COFFEE, MODEL = RECORDED["cat"], RECORDED["coffee"], RECORDED["model"]
+ROLLOUT = RECORDED["rollout"]
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # a whole GIF
 
 DETAILS = {

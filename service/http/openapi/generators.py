@@ -58,7 +58,8 @@ def _operation(operation: Description, schemas: "_Simplifier") -> Description:
     if body := operation.get("requestBody"):
         form = {JSON: body["content"][JSON]}
         simple["requestBody"] = {**body, "content": _contents(form, schemas)}
-        simple["description"] = ABOUT_REQUESTS
+        if len(body["content"]) > 1:
+            simple["description"] = ABOUT_REQUESTS
         simple["parameters"] = [row for row in operation["parameters"] if row["in"] != "query"]
     return simple
 

@@ -7,6 +7,7 @@ from typing_extensions import TypeAliasType
 
 from service.manifest import ClassificationManifest, DetectionManifest, Precision
 from service.repository.version import State
+from service.rollout.report import RolloutSummary
 
 # An alias, so that it stands in the description by its name.
 ModelState = TypeAliasType(
@@ -38,6 +39,9 @@ class ModelStatus(BaseModel):
     concurrent_runs: int | None = Field(None, ge=1, description="Batches that run at once.")
     max_batch_size: int | None = Field(None, ge=1, description="Images that run together.")
     session_bytes: int | None = Field(None, ge=0, description="Memory that its sessions take.")
+    rollout: RolloutSummary | None = Field(
+        None, description="How it is tried on live traffic, or was, if it is."
+    )
 
 
 COMPARED_WITH = Field(

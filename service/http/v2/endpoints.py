@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from service.http.body import read_whole_body
 from service.http.context import RequestContext
-from service.http.replies import json_reply
+from service.http.replies import json_reply, with_sample
 from service.http.v2.body import (
     LENGTH_HEADER,
     ChangePart,
@@ -77,11 +77,18 @@ async def infer(context: RequestContext) -> Response:
         del body  # nothing else keeps it in memory while the model runs
         policy = _with_timeout(context.policy, asked.timeout)
         answer = await context.while_connected(
-            engine.answer(task, asked.contents, asked.parameters, policy)
+            engine.answer(
+                task,
+                asked.contents,
+                asked.parameters,
+                policy,
+                context.key_for(context.path_reference),
+            )
         )
     context.note_answer(answer)
     predictions = Predictions.of(answer, asked.max_rows)
-    return infer_reply(answer, predictions, asked.outputs, asked.id)
+    reply = infer_reply(answer, predictions, asked.outputs, asked.id)
+    return with_sample(reply, answer, engine)
 
 
 async def list_repository(context: RequestContext) -> Response:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from service.telemetry.metrics import Metrics, ModelState, ServiceState
+from service.telemetry.metrics import Metrics
+from service.telemetry.states import ModelState, ServiceState
 from tests.deploy.dashboard import faults
 from tests.deploy.kubernetes.manifests import (
     CPU,

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from export.matching import Detections
 from export.parity.cases import Case
 from export.parity.comparison import TOLERANCES, Tally, compare_detections
+from service.matching import Detections
 
 FP32, INT8 = TOLERANCES["fp32"], TOLERANCES["int8"]
 CASE = Case("some", np.zeros((1, 8, 8, 3), np.uint8))

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from export.matching import Detections
 from export.proof.alternatives import Alternative, explain, explain_classes, usual
 from export.proof.answers import OwnerAnswers
 from export.proof.comparison import detections, probabilities
@@ -15,6 +14,7 @@ from export.settings import Settings
 from export.trained_model import TrainedModel, load_model
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.variants import VARIANTS
+from service.matching import Detections
 from service.package import ModelPackage, open_package
 
 NAMES = ("cat", "dog", "cow", "owl")

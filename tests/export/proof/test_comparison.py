@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.matching import Detections
 from export.proof.answers import OwnerAnswers, ProofError
 from export.proof.comparison import Disagreement, detections, probabilities, prove
+from service.matching import Detections
 from service.package import ModelPackage, open_package
 
 PHOTOS = ("cat.jpg", "astronaut.jpg", "photographer.jpg", "coffee.jpg")

@@ -19,7 +19,8 @@ from service.inference.deadline import Deadline, RequestPolicy
 from service.parameters import DetectParameters
 from service.problems import Problem
 from service.settings import Settings
-from service.telemetry.metrics import Metrics, ServiceState
+from service.telemetry.metrics import Metrics
+from service.telemetry.states import ServiceState
 from tests.packages import CLASSIFIER
 from tests.paths import ROOT
 from tests.service.answers import assert_close

@@ -18,7 +18,8 @@ from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import Problem
 from service.repository.version import State
 from service.settings import Settings
-from service.telemetry.metrics import Metrics, ServiceState
+from service.telemetry.metrics import Metrics
+from service.telemetry.states import ServiceState
 from tests.packages import CLASSIFIER, break_graph, copy_package
 from tests.service.answers import assert_close
 

@@ -87,8 +87,10 @@ def test_head_goes_where_get_goes() -> None:
 
 
 def test_what_changes_models_needs_an_admin() -> None:
-    admin = {row.template for row in ROUTES if row.scope == "admin"}
+    admin = {row.template for row in ROUTES if row.scope_of("POST") == "admin"}
     assert admin == {
+        "/v1/models/{name}/{version}/shadow",
+        "/v1/models/{name}/{version}/canary",
         "/v1/models/{name}/{version}/{action}",
         "/v2/repository/models/{name}/load",
         "/v2/repository/models/{name}/unload",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.telemetry.metrics import ModelState, ServiceState
+from service.telemetry.states import ModelState, ServiceState
 
 
 class _Heard(logging.Handler):

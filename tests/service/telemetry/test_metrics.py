@@ -12,15 +12,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from service.http.routes import ROUTES
-from service.telemetry.metrics import (
-    MODEL_ROUTES,
-    Counter,
-    Histogram,
-    Metrics,
-    ModelState,
-    ServiceState,
-)
+from service.telemetry.metrics import MODEL_ROUTES, Counter, Histogram, Metrics
 from service.telemetry.record import OK
+from service.telemetry.states import ModelState, RolloutState, ServiceState
 from tests.paths import ROOT
 
 
@@ -162,13 +156,18 @@ def test_all_others_get_text(metrics: Metrics, accept: str) -> None:
     assert list(read_text(content.decode()))
 
 
+OF_ROLLOUTS = {"boxport_shadow_photos", "boxport_canary_requests"}  # of which there is none
+
+
 def test_what_alerts_count_is_there_at_0_for_each_model(metrics: Metrics) -> None:
     """A series that begins at 1 never was an increase."""
     families = {family.name: family for family in read_text(metrics.render()[0].decode())}
     counters = [
-        f for f in families.values() if f.name.startswith("boxport_") and f.type == "counter"
+        f
+        for f in families.values()
+        if f.name.startswith("boxport_") and f.type == "counter" and f.name not in OF_ROLLOUTS
     ]
-    assert len(counters) == 4
+    assert len(counters) == 5
     for family in counters:
         assert {sample.value for sample in family.samples} == {0}
         if family.name != "boxport_decoder_ends":
@@ -275,3 +274,31 @@ def test_threads_lose_no_event() -> None:
         list(pool.map(work, range(4)))
     assert counter.family().samples[0].value == 20_000
     assert {s.name: s.value for s in histogram.family().samples}["size_sum"] == 40_000
+
+
+def test_a_rollout_has_series_of_its_own(state: ServiceState) -> None:
+    rollout = RolloutState(
+        "detector",
+        "2",
+        "canary",
+        "running",
+        0.05,
+        photos={"compared": 40, "dropped": 2, "failed": 0},
+        requests={"answered": 19, "failed": 1},
+        agreement={"value": 0.98, "low": 0.9, "high": 0.99},
+        p99={"1": 0.05, "2": 0.04},
+        memory={"2": 1000},
+    )
+    metrics = Metrics(lambda: replace(state, rollouts=[rollout]))
+    metrics.taken_back("detector", "disagreement")
+    one = {"model": "detector", "version": "2"}
+    share = {"mode": "canary", "phase": "running"}
+    assert value(metrics, "boxport_rollout_share", **one, **share) == 0.05
+    assert value(metrics, "boxport_shadow_photos_total", **one, outcome="dropped") == 2
+    assert value(metrics, "boxport_canary_requests_total", **one, outcome="failed") == 1
+    assert value(metrics, "boxport_shadow_agreement", **one, bound="low") == 0.9
+    assert value(metrics, "boxport_canary_p99_seconds", **one, answered_by="1") == 0.05
+    assert value(metrics, "boxport_shadow_memory_bytes", **one, of="2") == 1000
+    taken_back = "boxport_rollouts_taken_back_total"
+    assert value(metrics, taken_back, model="detector", cause="disagreement") == 1
+    assert value(metrics, taken_back, model="detector", cause="process") == 0

@@ -10,10 +10,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from service.settings import Settings
-from service.telemetry.metrics import Metrics, ServiceState
+from service.telemetry.metrics import Metrics
 from service.telemetry.record import RequestRecord, Stage
 from service.telemetry.recorder import AccessLog, RequestRecorder
 from service.telemetry.spans import Spans
+from service.telemetry.states import ServiceState
 
 LOGGER = "bentoml.boxport.access"
 

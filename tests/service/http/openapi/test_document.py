@@ -73,12 +73,17 @@ def test_every_route_of_v1_is_in_it() -> None:
 
 
 def test_who_needs_a_key_is_told() -> None:
-    scopes = {row.template: row.scope for row in ROUTES}
+    scopes = {
+        (row.template, method.lower()): row.scope_of(method)
+        for row in ROUTES
+        for method in row.methods
+    }
     keys = [{"bearer": []}, {"key": []}]
-    for path, operation in operations():
-        wanted = {None: [], "infer": [{}, *keys], "admin": keys}[scopes[path]]
-        assert operation.get("security", API["security"]) == wanted
-        assert ("401" in operation["responses"]) == bool(wanted)
+    for path, item in API["paths"].items():
+        for method, operation in item.items():
+            wanted = {None: [], "infer": [{}, *keys], "admin": keys}[scopes[path, method]]
+            assert operation.get("security", API["security"]) == wanted
+            assert ("401" in operation["responses"]) == bool(wanted)
 
 
 def test_every_code_is_explained_where_it_may_be_met() -> None:
@@ -99,8 +104,9 @@ def test_headers_of_replies() -> None:
     for _, operation in operations():
         for status, reply in operation["responses"].items():
             assert "X-Request-ID" in reply["headers"]
-            assert ("Retry-After" in reply["headers"]) == (
-                status in ("408", "422", "429", "503", "504")
+            codes = reply["content"].get("application/problem+json", {}).get("examples", ())
+            assert ("Retry-After" in reply["headers"]) == any(
+                KINDS[code].retryable for code in codes
             )
             assert ("WWW-Authenticate" in reply["headers"]) == (status == "401")
             assert reply["headers"].keys() <= API["components"]["headers"].keys()

@@ -40,7 +40,7 @@ def test_a_request_has_one_form_and_a_parameter_one_place() -> None:
         for operation in operations()
         if "requestBody" in operation
     ]
-    assert [list(content) for content in bodies] == [["application/json"]] * 2
+    assert [list(content) for content in bodies] == [["application/json"]] * 4
     for operation in operations():
         assert {row["in"] for row in operation.get("parameters", ())} <= {"path", "header"}
     for name, kind in (("DetectBody", DetectParameters), ("ClassifyBody", ClassifyParameters)):

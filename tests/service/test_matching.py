@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from export.matching import SAME_OBJECT, Criteria, Detections, Match, box_iou, match
+from service.matching import SAME_OBJECT, Criteria, Detections, Match, box_iou, match
 
 BOX, NEAR, FAR = (10, 10, 50, 50), (12, 10, 52, 50), (90, 90, 130, 130)
 

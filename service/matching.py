@@ -1,4 +1,5 @@
-"""Which detections of two models belong together: for the parity gate, evaluation and reports."""
+"""Which detections of two models belong together: for the parity gate, evaluation and reports, and
+for versions that are compared on live traffic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.inference.task import Row
+from service.manifest import Task
 
 Array = npt.NDArray[Any]
 Flags = npt.NDArray[np.bool_]
@@ -49,6 +51,10 @@ class Detections:
             np.array([row["label_id"] for row in rows], dtype=np.int64),
         )
 
+    def without_labels(self) -> "Detections":
+        """As if all were of one label."""
+        return Detections(self.boxes, self.scores, np.zeros_like(self.labels))
+
 
 @dataclass(frozen=True)
 class Criteria:
@@ -89,6 +95,19 @@ def match(first: Detections, second: Detections, criteria: Criteria) -> list[Mat
             matches[i] = Match(i, j, float(ious[i, j]))
             taken.add(j)
     return sorted(matches.values())
+
+
+def agreement(task: Task, first: Sequence[Row], second: Sequence[Row]) -> tuple[int, int]:
+    """How much of two answers to one photo agrees, and of how much.
+
+    Of a classifier: whether the best class is the same, of 1. Of a detector: the detections of both
+    that are matched one to one, of all of both; matched have the same label and an IoU of .5 or
+    more.
+    """
+    if task == "classification":
+        return int(first[0]["label_id"] == second[0]["label_id"]), 1
+    own, other = Detections.from_rows(first), Detections.from_rows(second)
+    return 2 * len(match(own, other, SAME_OBJECT)), len(own) + len(other)
 
 
 def may_match(first: Detections, second: Detections, criteria: Criteria) -> Flags:

@@ -1,0 +1,98 @@
+"""A package in a process of its own answers as it does here, and its end is its own affair."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.inference import isolated
+from service.inference.isolated import PackageProcess, ProcessEnded
+from service.package import PackageError, open_package
+from service.runtime.sessions import Device
+from tests.packages import CLASSIFIER, break_graph, copy_package
+
+IMAGES = {"images": np.full((1, 224, 224, 3), 100, np.uint8)}
+
+
+@pytest.fixture
+def process(store: Path) -> Iterator[PackageProcess]:
+    opened = PackageProcess(store / CLASSIFIER / "1", Device(latency_threads=2), runs=2)
+    yield opened
+    opened.close()
+
+
+def pid_of(process: PackageProcess) -> int:
+    return process._process.pid
+
+
+def test_it_answers_as_the_package_does_here(process: PackageProcess, store: Path) -> None:
+    here = open_package(store / CLASSIFIER / "1")
+    assert process.manifest == here.manifest
+    for alone in (False, True):
+        found = process.run(IMAGES, alone=alone)["probabilities"]
+        np.testing.assert_allclose(found, here.run(IMAGES)["probabilities"], atol=1e-6)
+    assert process.opened.provider == "cpu"
+    assert process.opened.has_latency_session
+    assert process.memory_bytes > 10_000_000
+
+
+def test_what_a_run_raises_ends_nothing(process: PackageProcess) -> None:
+    with pytest.raises(RuntimeError, match="images"):
+        process.run({"images": np.zeros((1, 5, 5, 3), np.uint8)})
+    assert process.run(IMAGES)
+    assert process.fault is None
+
+
+def test_a_crash_is_told_at_once(process: PackageProcess) -> None:
+    os.kill(pid_of(process), signal.SIGSEGV)
+    with pytest.raises(ProcessEnded, match="SIGSEGV"):
+        process.run(IMAGES)
+    assert process.fault is not None
+    began = time.monotonic()
+    with pytest.raises(ProcessEnded, match="SIGSEGV"):
+        process.run(IMAGES)
+    assert time.monotonic() - began < 1
+
+
+def test_what_hangs_is_killed(process: PackageProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "HANG_SECONDS", 0.1)
+    monkeypatch.setattr(isolated, "HANG_FACTOR", 0)
+    os.kill(pid_of(process), signal.SIGSTOP)
+    with pytest.raises(ProcessEnded, match="had not ended after 0 s"):
+        process.run(IMAGES)
+    assert "had not ended" in (process.fault or "")
+    assert process._process.poll() == -signal.SIGKILL
+
+
+def test_it_has_bounded_memory_and_goes_first(process: PackageProcess) -> None:
+    proc = Path("/proc") / str(pid_of(process))
+    assert (proc / "oom_score_adj").read_text().strip() == "1000"
+    limits = (proc / "limits").read_text()
+    (row,) = [line for line in limits.splitlines() if line.startswith("Max data size")]
+    assert "unlimited" not in row
+
+
+def test_a_shadow_has_what_others_leave(store: Path) -> None:
+    process = PackageProcess(store / CLASSIFIER / "1", Device(), trial="shadow")
+    try:
+        assert os.getpriority(os.PRIO_PROCESS, pid_of(process)) == isolated.YIELDING_NICENESS
+    finally:
+        process.close()
+
+
+def test_closing_is_no_fault(process: PackageProcess) -> None:
+    process.close()
+    with pytest.raises(ProcessEnded, match="closed"):
+        process.run(IMAGES)
+    assert process.fault is None
+
+
+def test_an_unfit_package_is_refused(store: Path, tmp_path: Path) -> None:
+    package = copy_package(store / CLASSIFIER / "1", tmp_path, "pets", 1)
+    break_graph(package)
+    with pytest.raises(PackageError, match="sha256"):
+        PackageProcess(package, Device())
