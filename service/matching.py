@@ -84,15 +84,14 @@ class Match(NamedTuple):
 def match(first: Detections, second: Detections, criteria: Criteria) -> list[Match]:
     """One-to-one matches, in the order of ``first``. Greedy: the pair with the greatest IoU comes
     first, of equal ones that with the smaller difference of scores."""
-    ious = box_iou(first.boxes, second.boxes, criteria.border)
-    gaps = np.abs(first.scores[:, None] - second.scores)  # [D, E]
-    rows, columns = np.nonzero(may_match(first, second, criteria))
+    rows, columns, ious = _pairs(first, second, criteria)
+    gaps = np.abs(first.scores[rows] - second.scores[columns])
     matches: dict[int, Match] = {}
     taken: set[int] = set()
-    for k in np.lexsort((gaps[rows, columns], -ious[rows, columns])):
+    for k in np.lexsort((gaps, -ious)):
         i, j = int(rows[k]), int(columns[k])
         if i not in matches and j not in taken:
-            matches[i] = Match(i, j, float(ious[i, j]))
+            matches[i] = Match(i, j, float(ious[k]))
             taken.add(j)
     return sorted(matches.values())
 
@@ -112,11 +111,25 @@ def agreement(task: Task, first: Sequence[Row], second: Sequence[Row]) -> tuple[
 
 def may_match(first: Detections, second: Detections, criteria: Criteria) -> Flags:
     """Which pairs [D, E] meet ``criteria``. NaN meets none."""
-    flags: Flags = first.labels[:, None] == second.labels
-    flags &= np.abs(first.scores[:, None] - second.scores) <= criteria.score
-    flags &= np.abs(first.boxes[:, None] - second.boxes).max(axis=2) <= criteria.box_px
-    flags &= box_iou(first.boxes, second.boxes, criteria.border) >= criteria.iou
+    rows, columns, _ = _pairs(first, second, criteria)
+    flags: Flags = np.zeros((len(first), len(second)), dtype=bool)
+    flags[rows, columns] = True
     return flags
+
+
+def _pairs(first: Detections, second: Detections, criteria: Criteria) -> tuple[Array, Array, Array]:
+    """The pairs that meet ``criteria``: indices [P] into either, and the IoU [P] of their boxes.
+
+    Boxes are looked at only where labels and scores allow a match: of thousands of detections on
+    either side these are few, and the boxes are most of the work.
+    """
+    near = first.labels[:, None] == second.labels
+    near &= np.abs(first.scores[:, None] - second.scores) <= criteria.score
+    rows, columns = np.nonzero(near)
+    one, other = first.boxes[rows], second.boxes[columns]
+    ious = _iou(one, other, criteria.border)
+    kept = (np.abs(one - other).max(axis=1) <= criteria.box_px) & (ious >= criteria.iou)
+    return rows[kept], columns[kept], ious[kept]
 
 
 def box_iou(first: Array, second: Array, border: float = 0.0) -> npt.NDArray[np.float64]:
@@ -125,12 +138,17 @@ def box_iou(first: Array, second: Array, border: float = 0.0) -> npt.NDArray[np.
     border: pixels added to each side. With 1 the last row and column count in, as in Pascal VOC's
     protocol, so that boxes without area, as clipping leaves them, have an IoU too.
     """
+    return _iou(first[:, None], second, border)
+
+
+def _iou(first: Array, second: Array, border: float) -> npt.NDArray[np.float64]:
+    """`box_iou` of boxes [..., 4] and [..., 4], element by element."""
     first, second = first.astype(np.float64), second.astype(np.float64)
-    top_left = np.maximum(first[:, None, :2], second[:, :2])
-    bottom_right = np.minimum(first[:, None, 2:], second[:, 2:])
-    intersection = np.clip(bottom_right - top_left + border, 0, None).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2] + border).prod(axis=1) for boxes in (first, second)]
-    union = areas[0][:, None] + areas[1] - intersection
+    top_left = np.maximum(first[..., :2], second[..., :2])
+    bottom_right = np.minimum(first[..., 2:], second[..., 2:])
+    intersection = np.clip(bottom_right - top_left + border, 0, None).prod(axis=-1)
+    areas = [(boxes[..., 2:] - boxes[..., :2] + border).prod(axis=-1) for boxes in (first, second)]
+    union = areas[0] + areas[1] - intersection
     iou: npt.NDArray[np.float64] = np.zeros_like(union)
     np.divide(intersection, union, out=iou, where=union != 0)
     return iou

@@ -138,16 +138,19 @@ def select(everything: Detections, case: Case) -> Detections:
     goes that overlaps a kept one of its class, or of any if ``class_agnostic``, by more than the
     threshold."""
     found = everything.select(everything.scores > np.float32(case.score_threshold))
-    suppresses = box_iou(found.boxes, found.boxes) > case.iou_threshold
-    if not case.class_agnostic:
-        suppresses &= found.labels[:, None] == found.labels
     gone = np.zeros(len(found), dtype=bool)
     kept: list[int] = []
     for row in range(len(found)):
-        if not gone[row]:
-            kept.append(row)
-            gone |= suppresses[row]
-    return found.select(np.array(kept[: case.max_detections], dtype=np.int64))
+        if len(kept) == case.max_detections:
+            break
+        if gone[row]:
+            continue
+        kept.append(row)
+        suppressed = box_iou(found.boxes[row : row + 1], found.boxes[row:])[0] > case.iou_threshold
+        if not case.class_agnostic:
+            suppressed &= found.labels[row:] == found.labels[row]
+        gone[row:] |= suppressed
+    return found.select(np.array(kept, dtype=np.int64))
 
 
 def check_batch(package: ModelPackage, images: list[Image]) -> None:
