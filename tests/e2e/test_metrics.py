@@ -1,16 +1,24 @@
 """/metrics tells what happened, in as many series as there are routes and models, and no more."""
 
 import json
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.deploy.dashboard import faults
-from tests.e2e.server import Server, eventually
+from tests.e2e.server import Server, eventually, running_server
 from tests.paths import ROOT
 
 DETECTOR, CLASSIFIER = "efficientdet_lite0_voc", "efficientnet_lite0_imagenet"
 JPEG = {"content-type": "image/jpeg"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One that nobody else asks."""
+    with running_server(tmp_path_factory.mktemp("counting")) as running:
+        yield running
 
 
 def test_what_was_asked_is_counted(server: Server, http: httpx.Client, cat: bytes) -> None:

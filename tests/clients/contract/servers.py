@@ -6,13 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from service.access.key_file import KeyEntry, add_entry
-from tests.e2e.server import running_server
+from tests.e2e.server import LAYOUT, running_server
 from tests.packages import copy_package
 from tests.paths import ROOT
 
 MODEL = "efficientdet_lite0_voc"
-# What is the machine's in GET /v1/models is set, so that all machines say the same.
-LAYOUT = {"max_batch_size": 2, "concurrent_runs": 2, "threads": 1}
 ROOM_BYTES = 50_000  # less than two photos
 KEY = "bxp_contract_an-example-that-opens-nothing"
 RARE = "bxp_rare_an-example-that-opens-nothing"

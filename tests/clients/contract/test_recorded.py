@@ -10,7 +10,8 @@ from jsonschema import Draft202012Validator
 
 from tests.clients.contract.record import ask, expectation, to_text
 from tests.clients.contract.replay import CASES, read_cases
-from tests.clients.contract.servers import SERVICES, default_service, guarded_service
+from tests.clients.contract.servers import SERVICES, guarded_service
+from tests.e2e.server import Server
 from tests.paths import ROOT
 
 GOLDEN = read_cases()
@@ -28,10 +29,9 @@ CLOSED = {
 }
 
 
-@pytest.fixture(scope="module")
-def default_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with default_service(tmp_path_factory.mktemp("default")) as url:
-        yield url
+@pytest.fixture
+def default_url(server: Server) -> str:
+    return server.url
 
 
 @pytest.fixture(scope="module")
