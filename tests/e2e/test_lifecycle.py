@@ -1,8 +1,10 @@
-"""From start to end: settings from a file, a worker that dies, and a stop that loses nobody."""
+"""From start to end: settings from a file, a worker that dies, and a stop that loses nobody.
+
+How it goes on for load balancers, and stops at once when told twice, is in test_v2_repository.py.
+"""
 
 import socket
 import threading
-import time
 from pathlib import Path
 
 import httpx
@@ -65,22 +67,6 @@ def test_settings_come_from_a_file_and_a_stop_loses_nobody(tmp_path: Path, cat: 
     log = server.log.read_text()
     assert "SIGTERM: not ready any more" in log
     assert "Traceback" not in log
-
-
-def test_it_goes_on_for_load_balancers_and_stops_at_once_when_told_twice(
-    tmp_path: Path, cat: bytes
-) -> None:
-    """BentoML's own process passes on the first signal only."""
-    with running_server(tmp_path, drain_seconds=600, **SLOW) as server:
-        (worker,) = server.workers
-        server.process.terminate()
-        eventually(lambda: ready(server) == 503, "it is not ready")
-        assert httpx.get(f"{server.url}/livez").status_code == 200
-        assert ask(server, cat).status_code == 200
-        time.sleep(0.5)
-        assert server.process.poll() is None
-        worker.terminate()
-        assert server.process.wait(STOP_SECONDS) == 0
 
 
 @pytest.mark.full

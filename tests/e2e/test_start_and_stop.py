@@ -1,4 +1,4 @@
-"""The service starts whole or not at all, and stops when told."""
+"""The service starts with all of a store that is sound or not at all, and stops when told."""
 
 import hashlib
 import json
@@ -12,24 +12,21 @@ import pytest
 
 from export.signing import make_keys, sign
 from tests.e2e.server import STOP_SECONDS, Server, free_port, launch, running_server
-from tests.packages import CLASSIFIER, break_graph
+from tests.packages import CLASSIFIER, break_graph, copy_package
+
+JPEG = {"content-type": "image/jpeg"}
+VERSIONS = ["10", "9", "2"]  # that can be served
 
 
 def ending(folder: Path, **settings: object) -> tuple[int, str]:
-    """Exit status and last line of a server that should refuse to start."""
+    """Exit status and last line of a server that should refuse to start; what it refuses is in
+    tests/service/test_preflight.py."""
     process = launch(folder, free_port(), **settings)
     try:
         code = process.wait(STOP_SECONDS)
     finally:
         process.kill()
     return code, (folder / "server.log").read_text().strip().splitlines()[-1]
-
-
-def test_both_of_its_processes_write_json(server: Server) -> None:
-    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
-    messages = "\n".join(line["message"] for line in lines)
-    assert "Starting production HTTP BentoServer" in messages  # of the one that starts workers
-    assert {"bentoml.boxport", "bentoml.boxport.access"} & {line["logger"] for line in lines}
 
 
 def test_missing_store_refuses_the_start_in_one_line(tmp_path: Path) -> None:
@@ -43,36 +40,6 @@ def test_wrong_setting_refuses_the_start_in_one_line(tmp_path: Path) -> None:
     code, line = ending(tmp_path, max_batch_size="many")
     assert code != 0
     assert line.startswith("boxport: BOXPORT_MAX_BATCH_SIZE=many: ")
-
-
-def test_tampered_package_refuses_the_start_in_one_line(tmp_path: Path, store: Path) -> None:
-    package = shutil.copytree(store / CLASSIFIER, tmp_path / "store" / CLASSIFIER) / "1"
-    break_graph(package)
-    code, line = ending(tmp_path, model_store=tmp_path / "store")
-    assert code != 0
-    assert "its sha256 is not the manifest's" in line
-
-
-def test_package_that_nobody_known_signed_refuses_the_start_in_one_line(
-    tmp_path: Path, store: Path, photos: Path
-) -> None:
-    package = shutil.copytree(store / CLASSIFIER, tmp_path / "store" / CLASSIFIER) / "1"
-    private, public = tmp_path / "private.pem", tmp_path / "public.pem"
-    make_keys(private, public)
-    settings = {"model_store": tmp_path / "store", "public_keys": public}
-    code, line = ending(tmp_path, **settings)
-    assert code != 0
-    assert line.startswith(f"boxport: {package}: is not signed")
-    sign(package, private)
-    with running_server(tmp_path, **settings) as server:
-        body = (photos / "cat.jpg").read_bytes()
-        headers = {"content-type": "image/jpeg"}
-        assert httpx.post(f"{server.url}/v1/classify", content=body, headers=headers).is_success
-    manifest = package / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"tiger cat"', '"tiger"'))
-    code, line = ending(tmp_path, **settings)
-    assert code != 0
-    assert "manifest.json: was changed after it was signed" in line
 
 
 def test_package_that_cannot_be_loaded_ends_the_service_in_one_line(
@@ -93,26 +60,59 @@ def test_package_that_cannot_be_loaded_ends_the_service_in_one_line(
     assert "Traceback" not in log
 
 
-def test_missing_public_key_refuses_the_start_in_one_line(tmp_path: Path) -> None:
-    code, line = ending(tmp_path, public_keys=tmp_path / "missing.pem")
-    assert code != 0
-    assert line.startswith(f"boxport: {tmp_path / 'missing.pem'}: ")
-    code, line = ending(tmp_path, public_keys="")
-    assert code != 0
-    assert "BOXPORT_PUBLIC_KEYS=: " in line
-
-
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
-    """A server of its own, and what its log held when it became ready."""
-    with running_server(tmp_path_factory.mktemp("started")) as running:
+def started(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Iterator[tuple[Server, str]]:
+    """A server of its own, and what its log held when it became ready. Its packages are signed,
+    versions of one model, and the highest was damaged since."""
+    folder = tmp_path_factory.mktemp("started")
+    private, public = folder / "private.pem", folder / "public.pem"
+    make_keys(private, public)
+    for version in (2, 10, 9, 11):
+        sign(copy_package(store / CLASSIFIER / "1", folder / "store", "pets", version), private)
+    break_graph(folder / "store" / "pets" / "11")
+    settings = {"model_store": folder / "store", "public_keys": public}
+    with running_server(folder, **settings) as running:
         yield running, running.log.read_text()
 
 
 def test_ready_means_that_every_model_has_run(started: tuple[Server, str]) -> None:
-    log = started[1]
-    assert "efficientdet_lite0_voc/1 is ready" in log
-    assert "efficientnet_lite0_imagenet/1 is ready" in log
+    for version in VERSIONS:
+        assert f"pets/{version} is ready" in started[1]
+
+
+def test_version_that_is_damaged_is_passed_over_if_there_is_another(
+    started: tuple[Server, str],
+) -> None:
+    server, log = started
+    damaged, *others = httpx.get(f"{server.url}/v1/models").json()["models"]
+    assert [model["version"] for model in others] == VERSIONS
+    assert {model["status"]["state"] for model in others} == {"ready"}
+    assert (damaged["version"], damaged["status"]["state"]) == ("11", "failed")
+    assert "model.onnx: was changed after it was signed" in damaged["status"]["reason"]
+    assert "pets/11 is refused" in log
+
+
+def test_a_name_means_its_highest_version(started: tuple[Server, str], cat: bytes) -> None:
+    def version(**params: str) -> tuple[str, str]:
+        url = f"{started[0].url}/v1/classify"
+        answer = httpx.post(url, content=cat, headers=JPEG, params=params).json()
+        return answer["model"]["name"], answer["model"]["version"]
+
+    assert version() == ("pets", "10")
+    assert version(model="pets") == ("pets", "10")
+    assert version(model="pets/2") == ("pets", "2")
+
+
+def test_a_task_that_no_model_is_for_is_not_found(started: tuple[Server, str], cat: bytes) -> None:
+    refusal = httpx.post(f"{started[0].url}/v1/detect", content=cat, headers=JPEG)
+    assert (refusal.status_code, refusal.json()["code"]) == (404, "model_not_found")
+
+
+def test_both_of_its_processes_write_json(started: tuple[Server, str]) -> None:
+    lines = [json.loads(line) for line in started[1].splitlines()]
+    messages = "\n".join(line["message"] for line in lines)
+    assert "Starting production HTTP BentoServer" in messages  # of the one that starts workers
+    assert "bentoml.boxport" in {line["logger"] for line in lines}
 
 
 def test_termination_ends_the_server_in_good_order(started: tuple[Server, str]) -> None:

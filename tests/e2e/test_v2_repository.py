@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException
 
 from service.access.key_file import add_entry
 from service.access.keys import new_key
-from tests.e2e.server import Server, running_server
+from tests.e2e.server import STOP_SECONDS, Server, running_server
 from tests.e2e.v2_tensors import CLASSIFIER, encoded
 
 
@@ -116,5 +116,9 @@ def assert_says_that_it_stops(
     assert (ready.status_code, ready.json()["error"][:11]) == (503, "not_ready: ")
     assert ready.headers["retry-after"] == "1"
     assert client.is_server_live()
+    assert httpx.get(f"{server.url}/livez").status_code == 200
     assert client.infer(CLASSIFIER, [encoded([photo])], headers=dict(app)).get_response()
-    worker.terminate()  # told twice, it stops at once
+    time.sleep(0.5)
+    assert server.process.poll() is None, "load balancers need not know yet"
+    worker.terminate()  # told twice, it stops at once; BentoML passes on the first signal only
+    assert server.process.wait(STOP_SECONDS) == 0

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from export.signing import make_keys, sign
 from service.preflight import preflight
-from tests.packages import CLASSIFIER, break_graph, copy_package
+from tests.packages import CLASSIFIER, break_graph, copy_package, rename_label
 
 NO_CUDA = "cuda: this ONNX Runtime"
 
@@ -36,6 +37,7 @@ def test_the_defaults_are_fit() -> None:
         ("keys_file", "nowhere.json", "nowhere.json: cannot be read"),
         ("rate_limit", "1e-320", "per_second must be above 0"),
         ("public_keys", "nowhere.pem", "nowhere.pem: "),
+        ("public_keys", "", "BOXPORT_PUBLIC_KEYS=: "),
         ("image_formats", "PNG,PSD", "PSD: is no format that is read"),
         ("image_hosts", "http://example.org", "http://example.org"),
         ("image_networks", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),
@@ -70,3 +72,17 @@ def test_a_store_whose_only_version_is_damaged(
     preflight()
     shutil.rmtree(tmp_path / "pets" / "2")
     assert "sha256" in refusal(monkeypatch, model_store=tmp_path)
+
+
+def test_a_package_that_nobody_known_signed_or_that_was_changed_since(
+    monkeypatch: pytest.MonkeyPatch, store: Path, tmp_path: Path
+) -> None:
+    package = copy_package(store / CLASSIFIER / "1", tmp_path / "store", "pets", 1)
+    private, public = tmp_path / "private.pem", tmp_path / "public.pem"
+    make_keys(private, public)
+    settings = {"model_store": tmp_path / "store", "public_keys": public}
+    assert refusal(monkeypatch, **settings).startswith(f"{package}: is not signed")
+    sign(package, private)
+    preflight()
+    rename_label(package)
+    assert "manifest.json: was changed after it was signed" in refusal(monkeypatch, **settings)
