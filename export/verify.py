@@ -14,7 +14,7 @@ from export.evaluation.photo_set import read_photos, spread
 from export.onnx.checks import check_graph
 from export.onnx.trace import describe
 from export.parity.answers import check_answer, check_batch, check_settings
-from export.parity.cases import distinct_images
+from export.parity.cases import LARGE_BATCH, distinct_images
 from export.parity.model import Image
 from export.report import REPORT_FILE, manifest_mark
 from service.imaging.files import PhotoError
@@ -24,10 +24,17 @@ from service.manifest import (
     ManifestError,
     ModelManifest,
     Tensor,
+    read_file,
     read_manifest,
 )
 from service.package import ModelPackage, PackageError, open_package, verify_package
-from service.runtime.graph_facts import check_facts
+from service.runtime.graph_facts import (
+    activation_of,
+    channel_order_of,
+    check_facts,
+    classes_of,
+    normalisation_of,
+)
 from service.runtime.onnx_model import ExternalDataError, check_self_contained
 from service.signature import (
     LIST_FILE,
@@ -40,7 +47,7 @@ from service.signature import (
 from service.terminal import one_line
 
 SETTINGS_PHOTOS = 2  # that each of a detector's settings is tried on
-BATCH_SIZES = (2, 12)  # in which images must have the answers that they have alone
+BATCH_SIZES = (2, LARGE_BATCH)  # in which images must have the answers that they have alone
 
 
 class Fault(ExportError):
@@ -51,15 +58,6 @@ class NothingToCheck(Exception):
     """A check that does not concern a package; the message says why."""
 
 
-# Fields of the manifest that neither the graph nor another file shows to be true or false.
-CLAIMS = (
-    "names and ids of labels",
-    "resize, anchor, interpolation, antialias and fill of the input",
-    "defaults within their ranges",
-    "provenance",
-    "parity",
-    "accuracy",
-)
 FAULTS = (ExportError, ManifestError, SignatureError, PackageError, PhotoError)
 
 
@@ -86,7 +84,7 @@ class Subject:
     @cached_property
     def model(self) -> onnx.ModelProto:
         """The graph, once ONNX's own checker has accepted it."""
-        content = (self.folder / GRAPH_FILE).read_bytes()
+        content = read_file(self.folder / GRAPH_FILE)
         try:
             # as it is in the file: what reads the weights elsewhere takes their mark away
             check_self_contained(model := onnx.load_from_string(content))
@@ -100,6 +98,11 @@ class Subject:
             onnx.shape_inference.InferenceError,
         ) as error:
             raise Fault(f"{GRAPH_FILE}: {str(error).strip().splitlines()[0]}") from error
+
+    @cached_property
+    def inferred(self) -> onnx.ModelProto:
+        """The graph, with the shapes that follow from it."""
+        return infer_shapes(self.model)
 
     @cached_property
     def package(self) -> ModelPackage:
@@ -151,7 +154,7 @@ def check_signed(subject: Subject) -> str:
         return f"all files, by {check_signature(folder, subject.public_keys)}"
     if (folder / SIGNATURE_FILE).exists():
         read_signature(folder)
-        check_files(folder, (folder / LIST_FILE).read_bytes())
+        check_files(folder, read_file(folder / LIST_FILE))
         raise NothingToCheck("there is one; --public-key names the key to check it with")
     raise NothingToCheck("there is none")
 
@@ -177,7 +180,7 @@ def check_interface(subject: Subject) -> str:
     ):
         if stated != found:
             raise Fault(f"{kind} are {_listed(found)}, the manifest says {_listed(stated)}")
-    if (fault := check_facts(manifest, infer_shapes(subject.model))) is not None:
+    if (fault := check_facts(manifest, subject.inferred)) is not None:
         raise Fault(fault)
     return ", ".join(t.name for t in (*manifest.inputs, *manifest.outputs))
 
@@ -209,8 +212,8 @@ def check_batches(subject: Subject) -> str:
 
 
 def check_report(subject: Subject) -> str:
-    page = (subject.folder / REPORT_FILE).read_text(encoding="utf-8", errors="replace")
-    if manifest_mark((subject.folder / MANIFEST_FILE).read_bytes()) not in page:
+    page = read_file(subject.folder / REPORT_FILE).decode(errors="replace")
+    if manifest_mark(read_file(subject.folder / MANIFEST_FILE)) not in page:
         raise Fault(f"{REPORT_FILE} is of another manifest; this one was changed after the export")
     return f"{REPORT_FILE} is of this manifest"
 
@@ -218,7 +221,27 @@ def check_report(subject: Subject) -> str:
 def check_claims(subject: Subject) -> str:
     """Name what no file can prove: of these a report shows that they changed, a signature whose
     word they are."""
-    raise NothingToCheck(f"{', '.join(CLAIMS)}: nobody can check from the files; a key can sign")
+    claims = ", ".join(claims_of(subject.manifest, subject.inferred))
+    raise NothingToCheck(f"{claims}: nobody can check from the files; a key can sign")
+
+
+def claims_of(manifest: ModelManifest, model: onnx.ModelProto) -> list[str]:
+    """Fields of the manifest that neither the graph nor another file shows to be true or false."""
+    shown = set() if manifest.input.varies else {"height", "width"}
+    if normalisation_of(model, manifest.input.unit) is not None:
+        shown |= {"mean", "std", "scale"}
+    if channel_order_of(model) is not None:
+        shown.add("channel_order")
+    claims = ["names and ids of labels"]
+    if manifest.task == "detection" and classes_of(model) is None:
+        claims.append("number of labels")
+    if manifest.task == "classification" and activation_of(model) is None:
+        claims.append("activation")
+    claims += [
+        f"input.{field}" for field in type(manifest.input).model_fields if field not in shown
+    ]
+    claims += ["defaults within their ranges", "provenance", "parity"]
+    return claims + [part for part in ("accuracy", "floor") if getattr(manifest, part, None)]
 
 
 Step = Callable[[Subject], str]
@@ -233,7 +256,7 @@ CHECKS: tuple[tuple[str, Step, tuple[str, ...]], ...] = (  # name, step, propert
     ("thresholds", check_thresholds, ("package", "photos")),
     ("batches", check_batches, ("package", "photos")),
     ("report", check_report, ("manifest",)),
-    ("claims", check_claims, ("manifest",)),
+    ("claims", check_claims, ("manifest", "model")),
 )
 
 

@@ -4,12 +4,13 @@ A package is a folder ``<name>/<version>/`` that holds ``model.onnx`` and ``mani
 export writes it, the service reads it, and this file and `service.provenance` alone define it.
 """
 
+import errno
+import json
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from unicodedata import normalize
 
 from pydantic import (
-    BeforeValidator,
     Field,
     TypeAdapter,
     ValidationError,
@@ -24,6 +25,7 @@ MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "model.onnx"
 INPUT_FIELDS_OF_2 = ("anchor", "channel_order", "scale")  # which version 1 does not have
 LEAST_TOP_K = 5  # may be asked for of fewer classes: exports wrote it whatever their number
+LARGEST_ID = 2**53 - 1  # that every reader of JSON takes for the same whole number
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
 VERSION_PATTERN = r"^[1-9][0-9]*$"
 
@@ -50,7 +52,11 @@ class ManifestError(Exception):
 class Label(Part):
     """One class. Its place in the manifest's list is its index in the graph's output."""
 
-    id: int = Field(description="The data set's own id, such as a COCO category id.")
+    id: int = Field(
+        ge=-LARGEST_ID,
+        le=LARGEST_ID,
+        description="The data set's own id, such as a COCO category id.",
+    )
     name: str = Field(min_length=1)
 
 
@@ -178,7 +184,8 @@ class ClassificationManifest(_Manifest):
 
     @model_validator(mode="after")
     def _has_a_label_for_each_class(self) -> Self:
-        classes, ids = self.outputs[0].shape[-1], [label.id for label in self.labels]
+        shape, ids = self.outputs[0].shape, [label.id for label in self.labels]
+        classes = shape[-1] if shape else None
         if classes != len(ids):
             raise ValueError(f"there are {len(ids)} labels, and outputs of {classes} classes")
         if len(set(ids)) < len(ids):
@@ -210,27 +217,56 @@ def _from_version_1(content: Any) -> Any:
         stated.append(f"parity.reference: {reference}")
     if stated:
         raise ValueError(f"{stated[0]} is of schema_version 2, and this manifest is of 1")
-    reference = "float32_package" if provenance.get("converted") else "boxport_network"
     upgraded = {**content, "schema_version": 2}
-    return {**upgraded, "parity": {**parity, "reference": reference}} if parity else upgraded
+    if parity:
+        reference = "float32_package" if provenance.get("converted") else "boxport_network"
+        upgraded["parity"] = {**parity, "reference": reference}
+    if model_input.get("resize") == "centre_crop":  # it stated what a crop does not use as well
+        unused = {"fill"} | ({"antialias"} if model_input.get("antialias") is True else set())
+        upgraded["input"] = {k: v for k, v in model_input.items() if k not in unused}
+    return upgraded
 
 
-ModelManifest = Annotated[
-    DetectionManifest | ClassificationManifest,
-    Field(discriminator="task"),
-    BeforeValidator(_from_version_1),
-]
+ModelManifest = Annotated[DetectionManifest | ClassificationManifest, Field(discriminator="task")]
 MANIFEST: TypeAdapter[ModelManifest] = TypeAdapter(ModelManifest)
 
 
 def read_manifest(path: Path) -> ModelManifest:
-    """Read ``path``; raises ManifestError with one line that names the first fault."""
+    """Read ``path``; raises ManifestError with one line that names the first fault.
+
+    What another reader could take for something else is a fault: a key that is there twice, a
+    number in quotes, true for 1.
+    """
     try:
-        return MANIFEST.validate_json(path.read_bytes())
+        content = _from_version_1(_parse(read_file(path)))
+        return MANIFEST.validate_json(json.dumps(content), strict=True)
     except OSError as error:
         raise ManifestError(f"{path}: {error.strerror}") from error
     except ValidationError as error:
         raise ManifestError(f"{path}: {_describe(error.errors()[0])}") from error
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{path}: content: {error}") from error
+
+
+def read_file(path: Path) -> bytes:
+    """The content of one of a package's files; raises OSError, of a pipe too: nobody may ever write
+    to it."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "Is no plain file", str(path))
+    return path.read_bytes()
+
+
+def _parse(content: bytes) -> Any:
+    """JSON in UTF-8; raises ValueError or RecursionError."""
+    return json.loads(content.decode(), object_pairs_hook=_distinct)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{max(names, key=names.count)!r} is there twice")
+    return found
 
 
 def _describe(fault: ErrorDetails) -> str:

@@ -12,7 +12,14 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError
 from typing_extensions import TypeVar
 
-from service.manifest import GRAPH_FILE, MANIFEST_FILE, ManifestError, ModelManifest, read_manifest
+from service.manifest import (
+    GRAPH_FILE,
+    MANIFEST_FILE,
+    ManifestError,
+    ModelManifest,
+    read_file,
+    read_manifest,
+)
 from service.providers import CPU, PROVIDERS
 from service.runtime.bound_session import BoundSession, GraphCaptureError
 from service.runtime.graph_facts import check_facts
@@ -115,7 +122,7 @@ def verify_package(folder: Path, public_keys: Sequence[Path] = ()) -> ModelManif
                 f"{folder}: its manifest is of {manifest.name}/{manifest.version};"
                 " name the folder after it"
             )
-        content = graph.read_bytes()
+        content = read_file(graph)
         if hashlib.sha256(content).hexdigest() != manifest.sha256:
             raise PackageError(f"{graph}: its sha256 is not the manifest's")
         model = read_model(content)

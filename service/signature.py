@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.manifest import GRAPH_FILE, MANIFEST_FILE
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, read_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -23,8 +23,9 @@ SIGNATURE_BYTES = 64
 OLD_SIGNATURE_FILE = "manifest.sig"  # until 0.2, over the manifest alone
 # What is no part of the package: the signature itself, and what BentoML's store adds to a model.
 NOT_LISTED = (LIST_FILE, SIGNATURE_FILE, "model.yaml")
-# Names that mean one file on every system: no folders, no characters that are written in two ways.
-FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# Names that mean one file on every system: no folders, no characters that are written in two ways,
+# no dot at the end, which Windows leaves out.
+FILE_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?")
 LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
@@ -156,6 +157,6 @@ def _digest(path: Path) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise SignatureError(f"{path}: {error.strerror}") from error

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 
-import onnx
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from export.errors import ExportError
 from service.runtime.onnx_model import ExternalDataError, check_self_contained
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 TRAINING_OPERATORS = frozenset({"BatchNormalization", "Dropout"})
+RANDOM_OPERATORS = ("Bernoulli", "Multinomial", "Random")  # what their names begin with
 MAX_BYTES = 2**31 - 1  # of one protobuf message
 
 
@@ -33,13 +33,14 @@ def check_size(size: int, most: int = MAX_BYTES) -> None:
 
 def check_graph(model: ModelProto, opset: int) -> None:
     """Raise GraphError, one line that names the first fault, for what ONNX's own checker accepts:
-    training operators, other domains than ONNX's, another opset than ``opset``, float64, weights
-    that nothing reads or that are in another file."""
+    training and random operators, other domains than ONNX's, another opset than ``opset``, float64,
+    weights that nothing reads or that are in another file."""
     _check_opsets(model, opset)
-    nodes = list(_nodes(model.graph))
+    graphs = list(_graphs(model.graph))
+    nodes = [node for graph in graphs for node in graph.node]
     _check_operators(model, nodes)
-    _check_types(model, nodes)
-    _check_initializers(model, nodes)
+    _check_types(graphs, nodes)
+    _check_initializers(model, graphs, nodes)
 
 
 def _check_opsets(model: ModelProto, opset: int) -> None:
@@ -57,13 +58,17 @@ def _check_operators(model: ModelProto, nodes: list[NodeProto]) -> None:
     if training:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(training.items()))
         raise GraphError(f"the graph still has training operators: {counts}")
+    random = {n.op_type for n in nodes if n.op_type.startswith(RANDOM_OPERATORS)}
+    if random:
+        raise GraphError(f"the graph answers by chance: {_some(random)}")
 
 
-def _check_types(model: ModelProto, nodes: list[NodeProto]) -> None:
-    graph = model.graph
-    values = (*graph.input, *graph.output, *graph.value_info)
-    wide = {v.name for v in values if v.type.tensor_type.elem_type == TensorProto.DOUBLE}
-    wide |= {t.name for t in graph.initializer if t.data_type == TensorProto.DOUBLE}
+def _check_types(graphs: list[GraphProto], nodes: list[NodeProto]) -> None:
+    wide = set[str]()
+    for graph in graphs:
+        values = (*graph.input, *graph.output, *graph.value_info)
+        wide |= {v.name for v in values if v.type.tensor_type.elem_type == TensorProto.DOUBLE}
+        wide |= {t.name for t in graph.initializer if t.data_type == TensorProto.DOUBLE}
     for node in nodes:
         for attribute in node.attribute:
             is_cast = attribute.name in ("to", "dtype") and attribute.i == TensorProto.DOUBLE
@@ -73,9 +78,13 @@ def _check_types(model: ModelProto, nodes: list[NodeProto]) -> None:
         raise GraphError(f"the graph computes in float64: {_some(wide)}")
 
 
-def _check_initializers(model: ModelProto, nodes: list[NodeProto]) -> None:
-    read = {name for node in nodes for name in node.input} | {o.name for o in model.graph.output}
-    unread = {t.name for t in model.graph.initializer} - read
+def _check_initializers(
+    model: ModelProto, graphs: list[GraphProto], nodes: list[NodeProto]
+) -> None:
+    read = {name for node in nodes for name in node.input}
+    read |= {output.name for graph in graphs for output in graph.output}
+    sparse = (t.values.name for graph in graphs for t in graph.sparse_initializer)
+    unread = {t.name for graph in graphs for t in graph.initializer}.union(sparse) - read
     if unread:
         raise GraphError(f"nothing reads the initializers {_some(unread)}")
     try:
@@ -84,13 +93,14 @@ def _check_initializers(model: ModelProto, nodes: list[NodeProto]) -> None:
         raise GraphError(str(error)) from error
 
 
-def _nodes(graph: onnx.GraphProto) -> Iterator[NodeProto]:
-    """The graph's nodes, and those of the graphs inside them."""
+def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    """``graph``, and the graphs inside its nodes."""
+    yield graph
     for node in graph.node:
-        yield node
         for attribute in node.attribute:
-            if attribute.type == AttributeProto.GRAPH:
-                yield from _nodes(attribute.g)
+            inner = (attribute.g,) if attribute.type == AttributeProto.GRAPH else attribute.graphs
+            for one in inner:
+                yield from _graphs(one)
 
 
 def _some(names: set[str]) -> str:

@@ -3,13 +3,15 @@
 Training, the export and the service read it, so that one code makes the same pixels for all.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import TypeAliasType
 
 Channel = Annotated[int, Field(ge=0, le=255)]
 Spread = Annotated[float, Field(gt=0)]
+# Pixels. No network reads more, and a photo that is made larger takes the memory of a machine.
+Side = Annotated[int, Field(gt=0, le=8192)]
 
 
 class Part(BaseModel):
@@ -25,8 +27,8 @@ class _Input(Part):
     ``channel_order``, of each (pixel * ``scale`` - ``mean``) / ``std``.
     """
 
-    height: int = Field(gt=0)
-    width: int = Field(gt=0)
+    height: Side
+    width: Side
     resize: Literal["letterbox", "shorter_side", "stretch", "centre_crop"]
     interpolation: Literal["bilinear", "bicubic"]
     mean: tuple[float, float, float]
@@ -89,16 +91,20 @@ class ShorterSide(_FilledInput):
     ``divisor``."""
 
     resize: Literal["shorter_side"] = "shorter_side"
-    shorter_side: int = Field(gt=0, description="Pixels of the shorter side after scaling.")
-    longer_side: int = Field(
-        gt=0, description="Pixels that the longer side may have after scaling at most."
+    shorter_side: Side = Field(description="Pixels of the shorter side after scaling.")
+    longer_side: Side = Field(
+        description="Pixels that the longer side may have after scaling at most."
     )
-    divisor: int = Field(gt=0, description="Of the sides of the input.")
+    divisor: Side = Field(description="Of the sides of the input.")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if not self.shorter_side <= self.longer_side <= max(self.height, self.width):
-            raise ValueError("shorter_side, longer_side, and the input's longest must ascend")
+        longest = -(-self.longer_side // self.divisor) * self.divisor
+        if not self.shorter_side <= self.longer_side <= longest <= max(self.height, self.width):
+            raise ValueError(
+                "shorter_side, longer_side, that as a multiple of divisor, and the input's longest"
+                " must ascend"
+            )
         return self
 
 
@@ -106,18 +112,9 @@ class CentreCrop(_Input):
     """The middle of the photo, after its shorter side is scaled."""
 
     resize: Literal["centre_crop"] = "centre_crop"
-    shorter_side: int = Field(
-        gt=0, description="Pixels of the shorter side after scaling, before the crop."
+    shorter_side: Side = Field(
+        description="Pixels of the shorter side after scaling, before the crop."
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_fill(cls, content: Any) -> Any:
-        """Version 1 states of a crop, too, that it is smoothed and how it is filled."""
-        if isinstance(content, dict):
-            unused = {"fill"} | ({"antialias"} if content.get("antialias") is True else set())
-            return {key: value for key, value in content.items() if key not in unused}
-        return content
 
     @model_validator(mode="after")
     def _fills_the_crop(self) -> Self:

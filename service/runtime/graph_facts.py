@@ -7,13 +7,18 @@ being written otherwise. Models are those of `runtime.onnx_model`, or of the onn
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from service.manifest import ModelManifest
+from service.runtime.onnx_model import DTYPES
 
-INT32, FLOAT16, BFLOAT16 = 6, 10, 16  # TensorProto.DataType
+Array = npt.NDArray[Any]
+
+FLOAT16, BFLOAT16 = 10, 16  # TensorProto.DataType
 # What may stand between the activation and the output.
 PASSED_OVER = ("Cast", "Identity", "QuantizeLinear", "DequantizeLinear", "Reshape", "Squeeze")
 ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+CHANNELS = 3
 # The constants that normalise, as the export calls them, and how exactly they hold mean and std:
 # half of float16's digits are lost where two are divided, and 8 bits have a whole zero point.
 NORMALISING = (
@@ -55,15 +60,15 @@ def precision_of(model: Any) -> str:
 def activation_of(model: Any) -> str | None:
     """What makes a classifier's probabilities of its logits."""
     makers = {name: node for node in model.graph.node for name in node.output}
-    node = makers.get("probabilities")
+    node = makers.pop("probabilities", None)
     while node is not None and node.op_type in PASSED_OVER:
-        node = makers.get(node.input[0])
+        node = makers.pop(_input(node, 0), None)  # once: what is no graph may go round in a circle
     return None if node is None else ACTIVATIONS.get(node.op_type)
 
 
 def classes_of(model: Any) -> int | None:
     """How many classes compete in a detector's suppression: its scores are [N, C, k]."""
-    suppressed = {n.input[1] for n in model.graph.node if n.op_type == "NonMaxSuppression"}
+    suppressed = {_input(n, 1) for n in model.graph.node if n.op_type == "NonMaxSuppression"}
     for value in model.graph.value_info:
         shape = value.type.tensor_type.shape.dim
         if value.name in suppressed and len(shape) == 3 and shape[1].dim_value:
@@ -76,33 +81,42 @@ def channel_order_of(model: Any) -> str | None:
     else theirs, if the graph normalises as the export does it."""
     photos = {"images"}
     for node in model.graph.node:
-        if node.op_type == "Transpose" and node.input[0] == "images":
+        if node.op_type == "Transpose" and _input(node, 0) == "images":
             photos.update(node.output)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "Gather" and node.input[0] in photos and node.input[1] in tensors:
-            indices = tensors[node.input[1]]
-            kind = np.int32 if indices.data_type == INT32 else np.int64
-            return CHANNEL_ORDERS.get(tuple(np.frombuffer(indices.raw_data, kind).tolist()))
+        if node.op_type == "Gather" and _input(node, 0) in photos and _input(node, 1) in tensors:
+            return CHANNEL_ORDERS.get(tuple(_values(tensors[_input(node, 1)]).tolist()))
     return None if normalisation_of(model, 1.0) is None else "rgb"
 
 
-def normalisation_of(model: Any, unit: float) -> tuple[np.ndarray, np.ndarray, float] | None:
+def normalisation_of(model: Any, unit: float) -> tuple[Array, Array, float] | None:
     """Mean and std of the channels where ``unit`` is scaled to 1, and how exact the two are."""
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     for scale_name, shift_name, tolerance in NORMALISING:
         if scale_name in tensors and shift_name in tensors:
-            kind = np.float16 if scale_name.endswith(".half") else np.float32
-            scale, shift = (
-                np.frombuffer(tensors[name].raw_data, kind).astype(np.float64)
-                for name in (scale_name, shift_name)
-            )
-            if scale.size == shift.size and scale.size and scale.all():
+            scale, shift = _values(tensors[scale_name]), _values(tensors[shift_name])
+            if scale.size == shift.size and scale.size in (1, CHANNELS) and scale.all():
                 return -shift / scale / unit, 1 / (unit * scale), tolerance
     scale_name, zero_name, tolerance = QUANTISED
     if scale_name in tensors and zero_name in tensors:
-        scale = np.frombuffer(tensors[scale_name].raw_data, np.float32).astype(np.float64)
-        zero = np.frombuffer(tensors[zero_name].raw_data, np.uint8)
+        scale, zero = _values(tensors[scale_name]), _values(tensors[zero_name])
         if scale.size == zero.size == 1 and scale.all():
-            return np.repeat(zero / unit, 3), np.repeat(1 / (unit * scale), 3), tolerance
+            mean, std = zero / unit, 1 / (unit * scale)
+            return np.repeat(mean, CHANNELS), np.repeat(std, CHANNELS), tolerance
     return None
+
+
+def _input(node: Any, place: int) -> str:
+    """The name of an input of ``node``; "" if it has no such input."""
+    return str(node.input[place]) if place < len(node.input) else ""
+
+
+def _values(tensor: Any) -> Array:
+    """What a constant holds, flat, floats in float64; nothing if it is not written as plain bytes
+    of one of `DTYPES`."""
+    dtype = DTYPES.get(tensor.data_type)
+    if dtype is None or len(tensor.raw_data) % np.dtype(dtype).itemsize:
+        return np.zeros(0)
+    values = np.frombuffer(tensor.raw_data, dtype)
+    return values.astype(np.float64) if values.dtype.kind == "f" else values

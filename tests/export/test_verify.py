@@ -13,8 +13,8 @@ from export.__main__ import app
 from export.evaluation.photo_set import find_photos
 from export.report import write_report
 from export.signing import make_keys, sign
-from export.verify import verify
-from service.package import open_package
+from export.verify import Subject, claims_of, verify
+from service.package import PackageError, open_package, verify_package
 from tests.packages import edit_manifest, rename_label
 
 CLASSIFIER, DETECTOR = "efficientnet_lite0_imagenet", "efficientdet_lite0_voc"
@@ -280,3 +280,50 @@ def test_commands_make_keys_and_sign(package: Path, some_photos: Path, tmp_path:
     again = CliRunner().invoke(app, ["keygen", "--private", str(private), "--public", str(public)])
     assert again.exit_code == 1
     assert again.output.strip().endswith("keys are not overwritten")
+
+
+def claims(package: Path) -> list[str]:
+    subject = Subject(package, package, ())
+    return claims_of(subject.manifest, subject.inferred)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        (DETECTOR, "interpolation", "bicubic"),
+        (DETECTOR, "fill", [0, 0, 0]),
+        (DETECTOR, "antialias", False),
+        (DETECTOR, "mean", [0, 0, 0]),
+        (DETECTOR, "std", [1, 1, 1]),
+        (DETECTOR, "height", 300),
+        (CLASSIFIER, "interpolation", "bilinear"),
+        (CLASSIFIER, "shorter_side", 300),
+        (CLASSIFIER, "width", 300),
+    ],
+)
+def test_what_of_the_input_is_no_claim_is_found_out(
+    store: Path, tmp_path: Path, name: str, field: str, value: object
+) -> None:
+    package = shutil.copytree(store / name / "1", tmp_path / name / "1")
+    edit_manifest(package, lambda manifest: manifest["input"].update({field: value}))
+    try:
+        verify_package(package)
+    except PackageError:
+        assert f"input.{field}" not in claims(store / name / "1")
+    else:
+        assert f"input.{field}" in claims(package)
+
+
+def test_graph_that_shows_less_leaves_more_to_claims(store: Path, tmp_path: Path) -> None:
+    package = shutil.copytree(store / DETECTOR / "1", tmp_path / DETECTOR / "1")
+    shown = {"input.mean", "input.std", "input.scale", "input.channel_order"}
+    assert not shown & set(claims(package))
+
+    def rename(model: onnx.ModelProto) -> None:
+        for tensor in model.graph.initializer:
+            tensor.name = tensor.name.replace("normalise.", "other.")
+        for node in model.graph.node:
+            node.input[:] = [name.replace("normalise.", "other.") for name in node.input]
+
+    edit_graph(package, rename)
+    assert shown < set(claims(package))

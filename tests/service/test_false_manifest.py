@@ -38,6 +38,12 @@ def to_other_size(manifest: dict[str, Any]) -> None:
     manifest["input"].update(height=640, width=640)
 
 
+def to_huge_size(manifest: dict[str, Any]) -> None:
+    """Consistent with itself."""
+    manifest["input"].update(height=10**6, width=10**6)
+    manifest["inputs"][0].update(shape=["N", 10**6, 10**6, 3])
+
+
 def of_version_2(**fields: object) -> Edit:
     def edit(manifest: dict[str, Any]) -> None:
         manifest["schema_version"] = 2
@@ -64,6 +70,18 @@ FALSE: list[tuple[str, str, Edit, str]] = [
     ("failed parity", DETECTOR, put(0, "parity", "agreeing"), "fewer answers agree"),
     ("a difference < 0", DETECTOR, put(-1, "parity", "max_score_difference"), "parity.max_score"),
     ("batches of none", DETECTOR, put([0], "parity", "batch_sizes"), "parity.batch_sizes"),
+    (
+        "seven thousand channels",
+        DETECTOR,
+        put([0] * 7000, "input", "mean"),
+        "input.mean: .*at most 3",
+    ),
+    ("a huge input", DETECTOR, to_huge_size, "input.height: .*less than or equal to 8192"),
+    ("an id of 100 digits", DETECTOR, put(10**99, "labels", 0, "id"), "labels.0.id: "),
+    ("a threshold as text", DETECTOR, put("0.3", "defaults", "score_threshold"), "valid number"),
+    ("true for 1", DETECTOR, put(True, "defaults", "max_detections"), "valid integer"),
+    ("no number", DETECTOR, put(float("nan"), "accuracy", "metrics", "ap"), "accuracy.metrics.ap"),
+    ("an output without sides", CLASSIFIER, put([], "outputs", 0, "shape"), "of None classes"),
     ("a blank licence", DETECTOR, put(" ", "provenance", "licence"), "provenance.licence"),
     ("no sha256", DETECTOR, put("?", "provenance", "weights_sha256"), "weights_sha256"),
     ("sigmoid", CLASSIFIER, put("sigmoid", "activation"), "activation is softmax, the manifest"),

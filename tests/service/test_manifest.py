@@ -1,6 +1,7 @@
 """Manifests are read and written without loss, and state nothing that makes no sense."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,14 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "model_store").glob("*/*/manifest.json"))
 DETECTOR, CLASSIFIER = "efficientdet_lite0_voc", "efficientnet_lite0_imagenet"
 CONVERTED = {"package": "x/1", "sha256": "0" * 64}
+VARYING = {  # an input
+    "resize": "shorter_side",
+    "height": 1344,
+    "width": 1344,
+    "shorter_side": 800,
+    "longer_side": 1333,
+    "divisor": 32,
+}
 UNUSED = {"fill": [128, 128, 128], "antialias": True}  # what version 1 states of a crop as well
 
 SINCE_VERSION_2 = {"anchor": "top_left", "channel_order": "rgb", "scale": 1 / 255}  # of an input
@@ -100,7 +109,7 @@ def test_version_1_that_states_what_is_of_version_2_is_refused(
     with pytest.raises(ManifestError) as caught:
         read_manifest(path)
     fault = f"{words} is of schema_version 2, and this manifest is of 1"
-    assert str(caught.value) == f"{path}: content: Value error, {fault}"
+    assert str(caught.value) == f"{path}: content: {fault}"
 
 
 @pytest.mark.parametrize(
@@ -166,6 +175,42 @@ def test_version_2_is_held_to_its_words(
         ),
         (DETECTOR, lambda m: m["inputs"].pop(), "content: Value error, inputs must be images, "),
         (DETECTOR, lambda m: m["labels"][0].pop("id"), "labels.0.id: Field required"),
+        (DETECTOR, lambda m: m["labels"][0].update(id=2**53), "labels.0.id: Input should be less"),
+        (DETECTOR, lambda m: m["labels"][0].update(id=10**99), "labels.0.id: Input should be less"),
+        (DETECTOR, lambda m: m["labels"][0].update(id="1"), "labels.0.id: Input should be a val"),
+        (DETECTOR, lambda m: m["labels"][0].update(id=True), "labels.0.id: Input should be a val"),
+        (DETECTOR, lambda m: m["labels"][0].update(id=1.0), "labels.0.id: Input should be a val"),
+        (DETECTOR, lambda m: m["labels"][0].update(name=1), "labels.0.name: Input should be a v"),
+        (
+            DETECTOR,
+            lambda m: m["defaults"].update(score_threshold="0.3"),
+            "defaults.score_threshold: Input should be a valid number",
+        ),
+        (
+            DETECTOR,
+            lambda m: m["defaults"].update(iou_threshold=True),
+            "defaults.iou_threshold: Input should be a valid number",
+        ),
+        (
+            DETECTOR,
+            lambda m: m["defaults"].update(score_threshold=float("nan")),
+            "defaults.score_threshold: Input should be a finite number",
+        ),
+        (
+            DETECTOR,
+            lambda m: m["input"].update(std=[float("inf"), 1, 1]),
+            "input.std.0: Input should be a finite number",
+        ),
+        (DETECTOR, lambda m: m.update(opset="20"), "opset: Input should be a valid integer"),
+        (CLASSIFIER, lambda m: m["outputs"][0].update(shape=[]), "content: Value error, there are"),
+        (DETECTOR, lambda m: m["inputs"][0].update(shape=[]), "content: Value error, input is 320"),
+        (CLASSIFIER, lambda m: m["input"].update(shorter_side=10**9), "input.shorter_side: Input"),
+        (DETECTOR, lambda m: m["input"].update(VARYING, width=10**9), "input.width: Input should"),
+        (
+            DETECTOR,
+            lambda m: m["input"].update(VARYING, divisor=1000),
+            "input: Value error, shorter_side, longer_side, that as a multiple of divisor, and",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_its_name(
@@ -181,8 +226,45 @@ def test_what_makes_no_sense_is_refused_by_its_name(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["[", "[]", ""])
+@pytest.mark.parametrize("content", ["[", "[]", "", "[" * 100_000, "9" * 5000, '{"x": "\\ud800"}'])
 def test_what_is_no_manifest_at_all_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(ManifestError, match=r"manifest\.json: content: "):
+        read_manifest(tmp_path / "manifest.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "repeated"),
+    [
+        ('"name": "efficientdet_lite0_voc"', "name"),
+        ('"interpolation": "bilinear"', "interpolation"),
+        ('"id": 3', "id"),
+    ],
+    ids=["a field", "a part's field", "a label's"],
+)
+def test_what_is_there_twice_is_refused(
+    store: Path, tmp_path: Path, text: str, repeated: str
+) -> None:
+    """Of two readers each may take another one for the field."""
+    content = (store / DETECTOR / "1" / "manifest.json").read_text()
+    assert content.count(text) == 1
+    path = tmp_path / "manifest.json"
+    path.write_text(content.replace(text, f"{text}, {text}"))
+    with pytest.raises(ManifestError, match=f"{path}: content: '{repeated}' is there twice"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_other_encodings_are_refused(store: Path, tmp_path: Path, encoding: str) -> None:
+    content = (store / DETECTOR / "1" / "manifest.json").read_text()
+    (tmp_path / "manifest.json").write_text(content, encoding=encoding)
+    with pytest.raises(
+        ManifestError, match=r"content: (.*codec can't decode|Unexpected UTF-8 BOM)"
+    ):
+        read_manifest(tmp_path / "manifest.json")
+
+
+def test_nothing_is_awaited_from_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.json")
+    with pytest.raises(ManifestError, match=r"manifest\.json: Is no plain file"):
         read_manifest(tmp_path / "manifest.json")

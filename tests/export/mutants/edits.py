@@ -257,6 +257,14 @@ def one_level(concat: int, level: int, op_type: str, value: float) -> Edit:
     return edit
 
 
+def anchor_axes_swapped(model: onnx.ModelProto) -> None:
+    """The centres of the finest level's anchors are (y, x, y, x): what is stacked of two grids."""
+    stacks = (n for n in model.graph.node if n.op_type == "Concat" and len(n.input) == 4)
+    node = next(n for n in stacks if n.input[:2] == n.input[2:])
+    x, y = node.input[:2]
+    node.input[:] = [y, x, y, x]
+
+
 def levels_swapped(concat: int) -> Edit:
     """The logits, or deltas, of the two finest levels are joined in the wrong order."""
 

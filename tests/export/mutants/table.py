@@ -9,6 +9,7 @@ from tests.export.mutants.edits import (
     Edit,
     add_at,
     after,
+    anchor_axes_swapped,
     attribute,
     batch_repeats,
     before,
@@ -80,6 +81,9 @@ MUTANTS = (
     Mutant(
         "max_detections capped at 300", everywhere("max_detections", "Min", np.int64(300)), True
     ),
+    Mutant(
+        "max_detections capped at 1000", everywhere("max_detections", "Min", np.int64(1000)), True
+    ),
     Mutant("max_detections at least 2", everywhere("max_detections", "Max", np.int64(2)), True),
     Mutant("NMS keeps at most 20 of a class", before(NMS_MAX, ("Min", 20), dtype=np.int64), True),
     Mutant("class_agnostic ignored", everywhere("class_agnostic", "And", np.bool_(0)), True),
@@ -87,6 +91,7 @@ MUTANTS = (
     # batches
     Mutant("batch above 7 repeats the first images", batch_repeats(7), True, True),
     Mutant("batch above 8 repeats the first images", batch_repeats(8), True),
+    Mutant("batch above 16 repeats the first images", batch_repeats(16), True),
     Mutant("every image is the first", batch_repeats(1), True),
     Mutant("boxes of the first image for all", suppression_across_images, True),
     # outputs
@@ -143,7 +148,7 @@ MUTANTS = (
     Mutant("deltas of the finest level halved", one_level(2, 0, "Mul", 0.5)),
     Mutant("levels of logits swapped", levels_swapped(1)),
     Mutant("levels of deltas swapped", levels_swapped(2)),
-    Mutant("x and y of the anchors swapped", inputs_swapped("Concat", 6, 0, 1)),
+    Mutant("x and y of the anchors swapped", anchor_axes_swapped),
     Mutant("widths decoded without their exponent", skipped("Exp", 0)),
     Mutant("left border not clipped", skipped("Max", -2), True),
     Mutant("upper border not clipped", skipped("Max", -1), True),

@@ -12,6 +12,8 @@ from export.onnx.checks import GraphError, check_graph, check_size
 
 OPSET = 20
 Edit = Callable[[onnx.ModelProto], None]
+WIDE = numpy_helper.from_array(np.zeros(1), "wide")
+UNREAD = numpy_helper.from_array(np.zeros(1, np.float32), "unread")
 
 
 @pytest.fixture(params=["efficientdet_lite0_voc", "efficientnet_lite0_imagenet"])
@@ -36,11 +38,13 @@ def add_batch_norm(model: onnx.ModelProto) -> None:
     put_first(model, "BatchNormalization")
 
 
-def add_branch(model: onnx.ModelProto) -> None:
-    """An If that drops out in one of its graphs."""
-    dropout = helper.make_node("Dropout", ["x"], ["y"])
+def add_branch(
+    model: onnx.ModelProto, operator: str = "Dropout", *initializers: onnx.TensorProto
+) -> None:
+    """An If with a node of ``operator`` in each of its graphs."""
+    node = helper.make_node(operator, ["x"], ["y"])
     output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    branch = helper.make_graph([dropout], "branch", [], [output])
+    branch = helper.make_graph([node], "branch", [], [output], initializers)
     put_first(model, "If", then_branch=branch, else_branch=branch)
 
 
@@ -74,6 +78,10 @@ def move_weights(model: onnx.ModelProto) -> None:
         (lambda m: put_first(m, "Dropout"), "still has training operators: 1 Dropout"),
         (add_branch, "still has training operators: 2 Dropout"),
         (lambda m: put_first(m, "Gelu", "com.microsoft"), "not ONNX's own: com.microsoft.Gelu"),
+        (lambda m: put_first(m, "RandomNormalLike"), "answers by chance: RandomNormalLike"),
+        (lambda m: add_branch(m, "Bernoulli"), "answers by chance: Bernoulli"),
+        (lambda m: add_branch(m, "Relu", WIDE), "computes in float64: wide"),
+        (lambda m: add_branch(m, "Relu", UNREAD), "nothing reads the initializers unread"),
         (add_function, "not ONNX's own: own.F"),
         (
             lambda m: m.opset_import.append(helper.make_opsetid("com.microsoft", 1)),
@@ -95,6 +103,10 @@ def move_weights(model: onnx.ModelProto) -> None:
         "a dropout",
         "a dropout in a branch",
         "another domain's operator",
+        "random numbers",
+        "random numbers in a branch",
+        "weights in float64 in a branch",
+        "weights that nothing reads in a branch",
         "a function",
         "another domain's opset",
         "another opset",

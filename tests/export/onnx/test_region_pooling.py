@@ -115,6 +115,14 @@ def test_regions_of_an_input_of_another_size(compare_pooling: Compare) -> None:
     compare_pooling(boxes, random_levels(0, boxes) % 2, random_features(2, HEIGHT // 2, WIDTH // 2))
 
 
+def test_regions_of_a_level_of_one_cell(compare_pooling: Compare) -> None:
+    side = STRIDES[-1]
+    boxes = random_boxes(0, 2, 30) * torch.tensor([side / WIDTH, side / HEIGHT] * 2)
+    features = random_features(2, side, side)
+    assert features[-1].shape[2:] == (1, 1)
+    compare_pooling(boxes, torch.full(boxes.shape[:2], 3), features)
+
+
 def test_a_region_is_read_from_its_own_image(compare_pooling: Compare) -> None:
     boxes = random_boxes(0, 1, 40, smallest=32).repeat(2, 1, 1)
     levels = random_levels(0, boxes[:1]).repeat(2, 1)
