@@ -18,9 +18,10 @@ from export.parity.gate import check_parity
 from export.parity.layers import torch_layers
 from export.parity.model import TorchSession, onnx_model, open_quietly, torch_model
 from export.progress import SILENT, ProgressReporter
-from export.proof.alternatives import Alternative, explain, usual
+from export.proof.alternatives import Alternative, usual
 from export.proof.answers import OwnerAnswers, ProofError
-from export.proof.comparison import Disagreement, prove
+from export.proof.comparison import Disagreement, check_network, prove
+from export.proof.explanation import explain
 from export.proof.owner import Owner
 from export.settings import NONE_STATED, Settings
 from export.trained_model import TrainedModel, load_model
@@ -75,9 +76,11 @@ def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest
         paths = find_photos(job.photos, progress.step)
         photos = [read_photo(path, variant.input).pixels for path in paths]
         _check_evaluation(job, variant, model.labels)
-        owner = None if job.owner is None else job.owner.answers(variant.task, model.labels, paths)
-        if owner is not None:  # before the minutes that the graph takes
-            progress.step(f"comparing the network with {owner.name} on {len(owner.photos)} photos")
+        owner = None
+        if job.owner is not None:  # before the minutes that the graph takes
+            progress.step(f"{job.owner} about {len(paths)} photos")
+            owner = job.owner.answers(variant.task, model.labels, paths, progress.update)
+            progress.step(f"comparing the network with {owner.among(paths)}")
             _prove_network(owner, model, progress)
         progress.step("tracing the graph")
         onnx_graph = to_onnx(variant, model.graph)
@@ -97,7 +100,8 @@ def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest
         write_package(folder, content, manifest)
         if owner is not None:
             progress.step(f"comparing the package with {owner.name}, from the photos' files on")
-            proven = prove(owner, open_package(folder, threads=0), parity, progress.update)
+            opened = open_package(folder, threads=0)
+            proven = prove(owner, opened, parity, progress.update, model.package())
             manifest = manifest.model_copy(update={"parity": proven})
             write_package(folder, content, manifest)
         reference = ModelPackage(manifest, TorchSession(model.graph))
@@ -115,16 +119,18 @@ def _prove_network(owner: OwnerAnswers, model: TrainedModel, progress: ProgressR
     """Raise ProofError, with what explains it best, unless the network answers as its owner's."""
     package = model.package()
     try:
-        prove(owner, package, on_progress=progress.update)
+        check_network(owner, package, progress.update)
     except Disagreement as error:
+        remembering = model.remembering()
 
         def reopen(alternative: Alternative) -> ModelPackage | None:
-            other = model.other(alternative)
+            other = remembering.other(alternative)
             return None if other is None else other.package()
 
         siblings = siblings_of(model.architecture)
         alternatives = usual(package.manifest, model.anchors, siblings, model.proposes)
-        said = explain(owner, package, reopen, alternatives, progress)
+        package = remembering.package()
+        said = explain(owner, package, error.tally, reopen, alternatives, progress)
         raise ProofError(f"{error}. {said}") from error
 
 

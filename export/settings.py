@@ -18,7 +18,7 @@ from export.errors import ExportError
 from models.anchors import AnchorSettings
 from models.faster_rcnn import FasterRCNN
 from models.rpn import ProposalSettings
-from models.sharing import proposing
+from models.sharing import coded, proposing
 from service.imaging.input_spec import InputSpec, ShorterSide
 from service.manifest import Activation
 
@@ -30,7 +30,8 @@ INPUT_SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 OF_SOME_RESIZES = ("antialias", "fill", "anchor", "shorter_side", "longer_side", "divisor")
 DIVISOR = 32  # of the sides of an input that varies, where nothing else is stated
 PROPOSALS = ("proposal_candidates", "proposal_iou_threshold", "proposals")
-ONLY_IN_FILES = ("scale", "channel_order", "fill", "anchor", "divisor", *PROPOSALS)
+OF_NETWORKS = (*PROPOSALS, "box_weights")  # which the network itself is built with
+ONLY_IN_FILES = ("scale", "channel_order", "fill", "anchor", "divisor", *OF_NETWORKS)
 
 
 class SettingsError(ExportError):
@@ -48,6 +49,7 @@ class Settings:
     anchor_sizes: of each level its anchors' sides in pixels, before the aspect ratio.
     proposal_candidates, proposal_iou_threshold, proposals: of a two-stage detector, see
         `models.rpn.ProposalSettings`.
+    box_weights: what the deltas of a box's centre and size are divided by, see `models.box_coder`.
     aspect_ratios: of an anchor its height by its width, at equal area; or its width and its height
         as multiples of its side.
     """
@@ -72,6 +74,7 @@ class Settings:
     proposal_candidates: int | None = None
     proposal_iou_threshold: float | None = None
     proposals: int | None = None
+    box_weights: tuple[float, float] | None = None
     score_threshold: float | None = None
     iou_threshold: float | None = None
     max_detections: int | None = None
@@ -192,10 +195,14 @@ def to_anchors(anchors: AnchorSettings, settings: Settings) -> AnchorSettings:
     return anchors
 
 
-def to_proposals(network: nn.Module, settings: Settings) -> nn.Module:
-    """``network``, or with its weights one with the region proposals that ``settings`` state;
-    raises SettingsError if it has none."""
+def to_network(network: nn.Module, settings: Settings) -> nn.Module:
+    """``network``, or with its weights one with the region proposals and the box coder that
+    ``settings`` state; raises SettingsError if it has none."""
     stated = settings.stated()
+    if settings.box_weights is not None:
+        if not hasattr(network, "box_coder"):
+            raise SettingsError("box_weights are a detector's")
+        network = coded(network, settings.box_weights)
     fields = ("candidates", "iou_threshold", "number")
     own = {f: stated[name] for f, name in zip(fields, PROPOSALS, strict=True) if name in stated}
     if not own:

@@ -18,20 +18,20 @@ from export.parity.model import TorchSession
 from export.proof.alternatives import Alternative
 from export.settings import (
     FIELDS,
-    PROPOSALS,
+    OF_NETWORKS,
     Settings,
     SettingsError,
     anchor_sizes_text,
     to_anchors,
     to_input_spec,
-    to_proposals,
+    to_network,
     to_settings,
 )
 from models.anchors import AnchorSettings
 from models.checkpoint_file import CheckpointError
 from models.checkpoints import Checkpoint, load_checkpoint
 from models.faster_rcnn import FasterRCNN
-from models.sharing import reanchored
+from models.sharing import reanchored, remembering
 from models.stated import Stated
 from models.variants import (
     VARIANTS,
@@ -90,7 +90,7 @@ class TrainedModel:
         chosen = {name: stated[name] for name in THRESHOLDS if name in stated}
         return DetectionDefaults(**{**DETECTION_DEFAULTS.model_dump(), **chosen})
 
-    @property
+    @cached_property
     def anchors(self) -> AnchorSettings | None:
         return anchors_of(self.variant)
 
@@ -148,14 +148,19 @@ class TrainedModel:
             variant = _with_settings(name, settings)
         except (ExportError, CheckpointError):
             return None
-        anchors, network = anchors_of(variant), self.network
-        if anchors is not None and self.anchors is not None and anchors != self.anchors:
-            if anchors.per_cell != self.anchors.per_cell:
+        changed, network = alternative.settings.stated().keys(), self.network
+        if changed & {"anchor_sizes", "aspect_ratios"} and self.anchors is not None:
+            anchors = anchors_of(variant)
+            if anchors is None or anchors.per_cell != self.anchors.per_cell:
                 return None
             network = reanchored(network, anchors)
-        if alternative.settings.stated().keys() & set(PROPOSALS):
-            network = to_proposals(network, settings)
+        if changed & {*OF_NETWORKS}:
+            network = to_network(network, settings)
         return replace(self, variant=variant, network=network, settings=settings)
+
+    def remembering(self) -> "TrainedModel":
+        """The same, whose `other` ones share what they compute of the same pixels."""
+        return replace(self, network=remembering(self.network))
 
     def require_convention(self) -> None:
         """Raise ExportError if nothing says which of two architectures the weights are of."""
@@ -226,7 +231,7 @@ def _build(
             f"{architecture} is a detector; an activation (multi-label) is for classifiers"
         )
     variant = _with_settings(architecture, settings)
-    network = to_proposals(variant.build(len(labels)), settings)
+    network = to_network(variant.build(len(labels)), settings)
     recognised = _fill(network, checkpoint, weights)
     model = TrainedModel(
         architecture,

@@ -124,12 +124,23 @@ def _network(network: StandIn) -> Iterator[tuple[str, Mapping[str, Any]]]:
             },
         )
     for part, values in (("roi_heads", _attributes(parts, "roi_heads")), ("network", own)):
-        thresholds = {
+        coder = values.get("box_coder")
+        found = {
             "score_threshold": values.get("score_thresh"),
             "iou_threshold": values.get("nms_thresh"),
             "max_detections": values.get("detections_per_img"),
+            "box_weights": _box_weights(coder.attributes if isinstance(coder, StandIn) else {}),
         }
-        yield f"its {part}", thresholds
+        yield f"its {part}", found
+
+
+def _box_weights(coder: Mapping[str, Any]) -> object:
+    """Those of a centre and a size; torchvision has one for either axis."""
+    weights = coder.get("weights")
+    if not isinstance(weights, (tuple, list)) or len(weights) != 4:
+        return None
+    x, y, width, height = weights
+    return (x, width) if (x, width) == (y, height) else None
 
 
 def _tested(numbers: object) -> object:
@@ -164,7 +175,7 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
     for name in NUMBERS:
         if isinstance(value := values.get(name), (int, float)) and not isinstance(value, bool):
             found[name] = value
-    for name in ("anchor_sizes", "aspect_ratios"):
+    for name in ("anchor_sizes", "aspect_ratios", "box_weights"):
         if isinstance(value := values.get(name), (tuple, list)):
             found[name] = tuple(tuple(v) if isinstance(v, (tuple, list)) else v for v in value)
     return {**found, **_crop(values, found.get("input_size"))}

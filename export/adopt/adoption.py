@@ -24,10 +24,11 @@ from export.onnx.trace import OPSET, describe
 from export.package_writer import finish_package, write_package
 from export.parity.model import onnx_model, open_quietly
 from export.progress import SILENT, ProgressReporter
-from export.proof.alternatives import Alternative, explain, usual
+from export.proof.alternatives import Alternative, usual
 from export.proof.answers import OwnerAnswers, ProofError
 from export.proof.comparison import Disagreement
 from export.proof.comparison import prove as compare_with_owner
+from export.proof.explanation import explain
 from export.report.examples import answers_of
 from export.settings import SettingsError
 from service.imaging.files import read_image, read_photo
@@ -133,7 +134,7 @@ def adopt(
     manifest = manifest_of(job, plan, model, content, parity, batching)
     write_package(folder, content, manifest)
     if owner is not None:
-        progress.step(f"comparing the package with {owner.name}, from the photos' files on")
+        progress.step(f"comparing the package with {owner.among(paths)}, from their files on")
         proven = prove_to_owner(job, plan, owner, open_package(folder, threads=0), progress)
         manifest = manifest.model_copy(update={"parity": proven})
         write_package(folder, content, manifest)
@@ -180,7 +181,7 @@ def prove_to_owner(
             return ModelPackage(package.manifest.model_copy(update=update), ForeignSession(other))
 
         alternatives = usual(package.manifest)
-        said = explain(owner, package, reopen, alternatives, progress)
+        said = explain(owner, package, error.tally, reopen, alternatives, progress, read=read_photo)
         raise ProofError(f"{error}. {said}") from error
 
 

@@ -190,7 +190,9 @@ def adopt(
             return
         owner = None
         if asked is not None:  # of whom no limit is asked: it is the user's own
-            owner = asked.answers(found.task, found.labels, find_photos(photos), progress.update)
+            paths = find_photos(photos)
+            progress.step(f"{asked} about {len(paths)} photos")
+            owner = asked.answers(found.task, found.labels, paths, progress.update)
         with written_aside(output) as folder:
             manifest = run_limited(adopt_file, job, folder, owner, limits=limits, progress=progress)
     show_package(manifest, output)

@@ -1,7 +1,7 @@
 """One way to answer photos, as a column of the comparison."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 from export.progress import OnProgress
 from models.evaluation import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_FLOOR
 from service.imaging.files import read_photo
+from service.imaging.input_spec import InputSpec
 from service.imaging.resize import ModelInput
 from service.inference.classifier import ClassificationQuery
 from service.inference.detector import DetectionQuery
@@ -18,6 +19,7 @@ from service.inference.task import Row
 from service.manifest import ModelManifest
 from service.package import ModelPackage
 
+ReadPhoto = Callable[[Path, InputSpec], ModelInput]
 BATCH_SIZE = 8
 TOP_K = 5
 QUERY = DetectionQuery(
@@ -49,14 +51,18 @@ class PackageColumn:
     """A package in this process, through the code that serves it."""
 
     def __init__(
-        self, package: ModelPackage, query: DetectionQuery | ClassificationQuery | None = None
+        self,
+        package: ModelPackage,
+        query: DetectionQuery | ClassificationQuery | None = None,
+        read: ReadPhoto = read_photo,
     ) -> None:
-        """query: what each photo is asked for, by default what `Column.answer` says."""
+        """query: what each photo is asked for, by default what `Column.answer` says. read: makes
+        it an input."""
         self.manifest = package.manifest
         self.title = f"ONNX {self.manifest.precision}"
         self.source = f"{self.manifest.name}/{self.manifest.version}"
         self.sha256 = self.manifest.sha256
-        self._predictor = open_predictor(package)
+        self._predictor, self._read = open_predictor(package), read
         detects = self.manifest.task == "detection"
         self._query = query or (QUERY if detects else ClassificationQuery(top_k(self.manifest)))
 
@@ -66,7 +72,7 @@ class PackageColumn:
         for start in range(0, len(photos), BATCH_SIZE):
             batch = photos[start : start + BATCH_SIZE]
             spec = self.manifest.input
-            answers += self._run([read_photo(photo, spec) for photo in batch])
+            answers += self._run([self._read(photo, spec) for photo in batch])
             on_progress(len(answers), len(photos))
         return answers
 

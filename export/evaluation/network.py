@@ -1,7 +1,9 @@
 """The PyTorch network that a package was exported from, behind the same code as the package."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -13,7 +15,7 @@ from export.settings import (
     parse_anchor_sizes,
     parse_aspect_ratios,
     to_anchors,
-    to_proposals,
+    to_network,
     to_settings,
 )
 from models.checkpoint_file import find_weights
@@ -23,8 +25,16 @@ from models.weights import load_into
 from service.manifest import ModelManifest
 from service.package import ModelPackage, PackageError
 
+Read = Callable[[str], Any]
 # Settings of a manifest that change the network itself, and how they are read.
-ANCHORS = {"anchor_sizes": parse_anchor_sizes, "aspect_ratios": parse_aspect_ratios}
+ANCHORS: dict[str, Read] = {
+    "anchor_sizes": parse_anchor_sizes,
+    "aspect_ratios": parse_aspect_ratios,
+}
+OF_NETWORKS: dict[str, Read] = {
+    **dict.fromkeys(PROPOSALS, float),
+    "box_weights": lambda text: tuple(map(float, text.split())),
+}
 
 
 class NetworkColumn(PackageColumn):
@@ -48,13 +58,13 @@ def _read_graph(weights: Path, manifest: ModelManifest) -> nn.Module:
             " of the architectures that `python -m models` lists"
         ) from None
     stated = manifest.provenance.settings or {}
-    own = {name: parse(stated[name]) for name, parse in ANCHORS.items() if name in stated}
+    own = {name: read(stated[name]) for name, read in ANCHORS.items() if name in stated}
     anchors = anchors_of(variant)
     if own and anchors is not None:
         variant = with_anchors(variant, to_anchors(anchors, to_settings(own)))
     network = variant.build(len(manifest.labels))
-    numbers = {name: float(stated[name]) for name in PROPOSALS if name in stated}
-    network = to_proposals(network, to_settings(numbers))
+    own = {name: read(stated[name]) for name, read in OF_NETWORKS.items() if name in stated}
+    network = to_network(network, to_settings(own))
     load_into(network, load_checkpoint(weights, architecture).state, str(weights))
     multi_label = manifest.task == "classification" and manifest.activation == "sigmoid"
     return build_graph(network, manifest.input, multi_label)

@@ -49,7 +49,9 @@ class Tally:
     compared: matched detections, or images of a classifier. unmatched: answers of either side that
     have no match. ambiguous and edge: of those the ones that are no error, because of an overlap or
     of their score, see `compare_detections`; they are not counted as unmatched. beneath: answers
-    that are not compared, since their scores are too low.
+    that are not compared, since their scores are too low. by_photo: the unmatched ones of each
+    photo, where photos are compared one by one. rounded: those that are no error because the
+    rounding of pixels explains them, see `export.proof.comparison`.
     """
 
     score: float = 0.0
@@ -59,8 +61,10 @@ class Tally:
     ambiguous: int = 0
     edge: int = 0
     beneath: int = 0
+    rounded: int = 0
     unmatched: int = 0
     cases: dict[str, ParityCase] = field(default_factory=dict)
+    by_photo: list[int] = field(default_factory=list)
 
     @property
     def share(self) -> float:
@@ -87,6 +91,19 @@ def compare_detections(
     tally: Tally,
     candidates: Candidates | None = None,
 ) -> Detections:
+    """What `compare_sides` returns of both sides."""
+    missing, extra = compare_sides(expected, actual, case, tolerance, tally, candidates)
+    return missing.joined(extra)
+
+
+def compare_sides(
+    expected: Detections,
+    actual: Detections,
+    case: Case,
+    tolerance: Tolerance,
+    tally: Tally,
+    candidates: Candidates | None = None,
+) -> tuple[Detections, Detections]:
     """Match one image's detections of two models, add the differences to ``tally``, and return
     those of either side that are unmatched without an excuse.
 
@@ -121,7 +138,8 @@ def compare_detections(
         tally.ambiguous += int(excused.sum())
         unmatched &= ~excused
     tally.unmatched += int(unmatched.sum())
-    return both.select(unmatched)
+    of_missing, of_extra = np.split(unmatched, [len(missing)])
+    return missing.select(of_missing), extra.select(of_extra)
 
 
 def _lowest(found: Detections, case: Case) -> float:

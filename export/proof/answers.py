@@ -41,6 +41,12 @@ class OwnerAnswers:
     photos: tuple[Path, ...]
     answers: tuple[Answer, ...]
 
+    def among(self, photos: Sequence[Path]) -> str:
+        """How many of ``photos`` it answers, in words."""
+        left = [photo.name for photo in photos if photo not in self.photos]
+        beside = f", without {len(left)} such as {left[0]} that it does not have" if left else ""
+        return f"{self.name} on {len(self.photos)} photos{beside}"
+
     def only(self, chosen: Sequence[int]) -> "OwnerAnswers":
         """Those at these places."""
         photos = tuple(self.photos[i] for i in chosen)

@@ -22,6 +22,9 @@ class Owner:
     expect: Path | None = None
     annotations: Path | None = None
 
+    def __str__(self) -> str:
+        return f"asking {self.reference}" if self.expect is None else f"reading {self.expect}"
+
     def answers(
         self,
         task: Task,

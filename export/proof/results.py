@@ -5,8 +5,8 @@ COCO with scores   {"images": […], "annotations": […]}, as `boxport detect -
 answers by photo   {"cat.jpg": ANSWER, …}, see `export.proof.answers`
 a classifier's CSV a header of `file` and the labels, and a row of probabilities for each photo
 
-A photo is named by its file's name, with or without its suffix, or in COCO's results by its number
-in the annotations.
+A photo is named by its file's name, with or without its suffix or folders, or in COCO's results by
+its number in the annotations. Values may be texts, as spreadsheets and `csv` write them.
 """
 
 import csv
@@ -14,7 +14,8 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from export.proof.answers import OwnerAnswers, ProofError, to_answer
@@ -46,28 +47,56 @@ def read_results(
         raise ProofError(
             f"{path}: is neither COCO's results nor answers by photo: {error}"
         ) from error
-    by_name = _by_name(found)
-    known = [photo for photo in photos if _names(photo) & by_name.keys()]
+    if not found:
+        raise ProofError(f"{path}: holds no results")
+    named = _by_photo(found, photos, path)
+    known = [photo for photo in photos if photo in named]
     if not known:
-        first = next(iter(found), "none")
         raise ProofError(
             f"{path}: is of none of the {len(photos)} photos, such as {photos[0].name}; it is of"
-            f" {first}" + ("" if annotations else " (ids of images need --annotations)")
+            f" {next(iter(found))}" + ("" if annotations else " (ids of images need --annotations)")
         )
-    answers = []
-    for photo in known:
-        content = next(by_name[name] for name in (photo.name, photo.stem) if name in by_name)
-        answers.append(to_answer(content, task, labels, f"{path}: {photo.name}"))
-    return OwnerAnswers("user_results", path.name, tuple(known), tuple(answers))
+    answers = tuple(
+        to_answer(found[named[photo]], task, labels, f"{path}: {photo.name}") for photo in known
+    )
+    return OwnerAnswers("user_results", path.name, tuple(known), answers)
 
 
-def _names(photo: Path) -> set[str]:
-    return {photo.name, photo.stem}
+def _by_photo(found: Mapping[str, Any], photos: Sequence[Path], path: Path) -> dict[Path, str]:
+    """What the file calls each photo that it is of, with or without its folders, of which as many
+    as can be must be the same. Raises ProofError for a name that is of two photos."""
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for key in found:
+        by_name[_parts(key)[-1]].append(key)
+    claims: dict[str, list[Path]] = defaultdict(list)
+    for photo in photos:
+        keys = [key for name in _names(photo) for key in by_name.get(name, ())]
+        if keys:
+            claims[max(keys, key=lambda key: _shared(key, photo))].append(photo)
+    for key, of_key in claims.items():
+        most = max(_shared(key, photo) for photo in of_key)
+        first, *others = (photo for photo in of_key if _shared(key, photo) == most)
+        if others:
+            raise ProofError(f"{path}: {key} may be {first} or {others[0]}; name its folder too")
+        claims[key] = [first]
+    return {photo: key for key, [photo] in claims.items()}
 
 
-def _by_name(found: Mapping[str, Any]) -> dict[str, Any]:
-    """By each name that a photo may be called."""
-    return {name: answer for key, answer in found.items() for name in (Path(key).name, key)}
+def _names(photo: Path) -> list[str]:
+    """What it may be called, without folders; COCO's files are named by padded numbers."""
+    number = [str(int(photo.stem))] if photo.stem.isdecimal() else []
+    return list(dict.fromkeys([photo.name, photo.stem, *number]))
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return (PureWindowsPath(name) if "\\" in name else PurePath(name)).parts or (name,)
+
+
+def _shared(name: str, photo: Path) -> int:
+    """How many folders above it both are in."""
+    folders, others = _parts(name)[-2::-1], photo.absolute().parts[-2::-1]
+    same = (one == other for one, other in zip(folders, others, strict=False))
+    return sum(1 for _ in takewhile(bool, same))
 
 
 def _read_csv(text: str) -> dict[str, dict[str, float]]:
@@ -100,7 +129,7 @@ def _read_json(content: Any, names: Mapping[Any, str]) -> dict[str, Any]:
     for name in asked:
         answers[name]  # one without a row has no detection
     for row in rows:
-        left, top, width, height = row["bbox"]
+        left, top, width, height = map(float, row["bbox"])
         answer = answers[str(names.get(row["image_id"], row["image_id"]))]
         answer["boxes"].append([left, top, left + width, top + height])
         answer["scores"].append(row["score"])

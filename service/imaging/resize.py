@@ -168,11 +168,13 @@ def _half(empty: int) -> int:
 def _resize(photo: Photo, sides: Size, spec: WholeInput) -> Image.Image:
     if spec.antialias:
         return photo.resize(sides, RESAMPLING[spec.interpolation], (0, 0, *photo.size))
-    return Image.fromarray(_interpolate(np.asarray(photo.image), *sides))
+    mixed = interpolate(np.asarray(photo.image), *sides)
+    return Image.fromarray((mixed + np.float32(0.5)).astype(np.uint8))
 
 
-def _interpolate(pixels: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Bilinear between the four nearest pixels, as torch.nn.functional.interpolate does it.
+def interpolate(pixels: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.float32]:
+    """``pixels`` [H, W, 3] as float32 [height, width, 3], bilinear between the four nearest, as
+    torch.nn.functional.interpolate does it; not rounded.
 
     Pillow's resize smooths what it makes smaller, and its affine transform does not round.
     """
@@ -181,7 +183,7 @@ def _interpolate(pixels: npt.NDArray[np.uint8], width: int, height: int) -> npt.
     # what shrinks most goes first, so that nothing larger than need be is ever held
     for axis in sorted(axes, key=lambda axis: axes[axis] / pixels.shape[axis]):
         mixed = _interpolate_axis(mixed, axis, axes[axis])
-    return (mixed + np.float32(0.5)).astype(np.uint8)
+    return mixed.astype(np.float32, copy=False)
 
 
 def _interpolate_axis(values: npt.NDArray[Any], axis: int, scaled: int) -> npt.NDArray[Any]:

@@ -12,10 +12,11 @@ from export.settings import (
     read_settings,
     to_anchors,
     to_input_spec,
+    to_network,
     to_settings,
 )
 from models.anchors import FPN_ANCHORS, RETINANET_ANCHORS, efficientdet_anchors, retinanet_anchors
-from models.variants import CROP_224, SHORTER_SIDE_800, letterbox
+from models.variants import CROP_224, SHORTER_SIDE_800, VARIANTS, letterbox
 from service.imaging.input_spec import CentreCrop, Letterbox, ShorterSide, Stretch
 
 HALF = (0.5, 0.5, 0.5)
@@ -120,6 +121,16 @@ def test_a_file_that_cannot_be_read_says_where(tmp_path: Path, content: str, wor
         read_settings(tmp_path / "a.toml")
     with pytest.raises(SettingsError, match="No such file"):
         read_settings(tmp_path / "b.toml")
+
+
+def test_box_weights_are_a_detectors() -> None:
+    settings = to_settings({"box_weights": [1, 2]})
+    network = to_network(VARIANTS["retinanet_lite0"].build(1), settings)
+    assert network.box_coder.weights == (1.0, 2.0)
+    assert settings.as_texts() == {"box_weights": "1 2"}
+    assert str(settings) == "box_weights = [1.0, 2.0] in a file of --input"
+    with pytest.raises(SettingsError, match="box_weights are a detector's"):
+        to_network(VARIANTS["resnet18"].build(1), settings)
 
 
 def test_values_that_are_none_are_not_stated() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.variants import VARIANTS
 from models.weights import load_into
-from tests.fidelity.measure import calibrate, photo_input
+from tests.fidelity.measure import calibrate
 from tests.fidelity.oracles import (
     AnchorGenerator,
     fasterrcnn_resnet50_fpn,
@@ -191,7 +191,8 @@ def make_weights(name: str) -> dict[str, Tensor]:
     if VARIANTS[row.architecture].task == "detection":
         ours = VARIANTS[row.architecture].build(row.classes).eval()
         load_into(ours, state, name)
-        calibrate(row.architecture, ours, state, photo_input(row.architecture, SIDE, PHOTO))
+        images, _ = model.transform([row.transform(_open(PHOTO))])
+        calibrate(row.architecture, ours, state, images.tensors)
         return state
     model.load_state_dict(state)
     photos = torch.stack(

@@ -131,6 +131,13 @@ class Part(nn.Module):
             setattr(self, name, value)
 
 
+class Coder:
+    """torchvision's, which is no module."""
+
+    def __init__(self, weights: tuple[float, ...]) -> None:
+        self.weights = weights
+
+
 def test_a_pickled_torchvision_detector_states_its_transform_and_anchors(tmp_path: Path) -> None:
     network = Part(
         transform=Part(
@@ -148,7 +155,12 @@ def test_a_pickled_torchvision_detector_states_its_transform_and_anchors(tmp_pat
             _post_nms_top_n={"training": 2000, "testing": 300},
             nms_thresh=0.6,
         ),
-        roi_heads=Part(score_thresh=0.1, nms_thresh=0.4, detections_per_img=50),
+        roi_heads=Part(
+            score_thresh=0.1,
+            nms_thresh=0.4,
+            detections_per_img=50,
+            box_coder=Coder((2.0, 2.0, 1.0, 1.0)),
+        ),
         head=nn.Linear(2, 2),
     )
     assert stated(save(network, tmp_path)) == {
@@ -165,6 +177,7 @@ def test_a_pickled_torchvision_detector_states_its_transform_and_anchors(tmp_pat
         "score_threshold": 0.1,
         "iou_threshold": 0.4,
         "max_detections": 50,
+        "box_weights": (2.0, 1.0),
     }
 
 

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
-from export.onnx.nodes import readers
+from export.onnx.nodes import insert_before, readers
 from export.precision.preparation import prepare
 from service.imaging.input_spec import Letterbox
 from service.manifest import read_manifest
-from tests.export.small import SPEC, operators, run, small_graph
+from tests.export.small import SPEC, changed, operators, run, small_graph
 
 
 def test_answers_stay(small: onnx.ModelProto, pixels: np.ndarray[Any, Any]) -> None:
@@ -71,6 +72,30 @@ def test_mean_that_is_no_grey_level_is_subtracted_in_float(pixels: np.ndarray[An
     spec = SPEC.model_copy(update={"mean": (-0.5,) * 3})
     prepared = prepare(small_graph(spec), spec)
     assert "DequantizeLinear" not in operators(prepared)
+
+
+@pytest.mark.parametrize("place", [1, 2], ids=["weights", "bias"])
+def test_a_first_layer_whose_weights_are_computed_reads_floats(
+    small: onnx.ModelProto, pixels: np.ndarray[Any, Any], place: int
+) -> None:
+    """As in a graph that another tool made; nothing can be folded into them."""
+
+    def compute(model: onnx.ModelProto) -> None:
+        [stem] = (node for node in model.graph.node if node.name == "stem")
+        made = (
+            helper.make_node("Cast", ["images"], ["levels"], "levels", to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["levels"], ["level"], "level", keepdims=0),
+            helper.make_node("Sigmoid", ["level"], ["factor"], "factor"),
+            helper.make_node("Mul", [stem.input[place], "factor"], ["computed"], "compute"),
+        )
+        insert_before(model, stem, *made)
+        stem.input[place] = "computed"
+
+    model = changed(small, compute)
+    prepared = prepare(model, SPEC)
+    assert "DequantizeLinear" not in operators(prepared)
+    before, after = run(model, images=pixels)[0], run(prepared, images=pixels)[0]
+    np.testing.assert_allclose(after, before, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["efficientdet_lite0_voc", "efficientnet_lite0_imagenet"])

@@ -100,6 +100,17 @@ def test_a_higher_threshold_of_the_owners_is_taken_for_it(
     assert parity.agreeing == 1.0
 
 
+@pytest.mark.parametrize("limit", [10, 7], ids=["a usual one", "one of their own"])
+def test_a_limit_of_the_owners_is_taken_for_it(
+    detector: ModelPackage, found: OwnerAnswers, limit: int
+) -> None:
+    assert sum(len(answer) > limit for answer in found.answers) > 1
+    few = changed(found, lambda d: d.select(np.arange(min(limit, len(d)))))
+    parity = prove(few, detector)
+    assert parity.detections_compared == sum(map(len, few.answers))
+    assert f"the last of {limit}" in parity.allowances[1].allowed
+
+
 @pytest.fixture(scope="module")
 def classifier(store: Path) -> ModelPackage:
     return open_package(store / "efficientnet_lite0_imagenet" / "1")

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from export.proof.alternatives import Alternative, explain, explain_classes, usual
+from service.matching import Detections
+from export.progress import SILENT, ProgressReporter
+from export.proof.alternatives import Alternative, usual
 from export.proof.answers import OwnerAnswers
-from export.proof.comparison import detections, probabilities
+from export.proof.comparison import compare, detections, probabilities
+from export.proof.explanation import explain, explain_classes
 from export.settings import Settings
 from export.trained_model import TrainedModel, load_model
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.variants import VARIANTS
-from service.matching import Detections
 from service.package import ModelPackage, open_package
 
 NAMES = ("cat", "dog", "cow", "owl")
@@ -40,13 +42,22 @@ def owner_of(package: ModelPackage, folder: Path) -> OwnerAnswers:
     return OwnerAnswers("user_model", "mine.py", paths, tuple(probabilities(package, paths)))
 
 
-def explained(model: TrainedModel, owner: OwnerAnswers) -> str:
+def explained(
+    model: TrainedModel,
+    owner: OwnerAnswers,
+    progress: ProgressReporter = SILENT,
+    seconds: float = 100,
+) -> str:
+    shared = model.remembering()
+
     def reopen(alternative: Alternative) -> ModelPackage | None:
-        other = model.other(alternative)
+        other = shared.other(alternative)
         return None if other is None else other.package()
 
-    package = model.package()
-    return explain(owner, package, reopen, usual(package.manifest, model.anchors))
+    package = shared.package()
+    alternatives = usual(package.manifest, model.anchors)
+    found = compare(owner, package)
+    return explain(owner, package, found, reopen, alternatives, progress, seconds)
 
 
 @pytest.mark.parametrize(
