@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from export.evaluation.column import PackageColumn, ReadPhoto
-from service.matching import Criteria, Detections, may_match
 from export.parity.cases import Case
 from export.parity.comparison import Tally, compare_sides
 from export.progress import OnProgress, ignore_progress
@@ -27,6 +26,7 @@ from service.inference.classifier import ClassificationQuery
 from service.inference.detector import DetectionQuery
 from service.inference.task import Row
 from service.manifest import DetectionDefaults, ModelManifest, Task
+from service.matching import Criteria, Detections, may_match
 from service.package import ModelPackage
 from service.provenance import Allowance, GraphParity, Parity, Tolerance
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 
 from export.evaluation.column import ReadPhoto
-from service.matching import Criteria, Detections, match
 from export.parity.comparison import Tally
 from export.progress import SILENT, ProgressReporter
 from export.proof.alternatives import Alternative
@@ -31,6 +30,7 @@ from export.proof.pixels import read_unrounded
 from service.imaging.files import read_size
 from service.imaging.input_spec import ShorterSide
 from service.manifest import Label, ModelManifest, Task
+from service.matching import Criteria, Detections, match
 from service.package import ModelPackage
 
 PHOTOS = {"detection": 2, "classification": 4}  # that an alternative is tried on first
@@ -109,8 +109,8 @@ class _Search:
         for _ in range(ROUNDS):
             base, before = self.best, self.reached
             for cause in dict.fromkeys(a.cause for a in alternatives if a.cause not in base.cause):
-                beside = f" beside {base}" if base.cause else ""
-                self._progress.step(f"trying whether another {cause} explains it{beside}")
+                beside = f" {base}" if base.cause else ""
+                self._progress.step(f"trying the usual alternatives of {cause}{beside}")
                 of_cause = [a for a in alternatives if a.cause == cause]
                 for done, alternative in enumerate(of_cause):
                     self._progress.update(done, len(of_cause))

@@ -2,12 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from export.proof.answers import OwnerAnswers, ProofError
-from export.proof.comparison import Disagreement, detections, probabilities, prove
+from export.proof.comparison import (
+    Disagreement,
+    check_network,
+    detections,
+    probabilities,
+    prove,
+)
 from service.matching import Detections
 from service.package import ModelPackage, open_package
 
@@ -91,6 +98,34 @@ def test_an_excuse_for_all_proves_nothing(detector: ModelPackage, found: OwnerAn
         prove(changed(found, flat), detector)
 
 
+class Shifted:
+    """The package's session, whose best boxes lie elsewhere: as of a network that reads pixels
+    before they are rounded."""
+
+    def __init__(self, package: ModelPackage) -> None:
+        self._session = package.session
+
+    def run(self, names: list[str] | None, feeds: dict[str, Any]) -> list[Any]:
+        outputs = [output.copy() for output in self._session.run(names, feeds)]
+        outputs[1][:, :2] += 40
+        return outputs
+
+
+def test_what_the_network_says_before_pixels_are_rounded_explains_a_difference(
+    detector: ModelPackage, found: OwnerAnswers
+) -> None:
+    network = ModelPackage(detector.manifest, Shifted(detector))
+    answers = tuple(detections(network, found.photos, 0.05, 0.5))
+    owner = OwnerAnswers("user_model", "mine.py", found.photos, answers)
+    check_network(owner, network)
+    parity = prove(owner, detector, network=network)
+    rounded = parity.allowances[0].answers
+    assert 4 <= rounded <= 4 * len(PHOTOS)  # two of a photo, on either side
+    for other in (None, detector):  # which has nothing of them either
+        with pytest.raises(Disagreement):
+            prove(owner, detector, network=other)
+
+
 def test_a_higher_threshold_of_the_owners_is_taken_for_it(
     detector: ModelPackage, found: OwnerAnswers
 ) -> None:
@@ -120,6 +155,7 @@ def test_probabilities_are_proven_or_not(classifier: ModelPackage, photos: Path)
     paths = tuple(photos / name for name in PHOTOS)
     answers = tuple(probabilities(classifier, paths))
     owner = OwnerAnswers("user_results", "p.csv", paths, answers)
+    assert [allowance.answers for allowance in prove(owner, classifier).allowances] == [0]
     parity = prove(owner, classifier)
     assert (parity.reference, parity.agreeing) == ("user_results", 1.0)
     best = answers[0].argmax()

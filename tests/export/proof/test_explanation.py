@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from service.matching import Detections
 from export.progress import SILENT, ProgressReporter
 from export.proof.alternatives import Alternative, usual
 from export.proof.answers import OwnerAnswers
@@ -17,6 +16,7 @@ from export.settings import Settings
 from export.trained_model import TrainedModel, load_model
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.variants import VARIANTS
+from service.matching import Detections
 from service.package import ModelPackage, open_package
 
 NAMES = ("cat", "dog", "cow", "owl")
@@ -98,6 +98,26 @@ def test_what_nothing_usual_explains_is_said_to_be_so(model: TrainedModel, photo
     noise = np.random.default_rng(0).dirichlet(np.ones(len(NAMES)) / 2, len(PHOTOS))
     said = explained(model, replace(owner, answers=tuple(noise)))
     assert said.startswith("none of the usual alternatives of activation, normalisation, resize")
+
+
+class Told(ProgressReporter):
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def step(self, name: str) -> None:
+        self.steps.append(name)
+
+
+def test_the_search_says_what_it_tries_and_ends_in_time(model: TrainedModel, photos: Path) -> None:
+    owner = owner_of(model.package(), photos)
+    answers = (np.eye(len(NAMES))[0], np.eye(len(NAMES))[1], np.full(len(NAMES), 0.25))
+    told = Told()
+    said = explained(model, replace(owner, answers=answers), told, seconds=0)
+    assert told.steps == ["trying the usual alternatives of activation"]
+    assert said == (
+        "none of the usual alternatives of activation, normalisation, resize explains it, of those"
+        " tried in 0 minutes"
+    )
 
 
 def test_classes_in_another_order_are_noticed(model: TrainedModel, photos: Path) -> None:
