@@ -71,6 +71,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "state": checkpoint.state,
         "architecture": checkpoint.architecture,
         "labels": checkpoint.labels,
+        "settings": {name: stated.value for name, stated in checkpoint.stated.items()},
     }
     torch.save({"format": FORMAT, **content}, aside)
     aside.replace(path)
@@ -111,12 +112,14 @@ def _own_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:
     """What `save_checkpoint` wrote."""
     try:
         labels = content["labels"]
+        settings = content.get("settings", {})  # which older files do not have
         return Checkpoint(
             content["state"],
             content["architecture"],
             None if labels is None else tuple((int(i), str(name)) for i, name in labels),
+            stated={name: Stated(value, "its training") for name, value in settings.items()},
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: is an incomplete {FORMAT} ({error})") from error
 
 

@@ -7,23 +7,37 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import typer
-from rich.markup import escape
 
 from models.training import options
+from models.training.head.command import HELP as HEAD_HELP
+from models.training.head.command import head
 from models.training.recipe import RECIPES, Augmentation, Recipe
 
-app = typer.Typer(add_completion=False)
+NETWORK = "network"  # the command that is meant where none is named
+
+
+class _Commands(typer.core.TyperGroup):
+    """What begins with the name of no command is an architecture, and its options."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        named = args and args[0] in self.commands
+        return super().parse_args(ctx, args if named else [NETWORK, *args])
+
+
+app = typer.Typer(add_completion=False, cls=_Commands)
+app.command("head", help=HEAD_HELP)(head)
 
 SMALL, PLAIN = RECIPES["small"], Augmentation()
 HELP = (
     "Train a network; the best weights by AP, or top-1, end in OUTPUT/best.pth.\n\n"
     "The data is checked first: each missing or damaged photo, box outside its photo and unknown"
     " class is listed.\n\n"
-    "Several GPUs: torchrun --nproc-per-node N -m models.training …"
+    "Several GPUs: torchrun --nproc-per-node N -m models.training …\n\n"
+    "Few photos, or no time: python -m models.training head --help"
 )
 
 
-@app.command(help=HELP)
+@app.command(NETWORK, help=HELP)
 def main(
     context: typer.Context,
     architecture: options.Architecture,
@@ -71,8 +85,8 @@ def main(
     mixup: options.Mixup = PLAIN.mixup,
     views: options.Views = 0,
 ) -> None:
-    from models.training.console import console
-    from models.training.run import FAULTS, TrainingJob, run
+    from models.training.console import one_line_errors
+    from models.training.run import TrainingJob, run
 
     given = {name for name in context.params if _is_given(context, name)}
     figures = {field.name for field in fields(Recipe)} & given
@@ -101,14 +115,8 @@ def main(
         views=views,
         given=frozenset(given),
     )
-    try:
+    with one_line_errors("stopped; the same command goes on from the last state"):
         run(job)
-    except FAULTS as error:
-        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt as error:
-        console.print("stopped; the same command goes on from the last state")
-        raise typer.Exit(130) from error
 
 
 def _is_given(context: typer.Context, name: str) -> bool:

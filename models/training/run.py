@@ -9,7 +9,6 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
-from models.checkpoint_file import CheckpointError
 from models.checkpoints import load_checkpoint
 from models.datasets.content import Annotations, ClassFolders, Content, DataError
 from models.datasets.layouts import (
@@ -36,10 +35,7 @@ from models.training.run_report import report_run
 from models.training.settings import RunSettings, check_settings, save_settings
 from models.variants import VARIANTS, Variant, at_size, find_variant
 from models.weights import load_backbone, load_start
-from service.imaging.files import PhotoError
 from service.manifest import Task
-
-FAULTS = (CheckpointError, DataError, PhotoError, TrainingError)
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ class TrainingJob:
 
 
 def run(job: TrainingJob) -> None:
-    """Train, or only check the data. Raises one of `FAULTS`."""
+    """Train, or only check the data. Raises one of `console.FAULTS`."""
     variant = find_trainable(job.architecture, job.input_size)
     process = current_process(job.device)
     _check_options(job, variant, process)

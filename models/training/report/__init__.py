@@ -1,7 +1,7 @@
 """A training run as one web page: what was trained, how good it is, and where it goes wrong."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from models.training.report.galleries import (
     ROLES,
     Gallery,
     JudgedPhoto,
+    Marked,
     chips,
     classification_galleries,
     detection_galleries,
@@ -50,6 +51,7 @@ class TrainingReport:
     log: a row for each epoch. ``epoch`` is the axis; columns that end in "loss" are drawn, and so
     are those that begin with "ap", "ar", "top" or "accuracy", which are in 0..1. Values that are
     missing, None or NaN are left out, as in epochs without a measurement.
+    beside: what the figures may be compared with, name → figures.
     """
 
     title: str
@@ -58,6 +60,7 @@ class TrainingReport:
     log: Log
     evaluation: DetectionEvaluation | ClassificationEvaluation
     galleries: tuple[Gallery, ...]
+    beside: Table = field(default_factory=dict)
 
 
 def judge_detections(
@@ -88,13 +91,16 @@ def judge_classifications(
     probabilities: NDArray[np.floating],
     labels: Sequence[int],
     photo_paths: Sequence[Path],
+    marked: Sequence[Marked | None] | None = None,
 ) -> tuple[ClassificationEvaluation, tuple[Gallery, ...]]:
     """A classifier's figures and galleries, from its ``probabilities`` [photos, classes], in 0..1.
 
-    ``labels`` are the true classes, as indices of ``names``.
+    ``labels`` are the true classes, as indices of ``names``. marked: of each photo the part that
+    was classified, where that is not all of it.
     """
     evaluation = evaluate_classifications(probabilities, labels, names)
-    return evaluation, classification_galleries(names, probabilities, labels, photo_paths)
+    galleries = classification_galleries(names, probabilities, labels, photo_paths, marked)
+    return evaluation, galleries
 
 
 def write_report(path: Path, report: TrainingReport) -> None:

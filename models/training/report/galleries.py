@@ -39,6 +39,15 @@ class DrawnBox:
 
 
 @dataclass(frozen=True)
+class Marked:
+    """A box of a photo of ``width`` x ``height``; ``bbox`` as a `DrawnBox` has it."""
+
+    bbox: tuple[float, float, float, float]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Remark:
     """What is wrong in a photo, in words; ``score`` in 0..1 is the detection's, 0 for a miss."""
 
@@ -202,6 +211,7 @@ def classification_galleries(
     probabilities: NDArray[np.floating],
     labels: Sequence[int],
     photo_paths: Sequence[Path],
+    marked: Sequence[Marked | None] | None = None,
 ) -> tuple[Gallery, ...]:
     answers = probabilities.argmax(axis=1)
     order = np.argsort(-probabilities.max(axis=1), kind="stable").tolist()
@@ -211,12 +221,14 @@ def classification_galleries(
         text = f"{answer} {probabilities[i, answers[i]]:.2f}"
         remark = Remark("wrong class", f"{text} for {truth}", float(probabilities[i].max()))
         wrong = answer != truth
+        mark = marked[i] if marked else None
         return Example(
             photo_paths[i],
-            width=0,
-            height=0,
+            width=mark.width if mark else 0,
+            height=mark.height if mark else 0,
             alt=f"Photo of {truth}" + (f", taken for {answer}" if wrong else ", recognised"),
             caption=photo_paths[i].name if wrong else f"{text} · {photo_paths[i].name}",
+            boxes=(DrawnBox(mark.bbox, answer, "wrong" if wrong else "right"),) if mark else (),
             remarks=(remark,) if wrong else (),
         )
 
