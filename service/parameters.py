@@ -1,11 +1,21 @@
 """The parameters of a request. Whatever form it comes in, its parameters are the same."""
 
+import math
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from service.problems import Problem, quoted
 
@@ -17,10 +27,56 @@ def whole_number(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _split(value: Any) -> Any:
+    """Of a text, in the query or a form, the numbers between its commas; or those of a list that
+    was written as JSON, as generated clients write it into a form."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return [float(number) for number in value.strip().strip("[]").split(",")]
+    except ValueError:
+        raise PydanticCustomError("region", NO_REGION) from None
+
+
+def _check_region(sides: list[float]) -> list[float]:
+    if len(sides) != 4:
+        raise PydanticCustomError("region", NO_REGION)
+    left, top, right, bottom = sides
+    if not all(map(math.isfinite, sides)):
+        raise PydanticCustomError("region", "A side is no finite number")
+    if left >= right or top >= bottom:
+        raise PydanticCustomError(
+            "region", "It is empty: left must be below right, top below bottom"
+        )
+    return sides
+
+
+NO_REGION = "A region is four numbers: left, top, right, bottom"
+Region = Annotated[
+    list[float],
+    BeforeValidator(_split),
+    AfterValidator(_check_region),
+    Field(json_schema_extra={"minItems": 4, "maxItems": 4}),
+]
+RegionResize = Literal["model", "warp"]
+_PADDING = (
+    "Context around each region, as a share of its width or height that is added on each side; the"
+    " image's edge ends it. Default: 0."
+)
+_RESIZE = (
+    "How a region becomes the model's input: as the model resizes an image, which may cut off its"
+    " rim; or warped, each side by itself, so that all of it is seen. Default: model."
+)
+
+
 class RequestParameters(BaseModel):
-    """Common to all tasks. Unknown parameters are refused, never ignored."""
+    """Common to all tasks. Unknown parameters are refused, never ignored.
+
+    NEEDS: parameters that mean nothing without another one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    NEEDS: ClassVar[Mapping[str, str]] = {}
 
     model: str | None = Field(
         None,
@@ -30,6 +86,8 @@ class RequestParameters(BaseModel):
 
 class DetectParameters(RequestParameters):
     """Where a threshold is not given, the model's own default holds."""
+
+    NEEDS = dict.fromkeys(("top_k", "region_padding", "region_resize"), "then")
 
     score_threshold: float | None = Field(
         None, ge=0, le=1, description=f"Detections must score above it. {_THE_MODELS}"
@@ -54,17 +112,38 @@ class DetectParameters(RequestParameters):
         min_length=1,
         description="Names of the labels to keep, before the best are chosen. Default: all.",
     )
+    then: str | None = Field(
+        None,
+        min_length=1,
+        description="Name, or name/version, of a classifier that is run on each detection's box:"
+        " its `classifications`. Default: none.",
+    )
+    top_k: int | None = Field(
+        None, ge=1, description=f"Classes of each detection, best first. {_THE_MODELS}"
+    )
+    region_padding: float | None = Field(None, ge=0, le=1, description=_PADDING)
+    region_resize: RegionResize | None = Field(None, description=_RESIZE)
 
-    _whole = field_validator("max_detections", mode="before")(whole_number)
+    _whole = field_validator("max_detections", "top_k", mode="before")(whole_number)
 
 
 class ClassifyParameters(RequestParameters):
+    NEEDS = dict.fromkeys(("region_padding", "region_resize"), "regions")
+
     top_k: int | None = Field(
         None,
         ge=1,
         description="Classes of each image, best first; as many as the model has at most."
         f" {_THE_MODELS}",
     )
+    regions: list[Region] | None = Field(
+        None,
+        min_length=1,
+        description="Boxes in each image, which are classified in place of the whole: left, top,"
+        " right, bottom in pixels of the upright image. Default: none.",
+    )
+    region_padding: float | None = Field(None, ge=0, le=1, description=_PADDING)
+    region_resize: RegionResize | None = Field(None, description=_RESIZE)
 
     _whole = field_validator("top_k", mode="before")(whole_number)
 
@@ -93,15 +172,21 @@ def read_parameters(
     try:
         strict = kind.model_validate(dict(typed), strict=True)
         given = {name: getattr(strict, name) for name in strict.model_fields_set}
-        return kind.model_validate({**texts, **given})
+        parameters = kind.model_validate({**texts, **given})
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
         if first["type"] == "extra_forbidden":
-            known = ", ".join(kind.model_fields)
-            raise Problem(
-                "unknown_parameter", f"There is no parameter {quoted(name)}; there are {known}."
-            ) from None
+            raise _unknown(quoted(name), kind) from None
         raise Problem(
             "invalid_parameter", f"{name} = {quoted(first['input'])}: {first['msg']}."
         ) from None
+    for name, needed in kind.NEEDS.items():
+        if getattr(parameters, name) is not None and getattr(parameters, needed) is None:
+            raise _unknown(f"{quoted(name)} without {needed}", kind)
+    return parameters
+
+
+def _unknown(name: str, kind: type[RequestParameters]) -> Problem:
+    known = ", ".join(kind.model_fields)
+    return Problem("unknown_parameter", f"There is no parameter {name}; there are {known}.")

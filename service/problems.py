@@ -89,6 +89,12 @@ KINDS: dict[str, Kind] = {
         "The request has too many images",
         "One request has more images than the service accepts; send several requests.",
     ),
+    "too_many_regions": Kind(
+        413,
+        "The request has too many regions",
+        "One image, or one request, has more regions than the service accepts; send several"
+        " requests.",
+    ),
     "url_too_large": Kind(
         413,
         "The file behind the URL is too large",
@@ -120,6 +126,11 @@ KINDS: dict[str, Kind] = {
         422,
         "The image cannot be decoded",
         "The bytes are not an image of a supported format, or the image is damaged or cut short.",
+    ),
+    "region_outside": Kind(
+        422,
+        "A region lies outside the image",
+        "None of the image's pixels lies in one of the regions that are to be classified.",
     ),
     "url_unreachable": Kind(
         422,

@@ -155,6 +155,10 @@ class Settings(ModelSettings, BaseSettings):
     """Of a whole request."""
     max_images: PositiveInt = 32
     """Of one request."""
+    max_regions: PositiveInt = 100
+    """That are classified of one image; detections too, of a request with `then`."""
+    max_request_regions: PositiveInt = 200
+    """That are classified of all images of one request. Each counts as an image in service."""
     max_image_pixels: PositiveInt = 64_000_000
     """Width times height, read before anything is decoded."""
     max_images_in_service: PositiveInt = 256

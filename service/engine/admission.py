@@ -81,6 +81,29 @@ class Admission:
             with self._lock:
                 self.bytes -= room.bytes
 
+    @contextmanager
+    def keep_images(self, number: int) -> Iterator[None]:
+        """Count ``number`` images that an admitted request has turned out to have, whatever the
+        limit: others wait for them."""
+        with self._lock:
+            self.images += number
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.images -= number
+
+    @contextmanager
+    def keep_memory(self, number: int) -> Iterator[None]:
+        """Count ``number`` bytes of a photo that stays after it was decoded, whatever the limit."""
+        with self._lock:
+            self.decoding += number
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.decoding -= number
+
     def keep_bytes(self, number: int) -> Callable[[], None]:
         """Count ``number`` bytes that are there whatever the limit, until the result is called."""
         with self._lock:

@@ -1,24 +1,28 @@
 """The engine: from the bytes of images to answers, whatever protocol they came by.
 
-admission ─► rollout ─► the model of the repository ─► each image through it
-                                                       (`service.inference.model`)
+admission ─► rollout ─► the models of the repository ─► each image through them
+                                                        (`service.engine.pipelines`)
 """
 
 import time
-from asyncio import CancelledError, gather, timeout
+from asyncio import gather, timeout
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from service.cpus import own_processors
+from service.engine import pipelines
 from service.engine.admission import Admission
+from service.engine.pipelines import Pipeline, Times
+from service.engine.planning import RegionLimits, asks_of_whole_images, plan, second_model
 from service.imaging.resize import ModelInput
 from service.inference.affinity import CorePool
 from service.inference.deadline import RequestPolicy
 from service.inference.decoder import open_isolation
 from service.inference.model import LoadedModel, Shared
-from service.inference.task import Job, Result
+from service.inference.photos import PhotoReader
+from service.inference.task import Result
 from service.manifest import ModelManifest, Task
 from service.parameters import RequestParameters
 from service.problems import Problem
@@ -51,15 +55,6 @@ class RemoteImage(Protocol):
 Content = bytes | RemoteImage | ModelInput | Problem
 
 
-@dataclass
-class Times:
-    """When an image's work began, by `time.perf_counter`, and the seconds that it then spent in
-    each of `STAGES` that it came to, in that order."""
-
-    started: float
-    stages: dict[str, float] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Answer:
     """What a model says of the images of one request, in their order.
@@ -67,6 +62,7 @@ class Answer:
     results: of each image as the HTTP API shows it (docs/api.md), or its Problem.
     times: of each image.
     total: seconds from the request to the answer.
+    then: of the classifier that was run on a detector's boxes, if one was.
     sample: the request, for the other version of a model on trial, to be offered to
         `Engine.shadows` once the reply is sent.
     """
@@ -75,6 +71,7 @@ class Answer:
     results: list[Result | Problem]
     times: list[Times]
     total: float
+    then: ModelManifest | None = None
     sample: Sample | None = None
 
     @property
@@ -98,6 +95,7 @@ class Engine:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         """Open, and run once, every package; raises PackageError if a model has no fit one."""
         self._metrics = metrics
+        self._limits = RegionLimits(settings.max_regions, settings.max_request_regions)
         self.admission = Admission(
             settings.max_images_in_service,
             settings.max_bytes_in_service,
@@ -120,6 +118,10 @@ class Engine:
         self.repository = ModelRepository(
             self._load, settings.max_session_bytes, metrics.load_failure
         )
+        self._reader = PhotoReader(
+            settings, self.admission.hold_memory, self._isolation, self.admission.keep_bytes
+        )
+        self._for_pipelines = pipelines.Shared(self.admission, self._reader)
         records = RecordFile(records_path(settings.rollouts_file, settings.model_store))
         self.rollouts = Rollouts(self.repository, records, metrics.taken_back)
         self.shadows = Shadows(self.repository, self._is_busy)
@@ -127,7 +129,7 @@ class Engine:
         try:
             self._watcher.fill(settings.public_keys)
         except BaseException:
-            self._close_isolation()
+            self._close_decoding()
             raise
         self._watcher.start()
         self.rollouts.start()
@@ -163,7 +165,8 @@ class Engine:
         A Problem among ``contents`` is answered in its place. Raises Problem if the request as a
         whole cannot be served. Cancelling it frees what it holds.
         """
-        with self.admission.hold_images(len(contents), policy.priority):
+        images = self._limits.check(len(contents), parameters)
+        with self.admission.hold_images(images, policy.priority):
             rollout = self.rollouts.find(parameters.model, task) if key else None
             if key is None or rollout is None:
                 answer = await self._ask(parameters.model, task, contents, parameters, policy)
@@ -182,10 +185,15 @@ class Engine:
     ) -> Answer:
         """What the model that ``reference`` means says."""
         started = time.perf_counter()
-        async with self.repository.take(reference, task, policy.deadline) as model:
-            query = model.predictor.to_query(parameters)
-            model.pace.check(policy.deadline, len(contents))
-            works = [self._answer_one(model, one, query, policy) for one in contents]
+        take = self.repository.take
+        async with take(reference, task, policy.deadline) as model, AsyncExitStack() as stack:
+            second = None
+            if (name := second_model(parameters)) is not None:
+                other = take(name, "classification", policy.deadline)
+                second = await stack.enter_async_context(other)
+            pipeline = plan(model, second, parameters, self._limits, self._for_pipelines)
+            model.pace.check(policy.deadline, self._limits.check(len(contents), parameters))
+            works = [self._answer_one(model, pipeline, one, policy) for one in contents]
             # most requests have one image, which needs no task of its own
             outcomes = [await works[0]] if len(works) == 1 else await gather(*works)
         return Answer(
@@ -193,6 +201,7 @@ class Engine:
             [result for result, _ in outcomes],
             [times for _, times in outcomes],
             time.perf_counter() - started,
+            None if second is None else second.manifest,
         )
 
     async def _try(
@@ -210,7 +219,8 @@ class Engine:
         answer = None
         chosen = rollout.chooses(key, contents)
         if chosen:
-            patience = min(rollout.patience(len(contents)), policy.deadline.remaining / 2)
+            images = self._limits.check(len(contents), parameters)
+            patience = min(rollout.patience(images), policy.deadline.remaining / 2)
             with suppress(Exception):
                 async with timeout(patience):
                     answer = await self._ask(rollout.name, task, contents, parameters, policy)
@@ -220,16 +230,22 @@ class Engine:
         answer = replace(answer, total=time.perf_counter() - started)
         if not answer.failed:
             rollout.note(answer.total, chosen=chosen, by_candidate=by_candidate)
-        if by_candidate or rollout.compares(key, contents):
+        compared = by_candidate or rollout.compares(key, contents)
+        if compared and asks_of_whole_images(parameters):
             photos = _photos_of(contents, answer)
             sample = Sample(rollout, task, answer.manifest, by_candidate, parameters, photos)
             answer = replace(answer, sample=sample)
         return answer
 
     def _count(self, answer: Answer) -> None:
+        """Each image and region for the model that has answered it; an image without an answer for
+        the one that was asked."""
         for result, times in zip(answer.results, answer.times, strict=True):
-            outcome = result.code if isinstance(result, Problem) else OK
-            self._metrics.image(answer.manifest.name, outcome, times.stages)
+            if isinstance(result, Problem):
+                self._metrics.image(answer.manifest.name, result.code, times.stages)
+                continue
+            for model, stages in times.runs:
+                self._metrics.image(model, OK, stages)
 
     @property
     def state(self) -> ServiceState:
@@ -256,14 +272,14 @@ class Engine:
     def longest_run(self) -> float:
         """Seconds that the oldest run in this process has taken by now; 0 if none goes on."""
         own = [model.longest_run for model in self.repository.models if model.trial is None]
-        return max(own, default=0.0)
+        return max(self._reader.longest_run, *own)
 
     def close(self) -> None:
         """Finish what has been accepted, then stop all threads."""
         self._watcher.stop()
         self.rollouts.stop()
         self.repository.close()
-        self._close_isolation()
+        self._close_decoding()
 
     def _load(self, candidate: Candidate) -> LoadedModel:
         trial = self.rollouts.trial_of(candidate)
@@ -278,12 +294,13 @@ class Engine:
     def _is_busy(self) -> bool:
         return any(model.waiting for model in self.repository.models if model.trial != "shadow")
 
-    def _close_isolation(self) -> None:
+    def _close_decoding(self) -> None:
+        self._reader.close()
         if self._isolation is not None:
             self._isolation.pool.close()
 
     async def _answer_one(
-        self, model: LoadedModel, content: Content, query: Any, policy: RequestPolicy
+        self, model: LoadedModel, pipeline: Pipeline, content: Content, policy: RequestPolicy
     ) -> tuple[Result | Problem, Times]:
         """One image's result, and where its time went."""
         times = Times(time.perf_counter())
@@ -293,32 +310,21 @@ class Engine:
                 case Problem():
                     result = content
                 case bytes() | ModelInput():
-                    result = await self._run(model, Job(content, query, policy), times)
+                    result = await pipeline.answer(content, policy, times)
                 case _:
                     with self.admission.hold_bytes() as room:
                         async with policy.deadline.limit("the image had come"):
                             fetched = await content.read()
                         room.add(len(fetched))
                         model.pace.check(policy.deadline)
-                        result = await self._run(model, Job(fetched, query, policy), times)
+                        times.started = time.perf_counter()
+                        result = await pipeline.answer(fetched, policy, times)
         except Problem as problem:
             result = problem.alone()
         except Exception:
             logger.exception("%s failed on an image", model.manifest.name)
             result = Problem("internal_error", "The model failed on this image.")
         return result, times
-
-    async def _run(self, model: LoadedModel, job: Job, times: Times) -> Result:
-        """The result of an image that is here; ``times`` then say where its time went."""
-        times.started = time.perf_counter()
-        try:
-            result = await model.submit(job)
-        except CancelledError:
-            if job.abandoned:  # it is in memory for as long as its run goes on
-                job.on_end = self.admission.keep_bytes(job.size)
-            raise
-        times.stages = job.stages
-        return result
 
 
 def _photos_of(contents: Sequence[Content], answer: Answer) -> tuple[Photo, ...]:

@@ -22,7 +22,8 @@ from starlette.types import Message, Receive
 from starlette.types import Scope as AsgiScope
 
 from service.access.key_file import Scope
-from service.engine.engine import Answer, Times
+from service.engine.engine import Answer
+from service.engine.pipelines import Times
 from service.http.replies import Dialect, problem_json
 from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.manifest import Task

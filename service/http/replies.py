@@ -9,6 +9,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from service.engine.engine import Answer, Engine
+from service.manifest import ModelManifest
 from service.problems import MEDIA_TYPE, Problem
 
 JSON_TYPE = "application/json"
@@ -38,15 +39,12 @@ def answer_reply(answer: Answer, request_id: str) -> Response:
     """The results of a request to /v1; raises the Problem of its only image."""
     if len(answer.results) == 1 and isinstance(answer.results[0], Problem):
         raise answer.results[0]
-    manifest = answer.manifest
     timing = timing_ms(answer)
+    then = {} if answer.then is None else {"then": _reference(answer.then)}
     return json_reply(
         {
-            "model": {
-                "name": manifest.name,
-                "version": manifest.version,
-                "sha256": manifest.sha256,
-            },
+            "model": _reference(answer.manifest),
+            **then,
             "request_id": request_id,
             "results": [
                 {"error": result.to_error()} if isinstance(result, Problem) else result
@@ -56,6 +54,10 @@ def answer_reply(answer: Answer, request_id: str) -> Response:
         },
         {TIMING_HEADER: server_timing(timing)},
     )
+
+
+def _reference(manifest: ModelManifest) -> dict[str, str]:
+    return {"name": manifest.name, "version": manifest.version, "sha256": manifest.sha256}
 
 
 def with_sample(response: Response, answer: Answer, engine: Engine) -> Response:

@@ -35,14 +35,15 @@ from service.repository.version import ModelVersion
 from service.rollout.plan import Phase
 from service.rollout.report import dump, summarise
 from service.rollout.rollouts import Rollouts
+from service.settings import Settings
 
 ENDINGS: dict[str, Phase] = {"promote": "promoted", "abort": "aborted"}
 ACTIONS = ("load", "unload", "pin", "unpin", *ENDINGS)
 FORM, JSON = "multipart/form-data", "application/json"
-MAX_FIELDS = 100  # of a form, beside its files
+MAX_FIELDS = 100  # of a form, beside its files and regions
 MAX_JSON_VALUES = 10_000  # images, labels and the other parameters
 MAX_NAME = 100  # characters of a model's name that are recorded
-LIST_PARAMETERS = frozenset({"labels"})
+LIST_PARAMETERS = frozenset({"labels", "regions"})
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,7 @@ async def read_request(context: RequestContext, room: Room) -> ImageRequest:
     texts: dict[str, Any] = {}
     typed: dict[str, Any] = {}
     if context.content_type == FORM:
-        images, texts = await _from_multipart(
-            body, context.headers["content-type"], settings.max_images
-        )
+        images, texts = await _from_multipart(body, context.headers["content-type"], settings)
     elif context.content_type == JSON:
         images, typed = await _from_json(body, context)
     else:
@@ -167,7 +166,7 @@ class _FormParser(MultiPartParser):
 
 
 async def _from_multipart(
-    body: bytes, header: str, max_images: int
+    body: bytes, header: str, settings: Settings
 ) -> tuple[list[Content], dict[str, Any]]:
     async def stream() -> AsyncGenerator[bytes, None]:
         for start in range(0, len(body), PIECE_BYTES):
@@ -178,7 +177,12 @@ async def _from_multipart(
             raise Problem("malformed_body", "The form ends before its last boundary.")
 
     headers = Headers({"Content-Type": header})
-    parser = _FormParser(headers, stream(), max_files=max_images + 1, max_fields=MAX_FIELDS)
+    parser = _FormParser(
+        headers,
+        stream(),
+        max_files=settings.max_images + 1,
+        max_fields=settings.max_regions + MAX_FIELDS,
+    )
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError) as error:

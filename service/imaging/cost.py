@@ -11,7 +11,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from service.imaging import tiff
 from service.imaging.input_spec import InputSpec, WholeInput
-from service.imaging.resize import least_size
+from service.imaging.resize import BAND_PIXELS, least_size
 from service.imaging.structure import ImageFile
 
 # Bytes of a pixel, by Pillow's mode: as decoded, and as RGB, which takes 4.
@@ -22,16 +22,16 @@ OF_OTHER_MODES = 8
 OF_FORMAT = {"WEBP": 16, "AVIF": 16, "HEIF": 16, "TIFF": 12}
 OF_COEFFICIENT = 2  # a JPEG of several scans has one for each sample
 OF_RGB = 4
+OF_WHOLE = 3  # of the photo itself, beside what it was decoded to
 OF_PLAIN_RESIZE = 6  # without antialias: twice the samples
 OF_BAND = 32  # while some rows become RGB
-BAND_PIXELS = 2**19  # that become RGB at once
 FILE_COPIES = 2  # beside the body itself
 
 MOST = 16  # for each pixel, of any image
 
 
 def decoding_bytes(
-    image: Image.Image, file: ImageFile, spec: InputSpec, *, reduce: bool = True
+    image: Image.Image, file: ImageFile, spec: InputSpec | None, *, reduce: bool = True
 ) -> int:
     """Bytes that `prepare` takes at its peak, of the open ``image`` of ``file``."""
     pixels = decoded = image.width * image.height
@@ -49,6 +49,8 @@ def decoding_bytes(
         needed = max(of_mode, OF_FORMAT.get(image.format or "", 0)) * pixels
     if isinstance(spec, WholeInput) and not spec.antialias:
         needed = max(needed, (OF_MODE.get(image.mode, OF_OTHER_MODES) + OF_PLAIN_RESIZE) * decoded)
+    if spec is None:
+        needed = max(needed, (OF_RGB + OF_WHOLE) * decoded)
     return needed + OF_BAND * min(decoded, BAND_PIXELS) + FILE_COPIES * len(file.content)
 
 
@@ -57,7 +59,7 @@ def worst_bytes(pixels: int, file_bytes: int) -> int:
     return MOST * pixels + OF_BAND * BAND_PIXELS + FILE_COPIES * file_bytes
 
 
-def _reduction(size: tuple[int, int], spec: InputSpec) -> int:
+def _reduction(size: tuple[int, int], spec: InputSpec | None) -> int:
     """By which Pillow's `draft` decodes a JPEG smaller."""
     least = least_size(size, spec)
     most = min(size[0] // least[0], size[1] // least[1])

@@ -19,10 +19,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from service.imaging import tiff
-from service.imaging.cost import BAND_PIXELS, decoding_bytes
+from service.imaging.cost import decoding_bytes
 from service.imaging.formats import FORMATS, unknown_image
 from service.imaging.input_spec import InputSpec
-from service.imaging.resize import ModelInput, Photo, least_size, to_input
+from service.imaging.resize import BAND_PIXELS, ModelInput, Photo, least_size, to_input
 from service.imaging.structure import ImageFile, examine
 from service.problems import Problem
 
@@ -48,10 +48,11 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 class DecodeOptions:
     """How a model's images are decoded; the fields are those of the settings.
 
+    spec: None for the photo itself, upright and whole.
     formats: as `enable_formats` gives them.
     """
 
-    spec: InputSpec
+    spec: InputSpec | None
     max_pixels: int
     max_frames: int
     formats: tuple[str, ...]
@@ -131,7 +132,7 @@ def _damage_refused() -> Iterator[None]:
 
 
 def prepare(
-    image: Image.Image, spec: InputSpec, *, reduce: bool = True, exact: bool = False
+    image: Image.Image, spec: InputSpec | None, *, reduce: bool = True, exact: bool = False
 ) -> ModelInput:
     """An open image decoded, turned upright and resized.
 

@@ -28,6 +28,7 @@ RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
 }
 
+BAND_PIXELS = 2**19  # that are turned or copied at once
 SPARE = 2  # least size of a decoded photo, as a multiple of its size on the input
 ROUNDING = 1e-6  # pixels; tolerance for float rounding before a side is cut to whole pixels
 Size = tuple[int, int]  # width, height
@@ -75,10 +76,17 @@ class Photo:
         return resample(self.image, sides, method, inner, exact=self.exact)
 
 
-def to_input(photo: Photo | Image.Image, spec: InputSpec, *, exact: bool = False) -> ModelInput:
-    """An RGB photo as an input of ``spec``. exact: whether Pillow resizes it."""
+def to_input(
+    photo: Photo | Image.Image, spec: InputSpec | None, *, exact: bool = False
+) -> ModelInput:
+    """An RGB photo as an input of ``spec``; without one, the photo as it is.
+
+    exact: whether Pillow resizes it.
+    """
     if isinstance(photo, Image.Image):
         photo = Photo(photo, *photo.size)
+    if spec is None:
+        return ModelInput(_pixels(photo.image), Placement(*photo.size, 1.0, 1.0))
     photo = replace(photo, exact=exact)
     if isinstance(spec, CentreCrop):
         image, placement = _centre_crop(photo, spec)
@@ -87,20 +95,33 @@ def to_input(photo: Photo | Image.Image, spec: InputSpec, *, exact: bool = False
     return ModelInput(np.asarray(image, dtype=np.uint8), placement)
 
 
-def least_size(size: Size, spec: InputSpec) -> Size:
+def _pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """Those of an RGB image, some rows at a time: Pillow's own copies are of all of them."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return pixels
+
+
+def least_size(size: Size, spec: InputSpec | None) -> Size:
     """The least size that a photo of ``size`` may be decoded to without a visible effect.
 
     That is `SPARE` times the size at which the model reads it, so that the resize has pixels to
-    average; a resize without antialias reads single pixels, and needs all of them.
+    average; a resize without antialias reads single pixels, and needs all of them, and so does who
+    wants the photo itself (no ``spec``).
     """
-    if isinstance(spec, WholeInput) and not spec.antialias:
+    if spec is None or (isinstance(spec, WholeInput) and not spec.antialias):
         return size
     scale = SPARE * max(_nominal_scale(size, spec), _nominal_scale(size[::-1], spec))
     return min(size[0], math.ceil(scale * size[0])), min(size[1], math.ceil(scale * size[1]))
 
 
-def input_size(size: Size, spec: InputSpec) -> Size:
-    """Width and height of the input that is made of a photo of ``size``."""
+def input_size(size: Size, spec: InputSpec | None) -> Size:
+    """Width and height of the input that is made of a photo of ``size``; see `to_input`."""
+    if spec is None:
+        return size
     if not isinstance(spec, ShorterSide):
         return spec.width, spec.height
     width, height = (-(-side // spec.divisor) * spec.divisor for side in _scaled_size(size, spec))

@@ -68,6 +68,7 @@ def open_isolation(settings: Settings, on_end: Callable[[str], None]) -> Isolati
 class Decoder:
     """Decodes and resizes a model's images; may be used from any thread.
 
+    spec: of the model's input; None for photos as they are, upright and whole.
     hold_memory: admits a photo that takes so many bytes, for as long as it is decoded, or raises
         Problem.
     threads: that decode ahead of the queue, so that a GPU finds a batch; with 0 each run decodes
@@ -77,7 +78,7 @@ class Decoder:
 
     def __init__(
         self,
-        spec: InputSpec,
+        spec: InputSpec | None,
         settings: Settings,
         hold_memory: HoldMemory,
         threads: int,

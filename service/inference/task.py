@@ -1,7 +1,8 @@
 """What a model does with its images: the jobs that it gets, and what each task makes of them."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -44,6 +45,22 @@ class Job:
         """Bytes that it holds."""
         content = self.content
         return len(content) if isinstance(content, bytes) else content.pixels.nbytes
+
+
+# Counts so many bytes until the result is called.
+KeepBytes = Callable[[int], Callable[[], None]]
+
+
+@contextmanager
+def kept_if_abandoned(job: Job, keep_bytes: KeepBytes) -> Iterator[None]:
+    """If the block is cancelled while ``job`` is run, have its bytes counted until that ends: so
+    long they are in memory."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if job.abandoned:
+            job.on_end = keep_bytes(job.size)
+        raise
 
 
 class Predictor(Protocol[Query]):

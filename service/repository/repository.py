@@ -65,9 +65,9 @@ class ModelRepository:
         """
         return self._find(reference, task)[0]
 
-    def find_manifest(self, reference: str) -> ModelManifest:
+    def find_manifest(self, reference: str, task: Task | None = None) -> ModelManifest:
         """That of the version which `find` gives; raises Problem as it does."""
-        return self._find(reference, None)[1]
+        return self._find(reference, task)[1]
 
     def _find(self, reference: str | None, task: Task | None) -> tuple[ModelVersion, ModelManifest]:
         with self._lock:

@@ -63,7 +63,7 @@ def test_json_that_is_no_whole_number_is_refused(value: object) -> None:
         read_parameters(DetectParameters, {}, {"max_detections": value})
 
 
-@pytest.mark.parametrize("name", ["threshold", "top_k", "Model", ""])
+@pytest.mark.parametrize("name", ["threshold", "top_k", "regions", "Model", ""])
 def test_unknown_parameter_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(Problem, match="score_threshold") as caught:
         read_parameters(DetectParameters, {name: "1"})
@@ -96,3 +96,90 @@ def test_what_is_wrong_is_quoted_in_short(texts: dict, typed: dict) -> None:
 def test_no_detail_is_without_end() -> None:
     problem = Problem("malformed_body", "m" * 3_000_000)
     assert len(problem.detail) == len(str(problem)) == MAX_DETAIL
+
+
+@pytest.mark.parametrize(
+    "text", ["10,20.5,30,40", " 10 , 20.5, 3e1, 40 ", "[10,20.5,30,40]", "[ 10, 20.5, 30, 40 ]"]
+)
+def test_a_region_as_text_is_the_one_in_json(text: str) -> None:
+    typed = {"regions": [[10, 20.5, 30, 40]]}
+    expected = read_parameters(ClassifyParameters, {}, typed)
+    assert read_parameters(ClassifyParameters, {"regions": [text]}) == expected
+    assert expected.regions == [[10.0, 20.5, 30.0, 40.0]]
+
+
+@pytest.mark.parametrize(
+    ("region", "told"),
+    [
+        ("1,2,3", "four numbers"),
+        ("1,2,3,4,5", "four numbers"),
+        ("1,2,3,x", "four numbers"),
+        ("", "four numbers"),
+        ("nan,0,1,1", "no finite number"),
+        ("0,0,inf,1", "no finite number"),
+        ("5,0,5,1", "It is empty"),
+        ("0,3,1,2", "It is empty"),
+        ([1, 2, 3], "four numbers"),
+        ([1, 2, 3, "4"], "valid number"),
+        ([1, 2, 3, None], "valid number"),
+        ([3, 2, 1, 4], "It is empty"),
+        (7, "valid list"),
+        ({"box": [1, 2, 3, 4]}, "valid list"),
+    ],
+)
+def test_what_is_no_region_is_refused_in_one_line(region: object, told: str) -> None:
+    sent = {"regions": [[0, 0, 9, 9], region] if not isinstance(region, str) else [region]}
+    texts, typed = (sent, {}) if isinstance(region, str) else ({}, sent)
+    with pytest.raises(Problem, match=told) as caught:
+        read_parameters(ClassifyParameters, texts, typed)
+    assert caught.value.code == "invalid_parameter"
+    assert caught.value.detail.startswith("regions = ")
+    assert "\n" not in caught.value.detail
+
+
+@pytest.mark.parametrize("regions", [[], [[]], "0,0,1,1", None, {}])
+def test_regions_are_a_list_of_at_least_one(regions: object) -> None:
+    if regions is None:
+        assert read_parameters(ClassifyParameters, {}, {"regions": None}).regions is None
+        return
+    with pytest.raises(Problem, match="regions") as caught:
+        read_parameters(ClassifyParameters, {}, {"regions": regions})
+    assert caught.value.code == "invalid_parameter"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("region_padding", -0.1),
+        ("region_padding", 1.1),
+        ("region_padding", "wide"),
+        ("region_padding", "nan"),
+        ("region_resize", "crop"),
+        ("region_resize", 1),
+    ],
+)
+def test_context_out_of_range_is_refused_by_name(name: str, value: object) -> None:
+    sent = {"regions": ["0,0,1,1"], name: value}
+    with pytest.raises(Problem, match=name) as caught:
+        read_parameters(ClassifyParameters, sent)
+    assert caught.value.code == "invalid_parameter"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "needed"),
+    [
+        (ClassifyParameters, "region_padding", 0.1, "regions"),
+        (ClassifyParameters, "region_resize", "warp", "regions"),
+        (DetectParameters, "region_padding", 0.0, "then"),
+        (DetectParameters, "region_resize", "model", "then"),
+        (DetectParameters, "top_k", 1, "then"),
+    ],
+)
+def test_what_means_nothing_alone_is_refused(
+    kind: type, name: str, value: object, needed: str
+) -> None:
+    with pytest.raises(Problem, match=f"There is no parameter '{name}' without {needed}") as caught:
+        read_parameters(kind, {}, {name: value})
+    assert caught.value.code == "unknown_parameter"
+    beside = {"regions": ["0,0,1,1"]} if needed == "regions" else {needed: "pets"}
+    assert getattr(read_parameters(kind, beside, {name: value}), name) == value

@@ -10,6 +10,8 @@ import type {
   DetectionResult,
   DetectParameters,
   ModelList,
+  RegionParameters,
+  RegionsResult,
 } from "./shapes.js";
 
 export interface Options {
@@ -65,13 +67,20 @@ export class Boxport {
     return this.#post("v1/detect", photo, parameters, options, readResult<DetectionResult>("detections"));
   }
 
-  /** Classify a photo as a whole. Throws a {@link BoxportError}. */
+  /** Classify regions of a photo, or the photo as a whole. Throws a {@link BoxportError}. */
+  classify(photo: Photo, parameters: RegionParameters, options?: CallOptions): Promise<RegionsResult>;
+  classify(
+    photo: Photo,
+    parameters?: ClassifyParameters,
+    options?: CallOptions,
+  ): Promise<ClassificationResult>;
   async classify(
     photo: Photo,
-    parameters: ClassifyParameters = {},
+    parameters: RegionParameters | ClassifyParameters = {},
     options: CallOptions = {},
-  ): Promise<ClassificationResult> {
-    const read = readResult<ClassificationResult>("classifications");
+  ): Promise<RegionsResult | ClassificationResult> {
+    const rows = parameters.regions === undefined ? "classifications" : "regions";
+    const read = readResult<RegionsResult | ClassificationResult>(rows);
     return this.#post("v1/classify", photo, parameters, options, read);
   }
 

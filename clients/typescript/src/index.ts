@@ -6,6 +6,7 @@ export type { Photo } from "./photos.js";
 export type {
   Classification,
   ClassificationResult,
+  ClassifiedRegion,
   ClassifyParameters,
   DetectParameters,
   Detection,
@@ -13,6 +14,8 @@ export type {
   ErrorCode,
   ModelDescription,
   ModelReference,
+  RegionParameters,
+  RegionsResult,
   Timing,
   UnreadableModel,
 } from "./shapes.js";

@@ -4,7 +4,7 @@
 export type Photo = Blob | ArrayBuffer | Uint8Array<ArrayBuffer> | string;
 
 /** Parameters of any task, by name. */
-export type Parameters = Record<string, string | number | boolean | string[] | undefined>;
+export type Parameters = Record<string, string | number | boolean | string[] | number[][] | undefined>;
 
 /** The parts of a request that depend on the photo and its parameters. */
 export interface RequestParts {
@@ -25,6 +25,7 @@ export function requestParts(photo: Photo, parameters: Parameters): RequestParts
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
     if (value === undefined) continue;
+    // of a region, its numbers with commas between them
     for (const one of Array.isArray(value) ? value : [value]) query.append(name, String(one));
   }
   return { query, contentType: BYTES, body: photo };

@@ -29,7 +29,7 @@ export function readReply<Answer>(reply: Response, text: string, id: string, rea
   throw refusal(reply, isProblem ? content : foreign(reply), requestId);
 }
 
-/** Reads the one result of an answer, which has `rows` of detections or classifications. */
+/** Reads the one result of an answer, which has `rows`: detections, classifications or regions. */
 export function readResult<Result>(rows: string): Read<Result> {
   return (content) => {
     if (!isFields(content) || !Array.isArray(content["results"])) return undefined;

@@ -338,6 +338,27 @@ export interface components {
             /** @description Best first. */
             classifications: components["schemas"]["Classification"][];
         };
+        /** @description What one region of an image shows. */
+        ClassifiedRegion: {
+            /** @description The region that was sent, as far as it lies within the image: left, top, right, bottom in pixels of the upright image. */
+            box: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /** @description Best first. */
+            classifications: components["schemas"]["Classification"][];
+        };
+        /** @description What the regions of one image show. */
+        ClassifiedRegions: {
+            /** @description Of the upright image: EXIF orientation applied. */
+            width: number;
+            /** @description Of the upright image: EXIF orientation applied. */
+            height: number;
+            /** @description In the order that they were sent in. */
+            regions: components["schemas"]["ClassifiedRegion"][];
+        };
         /** @description A classifier's manifest, and how it is served. */
         ClassifierDescription: {
             /** @constant */
@@ -377,7 +398,7 @@ export interface components {
             /** @description As in the header X-Request-ID, and in the logs. */
             request_id: string;
             timing_ms: components["schemas"]["Timing"];
-            results: (components["schemas"]["ClassifiedImage"] | components["schemas"]["FailedImage"])[];
+            results: (components["schemas"]["ClassifiedImage"] | components["schemas"]["ClassifiedRegions"] | components["schemas"]["FailedImage"])[];
         };
         /** @description A request to /v1/classify as a form; a raw image/* body or JSON will do as well. */
         ClassifyForm: {
@@ -385,6 +406,15 @@ export interface components {
             model?: string;
             /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
             top_k?: number;
+            /** @description Boxes in each image, which are classified in place of the whole: left, top, right, bottom in pixels of the upright image. Default: none. */
+            regions?: number[][];
+            /** @description Context around each region, as a share of its width or height that is added on each side; the image's edge ends it. Default: 0. */
+            region_padding?: number;
+            /**
+             * @description How a region becomes the model's input: as the model resizes an image, which may cut off its rim; or warped, each side by itself, so that all of it is seen. Default: model.
+             * @enum {string}
+             */
+            region_resize?: "model" | "warp";
             /** @description One or more image files, each with a file name. */
             images: string[];
         };
@@ -393,6 +423,15 @@ export interface components {
             model?: string;
             /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
             top_k?: number;
+            /** @description Boxes in each image, which are classified in place of the whole: left, top, right, bottom in pixels of the upright image. Default: none. */
+            regions?: number[][];
+            /** @description Context around each region, as a share of its width or height that is added on each side; the image's edge ends it. Default: 0. */
+            region_padding?: number;
+            /**
+             * @description How a region becomes the model's input: as the model resizes an image, which may cut off its rim; or warped, each side by itself, so that all of it is seen. Default: model.
+             * @enum {string}
+             */
+            region_resize?: "model" | "warp";
         };
         /** @description A request to /v1/classify in JSON. */
         ClassifyRequest: {
@@ -400,6 +439,12 @@ export interface components {
             model?: string | null;
             /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
             top_k?: number | null;
+            /** @description Boxes in each image, which are classified in place of the whole: left, top, right, bottom in pixels of the upright image. Default: none. */
+            regions?: number[][] | null;
+            /** @description Context around each region, as a share of its width or height that is added on each side; the image's edge ends it. Default: 0. */
+            region_padding?: number | null;
+            /** @description How a region becomes the model's input: as the model resizes an image, which may cut off its rim; or warped, each side by itself, so that all of it is seen. Default: model. */
+            region_resize?: ("model" | "warp") | null;
             /** @description One or more images. */
             images: (components["schemas"]["InlineImage"] | components["schemas"]["ImageUrl"])[];
         };
@@ -424,6 +469,8 @@ export interface components {
             /** @description As in the header X-Request-ID, and in the logs. */
             request_id: string;
             timing_ms: components["schemas"]["Timing"];
+            /** @description The classifier of the detections, if the request has `then`. */
+            then?: components["schemas"]["ModelReference"];
             results: (components["schemas"]["DetectedImage"] | components["schemas"]["FailedImage"])[];
         };
         /** @description A request to /v1/detect as a form; a raw image/* body or JSON will do as well. */
@@ -440,6 +487,17 @@ export interface components {
             max_detections?: number;
             /** @description Names of the labels to keep, before the best are chosen. Default: all. */
             labels?: string[];
+            /** @description Name, or name/version, of a classifier that is run on each detection's box: its `classifications`. Default: none. */
+            then?: string;
+            /** @description Classes of each detection, best first. Default: the model's own, in its `defaults`. */
+            top_k?: number;
+            /** @description Context around each region, as a share of its width or height that is added on each side; the image's edge ends it. Default: 0. */
+            region_padding?: number;
+            /**
+             * @description How a region becomes the model's input: as the model resizes an image, which may cut off its rim; or warped, each side by itself, so that all of it is seen. Default: model.
+             * @enum {string}
+             */
+            region_resize?: "model" | "warp";
             /** @description One or more image files, each with a file name. */
             images: string[];
         };
@@ -457,6 +515,17 @@ export interface components {
             max_detections?: number;
             /** @description Names of the labels to keep, before the best are chosen. Default: all. */
             labels?: string[];
+            /** @description Name, or name/version, of a classifier that is run on each detection's box: its `classifications`. Default: none. */
+            then?: string;
+            /** @description Classes of each detection, best first. Default: the model's own, in its `defaults`. */
+            top_k?: number;
+            /** @description Context around each region, as a share of its width or height that is added on each side; the image's edge ends it. Default: 0. */
+            region_padding?: number;
+            /**
+             * @description How a region becomes the model's input: as the model resizes an image, which may cut off its rim; or warped, each side by itself, so that all of it is seen. Default: model.
+             * @enum {string}
+             */
+            region_resize?: "model" | "warp";
         };
         /** @description A request to /v1/detect in JSON. */
         DetectRequest: {
@@ -472,6 +541,14 @@ export interface components {
             max_detections?: number | null;
             /** @description Names of the labels to keep, before the best are chosen. Default: all. */
             labels?: string[] | null;
+            /** @description Name, or name/version, of a classifier that is run on each detection's box: its `classifications`. Default: none. */
+            then?: string | null;
+            /** @description Classes of each detection, best first. Default: the model's own, in its `defaults`. */
+            top_k?: number | null;
+            /** @description Context around each region, as a share of its width or height that is added on each side; the image's edge ends it. Default: 0. */
+            region_padding?: number | null;
+            /** @description How a region becomes the model's input: as the model resizes an image, which may cut off its rim; or warped, each side by itself, so that all of it is seen. Default: model. */
+            region_resize?: ("model" | "warp") | null;
             /** @description One or more images. */
             images: (components["schemas"]["InlineImage"] | components["schemas"]["ImageUrl"])[];
         };
@@ -497,6 +574,8 @@ export interface components {
             label: string;
             /** @description The data set's own id of the label. */
             label_id: number;
+            /** @description Of what its box marks, best first: if the request has `then`. */
+            classifications?: components["schemas"]["Classification"][];
         };
         /** @description The thresholds of a request that states none. */
         DetectionDefaults: {
@@ -537,7 +616,7 @@ export interface components {
          * @description What went wrong, by a stable name. Later versions may add others.
          * @enum {string}
          */
-        ErrorCode: "empty_body" | "malformed_body" | "unauthenticated" | "forbidden" | "url_not_allowed" | "model_not_found" | "not_found" | "method_not_allowed" | "model_unloaded" | "model_unfit" | "request_too_slow" | "body_too_large" | "image_too_large" | "too_many_images" | "url_too_large" | "unsupported_media_type" | "invalid_parameter" | "unknown_parameter" | "wrong_task" | "empty_image" | "invalid_image" | "url_unreachable" | "rate_limited" | "head_too_large" | "internal_error" | "overloaded" | "not_ready" | "deadline_exceeded";
+        ErrorCode: "empty_body" | "malformed_body" | "unauthenticated" | "forbidden" | "url_not_allowed" | "model_not_found" | "not_found" | "method_not_allowed" | "model_unloaded" | "model_unfit" | "request_too_slow" | "body_too_large" | "image_too_large" | "too_many_images" | "too_many_regions" | "url_too_large" | "unsupported_media_type" | "invalid_parameter" | "unknown_parameter" | "wrong_task" | "empty_image" | "invalid_image" | "region_outside" | "url_unreachable" | "rate_limited" | "head_too_large" | "internal_error" | "overloaded" | "not_ready" | "deadline_exceeded";
         /** @description Stands in a bad image's place when others of the request are good. */
         FailedImage: {
             error: components["schemas"]["ImageError"];
@@ -1027,6 +1106,14 @@ export interface operations {
                 max_detections?: number;
                 /** @description Names of the labels to keep, before the best are chosen. Default: all. */
                 labels?: string[];
+                /** @description Name, or name/version, of a classifier that is run on each detection's box: its `classifications`. Default: none. */
+                then?: string;
+                /** @description Classes of each detection, best first. Default: the model's own, in its `defaults`. */
+                top_k?: number;
+                /** @description Context around each region, as a share of its width or height that is added on each side; the image's edge ends it. Default: 0. */
+                region_padding?: number;
+                /** @description How a region becomes the model's input: as the model resizes an image, which may cut off its rim; or warped, each side by itself, so that all of it is seen. Default: model. */
+                region_resize?: "model" | "warp";
             };
             header?: {
                 /** @description Milliseconds until the deadline, after which no more work is done. Default: 30000; at most 60000; unless the operator says otherwise. */
@@ -1132,6 +1219,7 @@ export interface operations {
              * @description * `body_too_large`: The body has more bytes than the service accepts.
              *     * `image_too_large`: An image has more pixels, frames or parts than the service decodes; send a smaller one.
              *     * `too_many_images`: One request has more images than the service accepts; send several requests.
+             *     * `too_many_regions`: One image, or one request, has more regions than the service accepts; send several requests.
              *     * `url_too_large`: The file has more bytes than the service fetches.
              */
             413: {
@@ -1159,6 +1247,7 @@ export interface operations {
              *     * `wrong_task`: A classifier is asked to detect, or a detector to classify.
              *     * `empty_image`: One of the images has 0 bytes.
              *     * `invalid_image`: The bytes are not an image of a supported format, or the image is damaged or cut short.
+             *     * `region_outside`: None of the image's pixels lies in one of the regions that are to be classified.
              *     * `url_unreachable`: The server does not answer in time, or with another status than 200.
              */
             422: {
@@ -1236,6 +1325,12 @@ export interface operations {
                 model?: string;
                 /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
                 top_k?: number;
+                /** @description Boxes in each image, which are classified in place of the whole: left, top, right, bottom in pixels of the upright image. Default: none. Each is a text with commas between its numbers. */
+                regions?: string[];
+                /** @description Context around each region, as a share of its width or height that is added on each side; the image's edge ends it. Default: 0. */
+                region_padding?: number;
+                /** @description How a region becomes the model's input: as the model resizes an image, which may cut off its rim; or warped, each side by itself, so that all of it is seen. Default: model. */
+                region_resize?: "model" | "warp";
             };
             header?: {
                 /** @description Milliseconds until the deadline, after which no more work is done. Default: 30000; at most 60000; unless the operator says otherwise. */
@@ -1341,6 +1436,7 @@ export interface operations {
              * @description * `body_too_large`: The body has more bytes than the service accepts.
              *     * `image_too_large`: An image has more pixels, frames or parts than the service decodes; send a smaller one.
              *     * `too_many_images`: One request has more images than the service accepts; send several requests.
+             *     * `too_many_regions`: One image, or one request, has more regions than the service accepts; send several requests.
              *     * `url_too_large`: The file has more bytes than the service fetches.
              */
             413: {
@@ -1368,6 +1464,7 @@ export interface operations {
              *     * `wrong_task`: A classifier is asked to detect, or a detector to classify.
              *     * `empty_image`: One of the images has 0 bytes.
              *     * `invalid_image`: The bytes are not an image of a supported format, or the image is damaged or cut short.
+             *     * `region_outside`: None of the image's pixels lies in one of the regions that are to be classified.
              *     * `url_unreachable`: The server does not answer in time, or with another status than 200.
              */
             422: {

@@ -55,7 +55,14 @@ MODEL_CODES = ("model_not_found", "not_found")
 ADMIN_CODES = ("model_unloaded", "model_unfit")
 IMAGE_CODES = (
     *("empty_body", "malformed_body", "body_too_large", "unsupported_media_type"),
-    *("too_many_images", "image_too_large", "empty_image", "invalid_image"),
+    *(
+        "too_many_images",
+        "too_many_regions",
+        "region_outside",
+        "image_too_large",
+        "empty_image",
+        "invalid_image",
+    ),
     *("url_not_allowed", "url_too_large", "url_unreachable"),
     *("invalid_parameter", "unknown_parameter"),
     *("model_not_found", "model_unloaded", "wrong_task"),

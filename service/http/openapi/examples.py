@@ -37,16 +37,19 @@ DETAILS = {
     "image_too_large": "The image has 20000 x 10000 = 200000000 pixels; at most 64000000 are"
     " accepted.",
     "too_many_images": "33 images; at most 32 a request.",
+    "too_many_regions": "101 regions; at most 100 an image.",
     "url_too_large": "The URL gives more than 20971520 bytes.",
     "unsupported_media_type": "The content type is text/plain; send multipart/form-data with files"
     " in the field 'images', an image/* body, or application/json.",
     "invalid_parameter": "score_threshold = '1.5': Input should be less than or equal to 1.",
     "unknown_parameter": "There is no parameter 'treshold'; there are model, score_threshold,"
-    " iou_threshold, class_agnostic, max_detections, labels.",
+    " iou_threshold, class_agnostic, max_detections, labels, then, top_k, region_padding,"
+    " region_resize.",
     "wrong_task": "efficientnet_lite0_imagenet does classification, not detection.",
     "empty_image": "The image is empty: 0 bytes were sent.",
     "invalid_image": "The image is damaged or cut short: image file is truncated (20 bytes not"
     " processed).",
+    "region_outside": "The region 500,10,600,90 lies outside the image of 451 x 300 pixels.",
     "url_unreachable": "The URL gives status 404, not 200.",
     "rate_limited": "More than 20 requests a second. Try again in 0.05 s.",
     "head_too_large": "The head of a request has at most 65536 bytes.",

@@ -19,7 +19,7 @@ JSON = "application/json"
 UNIONS = {
     frozenset({"InlineImage", "ImageUrl"}): "Image",
     frozenset({"DetectedImage", "FailedImage"}): "DetectResult",
-    frozenset({"ClassifiedImage", "FailedImage"}): "ClassifyResult",
+    frozenset({"ClassifiedImage", "ClassifiedRegions", "FailedImage"}): "ClassifyResult",
     frozenset({"ModelDescription", "UnreadableModel"}): "Model",
     frozenset({"DetectionDefaults", "ClassificationDefaults"}): "Defaults",
 }

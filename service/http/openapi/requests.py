@@ -11,6 +11,7 @@ from service.settings import Settings
 Description = dict[str, Any]
 
 RAW_BODIES = ("image/*", "application/octet-stream")
+NUMBERS = r"^[^,]+(,[^,]+){3}$"
 BINARY: Description = {"type": "string", "format": "binary"}
 
 ABOUT = """\
@@ -87,6 +88,9 @@ def image_request(path: str, name: str, fields: Description, examples: Descripti
 def _query(name: str, field: Description) -> Description:
     about = field["description"]
     schema = {key: value for key, value in field.items() if key != "description"}
+    if schema.get("items", {}).get("type") == "array":  # a query has no lists in lists
+        about += " Each is a text with commas between its numbers."
+        schema["items"] = {"type": "string", "pattern": NUMBERS}
     repeated = {"style": "form", "explode": True} if field["type"] == "array" else {}
     return {"name": name, "in": "query", "description": about, **repeated, "schema": schema}
 

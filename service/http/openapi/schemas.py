@@ -120,6 +120,14 @@ class Timing(BaseModel):
     )
 
 
+class Classification(BaseModel):
+    """One class. A classifier's scores of an image are its probabilities."""
+
+    label: str
+    label_id: int = Field(description="The data set's own id of the label.")
+    score: float = Field(ge=0, le=1)
+
+
 class Detection(BaseModel):
     """One object."""
 
@@ -129,14 +137,9 @@ class Detection(BaseModel):
     score: float = Field(ge=0, le=1)
     label: str
     label_id: int = Field(description="The data set's own id of the label.")
-
-
-class Classification(BaseModel):
-    """One class. A classifier's scores of an image are its probabilities."""
-
-    label: str
-    label_id: int = Field(description="The data set's own id of the label.")
-    score: float = Field(ge=0, le=1)
+    classifications: list[Classification] | None = Field(
+        None, description="Of what its box marks, best first: if the request has `then`."
+    )
 
 
 class ImageError(BaseModel):
@@ -172,6 +175,22 @@ class ClassifiedImage(ImageResult):
     classifications: list[Classification] = Field(description="Best first.")
 
 
+class ClassifiedRegion(BaseModel):
+    """What one region of an image shows."""
+
+    box: tuple[float, float, float, float] = Field(
+        description="The region that was sent, as far as it lies within the image: left, top,"
+        " right, bottom in pixels of the upright image."
+    )
+    classifications: list[Classification] = Field(description="Best first.")
+
+
+class ClassifiedRegions(ImageResult):
+    """What the regions of one image show."""
+
+    regions: list[ClassifiedRegion] = Field(description="In the order that they were sent in.")
+
+
 class Answer(BaseModel):
     """Common to all tasks."""
 
@@ -183,10 +202,13 @@ class Answer(BaseModel):
 class DetectAnswer(Answer):
     """`results` are in the order of the images."""
 
+    then: ModelReference | None = Field(
+        None, description="The classifier of the detections, if the request has `then`."
+    )
     results: list[DetectedImage | FailedImage]
 
 
 class ClassifyAnswer(Answer):
     """`results` are in the order of the images."""
 
-    results: list[ClassifiedImage | FailedImage]
+    results: list[ClassifiedImage | ClassifiedRegions | FailedImage]

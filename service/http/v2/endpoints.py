@@ -21,8 +21,17 @@ from service.http.v2.body import (
     read_json,
 )
 from service.http.v2.inference_request import InferenceRequest, to_inference_request
-from service.http.v2.metadata import SERVER, configure, describe, is_served, served_versions
-from service.http.v2.outputs import Predictions, infer_reply
+from service.http.v2.metadata import (
+    SERVER,
+    configure,
+    configure_ensemble,
+    describe,
+    describe_ensemble,
+    is_served,
+    served_versions,
+    split_ensemble,
+)
+from service.http.v2.outputs import ONLY_VERSION, Predictions, infer_reply
 from service.inference.deadline import Deadline, RequestPolicy
 from service.manifest import ModelManifest, Task
 from service.problems import Problem, quoted
@@ -53,7 +62,9 @@ async def show_ready(context: RequestContext) -> Response:
 
 
 async def show_model(context: RequestContext) -> Response:
-    manifest = _find(context)
+    manifest, then = _find(context)
+    if then is not None:
+        return json_reply(describe_ensemble(manifest, then))
     version = context.parameters.get("version")
     known = context.worker.engine.repository.versions
     versions = [version] if version else served_versions(known, manifest.name)
@@ -61,11 +72,13 @@ async def show_model(context: RequestContext) -> Response:
 
 
 async def show_model_config(context: RequestContext) -> Response:
-    return json_reply(configure(_find(context)))
+    manifest, then = _find(context)
+    return json_reply(configure(manifest) if then is None else configure_ensemble(manifest, then))
 
 
 async def show_model_ready(context: RequestContext) -> Response:
-    return json_reply({"name": _find(context).name, "ready": True})
+    _find(context)
+    return json_reply({"name": context.parameters["name"], "ready": True})
 
 
 async def infer(context: RequestContext) -> Response:
@@ -124,11 +137,12 @@ async def unload(context: RequestContext) -> Response:
 
 async def _read_infer(context: RequestContext, content: bytes) -> tuple[Task, InferenceRequest]:
     """What is asked, of a model of which task."""
-    settings, manifest = context.worker.settings, _find(context)
+    settings = context.worker.settings
+    manifest, then = _find(context)
     context.model = manifest.name
     body = read_infer_body(content, context.headers.get(LENGTH_HEADER.lower()))
     asked = await to_inference_request(
-        body, manifest, settings.max_images, settings.max_request_timeout_ms
+        body, manifest, settings.max_images, settings.max_request_timeout_ms, then
     )
     context.images = len(asked.contents)
     return manifest.task, asked
@@ -154,9 +168,20 @@ def _find_versions(context: RequestContext) -> list[ModelVersion]:
     return found
 
 
-def _find(context: RequestContext) -> ModelManifest:
-    """That of the model which the path names; raises Problem if it is not served."""
-    return context.worker.engine.repository.find_manifest(context.path_reference)
+def _find(context: RequestContext) -> tuple[ModelManifest, ModelManifest | None]:
+    """That of the model which the path names, and of an ensemble also that of its classifier;
+    raises Problem if they are not served."""
+    repository = context.worker.engine.repository
+    names = split_ensemble(context.parameters["name"])
+    if names is None:
+        return repository.find_manifest(context.path_reference), None
+    if context.parameters.get("version", ONLY_VERSION) != ONLY_VERSION:
+        raise Problem("model_not_found", f"An ensemble has the version {ONLY_VERSION} alone.")
+    detector, classifier = names
+    return (
+        repository.find_manifest(detector, "detection"),
+        repository.find_manifest(classifier, "classification"),
+    )
 
 
 def _with_timeout(policy: RequestPolicy, seconds: float | None) -> RequestPolicy:

@@ -38,16 +38,22 @@ class InferenceRequest:
 
 
 async def to_inference_request(
-    body: InferBody, manifest: ModelManifest, max_images: int, max_timeout_ms: int
+    body: InferBody,
+    manifest: ModelManifest,
+    max_images: int,
+    max_timeout_ms: int,
+    then: ModelManifest | None = None,
 ) -> InferenceRequest:
     """What ``body`` asks of the version of a model that ``manifest`` is of.
 
+    then: of the classifier, if it is asked of an ensemble.
+
     Raises Problem if the model has no such tensor, output or parameter, or a value is wrong.
     """
-    specs = inputs_of(manifest)
+    specs = inputs_of(manifest, then)
     for name, tensor in body.inputs.items():
         find_spec(specs, name, "input").check(tensor)
-    outputs = _choose_outputs(body, manifest)
+    outputs = _choose_outputs(body, manifest, then)
     contents = await _read_images(body.inputs, manifest.input, max_images)
     values = dict(body.parameters)
     timeout = _read_timeout(values.pop(TIMEOUT, 0), max_timeout_ms)
@@ -55,7 +61,7 @@ async def to_inference_request(
         if name in values:
             raise Problem("invalid_parameter", f"{name} is given twice.")
         values[name] = body.inputs[name].to_array().item()
-    parameters = _read_parameters(values, manifest)
+    parameters = _read_parameters(values, manifest, then)
     max_rows = None
     if (
         PROBABILITIES in outputs
@@ -66,12 +72,14 @@ async def to_inference_request(
     return InferenceRequest(body.id, contents, parameters, outputs, max_rows, timeout)
 
 
-def _choose_outputs(body: InferBody, manifest: ModelManifest) -> dict[str, bool]:
-    specs = outputs_of(manifest)
+def _choose_outputs(
+    body: InferBody, manifest: ModelManifest, then: ModelManifest | None
+) -> dict[str, bool]:
+    specs = outputs_of(manifest, then)
     for name in body.outputs:
         find_spec(specs, name, "output")
-    by_default = {name: body.binary for name, row in OUTPUTS[manifest.task].items() if row.default}
-    return body.outputs or by_default
+    rows = OUTPUTS[manifest.task if then is None else "ensemble"]
+    return body.outputs or {name: body.binary for name, row in rows.items() if row.default}
 
 
 async def _read_images(
@@ -105,9 +113,13 @@ def _check_sides(tensor: InputTensor, spec: InputSpec) -> None:
         )
 
 
-def _read_parameters(values: dict[str, Any], manifest: ModelManifest) -> RequestParameters:
+def _read_parameters(
+    values: dict[str, Any], manifest: ModelManifest, then: ModelManifest | None
+) -> RequestParameters:
     kind = PARAMETERS[manifest.task]
-    known = [name for name in kind.model_fields if name != "model"]  # the path names it
+    # the path names the models, and to send regions is to send images
+    left_out = {"model", "then", "regions", *(kind.NEEDS if then is None else ())}
+    known = [name for name in kind.model_fields if name not in left_out]
     for name in values:
         if name not in known:
             others = ", ".join([*known, TIMEOUT, "binary_data_output"])
@@ -116,7 +128,10 @@ def _read_parameters(values: dict[str, Any], manifest: ModelManifest) -> Request
             )
     if isinstance(labels := values.get("labels"), str):  # the protocol has no lists here
         values["labels"] = [label.strip() for label in labels.split(",")]
-    return read_parameters(kind, {**values, "model": f"{manifest.name}/{manifest.version}"})
+    named = {"model": f"{manifest.name}/{manifest.version}"}
+    if then is not None:
+        named["then"] = f"{then.name}/{then.version}"
+    return read_parameters(kind, {**values, **named})
 
 
 def _ask_for_all(

@@ -3,13 +3,16 @@ takes and gives.
 
 Every model has two inputs for images of which a request sends one: `ENCODED`, files, and the
 graph's own `TENSORS`. The graph's other inputs, thresholds, may be sent as tensors of one value.
+
+Any detector and any classifier are also an ensemble, a model called detector+classifier, which
+classifies what it detects. It takes files alone: boxes are cut out of photos.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from service.http.v2.outputs import OUTPUTS
+from service.http.v2.outputs import JOINT, ONLY_VERSION, OUTPUTS, ensemble_name
 from service.http.v2.tensors import BYTES, InputTensor
 from service.manifest import ModelManifest, Tensor
 from service.problems import Problem, quoted
@@ -18,6 +21,7 @@ from service.repository.version import ModelVersion, State
 ENCODED = "image"
 TENSORS = "images"  # as in the manifest
 PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
+ENSEMBLE = "ensemble"  # as Triton's platform is called
 # ``version`` is that of the HTTP API: the service has no number of its own.
 SERVER = {
     "name": "boxport",
@@ -61,14 +65,14 @@ class TensorSpec:
             raise tensor.fault(f"its shape is {list(tensor.shape)}; it must be {list(self.shape)}")
 
 
-def inputs_of(manifest: ModelManifest) -> dict[str, TensorSpec]:
-    """Every input, by name."""
+def inputs_of(manifest: ModelManifest, then: ModelManifest | None = None) -> dict[str, TensorSpec]:
+    """Every input, by name. then: of the classifier of an ensemble."""
     rows = [TensorSpec(ENCODED, BYTES, (ANY,)), *map(_from_graph, manifest.inputs)]
-    return {row.name: row for row in rows}
+    return {row.name: row for row in rows if then is None or row.name != TENSORS}
 
 
-def outputs_of(manifest: ModelManifest) -> dict[str, TensorSpec]:
-    """Every output, by name."""
+def outputs_of(manifest: ModelManifest, then: ModelManifest | None = None) -> dict[str, TensorSpec]:
+    """Every output, by name. then: of the classifier of an ensemble."""
     sizes = {"C": len(manifest.labels)}
     return {
         name: TensorSpec(
@@ -76,7 +80,7 @@ def outputs_of(manifest: ModelManifest) -> dict[str, TensorSpec]:
             row.datatype,
             tuple(sizes.get(side, ANY) if isinstance(side, str) else side for side in row.shape),
         )
-        for name, row in OUTPUTS[manifest.task].items()
+        for name, row in OUTPUTS[manifest.task if then is None else "ensemble"].items()
     }
 
 
@@ -104,6 +108,57 @@ def configure(manifest: ModelManifest) -> dict[str, Any]:
         "max_batch_size": 0,
         "input": [{**row.to_config(), "optional": True} for row in inputs_of(manifest).values()],
         "output": [row.to_config() for row in outputs_of(manifest).values()],
+    }
+
+
+def describe_ensemble(detector: ModelManifest, classifier: ModelManifest) -> dict[str, Any]:
+    """The metadata of an ensemble."""
+    return {
+        "name": ensemble_name(detector, classifier),
+        "versions": [ONLY_VERSION],
+        "platform": ENSEMBLE,
+        "inputs": [row.to_json() for row in inputs_of(detector, classifier).values()],
+        "outputs": [row.to_json() for row in outputs_of(detector, classifier).values()],
+    }
+
+
+def configure_ensemble(detector: ModelManifest, classifier: ModelManifest) -> dict[str, Any]:
+    """The configuration of an ensemble. Its steps are those of Triton's; between them boxes are cut
+    out of the photo."""
+    inputs, outputs = inputs_of(detector, classifier), outputs_of(detector, classifier)
+    found = [name for name in outputs if name in OUTPUTS["detection"]]
+    steps = [
+        _step(detector, {name: name for name in inputs}, {name: name for name in found}),
+        _step(
+            classifier,
+            {ENCODED: ENCODED},
+            {name.removeprefix("class_"): name for name in outputs if name not in found},
+        ),
+    ]
+    return {
+        "name": ensemble_name(detector, classifier),
+        "platform": ENSEMBLE,
+        "max_batch_size": 0,
+        "input": [{**row.to_config(), "optional": row.name != ENCODED} for row in inputs.values()],
+        "output": [row.to_config() for row in outputs.values()],
+        "ensemble_scheduling": {"step": steps},
+    }
+
+
+def split_ensemble(name: str) -> tuple[str, str] | None:
+    """The names of the detector and of the classifier, if ``name`` is an ensemble's."""
+    detector, joint, classifier = name.partition(JOINT)
+    return (detector, classifier) if detector and joint and classifier else None
+
+
+def _step(
+    manifest: ModelManifest, inputs: dict[str, str], outputs: dict[str, str]
+) -> dict[str, Any]:
+    return {
+        "model_name": manifest.name,
+        "model_version": int(manifest.version),
+        "input_map": inputs,
+        "output_map": outputs,
     }
 
 

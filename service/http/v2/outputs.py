@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import orjson
@@ -18,7 +18,10 @@ from service.inference.task import Row
 from service.manifest import ModelManifest, Task
 from service.problems import Problem
 
+JOINT = "+"  # of an ensemble's name, which no model's name has
+ONLY_VERSION = "1"  # of an ensemble, whose models have their own
 NO_LABEL = -1  # as the graph itself fills up
+Kind = Task | Literal["ensemble"]  # of a model: the last is a detector and then a classifier
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,14 @@ class Predictions:
 
     sizes: width and height of each, in pixels. ``rows``: of each, as /v1 replies them.
     max_rows: of each image that are shown, None for all.
+    then: of the classifier whose classes the rows of a detector have, if they have any.
     """
 
     manifest: ModelManifest
     sizes: list[tuple[int, int]]
     rows: list[list[Row]]
     max_rows: int | None = None
+    then: ModelManifest | None = None
 
     @classmethod
     def of(cls, answer: Answer, max_rows: int | None = None) -> "Predictions":
@@ -50,7 +55,12 @@ class Predictions:
             [(result["width"], result["height"]) for result in results],
             [result[rows_name] for result in results],
             max_rows,
+            answer.then,
         )
+
+    @property
+    def kind(self) -> "Kind":
+        return self.manifest.task if self.then is None else "ensemble"
 
     def table(self, value: Callable[[Row], Any], fill: Any, dtype: Any, *tail: int) -> Array:
         """``value`` of each row shown [N, K, *tail]; images with fewer rows are filled up."""
@@ -61,18 +71,43 @@ class Predictions:
                 line[: len(rows)] = [value(row) for row in rows]
         return table
 
+    def classes(self, value: Callable[[Row], Any], fill: Any, dtype: Any) -> Array:
+        """``value`` of each class of each detection [N, K, T]; what has fewer is filled up."""
+        numbers = [len(row["classifications"]) for rows in self.rows for row in rows]
+        most = max(numbers, default=0)
+
+        def of_row(row: Row) -> list[Any]:
+            values = [value(one) for one in row["classifications"]]
+            return values + [fill] * (most - len(values))
+
+        return self.table(of_row, fill, dtype, most)
+
     def index(self, row: Row) -> int:
         """The place of a row's label in the manifest, and so in the graph's output."""
         return self._places[row["label_id"], row["label"]]
 
+    def class_index(self, row: Row) -> int:
+        """`index` of a detection's class, in the manifest of its classifier."""
+        return self._class_places[row["label_id"], row["label"]]
+
     @cached_property
     def _places(self) -> dict[tuple[int, str], int]:
-        return {(label.id, label.name): i for i, label in enumerate(self.manifest.labels)}
+        return _places_of(self.manifest)
+
+    @cached_property
+    def _class_places(self) -> dict[tuple[int, str], int]:
+        assert self.then is not None
+        return _places_of(self.then)
+
+
+def _places_of(manifest: ModelManifest) -> dict[tuple[int, str], int]:
+    return {(label.id, label.name): i for i, label in enumerate(manifest.labels)}
 
 
 @dataclass(frozen=True)
 class OutputRow:
-    """An output. ``shape`` names what varies: N images, K rows of each; C is the labels' number.
+    """An output. ``shape`` names what varies: N images, K rows of each, T classes of each of those;
+    C is the labels' number.
 
     default: whether it is given to who names no outputs.
     """
@@ -115,16 +150,35 @@ def _probabilities(predictions: Predictions) -> Array:
     return table
 
 
+def _class_labels(predictions: Predictions) -> Array:
+    return predictions.classes(predictions.class_index, NO_LABEL, np.int64)
+
+
+def _class_scores(predictions: Predictions) -> Array:
+    return predictions.classes(lambda row: row["score"], 0, np.float32)
+
+
+def _class_label_names(predictions: Predictions) -> Array:
+    return predictions.classes(lambda row: row["label"], "", object)
+
+
 _Row = OutputRow
 PROBABILITIES = "probabilities"
-OUTPUTS: dict[Task, dict[str, OutputRow]] = {
-    "detection": {
-        "num_detections": _Row("INT64", ("N",), _numbers),
-        "boxes": _Row("FP32", ("N", "K", 4), _boxes),
-        "scores": _Row("FP32", ("N", "K"), _scores),
-        "labels": _Row("INT64", ("N", "K"), _labels),
-        "sizes": _Row("INT64", ("N", 2), _sizes),
-        "label_names": _Row(BYTES, ("N", "K"), _label_names, default=False),
+_DETECTION = {
+    "num_detections": _Row("INT64", ("N",), _numbers),
+    "boxes": _Row("FP32", ("N", "K", 4), _boxes),
+    "scores": _Row("FP32", ("N", "K"), _scores),
+    "labels": _Row("INT64", ("N", "K"), _labels),
+    "sizes": _Row("INT64", ("N", 2), _sizes),
+    "label_names": _Row(BYTES, ("N", "K"), _label_names, default=False),
+}
+OUTPUTS: dict[Kind, dict[str, OutputRow]] = {
+    "detection": _DETECTION,
+    "ensemble": {
+        **_DETECTION,
+        "class_labels": _Row("INT64", ("N", "K", "T"), _class_labels),
+        "class_scores": _Row("FP32", ("N", "K", "T"), _class_scores),
+        "class_label_names": _Row(BYTES, ("N", "K", "T"), _class_label_names, default=False),
     },
     "classification": {
         "labels": _Row("INT64", ("N", "K"), _labels),
@@ -135,8 +189,12 @@ OUTPUTS: dict[Task, dict[str, OutputRow]] = {
 }
 
 
+def ensemble_name(detector: ModelManifest, classifier: ModelManifest) -> str:
+    return f"{detector.name}{JOINT}{classifier.name}"
+
+
 def make_output(name: str, predictions: Predictions) -> OutputTensor:
-    row = OUTPUTS[predictions.manifest.task][name]
+    row = OUTPUTS[predictions.kind][name]
     return OutputTensor(name, row.datatype, row.make(predictions))
 
 
@@ -160,6 +218,8 @@ def infer_reply(
         described.append(output)
     manifest = answer.manifest
     reply = {"model_name": manifest.name, "model_version": manifest.version, "outputs": described}
+    if answer.then is not None:
+        reply.update(model_name=ensemble_name(manifest, answer.then), model_version=ONLY_VERSION)
     if body_id:
         reply["id"] = body_id
     text = orjson.dumps(reply, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -30,9 +30,9 @@ export class Boxport {
     async detect(photo, parameters = {}, options = {}) {
         return this.#post("v1/detect", photo, parameters, options, readResult("detections"));
     }
-    /** Classify a photo as a whole. Throws a {@link BoxportError}. */
     async classify(photo, parameters = {}, options = {}) {
-        const read = readResult("classifications");
+        const rows = parameters.regions === undefined ? "classifications" : "regions";
+        const read = readResult(rows);
         return this.#post("v1/classify", photo, parameters, options, read);
     }
     /** Every model of the service, unloadable ones too. Throws a {@link BoxportError}. */

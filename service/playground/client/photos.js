@@ -12,6 +12,7 @@ export function requestParts(photo, parameters) {
     for (const [name, value] of Object.entries(parameters)) {
         if (value === undefined)
             continue;
+        // of a region, its numbers with commas between them
         for (const one of Array.isArray(value) ? value : [value])
             query.append(name, String(one));
     }

@@ -25,7 +25,7 @@ export function readReply(reply, text, id, read) {
     const isProblem = !reply.ok && isFields(content) && typeof content["code"] === "string";
     throw refusal(reply, isProblem ? content : foreign(reply), requestId);
 }
-/** Reads the one result of an answer, which has `rows` of detections or classifications. */
+/** Reads the one result of an answer, which has `rows`: detections, classifications or regions. */
 export function readResult(rows) {
     return (content) => {
         if (!isFields(content) || !Array.isArray(content["results"]))

@@ -116,14 +116,8 @@ def expectation(case: Json) -> Json:
     if case["call"]["method"] == "models":
         return {"result": [model_summary(model) for model in body["models"]]}
     (image,) = body["results"]
-    return {
-        "result": {
-            **image,
-            "model": body["model"],
-            "request_id": body["request_id"],
-            "timing_ms": body["timing_ms"],
-        }
-    }
+    shared = {name: value for name, value in body.items() if name != "results"}
+    return {"result": {**image, **shared}}
 
 
 def model_summary(model: Json) -> Json:

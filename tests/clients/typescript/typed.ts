@@ -23,6 +23,13 @@ export async function best(photo: Blob, signal: AbortSignal): Promise<string> {
   return classifications[0]?.label ?? "nothing";
 }
 
+export async function makes(photo: Blob): Promise<string[]> {
+  const { detections, then } = await boxport.detect(photo, { then: "makes", region_padding: 0.1 });
+  const { regions } = await boxport.classify(photo, { regions: detections.map(({ box }) => box) });
+  const first = regions[0]!.classifications[0]?.label ?? then?.name ?? "";
+  return [first, ...detections.flatMap(({ classifications }) => classifications?.[0]?.label ?? [])];
+}
+
 export async function readable(): Promise<ModelDescription[]> {
   const models = await boxport.models();
   return models.filter((model) => "labels" in model);
@@ -40,6 +47,8 @@ void boxport.classify(new Blob(), { score_threshold: 0.5 });
 void boxport.detect(new Blob(), { score_threshold: "0.5" });
 // @ts-expect-error: a list
 void boxport.detect(new Blob(), { labels: "cat" });
+// @ts-expect-error: the regions' classes, not the photo's
+void boxport.classify(new Blob(), { regions: [[0, 0, 1, 1]] }).then((one) => one.classifications);
 // @ts-expect-error: no photo
 void boxport.detect(42);
 // @ts-expect-error: no such code

@@ -15,13 +15,18 @@ from service.http.body import PIECE_BYTES
 from service.http.v1 import MAX_FIELDS, _from_multipart, read_request
 from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.problems import Problem
+from service.settings import Settings
 from tests.service.http.asgi import begin
 
 PHOTO = bytes(range(256)) * 3
 
 
 def read(
-    content_type: str, *chunks: bytes, max_body_bytes: int = 10_000, **headers: str
+    content_type: str,
+    *chunks: bytes,
+    max_body_bytes: int = 10_000,
+    max_regions: int = 100,
+    **headers: str,
 ) -> list[Content]:
     """The images of a request to /v1/detect whose body comes in ``chunks``."""
     sent = {"content-type": content_type, **headers}
@@ -32,6 +37,7 @@ def read(
         method="POST",
         messages=(*messages, {"type": "http.request"}),
         max_body_bytes=max_body_bytes,
+        max_regions=max_regions,
     )
     admission = Admission(max_images=9, max_bytes=10_000_000, max_decoding=1)
     with admission.hold_bytes() as room:
@@ -111,7 +117,8 @@ def test_others_have_turns_while_a_large_form_is_read() -> None:
 
     async def read_beside_another() -> int:
         nonlocal turns
-        reading = asyncio.ensure_future(_from_multipart(body, "multipart/form-data; boundary=x", 1))
+        form = "multipart/form-data; boundary=x"
+        reading = asyncio.ensure_future(_from_multipart(body, form, Settings(max_images=1)))
         while not reading.done():
             turns += 1
             await asyncio.sleep(0)
@@ -126,8 +133,9 @@ def test_others_have_turns_while_a_large_form_is_read() -> None:
 def test_a_form_of_too_many_fields_is_refused() -> None:
     field = b'--x\r\nContent-Disposition: form-data; name="labels"\r\n\r\na\r\n'
     form = "multipart/form-data; boundary=x"
+    body = field * (MAX_FIELDS + 5 + 1) + b"--x--\r\n"
     with pytest.raises(Problem, match="Too many fields") as caught:
-        read(form, field * (MAX_FIELDS + 1) + b"--x--\r\n", max_body_bytes=100_000)
+        read(form, body, max_body_bytes=100_000, max_regions=5)
     assert caught.value.code == "malformed_body"
 
 

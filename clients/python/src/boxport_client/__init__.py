@@ -5,6 +5,7 @@ Everything to import is here; modules whose name begins with an underscore are p
 
 from boxport_client._async_client import AsyncClient
 from boxport_client._boxes import Box
+from boxport_client._classifications import Classification, Region
 from boxport_client._client import Client
 from boxport_client._detections import Detection
 from boxport_client._errors import (
@@ -27,7 +28,6 @@ from boxport_client._many import Outcome
 from boxport_client._model_info import Health, ModelInfo
 from boxport_client._photos import Photo
 from boxport_client._results import (
-    Classification,
     ClassificationResult,
     DetectionResult,
     ModelReference,
@@ -60,6 +60,7 @@ __all__ = [
     "Photo",
     "PhotoError",
     "RateLimited",
+    "Region",
     "RequestTimedOut",
     "ServerError",
     "Unauthorized",

@@ -55,6 +55,10 @@ class AsyncClient:
         class_agnostic: bool | None = None,
         max_detections: int | None = None,
         labels: Sequence[str] | None = None,
+        then: str | None = None,
+        top_k: int | None = None,
+        region_padding: float | None = None,
+        region_resize: str | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -68,6 +72,10 @@ class AsyncClient:
             class_agnostic,
             max_detections,
             labels,
+            then,
+            top_k,
+            region_padding,
+            region_resize,
             max_side,
             tile,
             overlap,
@@ -80,11 +88,16 @@ class AsyncClient:
         *,
         model: str | None = None,
         top_k: int | None = None,
+        regions: Sequence[Sequence[float]] | None = None,
+        region_padding: float | None = None,
+        region_resize: str | None = None,
         max_side: int | None = None,
         timeout: float | None = None,
     ) -> ClassificationResult:
         """See `Client.classify`."""
-        parameters = ClassifyParameters(model, top_k, max_side)
+        parameters = ClassifyParameters(
+            model, top_k, regions, region_padding, region_resize, max_side
+        )
         return await self._drive(self._api.classify(photo, parameters, timeout))
 
     def detect_many(
@@ -100,6 +113,10 @@ class AsyncClient:
         class_agnostic: bool | None = None,
         max_detections: int | None = None,
         labels: Sequence[str] | None = None,
+        then: str | None = None,
+        top_k: int | None = None,
+        region_padding: float | None = None,
+        region_resize: str | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -113,6 +130,10 @@ class AsyncClient:
             class_agnostic,
             max_detections,
             labels,
+            then,
+            top_k,
+            region_padding,
+            region_resize,
             max_side,
             tile,
             overlap,
@@ -129,11 +150,16 @@ class AsyncClient:
         journal: JournalPath = None,
         model: str | None = None,
         top_k: int | None = None,
+        regions: Sequence[Sequence[float]] | None = None,
+        region_padding: float | None = None,
+        region_resize: str | None = None,
         max_side: int | None = None,
         timeout: float | None = None,
     ) -> AsyncGenerator[Outcome[ClassificationResult], None]:
         """See `Client.classify_many`."""
-        parameters = ClassifyParameters(model, top_k, max_side)
+        parameters = ClassifyParameters(
+            model, top_k, regions, region_padding, region_resize, max_side
+        )
         run = Run(
             ClassificationResult.from_dict, photos, parameters, concurrency, progress, journal
         )
@@ -153,6 +179,10 @@ class AsyncClient:
         class_agnostic: bool | None = None,
         max_detections: int | None = None,
         labels: Sequence[str] | None = None,
+        then: str | None = None,
+        top_k: int | None = None,
+        region_padding: float | None = None,
+        region_resize: str | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -166,6 +196,10 @@ class AsyncClient:
             class_agnostic,
             max_detections,
             labels,
+            then,
+            top_k,
+            region_padding,
+            region_resize,
             max_side,
             tile,
             overlap,

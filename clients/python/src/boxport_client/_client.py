@@ -70,6 +70,10 @@ class Client:
         class_agnostic: bool | None = None,
         max_detections: int | None = None,
         labels: Sequence[str] | None = None,
+        then: str | None = None,
+        top_k: int | None = None,
+        region_padding: float | None = None,
+        region_resize: str | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -86,6 +90,12 @@ class Client:
         class_agnostic: whether boxes of different labels suppress each other too; default False.
         max_detections: 1..1000.
         labels: names of the labels to keep.
+        then: name, or name/version, of a classifier that is run on each box; its answer is the
+            detection's ``classifications``.
+        top_k: classes of each detection.
+        region_padding: 0..1; the share of a box's sides that is added on each side for context.
+        region_resize: "model" as the classifier resizes a photo, or "warp" so that it sees all of
+            the box, whatever its shape.
         max_side: pixels; a photo with a longer side is made smaller before it is sent, which is
             faster but may lose small objects. Boxes are in pixels of the original all the same.
         tile: pixels; to find small objects in a large photo, it is cut into tiles of this side,
@@ -103,6 +113,10 @@ class Client:
             class_agnostic,
             max_detections,
             labels,
+            then,
+            top_k,
+            region_padding,
+            region_resize,
             max_side,
             tile,
             overlap,
@@ -115,14 +129,22 @@ class Client:
         *,
         model: str | None = None,
         top_k: int | None = None,
+        regions: Sequence[Sequence[float]] | None = None,
+        region_padding: float | None = None,
+        region_resize: str | None = None,
         max_side: int | None = None,
         timeout: float | None = None,
     ) -> ClassificationResult:
         """Classify a photo: the ``top_k`` best classes, or the model's default number of them.
 
+        regions: boxes (left, top, right, bottom in pixels of the upright photo), each of which is
+            classified in place of the whole: ``result.regions``. Not with max_side.
+
         The other parameters, and the errors, are those of `detect`.
         """
-        parameters = ClassifyParameters(model, top_k, max_side)
+        parameters = ClassifyParameters(
+            model, top_k, regions, region_padding, region_resize, max_side
+        )
         return self._drive(self._api.classify(photo, parameters, timeout))
 
     def detect_many(
@@ -138,6 +160,10 @@ class Client:
         class_agnostic: bool | None = None,
         max_detections: int | None = None,
         labels: Sequence[str] | None = None,
+        then: str | None = None,
+        top_k: int | None = None,
+        region_padding: float | None = None,
+        region_resize: str | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -169,6 +195,10 @@ class Client:
             class_agnostic,
             max_detections,
             labels,
+            then,
+            top_k,
+            region_padding,
+            region_resize,
             max_side,
             tile,
             overlap,
@@ -187,11 +217,16 @@ class Client:
         journal: JournalPath = None,
         model: str | None = None,
         top_k: int | None = None,
+        regions: Sequence[Sequence[float]] | None = None,
+        region_padding: float | None = None,
+        region_resize: str | None = None,
         max_side: int | None = None,
         timeout: float | None = None,
     ) -> Generator[Outcome[ClassificationResult], None, None]:
         """Classify many photos; see `detect_many` and `classify`."""
-        parameters = ClassifyParameters(model, top_k, max_side)
+        parameters = ClassifyParameters(
+            model, top_k, regions, region_padding, region_resize, max_side
+        )
         run = Run(
             ClassificationResult.from_dict, photos, parameters, concurrency, progress, journal
         )
@@ -211,6 +246,10 @@ class Client:
         class_agnostic: bool | None = None,
         max_detections: int | None = None,
         labels: Sequence[str] | None = None,
+        then: str | None = None,
+        top_k: int | None = None,
+        region_padding: float | None = None,
+        region_resize: str | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -233,6 +272,10 @@ class Client:
             class_agnostic,
             max_detections,
             labels,
+            then,
+            top_k,
+            region_padding,
+            region_resize,
             max_side,
             tile,
             overlap,

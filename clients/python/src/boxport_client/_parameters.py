@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from operator import index
@@ -12,6 +13,7 @@ from boxport_client._tiling import MAX_OVERLAP
 
 # What the client does itself; the service never sees these.
 CLIENT_SIDE = frozenset({"max_side", "tile", "overlap"})
+SIDES = 4  # of a region: left, top, right, bottom
 
 
 class Parameters:
@@ -46,6 +48,10 @@ class DetectParameters(Parameters):
     class_agnostic: bool | None = None
     max_detections: int | None = None
     labels: Sequence[str] | None = None
+    then: str | None = None
+    top_k: int | None = None
+    region_padding: float | None = None
+    region_resize: str | None = None
     max_side: int | None = None
     tile: int | None = None
     overlap: float = 0.2
@@ -68,10 +74,17 @@ class ClassifyParameters(Parameters):
     call = "classify"
     model: str | None = None
     top_k: int | None = None
+    regions: Sequence[Sequence[float]] | None = None
+    region_padding: float | None = None
+    region_resize: str | None = None
     max_side: int | None = None
 
     def __post_init__(self) -> None:
         _check_pixels("max_side", self.max_side)
+        if self.regions is not None:
+            object.__setattr__(self, "regions", _to_regions(self.regions))
+            if self.max_side is not None:
+                raise ValueError("max_side: regions are in pixels of the photo as it is; not both")
 
 
 def to_query(parameters: Mapping[str, Any]) -> str:
@@ -83,10 +96,26 @@ def to_query(parameters: Mapping[str, Any]) -> str:
         if isinstance(value, bool):
             pairs.append((name, "true" if value else "false"))
         elif isinstance(value, Sequence) and not isinstance(value, str):
-            pairs.extend((name, item) for item in value)
+            pairs.extend((name, _to_text(item)) for item in value)
         else:
             pairs.append((name, str(value)))
     return urlencode(pairs)
+
+
+def _to_text(item: str | Sequence[float]) -> str:
+    """A label, or a region: its sides with commas between them."""
+    return item if isinstance(item, str) else ",".join(f"{side:.12g}" for side in item)
+
+
+def _to_regions(regions: Iterable[Iterable[float]]) -> list[list[float]]:
+    """Boxes in whatever holds them, an array too, as plain numbers. Raises ValueError."""
+    found = [[float(side) for side in region] for region in regions]
+    if not found:
+        raise ValueError("regions is empty: give at least one, or None for the whole photo")
+    for region in found:
+        if len(region) != SIDES or not all(map(math.isfinite, region)):
+            raise ValueError(f"regions: {region} is not left, top, right, bottom")
+    return found
 
 
 def _to_list(labels: Iterable[str]) -> list[str]:

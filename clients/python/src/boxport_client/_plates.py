@@ -48,8 +48,11 @@ class Lettering:
 
     def fitting(self, detection: Detection, width: int) -> str:
         """Label and score, or as much of the label as a plate of ``width`` pixels has room for."""
-        label = detection.label
-        text = f"{label} {detection.score:.0%}"
+        label, score = detection.label, detection.score
+        if detection.classifications:  # what a second model says of it tells more
+            best = detection.classifications[0]
+            label, score = f"{label}: {best.label}", best.score
+        text = f"{label} {score:.0%}"
         if self.width(text) <= width or self.width(label) <= width:
             return text if self.width(text) <= width else label
         while label and self.width(label + "...") > width:

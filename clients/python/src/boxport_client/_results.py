@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from boxport_client._classifications import Classification, Region, read_classes
 from boxport_client._crops import crop, rgb_picture
 from boxport_client._detections import Detection
 from boxport_client._drawing import draw_detections
@@ -44,29 +45,17 @@ class ModelReference:
         return cls(content["name"], content["version"], content["sha256"])
 
 
-@dataclass(frozen=True)
-class Classification:
-    """One class. ``score`` is its probability, in 0..1."""
-
-    label: str
-    label_id: int
-    score: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """The class as in the service's JSON."""
-        return {"label": self.label, "label_id": self.label_id, "score": self.score}
-
-    @classmethod
-    def from_dict(cls, content: Json) -> Classification:
-        return cls(content["label"], content["label_id"], content["score"])
-
-
 class _Result(ABC):
     """What both kinds of result share: how they are read, and how they are written."""
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain values for JSON, boxes as lists; `from_dict` reads it."""
-        return {name: _plain(value) for name, value in vars(self).items()}
+        left_out = self._left_out()
+        return {name: _plain(v) for name, v in vars(self).items() if name not in left_out}
+
+    @abstractmethod
+    def _left_out(self) -> set[str]:
+        """The fields that the service's JSON does not have, as the request did not ask for them."""
 
     @classmethod
     def from_dict(cls: type[R], content: Json) -> R:
@@ -94,6 +83,7 @@ class DetectionResult(_Result):
 
     width, height: of the upright photo, in pixels.
     timing_ms: milliseconds that the service spent on decoding, queueing, inference and in total.
+    then: the classifier of the detections, if one was asked for.
     """
 
     width: int
@@ -102,6 +92,7 @@ class DetectionResult(_Result):
     model: ModelReference
     request_id: str
     timing_ms: Mapping[str, float]
+    then: ModelReference | None = None
 
     def __iter__(self) -> Iterator[Detection]:
         return iter(self.detections)
@@ -229,7 +220,11 @@ class DetectionResult(_Result):
     @classmethod
     def _read(cls, image: Json, answer: Json) -> DetectionResult:
         found = tuple(map(Detection.from_dict, image["detections"]))
-        return cls(image["width"], image["height"], found, *_said_once(answer))
+        then = ModelReference.from_dict(answer["then"]) if "then" in answer else None
+        return cls(image["width"], image["height"], found, *_said_once(answer), then)
+
+    def _left_out(self) -> set[str]:
+        return {"then"} if self.then is None else set()
 
 
 @dataclass(frozen=True, repr=False)
@@ -238,6 +233,8 @@ class ClassificationResult(_Result):
 
     width, height: of the upright photo, in pixels.
     timing_ms: milliseconds that the service spent on decoding, queueing, inference and in total.
+    regions: what each region shows, in the order that they were given in; if there are any, they
+        were classified in place of the whole, and there are no classes of that.
     """
 
     width: int
@@ -246,6 +243,7 @@ class ClassificationResult(_Result):
     model: ModelReference
     request_id: str
     timing_ms: Mapping[str, float]
+    regions: tuple[Region, ...] = ()
 
     def __iter__(self) -> Iterator[Classification]:
         return iter(self.classifications)
@@ -254,9 +252,9 @@ class ClassificationResult(_Result):
         return len(self.classifications)
 
     def __repr__(self) -> str:
-        best = self.classifications[:MAX_SHOWN_CLASSES]
-        shown = ", ".join(f"{one.label} {one.score:.2f}" for one in best)
-        more = ", ..." if len(self) > MAX_SHOWN_CLASSES else ""
+        best = self.classifications or [region.best for region in self.regions]
+        shown = ", ".join(f"{one.label} {one.score:.2f}" for one in best[:MAX_SHOWN_CLASSES])
+        more = ", ..." if len(best) > MAX_SHOWN_CLASSES else ""
         return f"<ClassificationResult {self.width} x {self.height}: {shown}{more}; {self.model}>"
 
     @property
@@ -264,10 +262,28 @@ class ClassificationResult(_Result):
         """The class with the highest score."""
         return self.classifications[0]
 
+    def draw(
+        self, photo: Photo, *, labels: bool = True, line_width: int | None = None
+    ) -> Image.Image:
+        """A copy of ``photo``, upright and in RGB, with each region drawn on it, and what it shows.
+
+        Parameters and errors are those of `DetectionResult.draw`.
+        """
+        picture = rgb_picture(photo, expected_size=(self.width, self.height))
+        drawn = [
+            Detection(one.box, one.best.score, one.best.label, one.best.label_id)
+            for one in self.regions
+        ]
+        return draw_detections(picture, drawn, 0.0, labels, line_width)
+
     @classmethod
     def _read(cls, image: Json, answer: Json) -> ClassificationResult:
-        found = tuple(map(Classification.from_dict, image["classifications"]))
-        return cls(image["width"], image["height"], found, *_said_once(answer))
+        regions = tuple(map(Region.from_dict, image["regions"] if "regions" in image else ()))
+        found = () if regions else read_classes(image["classifications"])
+        return cls(image["width"], image["height"], found, *_said_once(answer), regions)
+
+    def _left_out(self) -> set[str]:
+        return {"classifications" if self.regions else "regions"}
 
 
 def coco_dataset(

@@ -79,6 +79,8 @@ class TiledDetector:
             begin += len(views)
             # a version that is loaded meanwhile must not answer for half of the photo
             parameters = replace(parameters, model=str(results[0].model))
+            if results[0].then is not None:
+                parameters = replace(parameters, then=str(results[0].then))
         thresholds = yield from self._thresholds(call, parameters, answers[0])
         detections = yield Work(lambda: merge(found, picture.size, **thresholds))
         return replace(

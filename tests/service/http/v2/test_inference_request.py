@@ -11,7 +11,14 @@ import pytest
 
 from service.http.v2.body import InferBody
 from service.http.v2.inference_request import InferenceRequest, to_inference_request
-from service.http.v2.metadata import describe, inputs_of, outputs_of
+from service.http.v2.metadata import (
+    configure_ensemble,
+    describe,
+    describe_ensemble,
+    inputs_of,
+    outputs_of,
+    split_ensemble,
+)
 from service.http.v2.tensors import InputTensor
 from service.imaging.resize import ModelInput, Placement
 from service.manifest import MANIFEST, ModelManifest, read_manifest
@@ -248,3 +255,54 @@ def test_metadata_has_the_graphs_own_tensors(
     assert outputs_of(detector)["boxes"].shape == (-1, -1, 4)
     assert outputs_of(classifier)["probabilities"].shape == (-1, 1000)
     assert inputs_of(varying)["images"].shape == (-1, -1, -1, 3)
+
+
+def test_an_ensemble_takes_files_and_gives_classes_of_each_detection(
+    detector: ModelManifest, classifier: ModelManifest
+) -> None:
+    metadata = describe_ensemble(detector, classifier)
+    assert metadata["name"] == f"{detector.name}+{classifier.name}"
+    assert (metadata["platform"], metadata["versions"]) == ("ensemble", ["1"])
+    assert [row["name"] for row in metadata["inputs"]] == [
+        *("image", "score_threshold", "iou_threshold", "max_detections", "class_agnostic"),
+    ]
+    shapes = {row["name"]: row["shape"] for row in metadata["outputs"]}
+    assert shapes["boxes"] == [-1, -1, 4]
+    assert shapes["class_labels"] == shapes["class_scores"] == [-1, -1, -1]
+    config = configure_ensemble(detector, classifier)
+    assert [one["name"] for one in config["input"] if not one["optional"]] == ["image"]
+    first, second = config["ensemble_scheduling"]["step"]
+    assert (first["model_name"], second["model_name"]) == (detector.name, classifier.name)
+    mapped = [*first["output_map"].values(), *second["output_map"].values()]
+    assert sorted(mapped) == sorted(shapes)
+    assert second["output_map"].keys() <= outputs_of(classifier).keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("cars+makes", ("cars", "makes")),
+        ("cars", None),
+        ("cars+", None),
+        ("+makes", None),
+        ("cars+makes+colours", ("cars", "makes+colours")),
+    ],
+)
+def test_an_ensemble_is_called_after_its_models(name: str, names: tuple[str, str] | None) -> None:
+    assert split_ensemble(name) == names
+
+
+def test_parameters_of_the_second_stage_are_an_ensembles_alone(
+    detector: ModelManifest, classifier: ModelManifest
+) -> None:
+    values = {"top_k": 2, "region_padding": 0.5, "region_resize": "warp"}
+    body = InferBody("", values, {"image": ENCODED}, {}, False)
+    asked = asyncio.run(to_inference_request(body, detector, 8, 1000, classifier))
+    assert asked.parameters.then == f"{classifier.name}/{classifier.version}"
+    assert (asked.parameters.top_k, asked.parameters.region_padding) == (2, 0.5)
+    assert "class_scores" in asked.outputs
+    assert "class_label_names" not in asked.outputs
+    for manifest, name in [(detector, "then"), (detector, "top_k"), (classifier, "regions")]:
+        body = InferBody("", {name: "x"}, {"image": ENCODED}, {}, False)
+        with pytest.raises(Problem, match=f"There is no parameter '{name}'"):
+            asyncio.run(to_inference_request(body, manifest, 8, 1000))

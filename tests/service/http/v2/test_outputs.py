@@ -82,3 +82,28 @@ def test_one_bad_image_is_the_whole_requests_problem(detector: ModelManifest) ->
     assert (caught.value.code, caught.value.retry_after) == ("overloaded", 7)
     with pytest.raises(Problem, match=r"^Full\.$"):
         Predictions.of(Answer(detector, [bad], [], 0))
+
+
+def test_classes_of_detections_are_filled_up(
+    detector: ModelManifest, classifier: ModelManifest
+) -> None:
+    two = [row(7, "crane", 0.75), row(6, "gull", 0.25)]
+    rows = [
+        [
+            {**row(8, "cat", 0.9, 1, 2, 3, 4), "classifications": two},
+            {**row(1, "aeroplane", 0.5, 5, 6, 7, 8), "classifications": two[:1]},
+        ],
+        [],
+    ]
+    found = Predictions(detector, [(9, 9), (9, 9)], rows, then=classifier)
+    names = ("boxes", "class_labels", "class_scores", "class_label_names")
+    values = {name: make_output(name, found).values.tolist() for name in names}
+    assert values["class_labels"] == [[[1, 2], [1, -1]], [[-1, -1], [-1, -1]]]
+    assert values["class_scores"] == [[[0.75, 0.25], [0.75, 0]], [[0, 0], [0, 0]]]
+    assert values["class_label_names"] == [[["crane", "gull"], ["crane", ""]], [["", ""]] * 2]
+    assert values["boxes"][1] == [[0] * 4] * 2
+
+
+def test_no_detection_has_no_classes(detector: ModelManifest, classifier: ModelManifest) -> None:
+    found = Predictions(detector, [(1, 1)], [[]], then=classifier)
+    assert make_output("class_labels", found).shape == (1, 0, 0)

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import typer
 
 from boxport_client.cli import _options as given
-from boxport_client.cli._layouts import CLASSES
+from boxport_client.cli._layouts import CLASSES, REGIONS
 from boxport_client.cli._outputs import chosen_outputs
 from boxport_client.cli._run import Run
 from boxport_client.cli._settings import find_service
@@ -16,6 +16,9 @@ def classify(
     photos: given.Photos,
     model: given.Model = None,
     top_k: given.TopK = None,
+    region: given.Regions = None,
+    region_padding: given.RegionPadding = None,
+    region_resize: given.RegionResize = None,
     max_side: given.MaxSide = None,
     as_json: given.AsJson = False,
     csv: given.Csv = None,
@@ -28,14 +31,15 @@ def classify(
     retries: given.Retries = 3,
     concurrency: given.Concurrency = 4,
 ) -> None:
-    """Classify photos as a whole, the best class first.
+    """Classify photos, or regions of them, the best class first.
 
     A terminal gets a table, a pipe JSON lines: one object per photo, with
-    "classifications" or, if it failed, "error".
+    "classifications", with --region "regions", or, if it failed, "error".
 
     \b
       boxport classify coffee.jpg
       boxport classify holiday/ --top-k 1 --csv classes.csv
+      boxport classify parking.jpg --region 0,80,120,200 --region 120,80,240,200
       boxport classify 'archive/**/*.jpg' --max-side 640 --concurrency 8
       boxport classify holiday/ | jq -r '[.photo, .classifications[0].label] | @tsv'
 
@@ -45,10 +49,12 @@ def classify(
     """
     service = find_service(url, api_key, profile, ca_file)
     sources = find_sources(photos)
+    regions = [given.read_region(text) for text in region] if region else None
+    layout = CLASSES if regions is None else REGIONS
     with ExitStack() as stack:
         client = stack.enter_context(service.client(timeout, retries))
-        outputs, with_table = chosen_outputs(stack, sources, CLASSES, as_json, csv)
-        run = Run(sources, CLASSES, outputs, with_table)
+        outputs, with_table = chosen_outputs(stack, sources, layout, as_json, csv)
+        run = Run(sources, layout, outputs, with_table)
         status = run.take(
             client.classify_many(
                 [source.photo for source in sources],
@@ -56,6 +62,9 @@ def classify(
                 journal=journal,
                 model=model,
                 top_k=top_k,
+                regions=regions,
+                region_padding=region_padding,
+                region_resize=region_resize,
                 max_side=max_side,
             )
         )

@@ -8,7 +8,7 @@ import typer
 
 from boxport_client import BoxportError, Client
 from boxport_client.cli import _options as given
-from boxport_client.cli._layouts import DETECTIONS
+from boxport_client.cli._layouts import DETECTIONS, TWO_STAGES
 from boxport_client.cli._outputs import CocoFile, chosen_outputs, open_output
 from boxport_client.cli._pictures import DrawnPictures
 from boxport_client.cli._run import Run
@@ -38,6 +38,10 @@ def detect(
     class_agnostic: given.ClassAgnostic = False,
     max_detections: given.MaxDetections = None,
     label: given.Labels = None,
+    then: given.Then = None,
+    top_k: given.ThenTopK = None,
+    region_padding: given.RegionPadding = None,
+    region_resize: given.RegionResize = None,
     max_side: given.MaxSide = None,
     tile: given.Tile = None,
     overlap: given.Overlap = 0.2,
@@ -66,6 +70,7 @@ def detect(
       boxport detect shop/ --label person --score-threshold 0.5 --csv people.csv
       boxport detect val/ --score-threshold 0.01 --coco detections.json
       boxport detect aerial.tif --tile 640
+      boxport detect pets/ --then efficientnet_lite0_imagenet --csv breeds.csv
       boxport detect archive/ --journal archive.journal > answers.jsonl
       camera-shot | boxport detect - | jq '.detections[].label'
 
@@ -79,9 +84,10 @@ def detect(
     service = find_service(url, api_key, profile, ca_file)
     sources = find_sources(photos, leave_out=save)
     is_folder = len(photos) == 1 and Path(photos[0]).is_dir()
+    layout = DETECTIONS if then is None else TWO_STAGES
     with ExitStack() as stack:
         client = stack.enter_context(service.client(timeout, retries))
-        outputs, with_table = chosen_outputs(stack, sources, DETECTIONS, as_json, csv)
+        outputs, with_table = chosen_outputs(stack, sources, layout, as_json, csv)
         if coco is not None:
             outputs.append(
                 CocoFile(
@@ -92,7 +98,7 @@ def detect(
             )
         if save is not None:
             outputs.append(DrawnPictures(save, sources))
-        run = Run(sources, DETECTIONS, outputs, with_table)
+        run = Run(sources, layout, outputs, with_table)
         status = run.take(
             client.detect_many(
                 [source.photo for source in sources],
@@ -104,6 +110,10 @@ def detect(
                 class_agnostic=class_agnostic or None,
                 max_detections=max_detections,
                 labels=label or None,
+                then=then,
+                top_k=top_k,
+                region_padding=region_padding,
+                region_resize=region_resize,
                 max_side=max_side,
                 tile=tile,
                 overlap=overlap,

@@ -29,7 +29,7 @@ BROKEN_PIPE = 128 + 13  # SIGPIPE, which not every platform has
 
 # Error codes of the service that are about the request's parameters, and so hold for every photo.
 REQUEST_CODES = frozenset(
-    {"model_not_found", "wrong_task", "invalid_parameter", "unknown_parameter"}
+    {"model_not_found", "wrong_task", "invalid_parameter", "unknown_parameter", "too_many_regions"}
 )
 SERVICE_CODES = frozenset({"unknown", "not_found", "method_not_allowed"})
 SERVICE_STATUSES = frozenset({401, 403, 409, 429})

@@ -1,12 +1,14 @@
 """Arguments and options that several commands share. Typer reads these types at run time."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from boxport_client.cli._exit_status import CommandError
 from boxport_client.cli._settings import find_service
 
+ResizeChoice = Literal["model", "warp"]
 COMPLETION_SECONDS = 0.5  # a shell that completes a word does not wait longer for the service
 
 
@@ -80,6 +82,42 @@ MaxDetections = Annotated[
 ]
 Labels = Annotated[
     list[str] | None, request("--label", "NAME", "Keep only this label; may be repeated.")
+]
+Then = Annotated[
+    str | None,
+    request(
+        "--then",
+        "CLASSIFIER",
+        "Classify what is in each box with this model: name, or name/version.",
+        autocompletion=model_names,
+    ),
+]
+ThenTopK = Annotated[int | None, request("--top-k", "N", "Classes per box, with --then.", min=1)]
+Regions = Annotated[
+    list[str] | None,
+    request(
+        "--region",
+        "LEFT,TOP,RIGHT,BOTTOM",
+        "Classify this part of each photo, in pixels, in place of the whole; may be repeated.",
+    ),
+]
+RegionPadding = Annotated[
+    float | None,
+    request(
+        "--region-padding",
+        "0..1",
+        "Context around each box: the share of its sides that is added on each side.",
+        min=0,
+        max=1,
+    ),
+]
+RegionResize = Annotated[
+    ResizeChoice | None,
+    request(
+        "--region-resize",
+        None,
+        "As the classifier resizes a photo, or warped so that it sees all of the box.",
+    ),
 ]
 TopK = Annotated[
     int | None,
@@ -169,3 +207,12 @@ Retries = Annotated[
 Concurrency = Annotated[
     int, service("--concurrency", "N", "Requests that run at a time.", min=1, max=256)
 ]
+
+
+def read_region(text: str) -> list[float]:
+    """The numbers of ``text``, whose number the client checks. Raises CommandError."""
+    try:
+        return [float(side) for side in text.split(",")]
+    except ValueError:
+        words = f"--region {text}: is not four numbers with commas: left,top,right,bottom"
+        raise CommandError(words) from None

@@ -1,0 +1,88 @@
+"""Which pipeline a request asks for, and how much it may ask of it."""
+
+from dataclasses import dataclass, replace
+
+from service.engine.pipelines import (
+    Detections,
+    ModelCall,
+    Pipeline,
+    Regions,
+    Shared,
+    WholeImage,
+)
+from service.imaging.regions import Context
+from service.inference.model import LoadedModel
+from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
+from service.problems import Problem
+
+
+@dataclass(frozen=True)
+class RegionLimits:
+    """The fields are those of the settings."""
+
+    max_regions: int
+    max_request_regions: int
+
+    def check(self, images: int, parameters: RequestParameters) -> int:
+        """How many images a request brings for admission, of which each region is one; raises
+        Problem if it has more regions than it may."""
+        if second_model(parameters) is not None:
+            most = getattr(parameters, "max_detections", None) or 0
+            if most > self.max_regions:
+                raise _too_many(f"max_detections = {most} with then", self.max_regions, "an image")
+        if not isinstance(parameters, ClassifyParameters) or parameters.regions is None:
+            return images
+        regions = len(parameters.regions)
+        if regions > self.max_regions:
+            raise _too_many(f"{regions} regions", self.max_regions, "an image")
+        if images * regions > self.max_request_regions:
+            told = f"{regions} regions in each of {images} images"
+            raise _too_many(told, self.max_request_regions, "a request")
+        return images * regions
+
+
+def second_model(parameters: RequestParameters) -> str | None:
+    """The classifier that is run on what a detector finds, if one is asked for."""
+    return parameters.then if isinstance(parameters, DetectParameters) else None
+
+
+def asks_of_whole_images(parameters: RequestParameters) -> bool:
+    """Whether a result is all that one model says of an image."""
+    regions = parameters.regions if isinstance(parameters, ClassifyParameters) else None
+    return regions is None and second_model(parameters) is None
+
+
+def plan(
+    model: LoadedModel,
+    second: LoadedModel | None,
+    parameters: RequestParameters,
+    limits: RegionLimits,
+    shared: Shared,
+) -> Pipeline:
+    """What answers each image of a request; raises Problem if its ``parameters`` do not suit the
+    models.
+
+    second: that of `second_model`.
+    """
+
+    def call(model: LoadedModel, parameters: RequestParameters) -> ModelCall:
+        return ModelCall(model, model.predictor.to_query(parameters), shared)
+
+    first = call(model, parameters)
+    if isinstance(parameters, DetectParameters) and second is not None:
+        most = min(first.query.max_detections, limits.max_regions)
+        detector = replace(first, query=replace(first.query, max_detections=most))
+        classifier = call(second, ClassifyParameters(top_k=parameters.top_k))
+        return Detections(detector, classifier, _context(parameters))
+    if isinstance(parameters, ClassifyParameters) and parameters.regions is not None:
+        boxes = [(left, top, right, bottom) for left, top, right, bottom in parameters.regions]
+        return Regions(first, boxes, _context(parameters))
+    return WholeImage(first)
+
+
+def _context(parameters: DetectParameters | ClassifyParameters) -> Context:
+    return Context(parameters.region_padding or 0.0, parameters.region_resize or "model")
+
+
+def _too_many(what: str, most: int, of: str) -> Problem:
+    return Problem("too_many_regions", f"{what}; at most {most} {of}.")
