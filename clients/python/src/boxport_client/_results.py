@@ -62,7 +62,7 @@ class _Result(ABC):
         """Read what `to_dict` gave; raises ValueError for anything else."""
         try:
             return cls._read(content, content)
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"this is not the dict of a {cls.__name__}: {error!r}") from error
 
     @classmethod
@@ -278,7 +278,7 @@ class ClassificationResult(_Result):
 
     @classmethod
     def _read(cls, image: Json, answer: Json) -> ClassificationResult:
-        regions = tuple(map(Region.from_dict, image["regions"] if "regions" in image else ()))
+        regions = tuple(map(Region.from_dict, image.get("regions", ())))
         found = () if regions else read_classes(image["classifications"])
         return cls(image["width"], image["height"], found, *_said_once(answer), regions)
 
