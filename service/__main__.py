@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from service.access.key_file import KeysError, Scope, add_entry, revoke_entry
 from service.access.keys import new_key
 from service.healthcheck import DEFAULT_PORT, PORT_VARIABLE, Unhealthy, check_health, ready_url
+from service.rollout.command import RolloutError, add_arguments, run
 from service.terminal import one_line_errors, positive_number, say
 from service.version import __version__
 
@@ -180,6 +181,24 @@ def tune(arguments: argparse.Namespace) -> None:
     )
 
 
+def rollout(arguments: argparse.Namespace) -> None:
+    """Try a version on live traffic, see how it does, and end its trial.
+
+    A running service is asked over HTTP, with the key in BOXPORT_API_KEY, which needs
+    the scope admin but for status. What the words mean: docs/rollout.md.
+
+      python -m service rollout start pets/2 --shadow 0.1
+      python -m service rollout start pets/2 --canary 0.05 --sticky X-User
+      python -m service rollout start pets/2 --canary 0.05 0.25 1 --step-seconds 600
+      python -m service rollout status
+      python -m service rollout status pets/2
+      python -m service rollout promote pets/2
+      python -m service rollout abort pets/2
+    """
+    with one_line_errors(RolloutError):
+        run(arguments)
+
+
 def healthcheck(arguments: argparse.Namespace) -> None:
     """Ask a service whether it is ready; exit with 0 if it is, and with 1 if not.
 
@@ -273,6 +292,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="default: BOXPORT_SETTINGS_FILE, and without it boxport.toml",
     )
+
+    add_arguments(_command(commands, rollout))
 
     command = _command(commands, healthcheck)
     command.add_argument(

@@ -1,5 +1,7 @@
 """One model's rollout, in this worker."""
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,6 +48,7 @@ class Rollout:
         self.baseline: ModelVersion | None = None
         self.candidate: LoadedModel | None = None
         self._packages: tuple[str, str] | None = None
+        self._failed_at = -math.inf  # by time.monotonic, the last time
 
     def updated(self, record: Record) -> "Rollout":
         """This one with ``record``, or another one if that is of another trial."""
@@ -120,7 +123,9 @@ class Rollout:
         if canary is None or model is None:
             return False
         is_in = self._fraction("canary", key.value(canary.sticky)) < self.record.share
-        return is_in and self._takes(contents) and model.longest_run < self.patience(1)
+        # a run that a caller has given up on, or soon will
+        hangs = model.longest_run > min(self.patience(1), time.monotonic() - self._failed_at)
+        return is_in and not hangs and self._takes(contents)
 
     def compares(self, key: RequestKey, contents: Sequence[object]) -> bool:
         """Whether a request that the baseline has answered is run by the candidate too."""
@@ -132,6 +137,7 @@ class Rollout:
         in its place, though it was chosen, or by the other version."""
         if chosen:
             self.tally.candidate.note_answer(seconds, failed=not by_candidate)
+            self._failed_at = self._failed_at if by_candidate else time.monotonic()
         else:
             self.tally.baseline.note_answer(seconds)
 

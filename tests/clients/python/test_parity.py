@@ -3,7 +3,7 @@
 import inspect
 
 import pytest
-from boxport_client import AsyncClient, Client
+from boxport_client import AsyncClient, AsyncModels, Client, Models
 
 CALLS = [
     "detect",
@@ -11,11 +11,15 @@ CALLS = [
     "detect_many",
     "classify_many",
     "detect_video",
-    "models",
     "model",
     "health",
     "wait_until_ready",
     "close",
+]
+MODEL_CALLS = ["shadow", "canary", "rollout", "promote", "abort"]
+BOTH = [
+    *((Client, AsyncClient, name) for name in CALLS),
+    *((Models, AsyncModels, name) for name in ["__call__", *MODEL_CALLS]),
 ]
 STREAMS = {"detect_many", "classify_many", "detect_video"}
 
@@ -25,22 +29,21 @@ def public(kind: type) -> set[str]:
 
 
 def test_both_have_the_same_calls() -> None:
-    assert public(Client) == public(AsyncClient) == set(CALLS)
+    assert public(Client) == public(AsyncClient) == {*CALLS, "models"}
+    assert public(Models) == public(AsyncModels) == set(MODEL_CALLS)
 
 
-@pytest.mark.parametrize("name", ["__init__", *CALLS])
-def test_parameters_are_the_same(name: str) -> None:
-    one = inspect.signature(getattr(Client, name)).parameters
-    other = inspect.signature(getattr(AsyncClient, name)).parameters
-    assert list(one.values()) == list(other.values())
+@pytest.mark.parametrize(("one", "other", "name"), [*BOTH, (Client, AsyncClient, "__init__")])
+def test_parameters_are_the_same(one: type, other: type, name: str) -> None:
+    given = inspect.signature(getattr(one, name)).parameters
+    assert list(given.values()) == list(inspect.signature(getattr(other, name)).parameters.values())
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_what_is_given_back_is_the_same(name: str) -> None:
-    one, other = getattr(Client, name), getattr(AsyncClient, name)
-    assert inspect.iscoroutinefunction(other) == (name not in STREAMS)
-    given = inspect.signature(one).return_annotation
-    awaited = inspect.signature(other).return_annotation
+@pytest.mark.parametrize(("one", "other", "name"), BOTH)
+def test_what_is_given_back_is_the_same(one: type, other: type, name: str) -> None:
+    assert inspect.iscoroutinefunction(getattr(other, name)) == (name not in STREAMS)
+    given = inspect.signature(getattr(one, name)).return_annotation
+    awaited = inspect.signature(getattr(other, name)).return_annotation
     if name in STREAMS:
         given = given.replace(", None, None]", "]").replace("Generator", "AsyncGenerator")
         awaited = awaited.replace(", None]", "]")
@@ -54,7 +57,7 @@ def test_many_and_video_take_what_detect_takes() -> None:
         assert {**more, **detect} == {**more, "photo": detect["photo"]}
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_everything_is_documented(name: str) -> None:
-    assert getattr(Client, name).__doc__
-    assert getattr(AsyncClient, name).__doc__
+@pytest.mark.parametrize(("one", "other", "name"), BOTH)
+def test_everything_is_documented(one: type, other: type, name: str) -> None:
+    assert getattr(one, name).__doc__
+    assert getattr(other, name).__doc__

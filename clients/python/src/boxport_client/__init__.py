@@ -26,6 +26,7 @@ from boxport_client._errors import (
 from boxport_client._folder import FolderPhotos, photos_in
 from boxport_client._many import Outcome
 from boxport_client._model_info import Health, ModelInfo
+from boxport_client._models import AsyncModels, Models
 from boxport_client._photos import Photo
 from boxport_client._results import (
     ClassificationResult,
@@ -33,12 +34,14 @@ from boxport_client._results import (
     ModelReference,
     coco_dataset,
 )
+from boxport_client._rollout import Interval, Rollout
 from boxport_client._version import __version__
 from boxport_client._video import VideoFrame
 
 __all__ = [
     "ApiError",
     "AsyncClient",
+    "AsyncModels",
     "Box",
     "BoxportError",
     "Classification",
@@ -50,11 +53,13 @@ __all__ = [
     "DetectionResult",
     "FolderPhotos",
     "Health",
+    "Interval",
     "InvalidRequest",
     "JournalError",
     "MissingExtra",
     "ModelInfo",
     "ModelReference",
+    "Models",
     "Outcome",
     "Overloaded",
     "Photo",
@@ -62,6 +67,7 @@ __all__ = [
     "RateLimited",
     "Region",
     "RequestTimedOut",
+    "Rollout",
     "ServerError",
     "Unauthorized",
     "VideoFrame",

@@ -16,8 +16,16 @@ from boxport_client._errors import ConnectionFailed, RequestTimedOut
 from boxport_client._model_info import Health, ModelInfo
 from boxport_client._parameters import ClassifyParameters, DetectParameters
 from boxport_client._photos import Photo, is_url, to_bytes, to_url
-from boxport_client._requester import PROBE_SECONDS, Body, Call, Requester, checked_timeout
+from boxport_client._requester import (
+    NO_BODY,
+    PROBE_SECONDS,
+    Body,
+    Call,
+    Requester,
+    checked_timeout,
+)
 from boxport_client._results import ClassificationResult, DetectionResult
+from boxport_client._rollout import Rollout
 from boxport_client._shrinking import Shrunk, fit, restored, shrink, to_compact
 from boxport_client._steps import Pause, RequestFlow, Work
 from boxport_client._tiled import TiledDetector
@@ -93,6 +101,25 @@ class Api:
         path = f"/v1/models/{quote(name)}"
         return self._requester.get(self._call(), path, ModelInfo.from_json)
 
+    def start_rollout(self, model: str, mode: str, order: Body) -> RequestFlow[Rollout]:
+        """See `Models.shadow` and `Models.canary`."""
+        path = f"/v1/models/{_version_path(model)}/{mode}"
+        body = {"json": order}
+        return self._requester.post(self._call(), path, "", lambda: body, Rollout.from_json)
+
+    def rollout(self, model: str) -> RequestFlow[Rollout]:
+        """See `Models.rollout`."""
+        path = f"/v1/models/{_version_path(model)}/shadow"
+        return self._requester.get(self._call(), path, Rollout.from_json)
+
+    def end_rollout(self, model: str, action: str) -> RequestFlow[Rollout]:
+        """See `Models.promote` and `Models.abort`."""
+        path = f"/v1/models/{_version_path(model)}/{action}"
+        yield from self._requester.post(
+            self._call(), path, "", lambda: NO_BODY, ModelInfo.from_json
+        )
+        return (yield from self.rollout(model))
+
     def health(self) -> RequestFlow[Health]:
         """See `Client.health`."""
         call = self._call(PROBE_SECONDS)
@@ -135,6 +162,14 @@ def _body_of(
         return {"content": to_bytes(photo)}, None  # at once: there is nothing to read
     content = yield Work(lambda: to_bytes(photo))
     return {"content": content}, None
+
+
+def _version_path(model: str) -> str:
+    """Of ``model``, name/version, in a URL; raises ValueError if it names no version."""
+    name, _, version = model.partition("/")
+    if not name or not version:
+        raise ValueError(f"{model!r} names no version; give name/version, such as pets/2")
+    return f"{quote(name, safe='')}/{quote(version, safe='')}"
 
 
 def _read_models(answer: Mapping[str, Any]) -> list[ModelInfo]:

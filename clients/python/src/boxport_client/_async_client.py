@@ -12,6 +12,7 @@ from boxport_client._api import Api
 from boxport_client._connections import AsyncConnections, Verify
 from boxport_client._many import JournalPath, Outcome, Photos, Run, check_concurrency
 from boxport_client._model_info import Health, ModelInfo
+from boxport_client._models import AsyncModels
 from boxport_client._ordered import in_background, in_tasks
 from boxport_client._parameters import ClassifyParameters, DetectParameters
 from boxport_client._photos import Photo
@@ -213,9 +214,10 @@ class AsyncClient:
 
         return in_tasks(in_background(given, given.close), work, concurrency)
 
-    async def models(self) -> list[ModelInfo]:
+    @property
+    def models(self) -> AsyncModels:
         """See `Client.models`."""
-        return await self._drive(self._api.models())
+        return AsyncModels(self._api, self._drive)
 
     async def model(self, name: str) -> ModelInfo:
         """See `Client.model`."""

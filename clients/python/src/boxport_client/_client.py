@@ -13,6 +13,7 @@ from boxport_client._api import Api
 from boxport_client._connections import Connections, Verify
 from boxport_client._many import JournalPath, Outcome, Photos, Run, check_concurrency
 from boxport_client._model_info import Health, ModelInfo
+from boxport_client._models import Models
 from boxport_client._ordered import Sleep, in_threads
 from boxport_client._parameters import ClassifyParameters, DetectParameters
 from boxport_client._photos import Photo
@@ -293,9 +294,11 @@ class Client:
 
         return run()
 
-    def models(self) -> list[ModelInfo]:
-        """Every model of the service."""
-        return self._drive(self._api.models())
+    @property
+    def models(self) -> Models:
+        """Called, every model of the service; and what can be done with their versions: see
+        `Models`."""
+        return Models(self._api, self._drive)
 
     def model(self, name: str) -> ModelInfo:
         """The model ``name``, or name/version; raises InvalidRequest if there is none."""
