@@ -54,7 +54,8 @@ function drawBox(context, detection, scale, unit) {
 
 /** The label above the box, or within it where there is no room above; never past the right. */
 function drawChip(context, detection, colour, left, top, unit) {
-  const text = `${detection.label} ${percent(detection.score)}`;
+  const { label, score } = shownOf(detection);
+  const text = `${label} ${percent(score)}`;
   context.font = `600 ${TEXT * unit}px ${FONT}`;
   const width = context.measureText(text).width + 12 * unit;
   const height = CHIP * unit;
@@ -66,6 +67,12 @@ function drawChip(context, detection, colour, left, top, unit) {
   context.fillStyle = INK;
   context.textBaseline = "middle";
   context.fillText(text, x + 6 * unit, y + height / 2 + 0.5 * unit);
+}
+
+/** What is written of a detection: what a second model says of it tells more. */
+export function shownOf({ label, score, classifications }) {
+  const best = classifications?.[0];
+  return best ? { label: `${label}: ${best.label}`, score: best.score } : { label, score };
 }
 
 export function percent(score) {

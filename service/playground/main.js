@@ -9,7 +9,7 @@ import { explain } from "./faults.js";
 import { FaultView } from "./fault_view.js";
 import { takeFiles } from "./intake.js";
 import { keepKey, readKey } from "./key.js";
-import { reference, showFacts, showModels } from "./models.js";
+import { reference, showClassifiers, showFacts, showModels } from "./models.js";
 import { describePhoto, readPhoto } from "./photo.js";
 import { asCode, send } from "./request.js";
 import { Rows, showClasses, showLabels } from "./rows.js";
@@ -39,6 +39,7 @@ const settings = new Settings(
     iou: at("iou"),
     most: at("most"),
     agnostic: at("agnostic"),
+    then: at("then"),
     top: at("top"),
     reset: at("reset"),
     detect: at("detect-controls"),
@@ -133,6 +134,7 @@ async function start() {
     return;
   }
   const chosen = showModels(at("model"), models);
+  showClassifiers(at("then-control"), at("then"), models);
   if (chosen === null) {
     const advice = "Its operator has to add one to the model store.";
     fail({ title: "There is no model", detail: "No model is ready.", advice });

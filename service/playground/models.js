@@ -26,6 +26,20 @@ export function showModels(select, models) {
   return askable.find((model) => reference(model) === select.value) ?? null;
 }
 
+/** Fill the chooser of the classifier that is run on each box; hidden where there is none. */
+export function showClassifiers(control, select, models) {
+  const found = models.filter(
+    ({ task, status }) => task === "classification" && ASKABLE.has(status.state),
+  );
+  const before = select.value;
+  select.replaceChildren(
+    new Option("Nothing", ""),
+    ...found.map((model) => new Option(nameOf(model, found), reference(model))),
+  );
+  if (found.some((model) => reference(model) === before)) select.value = before;
+  control.hidden = found.length === 0;
+}
+
 /** With its version only where there are several. */
 function nameOf(model, others) {
   const versions = others.filter(({ name }) => name === model.name).length;

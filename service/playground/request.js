@@ -4,7 +4,10 @@ import { LOWEST_SCORE } from "./choice.js";
 import { reference } from "./models.js";
 import { asCurl, asJson, asPython } from "./snippets.js";
 
-/** Request everything that the sliders may select. Rejects as the client does. */
+/**
+ * Request everything that the sliders may select, but of two models only what they do select.
+ * Rejects as the client does.
+ */
 export function send(client, model, photo, settings, signal) {
   if (model.task === "classification") {
     const parameters = { model: reference(model), top_k: settings.topKEver };
@@ -12,10 +15,11 @@ export function send(client, model, photo, settings, signal) {
   }
   const parameters = {
     model: reference(model),
-    score_threshold: LOWEST_SCORE,
+    score_threshold: settings.then ? settings.score : LOWEST_SCORE,
     iou_threshold: settings.iouThreshold,
     class_agnostic: settings.classAgnostic,
-    max_detections: settings.mostEver,
+    max_detections: settings.then ? settings.most : settings.mostEver,
+    ...(settings.then ? secondStage(settings) : {}),
   };
   return client.detect(photo.file, parameters, { signal });
 }
@@ -35,14 +39,18 @@ export function asCode({ root, needsKey, models, model, photo, settings, answer,
     file: photo.name,
     parameters: parametersOf(models, model, settings),
   };
-  const { width, height, model: by, request_id, timing_ms } = answer;
+  const { width, height, model: by, then, request_id, timing_ms } = answer;
   const found = isDetect ? { detections: shown } : { classifications: shown };
   const results = [{ width, height, ...found }];
   return {
     "tab-curl": asCurl(request),
     "tab-python": asPython(request),
-    "tab-json": asJson({ model: by, request_id, results, timing_ms }),
+    "tab-json": asJson({ model: by, ...(then && { then }), request_id, results, timing_ms }),
   };
+}
+
+function secondStage({ then }) {
+  return { then, top_k: 1 };
 }
 
 /** Only those that differ from the service's defaults. */
@@ -58,6 +66,7 @@ function parametersOf(models, model, settings) {
           class_agnostic: [settings.classAgnostic, false],
           max_detections: [settings.most, defaults.max_detections],
           labels: [[...settings.labels], null],
+          ...(settings.then && { then: [settings.then, ""], top_k: [1, null] }),
         }
       : { top_k: [settings.topK, defaults.top_k] }),
   };

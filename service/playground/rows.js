@@ -2,7 +2,7 @@
 
 import { countLabels } from "./choice.js";
 import { colourOf } from "./colours.js";
-import { percent } from "./drawing.js";
+import { percent, shownOf } from "./drawing.js";
 
 /** Detections as rows. One is in the order of Tab; arrows, Home and End lead to the others. */
 export class Rows {
@@ -84,11 +84,12 @@ export function showClasses(list, classifications) {
   );
 }
 
-function rowOf({ label, score }, reachable) {
+function rowOf(detection, reachable) {
+  const { label, score } = shownOf(detection);
   const row = element("button", "row");
   row.type = "button";
   row.tabIndex = reachable ? 0 : -1;
-  row.style.setProperty("--colour", colourOf(label));
+  row.style.setProperty("--colour", colourOf(detection.label));
   const swatch = element("span", "swatch");
   swatch.ariaHidden = "true";
   row.append(swatch, element("span", "row-label", label), element("span", "row-score", percent(score)));

@@ -11,8 +11,8 @@ export class Settings {
    * @param onChoose called when what is shown changes
    * @param onRequest called, once no control moves, when a new request is needed
    */
-  constructor({ score, iou, most, agnostic, top, reset, detect, classify }, onChoose, onRequest) {
-    this.inputs = { score, iou, most, agnostic, top };
+  constructor({ score, iou, most, agnostic, then, top, reset, detect, classify }, onChoose, onRequest) {
+    this.inputs = { score, iou, most, agnostic, then, top };
     this.groups = { detection: detect, classification: classify };
     const requestAgain = () => {
       clearTimeout(this.#timer);
@@ -20,13 +20,17 @@ export class Settings {
     };
     for (const input of [score, iou, most, top]) input.addEventListener("input", () => paint(input));
     for (const input of [score, most, top]) input.addEventListener("input", onChoose);
+    // with a second model only what is shown is requested: each box costs a run
+    for (const input of [score, most]) {
+      input.addEventListener("input", () => this.then && requestAgain());
+    }
     iou.addEventListener("input", requestAgain);
-    agnostic.addEventListener("change", requestAgain);
+    for (const input of [agnostic, then]) input.addEventListener("change", requestAgain);
     reset.addEventListener("click", () => {
-      const { iouThreshold, classAgnostic } = this;
+      const { iouThreshold, classAgnostic, then } = this;
       this.restore();
       onChoose();
-      if (iouThreshold !== this.iouThreshold || classAgnostic) requestAgain();
+      if (iouThreshold !== this.iouThreshold || classAgnostic || then) requestAgain();
     });
   }
 
@@ -41,7 +45,7 @@ export class Settings {
   }
 
   restore() {
-    const { score, iou, most, agnostic, top } = this.inputs;
+    const { score, iou, most, agnostic, then, top } = this.inputs;
     const { score_threshold, iou_threshold, max_detections, top_k } = this.#defaults;
     const wanted = [
       [score, score_threshold],
@@ -54,6 +58,7 @@ export class Settings {
       paint(input);
     }
     agnostic.checked = false;
+    then.value = "";
     this.labels.clear();
   }
 
@@ -75,6 +80,11 @@ export class Settings {
 
   get classAgnostic() {
     return this.inputs.agnostic.checked;
+  }
+
+  /** The classifier of what is detected, or "". */
+  get then() {
+    return this.inputs.then.value;
   }
 
   get topK() {

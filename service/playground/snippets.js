@@ -28,9 +28,10 @@ export function asCurl({ root, task, file, parameters, needsKey }) {
 export function asPython({ root, task, file, parameters, needsKey }) {
   const given = Object.entries(parameters).map(([name, value]) => `${name}=${asLiteral(value)}`);
   const call = [asLiteral(file), ...given].join(", ");
+  const second = parameters.then ? " {detection.classifications[0].label}" : "";
   const [each, line] =
     task === "detect"
-      ? ["detection", "{detection.label} {detection.score:.2f} {detection.box.xyxy}"]
+      ? ["detection", `{detection.label} {detection.score:.2f} {detection.box.xyxy}${second}`]
       : ["found", "{found.label} {found.score:.2f}"];
   return [
     ...(needsKey ? ["# the key is that of the environment variable BOXPORT_API_KEY"] : []),

@@ -58,6 +58,26 @@ def test_the_script_gives_the_same(adjusted: Bench, tmp_path: Path) -> None:
     assert [label for label, _ in printed] == [label for label, _ in adjusted.rows()]
 
 
+def test_a_second_models_code_gives_the_same(bench: Bench, photos: Path, tmp_path: Path) -> None:
+    shutil.copy(photos / "cat.jpg", tmp_path)
+    bench.choose(tmp_path / "cat.jpg")
+    bench.answered(lambda: bench.page.select_option("#then", "efficientnet_lite0_imagenet/1"))
+    command = code(bench, "curl")
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, check=True)
+    given, shown = json.loads(done.stdout), bench.answer()
+    assert given["results"] == shown["results"]
+    assert given["then"] == shown["then"] == json.loads(code(bench, "json"))["then"]
+    script = subprocess.run(
+        [sys.executable, "-c", code(bench, "python")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "clients" / "python" / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert script.stdout.startswith("cat 0.88 "), script.stderr
+    assert script.stdout.strip().endswith(bench.rows()[0][0].removeprefix("cat: "))
+
+
 def test_without_a_setting_it_is_as_short_as_can_be(bench: Bench, photos: Path) -> None:
     bench.choose(photos / "cat.jpg")
     assert code(bench, "curl").splitlines() == [

@@ -64,6 +64,24 @@ def test_one_box_per_object_asks_again(astronaut: Bench, photos: Path) -> None:
     assert astronaut.questions[-1]["class_agnostic"] == ["true"]
 
 
+def test_a_second_model_says_what_is_in_each_box(astronaut: Bench, photos: Path) -> None:
+    then = "efficientnet_lite0_imagenet/1"
+    astronaut.answered(lambda: astronaut.page.select_option("#then", then))
+    expected = asked(astronaut, photos / "astronaut.jpg", then=then, top_k=1)
+    best = [one["classifications"][0] for one in expected]
+    assert astronaut.rows() == [
+        (f"{one['label']}: {of['label']}", f"{round(of['score'] * 100)}%")
+        for one, of in zip(expected, best, strict=True)
+    ]
+    astronaut.answered(lambda: astronaut.slide("score", 0.6))
+    assert len(astronaut.rows()) == 1
+    question = astronaut.questions[-1]
+    assert (question["then"], question["score_threshold"]) == ([then], ["0.6"])
+    astronaut.answered(lambda: astronaut.page.click("#reset"))
+    assert "then" not in astronaut.questions[-1]
+    assert ":" not in astronaut.rows()[0][0]
+
+
 def test_labels_narrow_the_list_without_a_question(astronaut: Bench, photos: Path) -> None:
     astronaut.slide("score", 0.1)
     for label in ("bottle", "bicycle"):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from boxport_client import Box, Detection, DetectionResult, ModelReference
+from boxport_client import (
+    Box,
+    Classification,
+    ClassificationResult,
+    Detection,
+    DetectionResult,
+    ModelReference,
+    Region,
+)
 from boxport_client._palette import label_colour
 from boxport_client._plates import Lettering, fitting_scale, place
 from PIL import Image
@@ -257,3 +265,21 @@ def test_a_real_photo_is_marked(photos) -> None:
     assert drawn.getpixel((0, 300)) == label_colour(15)
     assert found.draw(path.read_bytes()).tobytes() == drawn.tobytes()
     assert found.draw(np.asarray(Image.open(path))).tobytes() == drawn.tobytes()
+
+
+def test_a_second_models_class_and_its_score_are_written() -> None:
+    classes = (Classification("tabby", 281, 0.5), Classification("lynx", 287, 0.25))
+    found = Detection(Box(0, 0, 1, 1), 0.9, "cat", CAT, classes)
+    lettering = Lettering.of_scale(20)
+    assert lettering.fitting(found, 1000) == "cat: tabby 50%"
+    assert lettering.fitting(found, lettering.width("cat: tabby 5")) == "cat: tabby"
+
+
+def test_regions_are_drawn_as_what_they_show() -> None:
+    box = Box(100, 80, 300, 250)
+    model, photo = ModelReference("m", "1", "0" * 64), Image.new("RGB", (400, 300), GREY)
+    region = Region(box, (Classification("cat", CAT, 0.9),))
+    drawn = ClassificationResult(400, 300, (), model, "r", {}, (region,)).draw(photo)
+    np.testing.assert_array_equal(np.asarray(drawn), draw(box))
+    whole = ClassificationResult(400, 300, region.classifications, model, "r", {})
+    np.testing.assert_array_equal(np.asarray(whole.draw(photo)), np.asarray(photo))

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from boxport_client._parameters import DetectParameters
+from boxport_client import Box
+from boxport_client._parameters import ClassifyParameters, DetectParameters
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,42 @@ def test_what_the_client_would_fail_on_later_is_refused(given: dict, words: str)
 def test_one_label_is_no_list_of_letters() -> None:
     assert DetectParameters(labels="cat").query == "labels=cat"
     assert DetectParameters(labels=np.str_("cat")).query == "labels=cat"
+
+
+@pytest.mark.parametrize(
+    "regions",
+    [
+        [[1, 2.5, 300, 1e3]],
+        [Box(1, 2.5, 300, 1000)],
+        ((1, 2.5, 300, 1000),),
+        np.array([[1, 2.5, 300, 1000]], np.float32),
+        (box for box in [Box(1, 2.5, 300, 1000)]),
+    ],
+    ids=["list", "boxes", "tuple", "array", "generator"],
+)
+def test_regions_may_stand_in_anything(regions: Iterable) -> None:
+    parameters = ClassifyParameters(regions=regions, region_padding=0.5)
+    for _ in range(2):
+        assert parameters.query == "regions=1%2C2.5%2C300%2C1000&region_padding=0.5"
+        sides = [[1.0, 2.5, 300.0, 1000.0]]
+        assert parameters.to_dict() == {
+            "call": "classify",
+            "regions": sides,
+            "region_padding": 0.5,
+        }
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"regions": []}, "regions is empty"),
+        ({"regions": [1, 2, 3, 4]}, "regions: 1 is not left, top, right, bottom"),
+        ({"regions": [[1, 2, 3]]}, r"regions: \[1, 2, 3\] is not left"),
+        ({"regions": [[1, 2, 3, float("nan")]]}, "is not left, top, right, bottom"),
+        ({"regions": ["1,2,3,4"]}, "regions: '1,2,3,4' is not left"),
+        ({"regions": [[1, 2, 3, 4]], "max_side": 640}, "max_side: regions are in pixels of"),
+    ],
+)
+def test_what_are_no_regions_is_refused(given: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        ClassifyParameters(**given)

@@ -58,7 +58,7 @@ def test_code_runs_as_printed(
 
 
 def test_there_is_code() -> None:
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
 
 
 def test_defaults_are_as_told() -> None:

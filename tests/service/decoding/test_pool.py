@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,7 @@ from service.decoding import pool as pools
 from service.decoding.pool import DecoderPool
 from service.imaging.formats import FORMATS
 from service.imaging.images import DecodeOptions, decode_input
+from service.imaging.placement import Placement
 from service.manifest import ModelManifest
 from service.problems import Problem
 from tests.e2e.server import eventually
@@ -101,6 +103,16 @@ def test_every_format_gives_the_same_pixels(pool: DecoderPool, options: DecodeOp
         assert (here.pixels == there.pixels).all(), image_format
         assert here.placement == there.placement, image_format
         assert held[0] == held[1] > 300 * 200, image_format
+
+
+def test_a_whole_photo_comes_as_it_is(pool: DecoderPool, options: DecodeOptions) -> None:
+    whole = replace(options, spec=None)
+    for image_format in ("JPEG", "WEBP"):
+        content = file_of(image_format, size=(301, 203))
+        here, there = decode_input(content, whole, let_in), pool.decode(content, whole, 30, let_in)
+        assert there.pixels.shape == (203, 301, 3)
+        assert (here.pixels == there.pixels).all()
+        assert here.placement == there.placement == Placement(301, 203, 1.0, 1.0)
 
 
 FAULTS = {

@@ -47,6 +47,7 @@ common = dict(resize="letterbox", width=320, height=320, interpolation="bilinear
 found = {}
 for file in map(Path, sys.argv[1:]):
     spec = Letterbox(**common, antialias=not file.name.startswith("plain"))
+    spec = None if file.name.startswith("whole") else spec
     decode(file.with_suffix(".small"), spec)
     trim_memory()
     Path("/proc/self/clear_refs").write_text("5")
@@ -64,7 +65,9 @@ SOME: dict[str, tuple[str, str, dict[str, object]]] = {
     "jpeg turned": ("JPEG", "RGB", {"exif": TURNED_BYTES}),
     "jpeg progressive 4:4:4": ("JPEG", "RGB", {"progressive": True, "subsampling": 0}),
     "jpeg cmyk progressive": ("JPEG", "CMYK", {"progressive": True}),
+    "whole jpeg": ("JPEG", "RGB", {}),
     "png palette": ("PNG", "P", {}),
+    "whole png palette": ("PNG", "P", {}),
     "png rgba": ("PNG", "RGBA", {"compress_level": 1}),
     "plain png rgba": ("PNG", "RGBA", {"compress_level": 1}),
     "png 16 bits": ("PNG", "I;16", {"compress_level": 1}),

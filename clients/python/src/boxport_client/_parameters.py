@@ -109,12 +109,17 @@ def _to_text(item: str | Sequence[float]) -> str:
 
 def _to_regions(regions: Iterable[Iterable[float]]) -> list[list[float]]:
     """Boxes in whatever holds them, an array too, as plain numbers. Raises ValueError."""
-    found = [[float(side) for side in region] for region in regions]
+    found: list[list[float]] = []
+    for region in regions:
+        try:
+            sides = [float(side) for side in region]
+        except (TypeError, ValueError):
+            sides = []
+        if len(sides) != SIDES or not all(map(math.isfinite, sides)):
+            raise ValueError(f"regions: {region!r} is not left, top, right, bottom")
+        found.append(sides)
     if not found:
         raise ValueError("regions is empty: give at least one, or None for the whole photo")
-    for region in found:
-        if len(region) != SIDES or not all(map(math.isfinite, region)):
-            raise ValueError(f"regions: {region} is not left, top, right, bottom")
     return found
 
 

@@ -223,3 +223,23 @@ def test_wrong_usage_is_one_line(asking, album: Path, words: list[str], line: st
     assert told[0].startswith("error: ")
     assert line in told[0]
     assert sorted(path.name for path in asking.folder.iterdir()) == ["album", "empty"]
+
+
+def test_a_second_model_says_what_is_in_each_box(asking, album: Path) -> None:
+    then = ("--then", "efficientnet_lite0_imagenet", "--top-k", 2)
+    line = json.loads(asking("detect", "album/cats/cat.jpg", *then).stdout)
+    (found,) = line["detections"]
+    assert len(found["classifications"]) == 2
+    assert line["then"]["name"] == "efficientnet_lite0_imagenet"
+    done = asking("detect", "album/cats/cat.jpg", *then, "--csv", "-")
+    (row,) = csv.DictReader(io.StringIO(done.stdout.decode()))
+    assert (row["label"], row["class"]) == ("cat", found["classifications"][0]["label"])
+    assert float(row["class_score"]) == found["classifications"][0]["score"]
+    status, shown = asking.in_terminal("detect", "album/cats/cat.jpg", *then)
+    assert status == 0
+    assert found["classifications"][0]["label"].split()[0] in shown
+
+
+def test_what_cannot_be_a_second_model_is_wrong_usage(asking, album: Path) -> None:
+    done = asking("detect", "album/cats/cat.jpg", "--then", "nobody")
+    assert (done.returncode, b"nobody" in done.stderr) == (2, True)
