@@ -20,7 +20,7 @@ from service.manifest import (
     read_file,
     read_manifest,
 )
-from service.providers import CPU, PROVIDERS
+from service.providers import CPU, OPENVINO, ExecutionProvider
 from service.runtime.bound_session import BoundSession, GraphCaptureError
 from service.runtime.graph_facts import check_facts
 from service.runtime.onnx_model import (
@@ -29,7 +29,7 @@ from service.runtime.onnx_model import (
     opset_of,
     read_model,
 )
-from service.runtime.sessions import Device, open_sessions
+from service.runtime.sessions import Device, Session, open_sessions
 from service.signature import SignatureError, check_signature
 from service.terminal import one_line
 
@@ -64,11 +64,11 @@ class ModelPackage(Generic[Manifest]):
     """
 
     manifest: Manifest
-    session: ort.InferenceSession
+    session: Session
     provider: str = CPU.name
     batches: tuple[int, ...] = ()
     bound: BoundSession | None = None
-    latency_session: ort.InferenceSession | None = None
+    latency_session: Session | None = None
     weights: tuple[ort.OrtValue, ...] = ()
 
     def run(self, feeds: dict[str, Array], *, alone: bool = False) -> dict[str, Array]:
@@ -159,45 +159,55 @@ def open_package(
     manifest = verify_package(folder, public_keys)
     graph = folder / GRAPH_FILE
     try:
-        sessions = open_sessions(graph, device)
+        sessions = open_sessions(graph, device, batches)
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
-        raise PackageError(f"{graph}: ONNX Runtime refuses it: {one_line(error)}") from error
+        runtime = "OpenVINO" if device.providers[0] is OPENVINO else "ONNX Runtime"
+        raise PackageError(f"{graph}: {runtime} refuses it: {one_line(error)}") from error
     _check_interface(folder, manifest, sessions.throughput)
-    provider = _provider_of(sessions.throughput, device, folder)
+    row = _provider_of(sessions.throughput, device, folder)
     bound = None
-    if (memory := PROVIDERS[provider].memory) is not None:
+    if row.memory is not None and isinstance(sessions.throughput, ort.InferenceSession):
         try:
             bound = BoundSession(
-                sessions.throughput, manifest.outputs, memory, device.number, capture=device.capture
+                sessions.throughput,
+                manifest.outputs,
+                row.memory,
+                device.number,
+                capture=device.capture,
             )
         except GraphCaptureError as error:
             raise PackageError(f"{folder}: {error}") from error
     return ModelPackage(
-        manifest, sessions.throughput, provider, batches, bound, sessions.latency, sessions.weights
+        manifest, sessions.throughput, row.name, batches, bound, sessions.latency, sessions.weights
     )
 
 
-def _provider_of(session: ort.InferenceSession, device: Device, folder: Path) -> str:
-    """The name of what the session runs on: ONNX Runtime leaves out, with a warning only, what it
+def _provider_of(session: Session, device: Device, folder: Path) -> ExecutionProvider:
+    """What the session runs on: ONNX Runtime leaves out, with a warning only, what it
     cannot start, such as CUDA without its libraries."""
     has = session.get_providers()
     first = device.providers[0]
     if first.ort_name in has or device.allow_fallback:
         rows = [*device.providers, CPU]
-        return next(row.name for row in rows if row.ort_name in has)
+        return next(row for row in rows if row.ort_name in has)
     raise PackageError(
         f"{folder}: {first.name} was asked for, and ONNX Runtime could not start it: the session"
         f" has {', '.join(has)}. Are its driver and libraries there?"
     )
 
 
-def _check_interface(folder: Path, manifest: ModelManifest, session: ort.InferenceSession) -> None:
+def _check_interface(folder: Path, manifest: ModelManifest, session: Session) -> None:
     """Compare names, types and fixed dimensions of inputs and outputs."""
+    # OpenVINO keeps no names of sizes that vary
+    vary = str if isinstance(session, ort.InferenceSession) else lambda size: None
     for kind, stated, found in (
         ("inputs", manifest.inputs, session.get_inputs()),
         ("outputs", manifest.outputs, session.get_outputs()),
     ):
-        expected = [(t.name, f"tensor({t.dtype})", list(t.shape)) for t in stated]
+        expected = [
+            (t.name, f"tensor({t.dtype})", [s if isinstance(s, int) else vary(s) for s in t.shape])
+            for t in stated
+        ]
         actual = [(t.name, t.type, list(t.shape)) for t in found]
         if expected != actual:
             raise PackageError(f"{folder}: {kind} are {actual}, the manifest says {expected}")

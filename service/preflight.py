@@ -5,7 +5,7 @@ from service.access.key_file import KeysError
 from service.imaging.formats import enable_formats
 from service.inference.decoder import check_decoding
 from service.package import PackageError
-from service.providers import ProviderError, choose_providers
+from service.providers import ProviderError, providers_of
 from service.repository.store import scan_store, verify_packages
 from service.settings import SettingsError, read_settings
 from service.telemetry.logs import configure
@@ -19,8 +19,7 @@ def preflight() -> None:
         configure(settings.log_format, settings.log_level)
         found = scan_store(settings.model_store)
         for name in sorted({name for name, _ in found}):
-            wanted = settings.for_model(name)
-            choose_providers(wanted.execution_providers, allow_fallback=wanted.allow_fallback)
+            providers_of(settings.for_model(name))
         verify_packages(found, settings.public_keys)
         AccessControl(settings)
         make_fetcher(settings)

@@ -1,12 +1,20 @@
-"""ONNX Runtime's execution providers: what a graph may run on, one row each.
+"""What a graph may run on, one row each: ONNX Runtime's execution providers, and OpenVINO.
 
-The installed build of ONNX Runtime decides which are available: the plain one has only the CPU's.
+The installed build of ONNX Runtime decides which of its providers are available: the plain one has
+only the CPU's.
 """
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import onnxruntime as ort
+
+from service.settings import ModelSettings
+
+CPU_INFO = Path("/proc/cpuinfo")
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})  # instructions that multiply bfloat16
 
 
 class ProviderError(Exception):
@@ -18,7 +26,7 @@ class ExecutionProvider:
     """A row of `PROVIDERS`.
 
     name: as settings write it; ``ort_name`` as ONNX Runtime does.
-    install: the distribution of ONNX Runtime that has it.
+    install: the package that has it, in place of ``onnxruntime`` if it is another build of that.
     options: given to it, unless the settings say otherwise.
     max_batch_size: that pays where nothing else is set. On a CPU a larger batch takes as long for
         each image and holds all of them in memory; an accelerator is idle with a small one.
@@ -45,6 +53,8 @@ class ExecutionProvider:
 
     @property
     def is_available(self) -> bool:
+        if self.name == "openvino":
+            return importlib.util.find_spec("openvino") is not None
         return self.ort_name in ort.get_available_providers()
 
 
@@ -78,12 +88,6 @@ PROVIDERS = {
             memory="cuda",
             capture_option="enable_cuda_graph",
         ),
-        _Row(
-            "openvino",
-            "OpenVINOExecutionProvider",
-            "onnxruntime-openvino",
-            {"device_type": "CPU"},
-        ),
         _Row("coreml", "CoreMLExecutionProvider", "onnxruntime"),
         _Row(
             "directml",
@@ -99,10 +103,60 @@ PROVIDERS = {
             runs_per_cpu=True,
             fixed_batches=False,
         ),
+        # Not ONNX Runtime's provider of that name, which is slower than the CPU's own and knows no
+        # bfloat16 on AMD: OpenVINO itself (`service.runtime.openvino_session`). Larger batches gain
+        # nothing, and cost a compilation each.
+        _Row(
+            "openvino",
+            "OpenVINO",
+            "openvino",
+            max_batch_size=1,
+            runs_per_cpu=True,
+        ),
     )
 }
-CPU = PROVIDERS["cpu"]
+CPU, OPENVINO = PROVIDERS["cpu"], PROVIDERS["openvino"]
 AUTO = "auto"
+
+
+def providers_of(wanted: ModelSettings) -> list[ExecutionProvider]:
+    """What a model is run on as the settings ``wanted`` have it, the first if it is there; with the
+    runtime "auto" unless OpenVINO turns out faster. Raises ProviderError."""
+    asked: Sequence[str] = wanted.execution_providers
+    if wanted.runtime == "openvino":
+        if not {CPU.name, OPENVINO.name}.issuperset(asked):
+            raise ProviderError(
+                f"runtime = openvino runs on the CPU, and not on {', '.join(asked)}; leave one out"
+            )
+        asked = [OPENVINO.name]
+    rows = choose_providers(asked, allow_fallback=wanted.allow_fallback)
+    if wanted.precision == "bf16" and wanted.runtime != "auto":
+        if rows[0] is not OPENVINO:
+            raise ProviderError(
+                "precision = bf16: ONNX Runtime does not compute in it; set runtime = openvino"
+            )
+        if not has_bf16():
+            raise ProviderError(
+                "precision = bf16: this processor has no instructions for it (avx512_bf16 or"
+                " amx_bf16); leave it out"
+            )
+    return rows
+
+
+def may_run_bf16(wanted: ModelSettings) -> bool:
+    """Whether OpenVINO can run a model in bfloat16 in place of ONNX Runtime's CPU provider."""
+    return list(wanted.execution_providers) == [CPU.name] and OPENVINO.is_available and has_bf16()
+
+
+def has_bf16(cpu_info: Path = CPU_INFO) -> bool:
+    """Whether the processor multiplies bfloat16. Where it does not, OpenVINO would compute in
+    float32, or slower."""
+    try:
+        lines = cpu_info.read_text().splitlines()
+    except OSError:  # it is not Linux
+        return False
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return not BF16_FLAGS.isdisjoint(flags.split())
 
 
 def choose_providers(
@@ -123,6 +177,8 @@ def choose_providers(
     missing = [row for row in rows if not row.is_available]
     if missing and not allow_fallback:
         row = missing[0]
+        if row is OPENVINO:
+            raise ProviderError("openvino: the package openvino is not installed; install it")
         raise ProviderError(
             f"{row.name}: this ONNX Runtime {ort.__version__} has no {row.ort_name}; install"
             f" {row.install} in its place, or allow the fall to another (allow_fallback)"

@@ -93,9 +93,16 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     execution_providers: Names = Field(("cpu",), min_length=1)
-    """What graphs run on, separated by commas: tensorrt, cuda, openvino, coreml, directml, cpu; or
+    """What graphs run on, separated by commas: tensorrt, cuda, coreml, directml, cpu, openvino; or
     auto for the first of these that is there. The service does not start without one that is asked
     for."""
+    runtime: Literal["onnxruntime", "openvino", "auto"] = "onnxruntime"
+    """What runs graphs. openvino: on the CPU, where the package openvino is installed. auto:
+    OpenVINO in bfloat16, for float32 models, where it and a processor for it are there and it is
+    1.3 times as fast when the model is loaded; else ONNX Runtime."""
+    precision: Literal["as_exported", "bf16"] = "as_exported"
+    """What layers are computed in. bf16: bfloat16, 8 bits of precision in place of 24, by OpenVINO
+    and processors with AVX-512 BF16 or AMX; of float32 models (docs/precision.md)."""
     provider_options: dict[str, str] = {}
     """ONNX Runtime's options of the first provider."""
     allow_fallback: bool = False

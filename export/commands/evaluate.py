@@ -48,6 +48,14 @@ def evaluate(
             " measured through HTTP too."
         ),
     ] = None,
+    bf16: Annotated[
+        bool,
+        typer.Option(
+            "--bf16",
+            help="Measure the packages as the service runs them with runtime = openvino and"
+            " precision = bf16, too.",
+        ),
+    ] = False,
     tolerance: Annotated[
         float | None,
         typer.Option(
@@ -93,6 +101,6 @@ def evaluate(
         evaluation = to_evaluation(annotations, images, class_map)
         if evaluation is None:
             raise typer.BadParameter("name photos to measure on: --annotations, --images or both")
-        comparison = measure(packages, evaluation, weights, url, tolerance, limit, json_file)
+        comparison = measure(packages, evaluation, weights, url, bf16, tolerance, limit, json_file)
     if comparison.failures:
         raise typer.Exit(GATE_FAILED)

@@ -28,8 +28,12 @@ from export.evaluation.photo_set import EvaluationSet, PhotoSet, read_photo_set
 from export.evaluation.server import open_server
 from export.evaluation.table import to_table, to_verdict
 from export.progress import OnProgress
+from service.cpus import available_cpus
 from service.manifest import ModelManifest
 from service.package import open_package
+from service.providers import providers_of
+from service.runtime.sessions import Device
+from service.settings import ModelSettings
 
 
 def measure(
@@ -37,18 +41,21 @@ def measure(
     evaluation: EvaluationSet,
     weights: Path | None,
     url: str | None,
+    bf16: bool,
     tolerance: float | None,
     limit: int | None,
     json_file: Path | None,
 ) -> Comparison:
-    """Measure the packages, and the PyTorch network and the server if they are named, and show what
-    was found. Raises as these do, and OSError."""
+    """Measure the packages, and the PyTorch network, the server and bfloat16 if they are asked for,
+    and show what was found. Raises as these do, and OSError."""
     with ExitStack() as stack:
         _require_writable(json_file)
         opened = [open_package(folder, threads=0) for folder in packages]
         manifests = [package.manifest for package in opened]
         photos = read_photo_set(manifests[0], evaluation, limit, _note)
         columns: list[Column] = [PackageColumn(package) for package in opened]
+        if bf16:
+            columns += [_run_in_bf16(folder) for folder in packages]
         if weights is not None:
             columns.insert(0, _read_network(weights, manifests[0]))
         if url is not None:
@@ -56,6 +63,13 @@ def measure(
         comparison = _compare(columns, photos, tolerance)
         _show(comparison, json_file)
     return comparison
+
+
+def _run_in_bf16(folder: Path) -> PackageColumn:
+    """Raises ProviderError if this machine cannot."""
+    providers = providers_of(ModelSettings(runtime="openvino", precision="bf16"))
+    device = Device(tuple(providers), available_cpus(), bf16=True)
+    return PackageColumn(open_package(folder, device=device), title="OpenVINO bf16")
 
 
 def _read_network(weights: Path, manifest: ModelManifest) -> NetworkColumn:

@@ -22,10 +22,14 @@ from models.checkpoint_file import CheckpointError
 from service.imaging.files import PhotoError
 from service.manifest import ModelManifest
 from service.package import PackageError
+from service.providers import ProviderError
 from service.signature import SignatureError
 from service.terminal import one_line, printable
 
-FAULTS = (ExportError, CheckpointError, PhotoError, PackageError, SignatureError, OSError)
+FAULTS = (
+    *(ExportError, CheckpointError, PhotoError, PackageError, ProviderError, SignatureError),
+    OSError,
+)
 INTERRUPTIONS = (signal.SIGTERM, signal.SIGHUP)  # beside Ctrl-C, which Python itself handles
 
 console = Console(stderr=True)

@@ -55,11 +55,12 @@ class PackageColumn:
         package: ModelPackage,
         query: DetectionQuery | ClassificationQuery | None = None,
         read: ReadPhoto = read_photo,
+        title: str | None = None,
     ) -> None:
         """query: what each photo is asked for, by default what `Column.answer` says. read: makes
         it an input."""
         self.manifest = package.manifest
-        self.title = f"ONNX {self.manifest.precision}"
+        self.title = title or f"ONNX {self.manifest.precision}"
         self.source = f"{self.manifest.name}/{self.manifest.version}"
         self.sha256 = self.manifest.sha256
         self._predictor, self._read = open_predictor(package), read

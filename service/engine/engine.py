@@ -255,7 +255,7 @@ class Engine:
                 ModelState(
                     *entry.reference,
                     manifest.sha256 if manifest else "",
-                    manifest.precision if manifest else "",
+                    model.precision if model else manifest.precision if manifest else "",
                     model.provider if model else None,
                     1 if model else 0,
                     model.waiting if model else 0,

@@ -337,7 +337,7 @@ def describe(version: ModelVersion, rollouts: Rollouts | None = None) -> dict[st
         layout = model.layout
         status.update(
             provider=model.provider,
-            precision=model.manifest.precision,
+            precision=model.precision,
             threads=layout.threads,
             latency_threads=layout.latency_threads,
             lone_threads=layout.latency_threads,  # its former name

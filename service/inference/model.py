@@ -24,7 +24,7 @@ from service.inference.isolated import PackageProcess, Trial
 from service.inference.layout import Layout
 from service.inference.pace import Concurrency, Pace
 from service.inference.task import Job, Predictor, Result
-from service.manifest import ModelManifest, Task
+from service.manifest import ModelManifest, Precision, Task
 from service.package import GraphRunner
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from service.problems import Problem
@@ -65,7 +65,7 @@ def open_predictor(package: GraphRunner[Any]) -> Predictor[Any]:
 class LoadedModel:
     """Answers images on threads of its own, from when it is made until it is closed.
 
-    provider: what its sessions run on.
+    provider: what its sessions run on. precision: that layers are computed in.
     session_bytes: what its sessions take, by the size of its graph.
     trial: how it is tried on live traffic, if it is.
     process: that its sessions are in then, in place of this one.
@@ -78,6 +78,7 @@ class LoadedModel:
         layout: Layout,
         shared: Shared,
         provider: str,
+        precision: Precision,
         session_bytes: int,
         trial: Trial | None = None,
         process: PackageProcess | None = None,
@@ -85,7 +86,7 @@ class LoadedModel:
         self.predictor, self.layout = predictor, layout
         self.trial, self.process = trial, process
         self.manifest: ModelManifest = predictor.manifest
-        self.provider, self.session_bytes = provider, session_bytes
+        self.provider, self.precision, self.session_bytes = provider, precision, session_bytes
         self.pace = Pace(layout.max_batch_size, layout.concurrent_runs)
         self._decoder, self._on_batch = decoder, shared.on_batch
         self._concurrency = Concurrency(shared.images_in_service)

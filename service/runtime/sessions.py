@@ -1,4 +1,4 @@
-"""ONNX Runtime's sessions of a graph, and what they run on.
+"""The sessions of a graph, by ONNX Runtime or OpenVINO, and what they run on.
 
 Two sessions of one thread each give more images a second than one of two threads; a single image
 is ready sooner with two. So a model on a CPU has a throughput and a latency session, which share
@@ -8,11 +8,14 @@ its weights.
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import onnxruntime as ort
 
-from service.providers import CPU, ExecutionProvider
+from service.providers import CPU, OPENVINO, ExecutionProvider
+from service.runtime.openvino_session import OpenVinoSession
 from service.runtime.optimized_graph import IN_MEMORY, optimized
 
 # How long the threads of a latency run spin while they wait for each other's part of an operator.
@@ -31,6 +34,8 @@ class Device:
     options: of the first provider, on top of its row's.
     allow_fallback: whether a session may run on less than was asked for.
     capture: whether runs are recorded as CUDA graphs.
+    runs: that go on at once; only OpenVINO has to know.
+    bf16: whether OpenVINO computes in bfloat16.
     """
 
     providers: tuple[ExecutionProvider, ...] = (CPU,)
@@ -39,6 +44,8 @@ class Device:
     options: Mapping[str, str] | None = None
     allow_fallback: bool = False
     capture: bool = False
+    runs: int = 1
+    bf16: bool = False
 
     @property
     def number(self) -> int:
@@ -58,6 +65,9 @@ class Device:
         return asked if CPU in self.providers else [*asked, CPU.ort_name]
 
 
+Session: TypeAlias = ort.InferenceSession | OpenVinoSession
+
+
 @dataclass(frozen=True)
 class Sessions:
     """throughput: for runs side by side, each on ``threads`` of its device.
@@ -66,22 +76,32 @@ class Sessions:
     weights: what both read from and do not own.
     """
 
-    throughput: ort.InferenceSession
-    latency: ort.InferenceSession | None = None
+    throughput: Session
+    latency: Session | None = None
     weights: tuple[ort.OrtValue, ...] = ()
 
 
-def open_sessions(graph: Path, device: Device) -> Sessions:
-    """Raises what ONNX Runtime does if it cannot run ``graph``."""
-    options = _options(device.threads)
-    if device.providers[0] is not CPU or device.latency_threads in (None, device.threads):
+def open_sessions(graph: Path, device: Device, batches: tuple[int, ...] = ()) -> Sessions:
+    """``batches``: numbers of images to compile for, where that is done.
+
+    Raises what the runtime does if it cannot run ``graph``.
+    """
+    threads, latency_threads = device.threads, device.latency_threads or device.threads
+    first = device.providers[0]
+    if first is OPENVINO:
+        opened = partial(OpenVinoSession, graph, bf16=device.bf16, batches=batches)
+        throughput = opened(runs=device.runs, threads=threads)
+        alone = opened(runs=1, threads=latency_threads) if latency_threads != threads else None
+        return Sessions(throughput, alone)
+    options = _options(threads)
+    if first is not CPU or latency_threads == threads:
         return Sessions(ort.InferenceSession(graph, options, device.for_ort))
-    latency_options = _options(device.latency_threads, spin=True)
+    latency_options = _options(latency_threads, spin=True)
     if not IN_MEMORY:
         both = (ort.InferenceSession(graph, o, device.for_ort) for o in (options, latency_options))
         return Sessions(*both)
     # one that is not kept has memory of its own, which goes with it
-    with optimized(graph, _options(device.threads, shared_memory=False)) as common:
+    with optimized(graph, _options(threads, shared_memory=False)) as common:
         return Sessions(common.open(options), common.open(latency_options), common.weights)
 
 

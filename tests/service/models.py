@@ -73,7 +73,7 @@ class Loader:
         self.loaded.append(reference)
         predictor = Blocking(self.manifest(reference), self.gate)
         decoder = Decoder(predictor.manifest.input, Settings(), SHARED.hold_memory, threads=0)
-        model = LoadedModel(predictor, decoder, LAYOUT, SHARED, "cpu", self.bytes)
+        model = LoadedModel(predictor, decoder, LAYOUT, SHARED, "cpu", "fp32", self.bytes)
         self.models.append(model)
         return model
 

@@ -1,12 +1,27 @@
 """A provider is there or it is not: nothing is run on less than was asked for by accident."""
 
+from pathlib import Path
+from typing import Any
+
 import onnxruntime as ort
 import pytest
 
-from service.providers import CPU, PROVIDERS, ProviderError, choose_providers
+from service import providers
+from service.providers import (
+    CPU,
+    OPENVINO,
+    PROVIDERS,
+    ExecutionProvider,
+    ProviderError,
+    choose_providers,
+    has_bf16,
+    providers_of,
+)
+from service.settings import ModelSettings
 
 HERE = set(ort.get_available_providers())
-MISSING = [row for row in PROVIDERS.values() if row.ort_name not in HERE]
+MISSING = [row for row in PROVIDERS.values() if row is not OPENVINO and row.ort_name not in HERE]
+here_is_openvino = pytest.mark.skipif(not OPENVINO.is_available, reason="openvino is not installed")
 
 
 def test_the_cpu_is_always_there() -> None:
@@ -50,5 +65,69 @@ def test_auto_takes_the_first_that_is_there() -> None:
 
 
 def test_rows_are_those_that_onnx_runtime_knows() -> None:
-    assert {row.ort_name for row in PROVIDERS.values()} <= set(ort.get_all_providers())
-    assert list(PROVIDERS)[-1] == "cpu", "auto comes to it last"
+    of_ort = {row.ort_name for row in PROVIDERS.values() if row is not OPENVINO}
+    assert of_ort <= set(ort.get_all_providers())
+    assert list(PROVIDERS)[-2:] == ["cpu", "openvino"], "auto takes it first of these"
+
+
+@here_is_openvino
+@pytest.mark.parametrize(
+    "settings", [{"runtime": "openvino"}, {"execution_providers": ("openvino",)}]
+)
+def test_openvino_is_a_runtime(settings: dict[str, Any]) -> None:
+    assert providers_of(ModelSettings(**settings)) == [OPENVINO]
+
+
+def test_onnx_runtime_runs_what_is_run_unless_another_is_asked_for() -> None:
+    assert providers_of(ModelSettings()) == [CPU]
+    assert providers_of(ModelSettings(runtime="auto", precision="bf16")) == [CPU]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"runtime": "openvino", "execution_providers": ("cuda",)},
+            "runtime = openvino runs on the CPU, and not on cuda; leave one out",
+        ),
+        (
+            {"precision": "bf16"},
+            "precision = bf16: ONNX Runtime does not compute in it; set runtime = openvino",
+        ),
+        (
+            {"runtime": "openvino", "precision": "bf16"},
+            "precision = bf16: this processor has no instructions for it (avx512_bf16 or amx_bf16);"
+            " leave it out",
+        ),
+    ],
+)
+def test_what_openvino_cannot_do_is_refused(
+    settings: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(providers, "has_bf16", lambda: False)
+    monkeypatch.setattr(ExecutionProvider, "is_available", True)
+    with pytest.raises(ProviderError) as caught:
+        providers_of(ModelSettings(**settings))
+    assert str(caught.value) == words
+
+
+def test_without_its_package_openvino_is_refused_or_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(providers.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ProviderError, match=r"^openvino: the package openvino is not installed"):
+        providers_of(ModelSettings(runtime="openvino"))
+    assert providers_of(ModelSettings(runtime="openvino", allow_fallback=True)) == [CPU]
+
+
+@pytest.mark.parametrize(
+    ("flags", "has"),
+    [("avx2 avx512f", False), ("avx512f avx512_bf16", True), ("amx_bf16", True), (None, False)],
+)
+def test_bfloat16_is_told_by_the_processors_flags(
+    flags: str | None, has: bool, tmp_path: Path
+) -> None:
+    cpu_info = tmp_path / "cpuinfo"
+    if flags is not None:
+        cpu_info.write_text(f"processor\t: 0\nflags\t\t: fpu {flags} sse\n\nprocessor\t: 1\n")
+    assert has_bf16(cpu_info) is has

@@ -780,7 +780,7 @@ export interface components {
             pinned: boolean;
             /** @description Why the newest package is not what is served. */
             reason?: string;
-            /** @description What runs the graph, such as cpu or cuda. */
+            /** @description What runs the graph, such as cpu, cuda or openvino. */
             provider?: string;
             /**
              * @description That the graph is run in.

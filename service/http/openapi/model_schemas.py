@@ -29,7 +29,9 @@ class ModelStatus(BaseModel):
     state: ModelState
     pinned: bool = Field(description="Whether the bare name means this version in any case.")
     reason: str | None = Field(None, description="Why the newest package is not what is served.")
-    provider: str | None = Field(None, description="What runs the graph, such as cpu or cuda.")
+    provider: str | None = Field(
+        None, description="What runs the graph, such as cpu, cuda or openvino."
+    )
     precision: Precision | None = Field(None, description="That the graph is run in.")
     threads: int | None = Field(None, ge=1, description="Of each run.")
     latency_threads: int | None = Field(None, ge=1, description="Of a run that is the only one.")

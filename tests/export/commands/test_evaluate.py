@@ -22,6 +22,7 @@ from export.evaluation.column import PackageColumn
 from export.evaluation.server import open_server
 from service.imaging.files import PhotoError
 from service.package import open_package
+from service.providers import OPENVINO, has_bf16
 from tests.e2e.server import Server, free_port, running_server
 
 NAME = "efficientdet_lite0_voc"
@@ -241,3 +242,18 @@ def test_weights_that_are_not_the_packages_are_noted(
     resaved.write_bytes(imagenet_weights.read_bytes() + b"\0")
     other = evaluate(classifier, "--images", album, "--weights", resaved, "--limit", 2)
     assert "resaved.pth is not the file that efficientnet_lite0_imagenet was" in other.stderr
+
+
+def test_bfloat16_is_measured_beside_float32_or_refused(
+    package: Path, album: Path, annotations: Path
+) -> None:
+    arguments = ["--annotations", str(annotations), "--images", str(album), "--limit", "4"]
+    result = CliRunner().invoke(app, ["evaluate", str(package), *arguments, "--bf16"])
+    if OPENVINO.is_available and has_bf16():
+        columns = json.loads(result.stdout)["columns"]
+        assert [column["title"] for column in columns] == ["ONNX fp32", "OpenVINO bf16"]
+        assert columns[1]["agreement"] > 0.9
+        assert columns[1]["metrics"] != columns[0]["metrics"]
+    else:
+        assert result.exit_code == 1
+        assert len(result.stderr.strip().splitlines()) == 1

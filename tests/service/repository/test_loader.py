@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,17 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from service import providers
 from service.package import PackageError
-from service.providers import ProviderError
+from service.providers import OPENVINO, ProviderError, has_bf16
+from service.repository import loader
 from service.repository.loader import batch_sizes, load_model
 from service.settings import Settings
 from tests.packages import CLASSIFIER, copy_package
 from tests.service.models import SHARED
+
+on_openvino = pytest.mark.skipif(not OPENVINO.is_available, reason="openvino is not installed")
+on_bf16 = pytest.mark.skipif(not has_bf16(), reason="the processor has no bfloat16")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +46,41 @@ def test_a_shipped_package_is_served_warm(store: Path) -> None:
     assert {f"{CLASSIFIER}-0", f"{CLASSIFIER}-1"} <= names
     model.close()
     assert not {t.name for t in set(threading.enumerate()) - others} & names
+
+
+@on_openvino
+@pytest.mark.parametrize(
+    ("precision", "shown"), [("as_exported", "fp32"), pytest.param("bf16", "bf16", marks=on_bf16)]
+)
+def test_a_package_runs_by_openvino(precision: str, shown: str, store: Path) -> None:
+    settings = Settings(runtime="openvino", precision=precision)
+    model = load_model(store / CLASSIFIER / "1", settings, SHARED)
+    model.close()
+    assert (model.provider, model.precision) == ("openvino", shown)
+    assert model.layout.max_batch_size == 1
+
+
+@on_openvino
+@on_bf16
+@pytest.mark.parametrize(
+    ("least", "chosen"), [(0.0, ("openvino", "bf16")), (math.inf, ("cpu", "fp32"))]
+)
+def test_auto_takes_bfloat16_if_it_gains_enough(
+    least: float, chosen: tuple[str, str], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "MIN_GAIN", least)
+    model = load_model(store / CLASSIFIER / "1", Settings(runtime="auto"), SHARED)
+    model.close()
+    assert (model.provider, model.precision) == chosen
+
+
+def test_auto_stays_with_onnx_runtime_where_there_is_no_bfloat16(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(providers, "has_bf16", lambda: False)
+    model = load_model(store / CLASSIFIER / "1", Settings(runtime="auto"), SHARED)
+    model.close()
+    assert (model.provider, model.precision) == ("cpu", "fp32")
 
 
 def test_a_second_session_can_be_spared(store: Path) -> None:

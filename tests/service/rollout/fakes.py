@@ -82,5 +82,5 @@ class Loads:
         self.trials.append((folder.name, trial))
         decoder = Decoder(version.manifest.input, settings, shared.hold_memory, threads=0)
         return LoadedModel(
-            version, decoder, LAYOUT, shared, "cpu", 1000, trial=trial, process=process
+            version, decoder, LAYOUT, shared, "cpu", "fp32", 1000, trial=trial, process=process
         )
