@@ -1,4 +1,4 @@
-"""`python -m service tune`, as a process, on a shipped model and real photos."""
+"""`python -m service tune`, as a process, on a small model and real photos."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from service.settings import FILE_VARIABLE, Settings, SettingsError, read_settin
 from service.tuning.command import TuningError, beside_defaults, duration, find_target
 from service.tuning.search import Finding, Search
 from service.tuning.trial import Speed
-from tests.packages import CLASSIFIER
+from tests.export.small import small_package
 from tests.paths import ROOT
 
 DEFAULT = Layout(2, 1, 2, 0, 2)
@@ -38,11 +38,19 @@ def tune(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_what_is_found_joins_what_the_file_says(photos: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that is loaded as often as layouts are tried."""
+    store = tmp_path_factory.mktemp("store")
+    small_package(store, "small")
+    return str(store)
+
+
+def test_what_is_found_joins_what_the_file_says(photos: Path, store: str, tmp_path: Path) -> None:
     file = tmp_path / "boxport.toml"
     file.write_text(MINE)
-    options = ("--model", CLASSIFIER, "--seconds", 0.03)
-    done = tune("--photos", photos, "--slo-p99-ms", 5000, *options, BOXPORT_SETTINGS_FILE=str(file))
+    environment = {"BOXPORT_SETTINGS_FILE": str(file), "BOXPORT_MODEL_STORE": store}
+    done = tune("--photos", photos, "--slo-p99-ms", 5000, "--seconds", 0.03, **environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(file)
     assert " left" in done.stderr
@@ -50,9 +58,9 @@ def test_what_is_found_joins_what_the_file_says(photos: Path, tmp_path: Path) ->
     written = tomllib.loads(file.read_text())
     assert written["models"]["other"] == {"threads": 2}
     names = {"concurrent_runs", "threads", "max_batch_size", "decode_threads"}
-    assert written["models"][CLASSIFIER].keys() == names
+    assert written["models"]["small"].keys() == names
     settings = [sys.executable, "-m", "service", "settings"]
-    environment = {**os.environ, "BOXPORT_SETTINGS_FILE": str(file)}
+    environment = {**os.environ, **environment}
     subprocess.run(settings, cwd=ROOT, env=environment, check=True, capture_output=True)
     assert list(tmp_path.iterdir()) == [file]
 
@@ -106,12 +114,13 @@ def test_files_that_are_no_photos_are_counted(photos: Path, tmp_path: Path) -> N
     assert "holds no photo" in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.full
-def test_a_bound_that_nothing_meets_leaves_the_file_alone(photos: Path, tmp_path: Path) -> None:
+def test_a_bound_that_nothing_meets_leaves_the_file_alone(
+    photos: Path, store: str, tmp_path: Path
+) -> None:
     file = tmp_path / "boxport.toml"
     file.write_text(MINE)
-    options = ("--model", CLASSIFIER, "--seconds", 0.03, "--output", file)
-    done = tune("--photos", photos, "--slo-p99-ms", 0.01, *options)
+    options = ("--seconds", 0.03, "--output", file)
+    done = tune("--photos", photos, "--slo-p99-ms", 0.01, *options, BOXPORT_MODEL_STORE=store)
     assert done.returncode == 1
     assert "no layout answers 99 of 100 photos within 0.01 ms" in done.stderr
     assert file.read_text() == MINE
