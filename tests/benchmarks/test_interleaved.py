@@ -25,7 +25,7 @@ def scenario(photos: Path) -> Scenario:
     photo = next(iter(sorted(photos.glob("*.jpg"))))
     package = CLASSIFIER.package
     expected = reference(package, photo)
-    return Scenario(CLASSIFIER, package, "small", photos, photo, expected, 0.2, 0, whole=True)
+    return Scenario(CLASSIFIER, package, "small", photos, photo, expected, 0.05, 0, whole=True)
 
 
 @dataclass(frozen=True)
