@@ -28,6 +28,7 @@ JPEG = {"content-type": "image/jpeg"}
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, small_store: Path) -> Iterator[LocalCluster]:
+    """The last test that asks for it ends it."""
     settings = {"max_images_in_service": FULL, "concurrent_runs": 1, "rate_limit": RATE}
     with running_cluster(tmp_path_factory.mktemp("c"), 1, small_store, **settings) as running:
         yield running
@@ -145,22 +146,18 @@ def test_caller_hears_of_it_when_nobody_is_ready(cluster: LocalCluster, photos: 
 
 
 def test_end_leaves_nothing_and_nobody_unanswered(
-    tmp_path: Path, small_store: Path, form: dict[str, Any]
+    cluster: LocalCluster, form: dict[str, Any]
 ) -> None:
     """As on Ctrl-C: what is in service is finished first."""
     replies: list[httpx.Response] = []
-    settings = {"concurrent_runs": 1, "max_batch_size": 1, "drain_seconds": 0}
-    with running_cluster(tmp_path, 1, small_store, **settings) as cluster:
-        url = f"{cluster.url}/v1/classify"
-        asking = threading.Thread(
-            target=lambda: replies.append(httpx.post(url, **form, timeout=60))
-        )
-        asking.start()
-        eventually(lambda: int(cluster.rows()["1"]["scur"]) > 0, "it is in service")
-        inside = cluster.processes("1")
-        cluster.process.send_signal(signal.SIGINT)
-        asking.join()
-        assert cluster.process.wait(STOP_SECONDS) == 0
+    url = f"{cluster.url}/v1/classify"
+    asking = threading.Thread(target=lambda: replies.append(httpx.post(url, **form, timeout=60)))
+    asking.start()
+    eventually(lambda: int(cluster.rows()["1"]["scur"]) > 0, "it is in service")
+    inside = cluster.processes("1")
+    cluster.process.send_signal(signal.SIGINT)
+    asking.join()
+    assert cluster.process.wait(STOP_SECONDS) == 0
     assert [reply.status_code for reply in replies] == [200]
     assert not any(process.is_running() for process in inside)
     with socket.socket() as probe:

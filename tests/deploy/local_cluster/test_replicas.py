@@ -20,6 +20,8 @@ from tests.e2e.server import eventually
 
 MEASURED_SECONDS = 2.0
 
+pytestmark = pytest.mark.full  # test_balancer.py has a balancer without replicas of its own
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, small_store: Path) -> Iterator[LocalCluster]:
@@ -38,7 +40,6 @@ def test_one_connection_is_answered_by_all_replicas(
     assert not any("set-cookie" in reply.headers for reply in replies)
 
 
-@pytest.mark.full
 def test_killed_replica_costs_a_retry_of_what_it_was_answering(
     cluster: LocalCluster, some_photos: list[Path], expected: dict[Path, ClassificationResult]
 ) -> None:
@@ -53,7 +54,6 @@ def test_killed_replica_costs_a_retry_of_what_it_was_answering(
     assert after > before / 2
 
 
-@pytest.mark.full
 def test_nobody_notices_that_replicas_are_drained_and_rolled(
     cluster: LocalCluster, some_photos: list[Path], expected: dict[Path, ClassificationResult]
 ) -> None:
