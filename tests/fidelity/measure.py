@@ -1,9 +1,12 @@
 """One row of the fidelity table: a variant beside its public implementation."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -76,15 +79,26 @@ def measure(variant: str) -> Row:
 
 def pair(variant: str, size: int) -> tuple[nn.Module, nn.Module, str, int]:
     """Ours and the oracle with the same seeded weights, loaded by key into ours."""
-    oracle = build_oracle(variant, size).eval()
+    with unfilled():
+        oracle = build_oracle(variant, size).eval()
+        ours = VARIANTS[variant].build(num_classes(variant)).eval()
     state = seeded_state(oracle)
     oracle.load_state_dict(state)
-    ours = VARIANTS[variant].build(num_classes(variant)).eval()
     load_into(ours, state, variant)
     calibrate(variant, ours, state, photo_input(variant, size))
     oracle.load_state_dict(state)
     recognised = load_into(ours, state, variant)
     return ours, oracle, recognised.family, recognised.tensors
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Weights of networks that are built meanwhile are not drawn: others replace them all, and to
+    draw hundreds of millions takes longer than to run them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_"):
+            patch.setattr(nn.init, name, lambda tensor, *_, **__: tensor)
+        yield
 
 
 def calibrate(variant: str, network: nn.Module, state: dict[str, Tensor], images: Tensor) -> None:

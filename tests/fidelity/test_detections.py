@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from export.onnx.graph import build_graph
 from models.boxes import box_iou
+from models.rpn import ProposalSettings
 from models.variants import VARIANTS, at_size
 from service.imaging.input_spec import InputSpec
 from service.imaging.resize import to_input
@@ -19,6 +20,7 @@ from tests.fidelity.oracles import DetBenchPredict, GeneralizedRCNNTransform, Re
 
 BOX_TOLERANCE = 0.5  # pixels of the photo
 SCORE_TOLERANCE = 0.01
+SMALL = 128  # pixels of a side
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,29 @@ def test_efficientdet_gives_effdets_detections(variant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "variant", ["retinanet_resnet18_fpn", "retinanet_resnet50_fpn_v2", "fasterrcnn_resnet50_fpn"]
+    "variant",
+    [
+        "retinanet_resnet18_fpn",
+        "retinanet_resnet50_fpn_v2",
+        pytest.param("fasterrcnn_resnet50_fpn", marks=pytest.mark.full),
+    ],
 )
 def test_torchvisions_detectors_give_its_detections(variant: str) -> None:
-    size = 128
-    network, oracle, *_ = pair(variant, size)
-    found = torchvision_detections(variant, oracle, photo_input(variant, size)[0], size)
-    spec = at_size(VARIANTS[variant], size).input
+    agree_on_a_photo(variant, *pair(variant, SMALL)[:2])
+
+
+def test_torchvisions_faster_rcnn_gives_its_detections_of_fewer_proposals() -> None:
+    """A tenth of its own number, since a second stage costs as much for each."""
+    variant, number = "fasterrcnn_resnet50_fpn", 100
+    network, oracle, *_ = pair(variant, SMALL)
+    network.rpn.proposals = ProposalSettings(number=number)
+    oracle.rpn._post_nms_top_n = {"testing": number}
+    agree_on_a_photo(variant, network, oracle)
+
+
+def agree_on_a_photo(variant: str, network: nn.Module, oracle: nn.Module) -> None:
+    found = torchvision_detections(variant, oracle, photo_input(variant, SMALL)[0], SMALL)
+    spec = at_size(VARIANTS[variant], SMALL).input
     pixels = read_pixels(spec, Path("docs/photos/cat.jpg"))
     limit = 100 if variant.startswith("fasterrcnn") else 300  # torchvision's own
     identical(ours(network, spec, pixels, score_threshold=0.05, max_detections=limit), found)
