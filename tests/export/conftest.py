@@ -18,7 +18,8 @@ from export.parity.model import stack
 from export.report import latency
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.faster_rcnn import FasterRCNN
-from models.variants import VARIANTS, Variant
+from models.retinanet import RetinaNet, RetinaNetSettings
+from models.variants import SHORTER_SIDE_800, VARIANTS, Variant
 from models.weights import load_backbone
 from tests.export.small import SPEC, small_graph
 
@@ -47,6 +48,14 @@ def _translations_are_read_once() -> Iterator[None]:
         yield
 
 
+# As the published RetinaNets, of which a photo takes tens of GFLOP, with fewer channels and layers.
+SMALL_RETINANET = Variant(
+    "detection",
+    functools.partial(
+        RetinaNet, RetinaNetSettings("resnet18", channels=32, head_depth=1, top="convolved P5")
+    ),
+    SHORTER_SIDE_800,
+)
 LABELS = tuple((i + 1, name) for i, name in enumerate(("person", "cat", "cup", "rocket")))
 MEAN_LOGIT, LOGIT_SPREAD = -6.0, 1.5  # some hundred of 77,000 scores lie above .05
 
@@ -71,7 +80,9 @@ def make_detector(name: str, imagenet_weights: Path, photos: Path, seed: int = 3
 
 
 @torch.no_grad()
-def make_retinanet(variant: Variant, photos: Path, seed: int = 0) -> nn.Module:
+def make_retinanet(
+    variant: Variant, photos: Path, seed: int = 0, mean_logit: float = MEAN_LOGIT
+) -> nn.Module:
     """The same on a ResNet, all of it random."""
     torch.manual_seed(seed)
     network = variant.build(len(LABELS))
@@ -79,7 +90,7 @@ def make_retinanet(variant: Variant, photos: Path, seed: int = 0) -> nn.Module:
     randomise(network.class_head)
     randomise(network.box_head)
     measure_norms(network.backbone, images)
-    spread_outputs(network.eval(), network.backbone(images))
+    spread_outputs(network.eval(), network.backbone(images), mean_logit)
     return network
 
 
@@ -134,10 +145,12 @@ def measure_norms(backbone: nn.Module, images: torch.Tensor) -> None:
     backbone.eval()
 
 
-def spread_outputs(network: nn.Module, features: list[torch.Tensor]) -> None:
+def spread_outputs(
+    network: nn.Module, features: list[torch.Tensor], mean_logit: float = MEAN_LOGIT
+) -> None:
     """Bring a one-stage detector's outputs to the spread of a trained one's."""
     logits, deltas = network.predict(features)
-    rescale(last_layer(network.class_head), logits, MEAN_LOGIT, LOGIT_SPREAD)
+    rescale(last_layer(network.class_head), logits, mean_logit, LOGIT_SPREAD)
     rescale(last_layer(network.box_head), deltas, 0.0, 0.3)
 
 

@@ -5,6 +5,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.states import ServiceState
 from tests.export.conftest import (
     LABELS,
+    SMALL_RETINANET,
     make_faster_rcnn,
     make_retinanet,
     measure_norms,
@@ -43,6 +45,12 @@ from tests.export.conftest import (
 
 # As fasterrcnn_resnet50_fpn, whose second stage alone needs 26 GFLOP a photo, with fewer channels.
 SMALL_FASTER_RCNN = FasterRCNNSettings("resnet18", channels=32, hidden=64, norm_eps=0.0)
+SMALL = {
+    "retinanet_small": SMALL_RETINANET,
+    "fasterrcnn_small": Variant(
+        "detection", partial(FasterRCNN, SMALL_FASTER_RCNN), SHORTER_SIDE_800
+    ),
+}
 SIZE = 128
 GATE_PHOTOS = ("astronaut", "cat", "coffee")
 # on inputs of 128 x 128, 160 x 128 and 192 x 128
@@ -84,7 +92,11 @@ class Exported:
 
 @pytest.fixture(
     scope="module",
-    params=["retinanet_resnet18_fpn", pytest.param("fasterrcnn_small", marks=pytest.mark.full)],
+    params=[
+        "retinanet_small",
+        pytest.param("retinanet_resnet18_fpn", marks=pytest.mark.full),
+        pytest.param("fasterrcnn_small", marks=pytest.mark.full),
+    ],
 )
 def exported(
     request: pytest.FixtureRequest,
@@ -93,10 +105,10 @@ def exported(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Exported]:
     """A detector whose input varies in size, and a question to it about each photo."""
-    small = Variant("detection", lambda n: FasterRCNN(SMALL_FASTER_RCNN, n), SHORTER_SIDE_800)
     store = tmp_path_factory.mktemp("exported") / "store"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VARIANTS, "fasterrcnn_small", small)
+        for name, variant in SMALL.items():
+            patch.setitem(VARIANTS, name, variant)
         variant = at_size(VARIANTS[request.param], SIZE)
         make = make_retinanet if request.param.startswith("retinanet") else make_faster_rcnn
         state = make(variant, photos).state_dict()
