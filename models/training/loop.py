@@ -49,7 +49,8 @@ class Trainer:
         backbone has fewer stages than the recipe freezes."""
         self.network, self.architecture, self.task = network, architecture, task
         self.recipe, self.process, self.output = recipe, process, output
-        torch.use_deterministic_algorithms(recipe.deterministic)
+        if torch.are_deterministic_algorithms_enabled() != recipe.deterministic:
+            torch.use_deterministic_algorithms(recipe.deterministic)  # imports a compiler: seconds
         freeze(network, recipe.frozen_stages)
         network.to(process.device, memory_format=torch.channels_last)
         self.dtype = choose_precision(recipe.precision, process.device)

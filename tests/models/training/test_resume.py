@@ -57,18 +57,17 @@ def interrupted_and_resumed(
         if self.position.batch == 2:
             raise Interrupted
 
+    whole = weights(trainer(data, folder / "whole", process))
+    stopped = trainer(data, folder / "two", process)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "SAVE_SECONDS", -1)
-        whole = weights(trainer(data, folder / "whole", process))
-        stopped = trainer(data, folder / "two", process)
-        with patch.context() as inner:
-            inner.setattr(Trainer, "_save", save_and_stop)
-            with pytest.raises(Interrupted):
-                weights(stopped)
-        process.barrier()
-        resumed = trainer(data, folder / "two", process)
-        assert resumed.position.batch == 2
-        return whole, weights(resumed)
+        patch.setattr(Trainer, "_save", save_and_stop)
+        with pytest.raises(Interrupted):
+            weights(stopped)
+    process.barrier()
+    resumed = trainer(data, folder / "two", process)
+    assert resumed.position.batch == 2
+    return whole, weights(resumed)
 
 
 @pytest.fixture
