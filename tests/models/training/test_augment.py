@@ -20,7 +20,7 @@ from models.training.augment.geometry import (
 from tests.models.training.paintings import TOLERANCE, assert_on_objects, extents, gallery, painting
 
 
-@pytest.mark.parametrize("size", [96, 255, 320])
+@pytest.mark.parametrize("size", [96, 255, pytest.param(320, marks=pytest.mark.full)])
 @pytest.mark.parametrize("colours", [{"colour": 0.0, "hue": 0.0}, {"colour": 0.1, "noise": 5.0}])
 @pytest.mark.parametrize("aspect", [0.0, 0.5])
 @pytest.mark.parametrize("flip", [0.0, 1.0])
