@@ -100,6 +100,7 @@ def test_capacity_of_the_last_run_needs_one(tmp_path: Path) -> None:
     assert "no such file; python -m benchmarks run" in said
 
 
+@pytest.mark.full  # test_interleaved.py drives it in the default suite
 def test_boxport_is_driven(tmp_path: Path, photos: Path) -> None:
     classifier = MODELS[-1]
     store = make_store([classifier.package], tmp_path / "store")

@@ -18,7 +18,7 @@ CONFIG = Path(__file__).parent / "schemathesis.toml"
 @pytest.mark.parametrize(
     ("examples", "phases"),
     [
-        pytest.param(5, "fuzzing", id="few"),
+        pytest.param(5, "fuzzing", marks=pytest.mark.full, id="few"),
         pytest.param(EXAMPLES, "coverage,fuzzing", marks=pytest.mark.soak, id="many"),
     ],
 )
