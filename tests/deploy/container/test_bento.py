@@ -108,6 +108,7 @@ def test_its_packages_keep_their_hashes(bento: Path) -> None:
     assert "://" not in "\n".join(lines)
 
 
+@pytest.mark.container
 def test_it_answers_a_photo_with_its_own_code(bento: Path, photos: Path, tmp_path: Path) -> None:
     port = free_port()
     command = [BENTOML, "serve", bento, "--host", "127.0.0.1", "--port", str(port)]
