@@ -84,7 +84,7 @@ def run_with_a_kill(mortal: Mortal, folder: Path, count: int) -> list[Outcome]:
     return outcomes
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(5000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("count", [80, pytest.param(5000, marks=pytest.mark.full)])
 def test_every_photo_is_answered_once(
     mortal: Mortal, tmp_path: Path, photos: Path, count: int
 ) -> None:
