@@ -1,7 +1,8 @@
 """Small networks, and their weights under our names and under those of others."""
 
 from collections.abc import Callable
-from functools import cache
+from copy import deepcopy
+from functools import cache, wraps
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,18 @@ State = dict[str, Tensor]
 Build = Callable[..., nn.Module]
 
 
+def built_once(build: Build) -> Build:
+    """Copies of what ``build`` gives: to copy millions of weights is quicker than to draw them."""
+    built = cache(build)
+    return wraps(build)(lambda *given, **named: deepcopy(built(*given, **named)))
+
+
+@built_once
 def resnet18(classes: int = 4) -> ResNet:
     return ResNet(RESNETS["resnet18"], classes)
 
 
+@built_once
 def retinanet(classes: int = 4, group_norm: bool = False) -> RetinaNet:
     """A narrow one; its heads have torchvision's four convolutions."""
     settings = RetinaNetSettings(
@@ -31,6 +40,7 @@ def retinanet(classes: int = 4, group_norm: bool = False) -> RetinaNet:
     return RetinaNet(settings, classes)
 
 
+@built_once
 def faster_rcnn(classes: int = 4) -> FasterRCNN:
     return FasterRCNN(FasterRCNNSettings("resnet18", channels=8, hidden=16), classes)
 
