@@ -4,11 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from export.adopt.decoders import DECODERS
 from export.adopt.decoders.row import Decoder, Given, Match, Told
 from export.adopt.foreign import Foreign
 from export.adopt.plan import GIVEN, Finding, Plan
 from export.adopt.safety import ForeignError
+from export.onnx.nodes import constants, readers
 from export.report.tables import UNKNOWN_LICENCE
 from export.settings import Settings, to_input_spec
 from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox, Stretch
@@ -17,6 +20,8 @@ from service.manifest import DetectionDefaults, Label
 AS_THEY_ARE = Settings(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), scale=1.0)
 TASKS = ("detect", "classify")  # as Ultralytics writes them
 USUAL = {80: "coco80", 90: "coco", 91: "coco91", 1000: "imagenet1k"}  # labels by their number
+DIVISOR = 50  # that only values of 0 to 255 are divided by, not those of 0 to 1
+PASSED_OVER = ("Cast", "Identity", "Transpose")  # before the pixels are normalised
 NORMALISATION = ("scale", "mean", "std")
 
 
@@ -99,10 +104,31 @@ def _preprocessing(file: Foreign, decoder: Decoder) -> Told:
     """The family's usual, and what the file shows of it."""
     own = decoder.preprocessing
     told = own(file) if callable(own) else Told(own)
-    if file.image.dtype != "uint8":
+    why = _reads_pixels(file)
+    if why is None:
         return told
-    why = {**told.why, "normalisation": f"{file.image.name} is uint8: pixels as they are"}
-    return Told(AS_THEY_ARE.over(told.preprocessing), why)
+    return Told(AS_THEY_ARE.over(told.preprocessing), {**told.why, "normalisation": why})
+
+
+def _reads_pixels(file: Foreign) -> str | None:
+    """What shows that the file normalises pixels of 0 to 255 itself: their type, or what its first
+    operators do to them."""
+    if file.image.dtype == "uint8":
+        return f"{file.image.name} is uint8: pixels as they are"
+    following, values, name = readers(file.model), constants(file.model), file.image.name
+    while len(following[name]) == 1:
+        (node,) = following[name]
+        number = max((np.abs(values[i]).max() for i in node.input if i in values), default=0)
+        if (
+            (node.op_type == "Div" and number >= DIVISOR)
+            or (node.op_type == "Mul" and 0 < number <= 1 / DIVISOR)
+            or (node.op_type in ("Sub", "Add") and number > 1)
+        ):
+            return f"begins with a {node.op_type} by {number:.4g}, so it reads pixels of 0 to 255"
+        if node.op_type not in PASSED_OVER:
+            return None
+        name = node.output[0]
+    return None
 
 
 def _input(file: Foreign, told: Told, given: Given) -> InputSpec:

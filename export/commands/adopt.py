@@ -211,8 +211,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
     """Raises typer.BadParameter."""
     if text is None:
         return None
-    try:
-        sides = [int(side) for side in text.lower().split("x")]
-        return (sides[0], sides[-1]) if len(sides) in (1, 2) else _size("")
-    except ValueError:
-        raise typer.BadParameter(f"--input-size {text}: give a side, or HEIGHTxWIDTH") from None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise typer.BadParameter(f"--input-size {text}: give a side, or HEIGHTxWIDTH")
+    return int(sides[0]), int(sides[-1])

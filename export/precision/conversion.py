@@ -18,7 +18,7 @@ from export.onnx.checks import check_graph
 from export.onnx.trace import describe
 from export.package_writer import finish_package, write_package, written_aside
 from export.parity.bisection import located
-from export.parity.comparison import TOLERANCES
+from export.parity.comparison import TOLERANCES, ParityError
 from export.parity.gate import check_parity
 from export.parity.layers import onnx_layers
 from export.parity.model import onnx_model, open_quietly, to_feeds
@@ -95,7 +95,7 @@ def convert(job: ConversionJob, progress: ProgressReporter = SILENT) -> ModelMan
         content = converted.SerializeToString()
         progress.step(f"comparing {job.precision} with fp32 on {len(photos)} photos")
         reference = partial(onnx_layers, model, "fp32")
-        with located(reference, converted, job.precision, progress.step):
+        with _advice(job), located(reference, converted, job.precision, progress.step):
             parity = check_parity(
                 manifest.task,
                 onnx_model(source.session, "fp32"),
@@ -121,6 +121,21 @@ def convert(job: ConversionJob, progress: ProgressReporter = SILENT) -> ModelMan
         }
         write_package(folder, content, manifest.model_copy(update=update))
         return finish_package(folder, source, paths, job.evaluation, [job.package], progress)
+
+
+@contextlib.contextmanager
+def _advice(job: ConversionJob) -> Iterator[None]:
+    """Say with a ParityError what may yet make a package that passes."""
+    try:
+        yield
+    except ParityError as error:
+        if job.precision == "int8" and (job.calibration is not None or not job.search):
+            advice = "leave --method and --no-search out: every way is tried then"
+        else:
+            more = "give more photos of what it will see (--most-photos), or "
+            advice = f"{more if job.precision == 'int8' else ''}serve {job.package} as it is"
+        error.args = (f"{error}; {advice}",)
+        raise
 
 
 def _to_int8(

@@ -45,6 +45,11 @@ def of_8_bits(maker: Maker, images: Value) -> dict[str, Value]:
     return nhwc(maker, maker.op.Mul(maker.op.Cast(images, to=TensorProto.FLOAT), 1 / 255))
 
 
+def of_pixels(maker: Maker, images: Value) -> dict[str, Value]:
+    """The same in float, in the order of the network's own normalisation."""
+    return yolov8()(maker, maker.op.Div(maker.op.Sub(images, 127.5), 127.5))
+
+
 def windowed(maker: Maker, images: Value) -> dict[str, Value]:
     """YOLO12's attention within areas: a photo's places become the rows of a batch of four."""
     op, classes = maker.op, len(CLASSES)
@@ -84,6 +89,7 @@ MADE = (
         (1, SIDE, SIDE, 3),
         ir.DataType.UINT8,
     ),
+    Made("yolov8_of_pixels", "yolov8", of_pixels, ULTRALYTICS),
     Made("yolov8_opset_22", "yolov8", yolov8(), ULTRALYTICS, opset=22),
     Made("yolov12", "yolov8", windowed, ULTRALYTICS),
 )

@@ -231,11 +231,15 @@ def test_classifier_of_ultralytics_has_its_own_pre_processing(tmp_path: Path) ->
     assert plan.assumed == ("licence",)
 
 
-def test_pixels_of_8_bits_are_known_to_stay_as_they_are(tmp_path: Path) -> None:
-    file = read(BY_NAME["yolov8_of_8_bits"], tmp_path)
-    plan = propose(file, Given())
+@pytest.mark.parametrize("name", ["yolov8_of_8_bits", "yolov8_of_pixels"])
+def test_file_that_normalises_gets_pixels_as_they_are(name: str, tmp_path: Path) -> None:
+    plan = propose(read(BY_NAME[name], tmp_path), Given())
     assert "normalisation" not in plan.assumed
     assert (plan.input.scale, plan.input.mean, plan.input.std) == (1, (0,) * 3, (1,) * 3)
+
+
+def test_normalisation_of_8_bits_is_refused(tmp_path: Path) -> None:
+    file = read(BY_NAME["yolov8_of_8_bits"], tmp_path)
     with pytest.raises(ForeignError, match="--mean says nothing of images, which is uint8"):
         propose(file, Given(preprocessing=Settings(mean=(0.5, 0.5, 0.5))))
 

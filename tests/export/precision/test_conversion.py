@@ -93,9 +93,29 @@ def test_answers_that_differ_too_much_are_not_written(
     strict = Tolerance(score=1e-6, iou=0.99, matched=1)
     monkeypatch.setitem(conversion.TOLERANCES, "fp16", strict)
     job = ConversionJob(store / CLASSIFIER / "1", "fp16", tmp_path / "store" / "x" / "1", photos)
-    with pytest.raises(ParityError, match="probabilities differ"):
+    with pytest.raises(ParityError, match=r"probabilities differ.*; serve .* as it is$"):
         convert(job)
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("calibration", "search", "advice"),
+    [
+        (Calibration("minmax"), True, "leave --method and --no-search out: every way is tried"),
+        (None, False, "leave --method and --no-search out: every way is tried"),
+        (
+            None,
+            True,
+            "give more photos .*, or serve x as it is$",
+        ),
+    ],
+)
+def test_refusal_says_what_to_do(
+    calibration: Calibration | None, search: bool, advice: str
+) -> None:
+    job = ConversionJob(Path("x"), "int8", Path("y/1"), Path("z"), calibration, search)
+    with pytest.raises(ParityError, match=f"^6.1% agree; {advice}"), conversion._advice(job):
+        raise ParityError("6.1% agree")
 
 
 def test_half_is_written_on_the_command_line(store: Path, photos: Path, tmp_path: Path) -> None:
