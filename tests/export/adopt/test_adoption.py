@@ -10,11 +10,12 @@ from export.adopt.decoders.row import Given
 from export.adopt.prove import ForeignSession
 from export.evaluation.photo_set import EvaluationSet, find_photos
 from export.package_writer import written_aside
+from export.precision.conversion import ConversionError, ConversionJob, convert
 from export.proof.answers import OwnerAnswers, ProofError
 from export.proof.comparison import detections
 from export.settings import Settings
 from export.verify import verify
-from service.manifest import DetectionManifest
+from service.manifest import DetectionManifest, Precision
 from service.package import ModelPackage, open_package
 from tests.export.adopt.made import MADE
 from tests.paths import ROOT
@@ -126,3 +127,23 @@ def coco_of(names: list[str], folder: Path) -> str:
         for i in images
     ]
     return json.dumps({"images": images, "annotations": rows, "categories": categories})
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_network_inside_a_loop_is_not_converted(
+    photo_by_photo: Path, tmp_path: Path, precision: Precision
+) -> None:
+    job = ConversionJob(photo_by_photo, precision, tmp_path / "store/x/1", PHOTOS)
+    with pytest.raises(ConversionError, match=r"1: stays in fp32: its layers are inside a loop"):
+        convert(job)
+
+
+@pytest.fixture(scope="module")
+def photo_by_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package of a file that takes one photo and suppresses by itself."""
+    made = next(made for made in MADE if made.batching == "scan")
+    folder = tmp_path_factory.mktemp("scan")
+    job = AdoptionJob(made.write(folder), folder / "store/made/1", PHOTOS)
+    with written_aside(job.output) as aside:
+        adopt(job, aside)
+    return job.output

@@ -91,7 +91,6 @@ MUTANTS = (
     # batches
     Mutant("batch above 7 repeats the first images", batch_repeats(7), True, True),
     Mutant("batch above 8 repeats the first images", batch_repeats(8), True),
-    Mutant("batch above 16 repeats the first images", batch_repeats(16), True),
     Mutant("every image is the first", batch_repeats(1), True),
     Mutant("boxes of the first image for all", suppression_across_images, True),
     # outputs

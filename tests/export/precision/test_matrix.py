@@ -13,7 +13,9 @@ from torch import nn
 
 from export.errors import ExportError
 from export.exporter import ExportJob, export
+from export.precision.calibration import Calibration
 from export.precision.conversion import ConversionJob, convert
+from export.settings import Settings
 from export.verify import verify
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.detector import OneStageDetector
@@ -33,19 +35,27 @@ from tests.fidelity.oracles import num_classes
 from tests.fidelity.report import keep_precisions
 
 LOGIT_SPREAD = 3.0
+MINMAX = Calibration("minmax")
 
 
 @dataclass(frozen=True)
 class Network:
-    """An architecture, the side of its input in pixels, and a classifier's activation."""
+    """An architecture, the side of its input in pixels, and a classifier's activation.
+
+    calibration: how ranges are found; None tries every way, as `convert` does by default, which
+        takes minutes of a large network. proposals: of a two-stage detector, fewer than its own
+        thousand, which nearly all of its time goes to.
+    """
 
     name: str
     size: int
     multi_label: bool = False
+    calibration: Calibration | None = MINMAX
+    proposals: int | None = None
 
 
 NETWORKS = {
-    "resnet18, softmax": Network("resnet18", 96),
+    "resnet18, softmax": Network("resnet18", 96, calibration=None),
     "resnet18, sigmoid": Network("resnet18", 96, multi_label=True),
     "resnet18+bilinear, softmax": Network("resnet18+bilinear", 96),
     "resnet18+bilinear, sigmoid": Network("resnet18+bilinear", 96, multi_label=True),
@@ -64,9 +74,13 @@ NETWORKS = {
     "efficientdet_lite0": Network("efficientdet_lite0", 128),
     "efficientdet_lite0+groupnorm": Network("efficientdet_lite0+groupnorm", 128),
     "retinanet_lite0": Network("retinanet_lite0", 128),
-    "retinanet_resnet18_fpn, varying input": Network("retinanet_resnet18_fpn", 96),
+    "retinanet_resnet18_fpn, varying input": Network(
+        "retinanet_resnet18_fpn", 96, calibration=None
+    ),
     "retinanet_resnet50_fpn_v2, varying input": Network("retinanet_resnet50_fpn_v2", 96),
-    "fasterrcnn_resnet50_fpn, two stages, varying input": Network("fasterrcnn_resnet50_fpn", 96),
+    "fasterrcnn_resnet50_fpn, two stages, varying input": Network(
+        "fasterrcnn_resnet50_fpn", 96, proposals=100
+    ),
 }
 NO_BFLOAT16 = "no package in bf16: ONNX Runtime's CPUExecutionProvider"
 
@@ -128,11 +142,16 @@ def test_network_in_every_precision(
                 output,
                 few,
                 "none",
-                input_size=network.size,
-                multi_label=network.multi_label,
+                settings=Settings(
+                    input_size=network.size,
+                    activation="sigmoid" if network.multi_label else None,
+                    proposals=network.proposals,
+                ),
             )
             return export(job)
-        return convert(ConversionJob(source, precision, output, few, search=False))
+        return convert(
+            ConversionJob(source, precision, output, few, network.calibration, search=False)
+        )
 
     outcomes = {}
     for precision in get_args(Precision):
