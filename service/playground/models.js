@@ -58,7 +58,21 @@ export function factsOf(model) {
       .slice(0, 2)
       .map(([name, value]) => [METRICS[name], `${(value * 100).toFixed(1)}%`]),
     ...(accuracy ? [["Measured on", `${accuracy.images.toLocaleString("en")} photos`]] : []),
+    ...(status.rollout ? [["On trial", trialOf(status.rollout)]] : []),
   ];
+}
+
+/** How a version does that is, or was, tried on live traffic. */
+function trialOf({ mode, phase, share, compared, agreement, reason }) {
+  const state = phase === "running" ? `at ${percent(share)}` : phase.replace("_", " ");
+  const figures = agreement
+    ? `, agrees in ${percent(agreement.value)} of ${compared.toLocaleString("en")} photos`
+    : "";
+  return `${mode} ${state}${figures}${reason ? `: ${reason}` : ""}`;
+}
+
+function percent(share) {
+  return `${+(share * 100).toFixed(1)}%`;
 }
 
 export function showFacts(list, model) {

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.telemetry.metrics import Metrics
-from service.telemetry.states import ModelState, ServiceState
+from service.telemetry.states import ModelState, RolloutState, ServiceState
 from tests.deploy.dashboard import faults, metric_names, queries, read_metrics
 from tests.paths import ROOT
 
@@ -24,7 +24,16 @@ def dashboard() -> dict[str, Any]:
 def metrics() -> str:
     """/metrics with a sample of each metric."""
     model = ModelState("detector", "1", "aa", "int8", "CPUExecutionProvider", 1, queued=1)
-    metrics = Metrics(lambda: ServiceState([model], images=1, requests=1, session_bytes=1))
+    outcomes = {"answered": 1.0, "failed": 0.0}
+    rollout = RolloutState(
+        *("detector", "2", "canary", "running", 0.05),
+        photos={"compared": 1.0},
+        requests=outcomes,
+        agreement={"value": 1.0},
+        p99={"2": 0.05},
+        memory={"2": 1.0},
+    )
+    metrics = Metrics(lambda: ServiceState([model], 1, 1, 1, [rollout]))
     metrics.request("/v1/detect", "detector", 200, "ok", 0.05)
     metrics.image("detector", "ok", {"decode": 0.003, "queue": 0.001, "inference": 0.04})
     metrics.batch("detector", 2)

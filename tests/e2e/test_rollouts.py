@@ -1,4 +1,5 @@
-"""A version on trial behind a real server: by HTTP, the clients and the command."""
+"""A version on trial behind a real server: by HTTP, the clients and the command, as docs/rollout.md
+has them."""
 
 import asyncio
 import itertools
@@ -246,3 +247,36 @@ def test_an_order_that_makes_no_sense(guarded: Guarded, order: str, status: int,
     reply = guarded.ask("POST", "/v1/models/pets/9/canary", guarded.operator, content=order)
     assert (reply.status_code, reply.json()["code"]) == (status, code)
     assert guarded.ask("GET", "/v1/models/pets/9/canary", guarded.reader).status_code == 404
+
+
+@pytest.mark.soak
+def test_twenty_trials_lose_no_request(pets: Guarded, coffee: bytes) -> None:
+    (worker,) = pets.server.workers
+    with load_on(pets, coffee, per_second=20) as answers:
+        for i in range(20):
+            start(pets, "canary", share=0.5)
+            seen = answers[(200, "2")]
+            eventually(lambda seen=seen: answers[(200, "2")] > seen + 3, "pets/2 answers")
+            ending = "promote" if i % 2 else "abort"
+            reply = pets.ask("POST", f"{PETS}/{ending}", pets.operator)
+            assert reply.status_code == 200, reply.text
+            pets.ask("POST", f"{PETS}/unpin", pets.operator)
+    assert {status for status, _ in answers} == {200}, answers
+    eventually(lambda: len(worker.children()) <= 1, "the processes of trials end")
+
+
+@pytest.mark.soak
+def test_swapped_labels_go_back_within_30_seconds(guarded: Guarded, coffee: bytes) -> None:
+    """At 20 requests a second and a share of 5 %, with the guard's defaults."""
+    publish(guarded, swapped=True)
+    try:
+        with load_on(guarded, coffee, per_second=20) as answers:
+            start(guarded, "canary", share=0.05)
+            began = time.monotonic()
+            eventually(lambda: report(guarded)["phase"] == "taken_back", "it is taken back")
+            assert time.monotonic() - began < 30
+        assert {status for status, _ in answers} == {200}, answers
+    finally:
+        (guarded.store / "rollouts.json").unlink(missing_ok=True)
+        remove_package(guarded.store / "pets" / "2")
+        eventually(lambda: versions(guarded) == ["1"], "pets/2 is gone")

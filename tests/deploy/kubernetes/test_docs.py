@@ -4,8 +4,11 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
+from service.rollout.records import RECORDS
 from service.settings import Settings
-from tests.deploy.kubernetes.manifests import KUBERNETES, Pods, build, find
+from tests.deploy.kubernetes.manifests import KUBERNETES, Pods, build, environment, find
 from tests.deploy.kubernetes.schemas import faults
 from tests.paths import ROOT
 
@@ -44,6 +47,33 @@ def test_settings_are_settings() -> None:
     named = set(re.findall(r"`([a-z]+_[a-z_]+)`", PAGE)) - {"boxport_queue_seconds"}
     ours = {name for name in named if not name.startswith(("boxport_", "model_store"))}
     assert ours <= Settings.model_fields.keys()
+
+
+TRIALS = re.findall(
+    r"^```yaml\n(.*?)^```", (ROOT / "docs" / "rollout.md").read_text(), re.MULTILINE | re.DOTALL
+)
+
+
+@pytest.mark.parametrize("overlay", TRIALS, ids=["configmap", "kserve"])
+def test_overlays_of_versions_on_trial_are_applied_as_they_stand(
+    tmp_path: Path, overlay: str
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (tmp_path / "boxport").symlink_to(ROOT)
+    (mine / "kustomization.yaml").write_text(overlay)
+    manifests = build(mine)
+    assert [fault for manifest in manifests for fault in faults(manifest)] == []
+    if not overlay.count("components"):
+        service = find(manifests, "InferenceService")
+        assert service["spec"]["predictor"]["canaryTrafficPercent"] == 5
+        return
+    pods = Pods.of(manifests)
+    file = Path(environment(pods.service)["BOXPORT_ROLLOUTS_FILE"])
+    (mount,) = (m for m in pods.service["volumeMounts"] if m["mountPath"] == str(file.parent))
+    (volume,) = (v for v in pods.spec["volumes"] if v["name"] == mount["name"])
+    content = find(manifests, "ConfigMap", volume["configMap"]["name"])["data"][file.name]
+    assert RECORDS.validate_json(content)["pets"].version == "2"
 
 
 def _images(pods: Pods) -> list[str]:
