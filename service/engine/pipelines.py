@@ -11,16 +11,17 @@ other requests. A photo that they are cut out of is decoded once.
 import time
 from asyncio import gather
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from service.engine.admission import Admission
 from service.imaging.regions import Context, clip
-from service.imaging.resize import Box, ModelInput
+from service.imaging.resize import Box, ModelInput, Photo
 from service.inference.deadline import RequestPolicy
 from service.inference.detector import BOX_DECIMALS
 from service.inference.model import LoadedModel
-from service.inference.photos import Parts, PhotoReader
+from service.inference.photos import PIXEL_BYTES, Parts, PhotoReader
 from service.inference.task import Job, Result, Row, kept_if_abandoned
 from service.problems import Problem
 
@@ -52,6 +53,10 @@ class Shared:
 
     admission: Admission
     reader: PhotoReader
+
+    def keep(self, photo: Photo) -> AbstractContextManager[None]:
+        """Count the memory of a photo that stays after it was decoded."""
+        return self.admission.keep_memory(PIXEL_BYTES * photo.width * photo.height)
 
 
 class Pipeline(Protocol):
@@ -129,12 +134,12 @@ class Regions:
     async def answer(self, content: Content, policy: RequestPolicy, times: Times) -> Result:
         reader = self.classifier.shared.reader
         photo = await reader.read(_file_of(content), policy)
-        with self.classifier.shared.admission.keep_memory(photo.pixels.nbytes):
-            width, height = photo.placement.width, photo.placement.height
-            boxes = [clip(box, (width, height)) for box in self.boxes]
-            parts = Parts(self.classifier.model.manifest.input, boxes, self.context)
-            inputs = await reader.cut(photo, parts, policy)
-            del photo
+        with self.classifier.shared.keep(photo):
+            width, height = photo.size
+            boxes = [clip(box, photo.size) for box in self.boxes]
+            parts = Parts(photo, self.classifier.model.manifest.input, boxes, self.context)
+            inputs = await reader.cut(parts, policy)
+            del photo, parts
         decoding = time.perf_counter() - times.started
         rows = await self.classifier.run_all(inputs, policy, times, decoding)
         regions = [
@@ -155,9 +160,9 @@ class Detections:
     async def answer(self, content: Content, policy: RequestPolicy, times: Times) -> Result:
         shared = self.detector.shared
         photo = await shared.reader.read(_file_of(content), policy)
-        with shared.admission.keep_memory(photo.pixels.nbytes):
-            parts = Parts(self.detector.model.manifest.input)
-            (whole,) = await shared.reader.cut(photo, parts, policy)
+        with shared.keep(photo):
+            parts = Parts(photo, self.detector.model.manifest.input)
+            (whole,) = await shared.reader.cut(parts, policy)
             decoding = time.perf_counter() - times.started
             result, stages = await self.detector.run(whole, policy, times, decoding)
             times.add(stages)
@@ -166,9 +171,9 @@ class Detections:
                 return result
             began = time.perf_counter()
             boxes = [tuple(one["box"]) for one in detections]
-            parts = Parts(self.classifier.model.manifest.input, boxes, self.context)
-            inputs = await shared.reader.cut(photo, parts, policy)
-            del photo
+            parts = Parts(photo, self.classifier.model.manifest.input, boxes, self.context)
+            inputs = await shared.reader.cut(parts, policy)
+            del photo, parts
         decoding = time.perf_counter() - began
         with shared.admission.keep_images(len(inputs)):
             rows = await self.classifier.run_all(inputs, policy, times, decoding)

@@ -75,6 +75,17 @@ def decode_input(content: bytes, options: DecodeOptions, hold_memory: HoldMemory
         return prepare(image, options.spec, reduce=options.reduce, exact=options.exact)
 
 
+def decode_photo(content: bytes, options: DecodeOptions, hold_memory: HoldMemory) -> Photo:
+    """An image itself, upright, at its full size; else as `decode_input`."""
+    file = _examine(content)
+    with (
+        _open(file, options.max_pixels, options.max_frames, options.formats) as image,
+        hold_memory(decoding_bytes(image, file, None)),
+    ):
+        upright = to_rgb(image)
+        return Photo(upright, *upright.size)
+
+
 @contextlib.contextmanager
 def open_image(
     content: bytes,

@@ -1,12 +1,11 @@
 """The parts of a photo that boxes mark, as models read them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image
-
 from service.imaging.input_spec import InputSpec, ShorterSide, Stretch
-from service.imaging.resize import Box, ModelInput, Size, to_input
+from service.imaging.resize import Box, ModelInput, Photo, Size, to_input
 from service.parameters import RegionResize
 from service.problems import Problem
 
@@ -47,19 +46,17 @@ def clip(box: Box, size: Size) -> Box:
 
 
 def cut(
-    photo: ModelInput, boxes: list[Box], spec: InputSpec, context: Context, *, exact: bool = False
+    photo: Photo, boxes: Sequence[Box], spec: InputSpec, context: Context, *, exact: bool = False
 ) -> list[ModelInput]:
-    """Each of ``boxes`` of a whole photo as an input of ``spec``.
+    """Each of ``boxes`` of a photo, which has its full size, as an input of ``spec``.
 
     boxes: xyxy in the photo's pixels, within it. exact: whether Pillow resizes (`to_input`).
     """
-    size = photo.placement.width, photo.placement.height
     if context.resize == "warp":
         spec = warped(spec)
     inputs = []
     for box in boxes:
-        left, top, right, bottom = pixels_of(box, size, context.padding)
-        part = Image.fromarray(photo.pixels[top:bottom, left:right])
+        part = photo.image.crop(pixels_of(box, photo.size, context.padding))
         inputs.append(to_input(part, spec, exact=exact))
     return inputs
 

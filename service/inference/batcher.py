@@ -87,7 +87,7 @@ class Batcher(Generic[Outcome]):
         finally:
             timer.cancel()
             if job.future.cancelled():
-                job.abandoned = not self._withdraw(job)
+                job.abandoned = not self._withdraw(job) and not job.ended
         return outcome
 
     def close(self) -> None:
@@ -195,6 +195,7 @@ def _refuse_late(job: Job) -> None:
 def _deliver(batch: list[Job], outcomes: Sequence[object]) -> None:
     """Answer each caller of a batch; runs on the event loop that they wait on."""
     for job, outcome in zip(batch, outcomes, strict=True):
+        job.ended = True
         if job.on_end is not None:
             job.on_end()
         if job.future.done():  # its caller has gone

@@ -11,7 +11,7 @@ from service.imaging.images import DecodeOptions, HoldMemory, decode_input
 from service.imaging.input_spec import InputSpec
 from service.imaging.resize import ModelInput
 from service.imaging.structure import is_plain
-from service.inference.batcher import Batcher
+from service.inference.batcher import Batcher, Outcome
 from service.inference.task import Job
 from service.problems import Problem
 from service.settings import Settings
@@ -29,6 +29,20 @@ class Isolation:
 
     pool: DecoderPool
     plain: bool
+
+    def takes(self, content: bytes) -> bool:
+        """Whether an image is decoded there."""
+        return self.plain or not is_plain(content)
+
+    def decode(self, job: Job, options: DecodeOptions, hold_memory: HoldMemory) -> ModelInput:
+        """What ``options`` ask for of the image of ``job``, by its deadline; raises Problem."""
+        assert isinstance(job.content, bytes)
+        deadline = job.policy.deadline
+        deadline.check("decoding")
+        try:
+            return self.pool.decode(job.content, options, deadline.remaining, hold_memory)
+        except TimeoutError:
+            raise deadline.problem("the image was decoded") from None
 
     def start(self) -> None:
         """Have a decoder ready. Without one the service serves what it decodes by itself, and tries
@@ -65,10 +79,21 @@ def open_isolation(settings: Settings, on_end: Callable[[str], None]) -> Isolati
     return Isolation(pool, plain=settings.decoding == "isolated")
 
 
+def decode_options(spec: InputSpec | None, settings: Settings) -> DecodeOptions:
+    """Those of ``settings``; raises ValueError if a format of theirs cannot be read."""
+    return DecodeOptions(
+        spec,
+        settings.max_image_pixels,
+        settings.max_frames,
+        enable_formats(settings.image_formats),
+        reduce=settings.reduce_jpegs,
+        exact=settings.exact_resize,
+    )
+
+
 class Decoder:
     """Decodes and resizes a model's images; may be used from any thread.
 
-    spec: of the model's input; None for photos as they are, upright and whole.
     hold_memory: admits a photo that takes so many bytes, for as long as it is decoded, or raises
         Problem.
     threads: that decode ahead of the queue, so that a GPU finds a batch; with 0 each run decodes
@@ -78,7 +103,7 @@ class Decoder:
 
     def __init__(
         self,
-        spec: InputSpec | None,
+        spec: InputSpec,
         settings: Settings,
         hold_memory: HoldMemory,
         threads: int,
@@ -86,17 +111,10 @@ class Decoder:
     ) -> None:
         """Raises ValueError if a format of the settings cannot be read."""
         self._hold_memory, self._isolation = hold_memory, isolation
-        self._options = DecodeOptions(
-            spec,
-            settings.max_image_pixels,
-            settings.max_frames,
-            enable_formats(settings.image_formats),
-            reduce=settings.reduce_jpegs,
-            exact=settings.exact_resize,
-        )
-        self._ahead = self._threads(threads, "decode", self.decode)
+        self._options = decode_options(spec, settings)
+        self._ahead = one_by_one(threads, "decode", self.decode)
         # a run whose batch has one of these would have its other images wait for it
-        self._apart = self._threads(
+        self._apart = one_by_one(
             ISOLATED_THREADS if isolation else 0, "isolated", self._decode_apart
         )
 
@@ -142,26 +160,18 @@ class Decoder:
     def _decode_apart(self, job: Job) -> ModelInput:
         """`decode` in a decoder process."""
         assert self._isolation is not None
-        assert not isinstance(job.content, ModelInput)
-        deadline = job.policy.deadline
-        deadline.check("decoding")
         began = time.perf_counter()
-        try:
-            prepared = self._isolation.pool.decode(
-                job.content, self._options, deadline.remaining, self._hold_memory
-            )
-        except TimeoutError:
-            raise deadline.problem("the image was decoded") from None
+        prepared = self._isolation.decode(job, self._options, self._hold_memory)
         job.stages["decode"] = time.perf_counter() - began
         return prepared
 
-    def _threads(
-        self, number: int, name: str, decode: Callable[[Job], ModelInput]
-    ) -> Batcher[ModelInput] | None:
-        if not number:
-            return None
 
-        def decode_each(jobs: Sequence[Job]) -> list[ModelInput]:
-            return [decode(job) for job in jobs]
+def one_by_one(number: int, name: str, work: Callable[[Job], Outcome]) -> Batcher[Outcome] | None:
+    """So many threads that do ``work`` for one job at a time; None if there are to be none."""
+    if not number:
+        return None
 
-        return Batcher(decode_each, max_batch_size=1, runners=number, name=name)
+    def work_each(jobs: Sequence[Job]) -> list[Outcome]:
+        return [work(job) for job in jobs]
+
+    return Batcher(work_each, max_batch_size=1, runners=number, name=name)

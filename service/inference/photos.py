@@ -2,18 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
-from service.imaging.images import HoldMemory
+from service.imaging.images import HoldMemory, decode_photo
 from service.imaging.input_spec import InputSpec
 from service.imaging.regions import AS_THEY_ARE, Context, cut
-from service.imaging.resize import Box, ModelInput, to_input
+from service.imaging.resize import Box, ModelInput, Photo, to_input
 from service.inference.batcher import Batcher
 from service.inference.deadline import RequestPolicy
-from service.inference.decoder import Decoder, Isolation
+from service.inference.decoder import (
+    ISOLATED_THREADS,
+    Isolation,
+    decode_options,
+    one_by_one,
+)
 from service.inference.task import Job, KeepBytes, kept_if_abandoned
 from service.settings import Settings
+
+PIXEL_BYTES = 4  # of a photo in memory
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,7 @@ class Parts:
     boxes: xyxy in its pixels, within it; None: all of it, as one input.
     """
 
+    photo: Photo
     spec: InputSpec
     boxes: Sequence[Box] | None = None
     context: Context = AS_THEY_ARE
@@ -35,7 +44,7 @@ class PhotoReader:
     A photo is decoded at its full size, so that its parts are what they would be if they were cut
     out by hand, and sent.
 
-    The arguments are those of `Decoder`; keep_bytes: see `kept_if_abandoned`.
+    hold_memory, isolation: see `Decoder`. keep_bytes: see `kept_if_abandoned`.
     """
 
     def __init__(
@@ -46,39 +55,55 @@ class PhotoReader:
         keep_bytes: KeepBytes,
     ) -> None:
         """Raises ValueError as `Decoder` does."""
-        self._exact, self._keep_bytes = settings.exact_resize, keep_bytes
-        self._decoder = Decoder(None, settings, hold_memory, settings.cpus, isolation)
-        self._cutter: Batcher[list[ModelInput]] = Batcher(
-            self._cut_each, max_batch_size=1, runners=settings.cpus, name="cut"
+        self._hold_memory, self._isolation, self._keep_bytes = hold_memory, isolation, keep_bytes
+        self._options = decode_options(None, settings)
+        self._here = one_by_one(settings.cpus, "photo", self._read)
+        # each may wait for its decoder until its deadline, and the others need not
+        self._apart = one_by_one(
+            ISOLATED_THREADS if isolation else 0, "photo apart", self._read_apart
         )
+        self._cutter = one_by_one(settings.cpus, "cut", self._cut)
 
-    async def read(self, content: bytes, policy: RequestPolicy) -> ModelInput:
+    async def read(self, content: bytes, policy: RequestPolicy) -> Photo:
         """The whole photo, upright; raises Problem as `Decoder.decode` does."""
+        policy.deadline.check("decoding")
+        threads = self._here
+        if self._isolation is not None and content and self._isolation.takes(content):
+            threads = self._apart
+        assert threads is not None
         job = Job(content, None, policy)
         with kept_if_abandoned(job, self._keep_bytes):
-            await self._decoder.decode_ahead(job)
-        assert isinstance(job.content, ModelInput)
-        return job.content
+            return await threads.submit(job)
 
-    async def cut(self, photo: ModelInput, parts: Parts, policy: RequestPolicy) -> list[ModelInput]:
+    async def cut(self, parts: Parts, policy: RequestPolicy) -> list[ModelInput]:
         """The inputs that ``parts`` ask for, in order; raises the deadline's Problem."""
-        return await self._cutter.submit(Job(photo, parts, policy))
+        assert self._cutter is not None
+        return await self._cutter.submit(Job(b"", parts, policy))
 
     @property
     def longest_run(self) -> float:
         """Seconds that the oldest photo on a thread has taken by now."""
-        return max(self._decoder.longest_run, self._cutter.longest_run)
+        return max(one.longest_run for one in self._threads)
 
     def close(self) -> None:
-        self._decoder.close()
-        self._cutter.close()
+        for one in self._threads:
+            one.close()
 
-    def _cut_each(self, jobs: Sequence[Job]) -> list[list[ModelInput]]:
-        return [self._cut(job) for job in jobs]
+    @property
+    def _threads(self) -> list[Batcher[Any]]:
+        return [one for one in (self._here, self._apart, self._cutter) if one is not None]
+
+    def _read(self, job: Job) -> Photo:
+        assert isinstance(job.content, bytes)
+        return decode_photo(job.content, self._options, self._hold_memory)
+
+    def _read_apart(self, job: Job) -> Photo:
+        assert self._isolation is not None
+        made = self._isolation.decode(job, self._options, self._hold_memory)
+        return Photo(Image.fromarray(made.pixels), made.placement.width, made.placement.height)
 
     def _cut(self, job: Job) -> list[ModelInput]:
-        photo, parts = job.content, job.query
-        assert isinstance(photo, ModelInput)
+        parts, exact = job.query, self._options.exact
         if parts.boxes is None:
-            return [to_input(Image.fromarray(photo.pixels), parts.spec, exact=self._exact)]
-        return cut(photo, parts.boxes, parts.spec, parts.context, exact=self._exact)
+            return [to_input(parts.photo, parts.spec, exact=exact)]
+        return cut(parts.photo, parts.boxes, parts.spec, parts.context, exact=exact)

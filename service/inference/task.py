@@ -26,6 +26,7 @@ class Job:
     group: jobs are run together if this is equal; None as long as it is not decoded.
     submitted, future: when it was queued, by `time.perf_counter`, and what its caller waits for;
         set by the batcher.
+    ended: whether the run has ended that it was in, and the event loop knows.
     abandoned: whether its caller has gone while it was run.
     on_end: called on the event loop once the run has ended that it is in.
     """
@@ -37,6 +38,7 @@ class Job:
     group: Hashable = None
     submitted: float = field(init=False)
     future: "asyncio.Future[Any]" = field(init=False, repr=False)
+    ended: bool = False
     abandoned: bool = False
     on_end: Callable[[], None] | None = None
 

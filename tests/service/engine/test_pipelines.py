@@ -11,8 +11,8 @@ import pytest
 from PIL import ExifTags, Image, ImageOps
 
 from service.engine.engine import Answer, Engine
-from service.imaging.images import decode_input
-from service.imaging.resize import ModelInput, Placement
+from service.imaging.images import decode_photo
+from service.imaging.resize import ModelInput, Photo, Placement
 from service.inference.deadline import Deadline, RequestPolicy
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import Problem
@@ -119,11 +119,12 @@ def test_a_photo_is_decoded_once(
 ) -> None:
     decoded = []
 
-    def decode(content: bytes, *rest: Any) -> ModelInput:
+    def decode(content: bytes, *rest: Any) -> Photo:
         decoded.append(len(content))
-        return decode_input(content, *rest)
+        return decode_photo(content, *rest)
 
-    monkeypatch.setattr("service.inference.decoder.decode_input", decode)
+    monkeypatch.setattr("service.inference.photos.decode_photo", decode)
+    monkeypatch.delattr("service.inference.decoder.decode_input")
     classify(cat, regions=BOXES)
     detect(cat, then=CLASSIFIER)
     assert decoded == [len(cat)] * 2
@@ -269,7 +270,7 @@ def test_a_request_that_is_given_up_frees_what_it_held(engine: Engine, cat: byte
         assert all(entry.users == 0 for entry in engine.repository.versions)
         ends = time.monotonic() + 10
         while engine.admission.decoding or engine.admission.bytes:
-            assert time.monotonic() < ends
+            assert time.monotonic() < ends, (engine.admission.decoding, engine.admission.bytes)
             await asyncio.sleep(0.01)
 
     asyncio.run(scenario())

@@ -6,7 +6,7 @@ from PIL import Image
 
 from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox, ShorterSide, Stretch
 from service.imaging.regions import Context, clip, cut, pixels_of, warped
-from service.imaging.resize import ModelInput, input_size, to_input
+from service.imaging.resize import Photo, input_size, to_input
 from service.problems import Problem
 
 COLOURS = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.1)}
@@ -31,20 +31,21 @@ def picture() -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def photo(picture: Image.Image) -> ModelInput:
-    return to_input(picture, None)
+def photo(picture: Image.Image) -> Photo:
+    return Photo(picture, *SIZE)
 
 
-def test_without_a_spec_the_photo_is_what_it_is(picture: Image.Image, photo: ModelInput) -> None:
-    assert (photo.pixels == np.asarray(picture)).all()
-    assert (photo.placement.width, photo.placement.height) == SIZE
+def test_without_a_spec_the_photo_is_what_it_is(picture: Image.Image) -> None:
+    made = to_input(picture, None)
+    assert (made.pixels == np.asarray(picture)).all()
+    assert (made.placement.width, made.placement.height) == SIZE
     assert input_size(SIZE, None) == SIZE
 
 
 @pytest.mark.parametrize("spec", [CROP, BOX, SHORT], ids=lambda spec: spec.resize)
 @pytest.mark.parametrize("exact", [False, True])
 def test_a_region_is_what_is_cut_out_by_hand(
-    picture: Image.Image, photo: ModelInput, spec: InputSpec, exact: bool
+    picture: Image.Image, photo: Photo, spec: InputSpec, exact: bool
 ) -> None:
     boxes = [(10.0, 20.0, 110.0, 180.0), (0.0, 0.0, 300.0, 200.0), (299.2, 5.7, 299.9, 6.1)]
     by_hand = [(10, 20, 110, 180), (0, 0, 300, 200), (299, 5, 300, 7)]
@@ -55,7 +56,7 @@ def test_a_region_is_what_is_cut_out_by_hand(
         assert one.placement == expected.placement
 
 
-def test_warped_regions_fill_the_input(picture: Image.Image, photo: ModelInput) -> None:
+def test_warped_regions_fill_the_input(picture: Image.Image, photo: Photo) -> None:
     (made,) = cut(photo, [(50, 0, 80, 200)], CROP, Context(resize="warp"), exact=True)
     by_hand = picture.crop((50, 0, 80, 200)).resize((64, 48), Image.Resampling.BICUBIC)
     assert (made.pixels == np.asarray(by_hand)).all()

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 import weakref
 
 import pytest
@@ -260,6 +261,30 @@ def test_a_runner_that_waits_holds_nothing_of_its_last_batch(doubler: Doubler) -
         assert await batcher.submit(last) == 8
         del last
         await wait_for(lambda: gone() is None)
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_job_whose_run_has_ended_is_not_abandoned_by_a_caller_who_goes_then(
+    doubler: Doubler,
+) -> None:
+    """Else whoever waits for the end of its run would wait for ever."""
+
+    async def scenario() -> None:
+        batcher = make(doubler)
+        one = job(2, Deadline.after(PLENTY))
+        asked = asyncio.create_task(batcher.submit(one))
+        await wait_for(lambda: batcher.longest_run > 0)
+        doubler.gate.set()
+        ends = time.monotonic() + 10
+        while batcher.longest_run:  # without a turn of the event loop, which has yet to deliver
+            assert time.monotonic() < ends
+        time.sleep(0.05)
+        asked.cancel()
+        assert isinstance((await outcomes([asked]))[0], asyncio.CancelledError)
+        assert one.ended
+        assert not one.abandoned
         batcher.close()
 
     asyncio.run(scenario())
