@@ -35,6 +35,7 @@ from service.rollout.report import state_of
 from service.rollout.rollout import RequestKey, Rollout
 from service.rollout.rollouts import Rollouts
 from service.rollout.shadows import Photo, Sample, Shadows
+from service.rollout.shared import SharedTallies
 from service.settings import Settings
 from service.telemetry.logs import logger
 from service.telemetry.metrics import Metrics
@@ -123,7 +124,8 @@ class Engine:
         )
         self._for_pipelines = pipelines.Shared(self.admission, self._reader)
         records = RecordFile(records_path(settings.rollouts_file, settings.model_store))
-        self.rollouts = Rollouts(self.repository, records, metrics.taken_back)
+        shared = SharedTallies.of(settings.workers)
+        self.rollouts = Rollouts(self.repository, records, shared, metrics.taken_back)
         self.shadows = Shadows(self.repository, self._is_busy)
         self._watcher = Watcher(settings.model_store, self.repository, settings.watch_seconds)
         try:

@@ -63,7 +63,8 @@ class RolloutSummary(BaseModel):
 
 
 class RolloutReport(RolloutSummary):
-    """A rollout in full. Counts are of this worker, since it started or the packages changed."""
+    """A rollout in full. Counts are the service's, since it
+    started or the packages changed."""
 
     model: str
     version: str
@@ -85,7 +86,7 @@ class RolloutReport(RolloutSummary):
 
 def summarise(rollout: Rollout) -> RolloutSummary:
     """What `GET /v1/models` says of a version on trial."""
-    state, tally = rollout.record.state, rollout.tally
+    state, tally = rollout.record.state, rollout.total
     return RolloutSummary(
         mode=rollout.record.mode,
         phase=phase_of(rollout),
@@ -98,7 +99,7 @@ def summarise(rollout: Rollout) -> RolloutSummary:
 
 def report(rollout: Rollout) -> RolloutReport:
     """All that is known."""
-    state, tally = rollout.record.state, rollout.tally
+    state, tally = rollout.record.state, rollout.total
     name, version = rollout.reference
     baseline = rollout.baseline
     canary = rollout.record.canary
@@ -157,7 +158,7 @@ def dump(shown: BaseModel) -> dict[str, object]:
 
 def state_of(rollout: Rollout) -> RolloutState:
     """For Prometheus."""
-    full, tally = report(rollout), rollout.tally
+    full, tally = report(rollout), rollout.total
     compared, dropped, failed = tally.photos
     requests, errors = tally.candidate.answers
     sides = [side for side in (full.candidate, full.baseline) if side is not None]

@@ -34,6 +34,7 @@ class RequestKey:
 
 class Rollout:
     """tally: of what this worker has seen, of the very packages that serve now.
+    others: what the service's other workers had seen of them, a moment ago.
     fault: why the candidate cannot be tried any longer.
     is_settled: whether the repository has done what the end of it asks for.
     baseline, candidate: as they were when they were last asked for.
@@ -42,7 +43,7 @@ class Rollout:
     def __init__(self, name: str, record: Record, before: Record | None = None) -> None:
         self.record, self._before = record, before
         self.reference: Reference = (name, record.version)
-        self.tally = Tally()
+        self.tally, self.others = Tally(), Tally()
         self.fault: str | None = None
         self.is_settled = False
         self.baseline: ModelVersion | None = None
@@ -74,6 +75,17 @@ class Rollout:
         return "/".join(self.reference)
 
     @property
+    def total(self) -> Tally:
+        """Of all workers."""
+        return self.tally.plus(self.others)
+
+    @property
+    def key(self) -> str:
+        """What the trials of all workers share whose tallies may be added up."""
+        started = self.record.state.started.isoformat() if self.record.state else ""
+        return " ".join([self.name, started, *(self._packages or ())])
+
+    @property
     def phase(self) -> Phase:
         return self.record.state.phase if self.record.state else "running"
 
@@ -95,7 +107,7 @@ class Rollout:
         waited = (datetime.now(UTC) - state.since).total_seconds()
         return (
             waited >= canary.step_seconds
-            and self.tally.candidate.answers[0] >= canary.guard.min_samples
+            and self.total.candidate.answers[0] >= canary.guard.min_samples
         )
 
     def meet(self, baseline: ModelVersion, candidate: ModelVersion | None) -> bool:
@@ -107,7 +119,7 @@ class Rollout:
             return False
         packages = (baseline.manifest.sha256, model.manifest.sha256)
         if self._packages not in (None, packages):
-            self.tally = Tally()  # what was counted is of another package
+            self.tally, self.others = Tally(), Tally()  # what was counted is of another package
         self._packages = packages
         return self.fault is None
 

@@ -20,6 +20,8 @@ from service.rollout.guard import Verdict, judge
 from service.rollout.plan import Cause, Phase, Plan, Record
 from service.rollout.records import RecordFile, Records
 from service.rollout.rollout import Rollout
+from service.rollout.shared import SharedTallies
+from service.rollout.statistics import Tally
 from service.telemetry.logs import logger
 
 LOOK_SECONDS = 0.5
@@ -35,9 +37,11 @@ class Rollouts:
         self,
         repository: ModelRepository,
         records: RecordFile,
+        shared: SharedTallies,
         on_end: Callable[[str, Cause], None],
     ) -> None:
-        self._repository, self._file, self._on_end = repository, records, on_end
+        self._repository, self._file = repository, records
+        self._shared, self._on_end = shared, on_end
         self._lock = threading.RLock()
         self._loads = ThreadPoolExecutor(1, "rollout")
         self._settling: dict[Reference, Future[None]] = {}
@@ -132,6 +136,7 @@ class Rollouts:
         for."""
         with self._lock:
             self._take(self._file.read())
+            self._exchange()
             for name, rollout in self._all.items():
                 if rollout.record.state is None:
                     self._change(name, rollout.begin)
@@ -140,13 +145,21 @@ class Rollouts:
                 else:
                     self._settle(rollout.reference)
 
+    def _exchange(self) -> None:
+        """Let the service's other workers know what was counted here, and know theirs."""
+        if self._all:
+            own = {rollout.key: rollout.tally for rollout in self._all.values()}
+            others = self._shared.exchange(own)
+            for rollout in self._all.values():
+                rollout.others = others.get(rollout.key) or Tally()
+
     def _judge(self, rollout: Rollout) -> None:
         self._settle(rollout.reference)
         rollout.check(self._entry(rollout.reference))
         canary = rollout.record.canary
         verdict = Verdict("process", rollout.fault) if rollout.fault else None
         if verdict is None and canary is not None:
-            verdict = judge(rollout.tally, canary.guard)
+            verdict = judge(rollout.total, canary.guard)
         if verdict is not None:
             self._take_back(rollout, verdict)
         elif canary is not None and rollout.is_due:

@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -131,3 +132,18 @@ class Tally:
         self.photos = np.zeros(3)
         self.agreement, self.relabelled = np.zeros(6), np.zeros(6)
         self.scores = np.zeros(3)
+
+    def plus(self, other: "Tally") -> "Tally":
+        """The sums of both."""
+        both = Tally()
+        for one in (self, other):
+            _add(both, one)
+        return both
+
+
+def _add(sums: Any, other: Any) -> None:
+    for name, value in vars(sums).items():
+        if isinstance(value, np.ndarray):
+            value += getattr(other, name)
+        else:
+            _add(value, getattr(other, name))

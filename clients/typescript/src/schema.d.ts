@@ -877,7 +877,10 @@ export interface components {
             /** @description Of another tool's ONNX file. */
             adopted?: components["schemas"]["Adoption"];
         };
-        /** @description A rollout in full. Counts are of this worker, since it started or the packages changed. */
+        /**
+         * @description A rollout in full. Counts are the service's, since it
+         *     started or the packages changed.
+         */
         RolloutReport: {
             /** @enum {string} */
             mode: "shadow" | "canary";

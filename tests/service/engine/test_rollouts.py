@@ -20,6 +20,7 @@ from service.rollout import rollout as rollout_module
 from service.rollout.plan import Canary, Guard, Plan, Shadow
 from service.rollout.report import report
 from service.rollout.rollout import RequestKey, Rollout
+from service.rollout.shared import SharedTallies
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.states import ServiceState
@@ -327,6 +328,30 @@ def test_what_cannot_be_loaded_is_taken_back(engine: Engine, loads: Loads, cat: 
     phase_until(engine, rollout, "taken_back")
     assert "cannot be loaded" in (report(rollout).reason or "")
     assert ask_all(engine, cat, 2) == {"1": 2}
+
+
+def test_workers_judge_and_go_back_together(
+    engine: Engine, own_store: Path, tmp_path: Path, loads: Loads, cat: bytes
+) -> None:
+    """Two requests have failed in each, and three are needed."""
+    rollout = begin(engine, canary(1.0))
+    loads.versions["2"].fails = True
+    other = open_engine(own_store, tmp_path)
+    try:
+        other.rollouts._settle(rollout.reference).result(10)
+        for number, worker in enumerate((engine, other)):
+            worker.rollouts._shared = SharedTallies(tmp_path / "shared", str(number))
+        (tmp_path / "shared").mkdir()
+        loads.versions["2"].fails = True
+        for worker in (engine, other):
+            assert ask_all(worker, cat, 2) == {"1": 2}
+            assert worker.rollouts.all[0].phase == "running"
+        phase_until(engine, rollout, "taken_back")
+        phase_until(other, other.rollouts.all[0], "taken_back")
+        assert "4 of 4 requests failed" in (report(rollout).reason or "")
+        assert report(other.rollouts.all[0]).candidate.requests == 4
+    finally:
+        other.close()
 
 
 @pytest.mark.parametrize("change", ["unloaded", "pinned", "unknown"])
