@@ -25,7 +25,7 @@ def row(request: pytest.FixtureRequest) -> Route:
 @pytest.fixture
 def connection(row: Route, strict_server: Server, guarded: Guarded) -> socket.socket:
     """One to a service on which the route may be asked for, and its head but for its last lines."""
-    admin = row.scope == "admin"
+    admin = row.scope_of("POST") == "admin"
     server, model = (guarded.server, "pets") if admin else (strict_server, CLASSIFIER)
     path = row.template.format(name=model, version=1, action="unpin")
     connection = socket.create_connection(server.address, timeout=SECONDS)
