@@ -18,6 +18,7 @@ from tests.service.imaging.pictures import encode
 
 LIMIT = 100_000_000
 ORIENTATION = 0x0112
+TURNED = 6  # an orientation that exchanges the sides
 
 
 @pytest.fixture(params=["efficientdet_lite0_voc", "efficientnet_lite0_imagenet"])
@@ -54,8 +55,18 @@ def read_whole(content: bytes, spec: InputSpec) -> ModelInput:
         return to_input(to_rgb(image), spec)
 
 
-@pytest.mark.parametrize("size", [(2400, 1800), (1549, 1163), (2571, 700)])
-@pytest.mark.parametrize("orientation", range(1, 9))
+SIZES = ((2400, 1800), (1549, 1163), (2571, 700))
+# each size, each orientation, and in the full suite each of both
+LARGE = [
+    pytest.param(
+        size, turned, marks=() if size == SIZES[0] or turned == TURNED else pytest.mark.full
+    )
+    for size in SIZES
+    for turned in range(1, 9)
+]
+
+
+@pytest.mark.parametrize(("size", "orientation"), LARGE)
 def test_a_large_jpeg_reads_as_if_decoded_whole(
     photos: Path, spec: InputSpec, size: tuple[int, int], orientation: int
 ) -> None:
