@@ -1,7 +1,6 @@
 """One server for all test processes of a run: a start costs as much as a hundred requests."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -48,7 +47,8 @@ def alone(factory: pytest.TempPathFactory, name: str) -> Iterator[None]:
 def run_folder(factory: pytest.TempPathFactory) -> Path:
     """A folder for this run of the tests, the same in each of its processes."""
     own = factory.getbasetemp()
-    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    # not by xdist's variable, which a run that a test starts would inherit
+    return (own.parent if own.name.startswith("popen-") else own) / "shared"
 
 
 def _of(note: Path) -> Server:
