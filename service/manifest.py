@@ -44,6 +44,8 @@ Task = Literal["classification", "detection"]
 Activation = Literal["softmax", "sigmoid"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
+MAIN_METRICS: dict[Task, str] = {"detection": "ap", "classification": "top1"}
+
 
 class ManifestError(Exception):
     """A manifest that cannot be read; the message says which file and why."""
@@ -133,6 +135,12 @@ class _Manifest(Part):
         if self.input.varies and any(isinstance(side, int) for side in sides):
             raise ValueError(f"input varies, inputs say {sides}")
         return self
+
+    @property
+    def main_metric(self) -> float | None:
+        """By which models of a task are ranked: COCO's AP, or top-1; None if it was not
+        measured."""
+        return None if self.accuracy is None else self.accuracy.metrics.get(MAIN_METRICS[self.task])
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain values, without the fields that are not set."""

@@ -80,7 +80,7 @@ class RequestParameters(BaseModel):
 
     model: str | None = Field(
         None,
-        description="Name, or name/version, of the model. Default: the task's first by name.",
+        description="Name, or name/version, of the model. Default: the task's best, as measured.",
     )
 
 

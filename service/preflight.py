@@ -18,8 +18,13 @@ def preflight() -> None:
         settings = read_settings()
         configure(settings.log_format, settings.log_level)
         found = scan_store(settings.model_store)
-        for name in sorted({name for name, _ in found}):
+        names = sorted({name for name, _ in found})
+        for name in names:
             providers_of(settings.for_model(name))
+        for name in settings.default_models:
+            if name not in names:
+                known = ", ".join(names)
+                raise SettingsError(f"default_models: there is no {name}; there are {known}")
         verify_packages(found, settings.public_keys)
         AccessControl(settings)
         make_fetcher(settings)

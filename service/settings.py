@@ -200,6 +200,10 @@ class Settings(ModelSettings, BaseSettings):
     is dropped before it runs."""
     max_request_timeout_ms: PositiveInt = 60_000
     """The most a request gets."""
+    default_models: Names = ()
+    """Names of the models that answer requests which name none, of each task at most one, separated
+    by commas. Default: the one with the highest accuracy in its manifest, COCO's AP or top-1; of
+    those that were not measured the first by name."""
     models: dict[str, ModelSettings] = {}
     """Settings of single models, by name, in place of those for all: {"name": {"max_batch_size":
     8}}, or a table [models.name] in the file."""

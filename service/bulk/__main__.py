@@ -63,7 +63,7 @@ def _add_job(group: "argparse._ArgumentGroup") -> None:
         "--output", required=True, metavar="URI", help="a folder, or a file named *.json"
     )
     group.add_argument(
-        "--model", metavar="NAME", help="or name/version; default: the store's first detector"
+        "--model", metavar="NAME", help="or name/version; default: the store's best detector"
     )
     group.add_argument(
         "--column",

@@ -1,6 +1,6 @@
 """The model and the parameters that a job applies to every photo."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from service.inference.model import PARAMETERS
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest, read_manifest
 from service.package import verify_package
 from service.parameters import RequestParameters, read_parameters
-from service.repository.store import scan_store
+from service.repository.naming import default_name
+from service.repository.store import Reference, scan_store
 from service.settings import Settings
 
 # The settings on which an answer depends, or whether there is one.
@@ -56,8 +57,8 @@ class BulkRequest:
 def read_request(
     settings: Settings, reference: str | None, options: Mapping[str, Any]
 ) -> BulkRequest:
-    """The request to the model ``reference``, a name or name/version; by default the store's first
-    detector.
+    """The request to the model ``reference``, a name or name/version; by default the
+    detector that `default_name` chooses.
 
     options: among them the parameters of all tasks, by name, None where not given. Raises
     BulkError, PackageError or Problem if there is no such model, its package is unfit, or a
@@ -87,15 +88,25 @@ def find_package(settings: Settings, reference: str | None) -> Path:
     }
     newest_first = sorted(found, key=lambda pair: (pair[0], -int(pair[1])))
     if reference is None:
-        tasks = ((pair, read_manifest(found[pair] / MANIFEST_FILE).task) for pair in newest_first)
-        detectors = (pair for pair, task in tasks if task == "detection")
-        return found[next(detectors, newest_first[0])]
+        reference = _default_name(found, newest_first, settings)
     name, _, version = reference.partition("/")
     for pair in newest_first:
         if pair[0] == name and version in ("", pair[1]):
             return found[pair]
     known = ", ".join("/".join(pair) for pair in newest_first)
     raise BulkError(f"{reference}: is no model of {settings.model_store}; there are {known}")
+
+
+def _default_name(
+    found: Mapping[Reference, Path], newest_first: Sequence[Reference], settings: Settings
+) -> str:
+    """The name of the model that answers where none is named: a detector, if there is one."""
+    newest = {name: (name, version) for name, version in reversed(newest_first)}
+    manifests = [
+        (name, read_manifest(found[newest[name]] / MANIFEST_FILE)) for name in sorted(newest)
+    ]
+    detectors = [model for model in manifests if model[1].task == "detection"]
+    return default_name(detectors or manifests, settings.default_models)
 
 
 def _check(manifest: ModelManifest, given: RequestParameters) -> None:

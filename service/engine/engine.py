@@ -117,7 +117,10 @@ class Engine:
             self._shared, hold_memory=apart.hold_memory, on_batch=lambda model, size: None
         )
         self.repository = ModelRepository(
-            self._load, settings.max_session_bytes, metrics.load_failure
+            self._load,
+            settings.max_session_bytes,
+            metrics.load_failure,
+            settings.default_models,
         )
         self._reader = PhotoReader(
             settings, self.admission.hold_memory, self._isolation, self.admission.keep_bytes

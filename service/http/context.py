@@ -176,7 +176,7 @@ class RequestContext(RequestRecord):
     @property
     def head_reference(self) -> tuple[str | None, bool]:
         """The model that path or query name, and whether it is certain: the body of a form or of
-        JSON may name another. None is the first model of the route's task."""
+        JSON may name another. None is the default model of the route's task."""
         if reference := self.path_reference:
             return reference, True
         named = [value for name, value in self.query if name == "model"]

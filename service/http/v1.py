@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from service.access.rates import address_name
 from service.engine.admission import Room
-from service.engine.engine import Content
+from service.engine.engine import Content, Engine
 from service.fetch.fetcher import UrlFetcher
 from service.http.body import PIECE_BYTES, decode_base64, load_json, read_whole_body
 from service.http.context import RequestContext
@@ -34,7 +34,6 @@ from service.problems import Problem, quoted
 from service.repository.version import ModelVersion
 from service.rollout.plan import Phase
 from service.rollout.report import dump, summarise
-from service.rollout.rollouts import Rollouts
 from service.settings import Settings
 
 ENDINGS: dict[str, Phase] = {"promote": "promoted", "abort": "aborted"}
@@ -278,14 +277,14 @@ def _given_twice(name: str) -> Problem:
 async def list_models(context: RequestContext) -> Response:
     """Every model's manifest, labels included, and how it is served."""
     engine = context.worker.engine
-    listed = [describe(one, engine.rollouts) for one in engine.repository.versions]
+    listed = [describe(one, engine) for one in engine.repository.versions]
     return json_reply({"models": listed})
 
 
 async def show_model(context: RequestContext) -> Response:
     """The model that the path names, with or without a version, even if it is not served."""
     engine = context.worker.engine
-    return json_reply(describe(engine.repository.show(context.path_reference), engine.rollouts))
+    return json_reply(describe(engine.repository.show(context.path_reference), engine))
 
 
 async def administer(context: RequestContext) -> Response:
@@ -319,7 +318,7 @@ async def show_metrics(context: RequestContext) -> Response:
     return Response(content, headers={"Content-Type": media_type})
 
 
-def describe(version: ModelVersion, rollouts: Rollouts | None = None) -> dict[str, Any]:
+def describe(version: ModelVersion, engine: Engine | None = None) -> dict[str, Any]:
     """A version's manifest, and under "status" how it is served.
 
     The status says, of a version that is loaded, its layout; of one whose newest package is unfit,
@@ -331,6 +330,7 @@ def describe(version: ModelVersion, rollouts: Rollouts | None = None) -> dict[st
     if manifest is not None:
         described = {**manifest.to_json(), "compared_with": manifest.parity.compared_with}
     status: dict[str, Any] = {"state": version.state.value, "pinned": version.pinned}
+    status["is_default"] = engine is not None and engine.repository.is_default(version)
     if version.reason is not None:
         status["reason"] = version.reason
     if model is not None:
@@ -345,6 +345,6 @@ def describe(version: ModelVersion, rollouts: Rollouts | None = None) -> dict[st
             max_batch_size=layout.max_batch_size,
             session_bytes=model.session_bytes,
         )
-    if rollouts is not None and (rollout := rollouts.of(version.reference)) is not None:
+    if engine is not None and (rollout := engine.rollouts.of(version.reference)) is not None:
         status["rollout"] = dump(summarise(rollout))
     return {**described, "status": status}

@@ -8,7 +8,10 @@ export function reference({ name, version }) {
   return `${name}/${version}`;
 }
 
-/** Fill the chooser; returns the model that is chosen, the one of before if it is there still. */
+/**
+ * Fill the chooser; returns the model that is chosen: the one of before if it is there still, else
+ * the one that answers where none is named.
+ */
 export function showModels(select, models) {
   const askable = models.filter((model) => ASKABLE.has(model.status.state));
   const before = select.value;
@@ -22,7 +25,11 @@ export function showModels(select, models) {
     }),
   );
   select.disabled = askable.length === 0;
-  if (askable.some((model) => reference(model) === before)) select.value = before;
+  const kept = askable.find((model) => reference(model) === before);
+  const defaults = askable.filter((model) => model.status.is_default);
+  const places = Object.keys(TASKS).map((task) => defaults.find((model) => model.task === task));
+  const chosen = kept ?? places.find((model) => model !== undefined);
+  if (chosen) select.value = reference(chosen);
   return askable.find((model) => reference(model) === select.value) ?? null;
 }
 
@@ -43,7 +50,8 @@ export function showClassifiers(control, select, models) {
 /** With its version only where there are several. */
 function nameOf(model, others) {
   const versions = others.filter(({ name }) => name === model.name).length;
-  return versions > 1 ? `${model.name}, version ${model.version}` : model.name;
+  const name = versions > 1 ? `${model.name}, version ${model.version}` : model.name;
+  return model.status.is_default ? `${name} (default)` : name;
 }
 
 /** What a person who chooses wants to know: [term, value] pairs. */

@@ -55,10 +55,10 @@ function secondStage({ then }) {
 
 /** Only those that differ from the service's defaults. */
 function parametersOf(models, model, settings) {
-  const first = models.find(({ task }) => task === model.task);
+  const usual = models.find(({ task, status }) => task === model.task && status.is_default);
   const { defaults } = model;
   const all = {
-    model: [reference(model), reference(first)],
+    model: [reference(model), usual && reference(usual)],
     ...(model.task === "detection"
       ? {
           score_threshold: [settings.score, defaults.score_threshold],

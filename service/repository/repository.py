@@ -7,7 +7,7 @@ closed before it is given back: so a swap loses nothing.
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Set
+from collections.abc import AsyncIterator, Callable, Collection, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -15,12 +15,14 @@ from service.inference.deadline import NO_DEADLINE, Deadline
 from service.inference.model import LoadedModel
 from service.manifest import ModelManifest, Task
 from service.problems import Problem, quoted
+from service.repository.naming import Found, find_default, find_meant
 from service.repository.store import Candidate, Reference
 from service.repository.version import Backoff, Known, ModelVersion, State, reason_of
 from service.runtime.memory import trim_memory
 from service.telemetry.logs import logger
 
 Load = Callable[[Candidate], LoadedModel]
+OnFailure = Callable[[str], None]  # hears the name of each model that could not be loaded
 
 
 class ModelRepository:
@@ -29,11 +31,14 @@ class ModelRepository:
     load: opens and warms a package; raises PackageError or ProviderError.
     budget: bytes that the sessions of all loaded models may take, None without a limit. The least
         recently used is evicted first, as soon as no request holds it.
-    on_failure: hears the name of each model that could not be loaded.
+    defaults: names of the models that answer requests which name none, see `find_default`.
     """
 
-    def __init__(self, load: Load, budget: int | None, on_failure: Callable[[str], None]) -> None:
+    def __init__(
+        self, load: Load, budget: int | None, on_failure: OnFailure, defaults: Collection[str] = ()
+    ) -> None:
         self._load, self._budget, self._on_failure = load, budget, on_failure
+        self._defaults = defaults
         self._versions: dict[Reference, ModelVersion] = {}
         self._withheld: Set[Reference] = frozenset()
         self._lock = threading.RLock()
@@ -58,30 +63,32 @@ class ModelRepository:
     # -- requests
 
     def find(self, reference: str | None, task: Task | None = None) -> ModelVersion:
-        """The version that ``reference``, a name or name/version, means; raises Problem.
-
-        A name means its pinned version, or else its highest that can be served and is not withheld,
-        if there is one; None means the first model, by name, of ``task``.
-        """
+        """The version that ``reference``, a name (`find_meant`) or name/version, means; None means
+        the default model of ``task`` (`find_default`). Raises Problem."""
         return self._find(reference, task)[0]
 
     def find_manifest(self, reference: str, task: Task | None = None) -> ModelManifest:
         """That of the version which `find` gives; raises Problem as it does."""
         return self._find(reference, task)[1]
 
-    def _find(self, reference: str | None, task: Task | None) -> tuple[ModelVersion, ModelManifest]:
+    def is_default(self, entry: ModelVersion) -> bool:
+        """Whether ``entry`` answers requests of its task that name no model."""
+        try:
+            return entry.manifest is not None and self.find(None, entry.manifest.task) is entry
+        except Problem:
+            return False
+
+    def _find(self, reference: str | None, task: Task | None) -> Found:
         with self._lock:
-            reference = reference or self._default_name(task)
+            if not reference:
+                reference = find_default(self.versions, task, self._withheld, self._defaults)
             name = reference.partition("/")[0]
-            fit = [(entry, entry.manifest) for entry in self._named(reference) if entry.manifest]
-            served = [found for found in fit if found[0].state is not State.UNLOADED]
-            if not fit:
+            found = find_meant(self._named(reference), self._withheld)
+            if found is None:
                 raise Problem("model_not_found", self._not_found(reference))
-            if not served:
+            entry, manifest = found
+            if entry.state is State.UNLOADED:
                 raise Problem("model_unloaded", f"{name} has been unloaded by an operator.")
-            open_ = [found for found in served if found[0].reference not in self._withheld]
-            pinned = [found for found in served if found[0].pinned]
-            entry, manifest = next(iter(pinned or open_ or served))
             if task not in (None, manifest.task):
                 raise Problem("wrong_task", f"{name} does {manifest.task}, not {task}.")
             return entry, manifest
@@ -93,7 +100,7 @@ class ModelRepository:
         cannot be asked.
 
         task: what is asked for; None if the model decides that.
-        reference: a name or name/version; None for the first model of the task.
+        reference: a name or name/version; None for the default model of the task.
         certain: whether it is for that one; else its body may name any model of the task.
         """
         if not certain:
@@ -154,12 +161,6 @@ class ModelRepository:
             for entry in self.versions
             if entry.reference[0] == name and version in ("", entry.reference[1])
         ]
-
-    def _default_name(self, task: Task | None) -> str:
-        for entry in self._versions.values():
-            if entry.manifest is not None and task in (None, entry.manifest.task):
-                return entry.reference[0]
-        raise Problem("model_not_found", f"The service holds no model for {task}.")
 
     def _not_found(self, reference: str) -> str:
         names = ", ".join(sorted({name for name, _ in self._versions}))

@@ -15,7 +15,7 @@ from service.http.openapi.schemas import DetectAnswer
 from service.manifest import read_manifest
 from tests.e2e.server import Server
 
-MODEL = "efficientdet_lite0_voc"
+MODEL = "retinanet_lite0_voc"  # the default
 LOW = {"score_threshold": 0.05}
 
 

@@ -10,7 +10,7 @@ from tests.deploy.dashboard import faults
 from tests.e2e.server import Server, eventually, running_server
 from tests.paths import ROOT
 
-DETECTOR, CLASSIFIER = "efficientdet_lite0_voc", "efficientnet_lite0_imagenet"
+DETECTOR, CLASSIFIER = "retinanet_lite0_voc", "efficientnet_lite0_imagenet"
 JPEG = {"content-type": "image/jpeg"}
 
 

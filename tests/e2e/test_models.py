@@ -17,6 +17,8 @@ def test_every_model_of_the_store_is_listed(http: httpx.Client, store: Path) -> 
     assert manifests == [read_manifest(path) for path in sorted(store.glob("*/*/manifest.json"))]
     for manifest, status in zip(manifests, statuses, strict=True):
         assert (status["state"], status["pinned"]) == ("ready", False)
+        # of the two detectors the other has the higher AP
+        assert status["is_default"] == (manifest.name != "efficientdet_lite0_voc")
         assert (status["provider"], status["precision"]) == ("cpu", manifest.precision)
         assert status["threads"] == 1
         assert status["max_batch_size"] == 2

@@ -22,7 +22,7 @@ from tests.paths import ROOT
 
 PAGE = DOCS / "regions.md"
 REQUESTS = block_with(PAGE, "sh", "curl").strip().splitlines()
-DETECTOR = "efficientdet_lite0_voc"
+DETECTOR = "retinanet_lite0_voc"  # the default
 JPEG = {"content-type": "image/jpeg"}
 REGIONS = [[40.0, 10.5, 260.0, 290.0], [300.0, 120.0, 440.0, 250.0]]
 TEXTS = [",".join(map(str, region)) for region in REGIONS]

@@ -13,6 +13,7 @@ from service.inference.task import Row
 from service.manifest import ModelManifest
 from service.package import PackageError
 from service.parameters import RequestParameters
+from service.provenance import Accuracy
 from service.repository.store import Candidate, Reference
 from service.settings import Settings
 
@@ -51,7 +52,8 @@ class Blocking:
 class Loader:
     """Makes a `LoadedModel` of any candidate; notes what it has loaded.
 
-    bytes: that the next model takes. broken: references that cannot be loaded.
+    bytes: that the next model takes. broken: references that cannot be loaded. top1: what was
+    measured of a model, where it was.
     """
 
     def __init__(self, manifest: ModelManifest) -> None:
@@ -62,6 +64,7 @@ class Loader:
         self.permit.set()
         self.bytes = 100
         self.broken: set[Reference] = set()
+        self.top1: dict[Reference, float] = {}
         self.loaded: list[Reference] = []
         self.models: list[LoadedModel] = []
 
@@ -79,4 +82,7 @@ class Loader:
 
     def manifest(self, reference: Reference) -> ModelManifest:
         name, version = reference
-        return self._manifest.model_copy(update={"name": name, "version": version})
+        metrics = {"top1": self.top1[reference]} if reference in self.top1 else None
+        accuracy = metrics and Accuracy(data="val", images=9, metrics=metrics)
+        update = {"name": name, "version": version, "accuracy": accuracy}
+        return self._manifest.model_copy(update=update)

@@ -44,6 +44,7 @@ def test_the_defaults_are_fit() -> None:
         ("rate_limit", "0", "BOXPORT_RATE_LIMIT=0: "),
         ("execution_providers", "cuda", NO_CUDA),
         ("execution_providers", "gpu", "gpu: is no execution provider"),
+        ("default_models", f"{CLASSIFIER},pets", "default_models: there is no pets; there are "),
         ("models", f'{{"{CLASSIFIER}": {{"execution_providers": ["cuda"]}}}}', NO_CUDA),
     ],
 )

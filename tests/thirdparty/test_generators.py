@@ -53,8 +53,8 @@ def assert_the_cat(printed: str) -> None:
     """One line: a label, a score and a box."""
     label, score, *box = printed.replace("[", "").replace("]", "").split()
     assert label == "cat"
-    assert float(score) == pytest.approx(0.879, abs=0.02)
-    assert [float(side) for side in box] == pytest.approx([3.5, 0, 409.4, 300], abs=3)
+    assert float(score) == pytest.approx(0.964, abs=0.02)
+    assert [float(side) for side in box] == pytest.approx([6.3, 5.8, 408.2, 289.5], abs=3)
 
 
 def test_openapi_python_client(server: Server, folder: Path) -> None:

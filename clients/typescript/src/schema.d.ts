@@ -402,7 +402,7 @@ export interface components {
         };
         /** @description A request to /v1/classify as a form; a raw image/* body or JSON will do as well. */
         ClassifyForm: {
-            /** @description Name, or name/version, of the model. Default: the task's first by name. */
+            /** @description Name, or name/version, of the model. Default: the task's best, as measured. */
             model?: string;
             /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
             top_k?: number;
@@ -419,7 +419,7 @@ export interface components {
             images: string[];
         };
         ClassifyParameters: {
-            /** @description Name, or name/version, of the model. Default: the task's first by name. */
+            /** @description Name, or name/version, of the model. Default: the task's best, as measured. */
             model?: string;
             /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
             top_k?: number;
@@ -435,7 +435,7 @@ export interface components {
         };
         /** @description A request to /v1/classify in JSON. */
         ClassifyRequest: {
-            /** @description Name, or name/version, of the model. Default: the task's first by name. */
+            /** @description Name, or name/version, of the model. Default: the task's best, as measured. */
             model?: string | null;
             /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
             top_k?: number | null;
@@ -475,7 +475,7 @@ export interface components {
         };
         /** @description A request to /v1/detect as a form; a raw image/* body or JSON will do as well. */
         DetectForm: {
-            /** @description Name, or name/version, of the model. Default: the task's first by name. */
+            /** @description Name, or name/version, of the model. Default: the task's best, as measured. */
             model?: string;
             /** @description Detections must score above it. Default: the model's own, in its `defaults`. */
             score_threshold?: number;
@@ -503,7 +503,7 @@ export interface components {
         };
         /** @description Where a threshold is not given, the model's own default holds. */
         DetectParameters: {
-            /** @description Name, or name/version, of the model. Default: the task's first by name. */
+            /** @description Name, or name/version, of the model. Default: the task's best, as measured. */
             model?: string;
             /** @description Detections must score above it. Default: the model's own, in its `defaults`. */
             score_threshold?: number;
@@ -529,7 +529,7 @@ export interface components {
         };
         /** @description A request to /v1/detect in JSON. */
         DetectRequest: {
-            /** @description Name, or name/version, of the model. Default: the task's first by name. */
+            /** @description Name, or name/version, of the model. Default: the task's best, as measured. */
             model?: string | null;
             /** @description Detections must score above it. Default: the model's own, in its `defaults`. */
             score_threshold?: number | null;
@@ -778,6 +778,8 @@ export interface components {
             state: components["schemas"]["ModelState"];
             /** @description Whether the bare name means this version in any case. */
             pinned: boolean;
+            /** @description Whether it answers requests that name no model. */
+            is_default: boolean;
             /** @description Why the newest package is not what is served. */
             reason?: string;
             /** @description What runs the graph, such as cpu, cuda or openvino. */
@@ -1097,7 +1099,7 @@ export interface operations {
     detect: {
         parameters: {
             query?: {
-                /** @description Name, or name/version, of the model. Default: the task's first by name. */
+                /** @description Name, or name/version, of the model. Default: the task's best, as measured. */
                 model?: string;
                 /** @description Detections must score above it. Default: the model's own, in its `defaults`. */
                 score_threshold?: number;
@@ -1324,7 +1326,7 @@ export interface operations {
     classify: {
         parameters: {
             query?: {
-                /** @description Name, or name/version, of the model. Default: the task's first by name. */
+                /** @description Name, or name/version, of the model. Default: the task's best, as measured. */
                 model?: string;
                 /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
                 top_k?: number;

@@ -28,6 +28,7 @@ class ModelStatus(BaseModel):
 
     state: ModelState
     pinned: bool = Field(description="Whether the bare name means this version in any case.")
+    is_default: bool = Field(description="Whether it answers requests that name no model.")
     reason: str | None = Field(None, description="Why the newest package is not what is served.")
     provider: str | None = Field(
         None, description="What runs the graph, such as cpu, cuda or openvino."

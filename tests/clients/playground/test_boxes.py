@@ -115,6 +115,7 @@ def test_a_row_that_is_pointed_at_lights_its_box(bench: Bench, photos: Path) -> 
 
 
 def test_a_box_that_is_pointed_at_lights_its_row(bench: Bench, photos: Path) -> None:
+    bench.page.select_option("#model", "efficientdet_lite0_voc/1")
     bench.choose(photos / "astronaut.jpg")
     canvas = bench.page.locator("#boxes")
     size = canvas.bounding_box()

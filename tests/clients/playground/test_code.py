@@ -74,7 +74,7 @@ def test_a_second_models_code_gives_the_same(bench: Bench, photos: Path, tmp_pat
         capture_output=True,
         text=True,
     )
-    assert script.stdout.startswith("cat 0.88 "), script.stderr
+    assert script.stdout.startswith("cat 0.97 "), script.stderr
     assert script.stdout.strip().endswith(bench.rows()[0][0].removeprefix("cat: "))
 
 

@@ -85,6 +85,7 @@ def tab_to(bench: Bench, name: str, key: str = "Tab") -> None:
 
 
 def test_the_whole_way_by_keyboard(bench: Bench) -> None:
+    bench.page.select_option("#model", "efficientdet_lite0_voc/1")
     press = bench.page.keyboard.press
     tab_to(bench, "Skip to the results")
     tab_to(bench, "Try the sample")
@@ -124,6 +125,7 @@ def test_what_is_found_is_said(bench: Bench, photos: Path) -> None:
     def is_said(words: str) -> None:
         eventually(lambda: status.inner_text() == words, f"“{words}” is said", 10)
 
+    bench.page.select_option("#model", "efficientdet_lite0_voc/1")
     bench.choose(photos / "astronaut.jpg")
     is_said("2 objects found: 1 bicycle, 1 person")
     assert "2 objects found" in (bench.page.locator("#boxes").get_attribute("aria-label") or "")

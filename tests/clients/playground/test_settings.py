@@ -155,7 +155,7 @@ def test_a_question_gives_up_the_one_before(bench: Bench, photos: Path) -> None:
     bench.page.unroute("**/v1/detect*")
     failed = [one for one in bench.requests if one.failure]
     assert [one.failure for one in failed] == ["net::ERR_ABORTED"]
-    assert bench.rows() == [("cat", "88%")]
+    assert bench.rows() == [("cat", "97%")]
 
 
 def test_the_time_is_the_services(bench: Bench, photos: Path) -> None:

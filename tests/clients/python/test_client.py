@@ -22,7 +22,7 @@ def test_detect_gives_what_the_server_says(client, url: str, photos: Path) -> No
     plain = httpx.post(f"{url}/v1/detect", content=path.read_bytes(), headers=headers)
     assert result.to_dict()["detections"] == plain.json()["results"][0]["detections"]
     assert (result.width, result.height) == (451, 300)
-    assert result.model.name == "efficientdet_lite0_voc"
+    assert result.model.name == "retinanet_lite0_voc"
     assert len(result) == len(list(result)) >= 1
     best = result.detections[0]
     assert best.label == "cat"

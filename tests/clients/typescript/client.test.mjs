@@ -18,9 +18,9 @@ test("a cat is found", async () => {
   assert.equal(result.detections.length, 1);
   const [{ label, score, box }] = result.detections;
   assert.equal(label, "cat");
-  assert.ok(score > 0.8 && score < 0.95);
+  assert.ok(score > 0.9 && score < 1);
   assert.ok(Math.abs(box[2] - 409) < 2);
-  assert.equal(result.model.name, "efficientdet_lite0_voc");
+  assert.equal(result.model.name, "retinanet_lite0_voc");
   assert.ok(result.timing_ms.total > 0);
   assert.match(result.request_id, /^[0-9a-f]{32}$/);
 });

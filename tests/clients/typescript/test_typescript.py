@@ -114,7 +114,7 @@ def test_the_readme(installed: Path, url: str) -> None:
     (code,) = re.findall(r"^```ts\n(.*?)^```", (PACKAGE / "README.md").read_text(), re.M | re.S)
     (installed / "readme.mjs").write_text(code.replace("http://localhost:3000", url))
     shutil.copy(PHOTOS / "cat.jpg", installed)
-    assert run("node", "readme.mjs", folder=installed).startswith("cat 0.88")
+    assert run("node", "readme.mjs", folder=installed).startswith("cat 0.96")
 
 
 def test_when_the_first_try_fails(installed: Path) -> None:

@@ -11,7 +11,7 @@ from service.problems import Problem
 from service.settings import Settings
 from tests.packages import CLASSIFIER, break_graph, copy_package
 
-DETECTOR = "efficientdet_lite0_voc"
+DETECTOR, BEST = "efficientdet_lite0_voc", "retinanet_lite0_voc"
 
 
 @pytest.fixture
@@ -19,9 +19,11 @@ def settings(store: Path) -> Settings:
     return Settings(model_store=store)
 
 
-def test_the_first_detector_is_asked_by_default(settings: Settings) -> None:
+def test_the_best_detector_is_asked_by_default(settings: Settings) -> None:
     request = read_request(settings, None, {"score_threshold": 0.5, "labels": None})
-    assert request.reference == f"{DETECTOR}/1"
+    assert request.reference == f"{BEST}/1"
+    chosen = settings.model_copy(update={"default_models": (CLASSIFIER, DETECTOR)})
+    assert read_request(chosen, None, {}).reference == f"{DETECTOR}/1"
     assert request.parameters == {
         "score_threshold": 0.5,
         "iou_threshold": 0.5,

@@ -41,6 +41,32 @@ def test_a_name_means_its_highest_version(harness: Harness) -> None:
     assert [entry.name for entry in harness.repository.versions] == ["a/10", "a/2", "a/1", "b/1"]
 
 
+def test_the_model_that_was_measured_best_answers_where_none_is_named(
+    harness: Harness, loader
+) -> None:
+    repository = harness.repository
+
+    def default() -> str:
+        found = repository.find(None, "classification")
+        assert [entry for entry in repository.versions if repository.is_default(entry)] == [found]
+        return found.name
+
+    loader.top1 = {A1: 0.7, A2: 0.5, B1: 0.6}
+    harness.put(("0", "1"), A1, A2)
+    assert default() == "a/2", "one that was not measured comes after"
+    harness.put(B1)
+    assert default() == "b/1", "an older version does not speak for its name"
+    repository.pin(A1)
+    assert default() == "a/1"
+    repository.pin(A1, pinned=False)
+    repository.unload(B1)
+    assert default() == "a/2"
+    for reference in (("0", "1"), A1, A2):
+        repository.unload(reference)
+    assert harness.code(None, "classification") == "model_unloaded"
+    assert not any(map(repository.is_default, repository.versions))
+
+
 def test_what_is_not_there_is_said(harness: Harness) -> None:
     harness.put(A1, B1)
     assert harness.code("c") == "model_not_found"

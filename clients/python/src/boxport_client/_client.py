@@ -85,7 +85,7 @@ class Client:
         photo: a path, the bytes of a file, a file object opened as binary, a PIL image, a numpy
             array (uint8 or uint16, [H, W, 3] RGB or [H, W] grey), or an http(s) URL that the
             service may fetch.
-        model: name, or name/version; the service's first detector if not given.
+        model: name, or name/version; the service's default detector if not given.
         score_threshold: 0..1; only detections that score above it are returned.
         iou_threshold: 0..1; of two boxes of one label whose IoU is above it, the better one stays.
         class_agnostic: whether boxes of different labels suppress each other too; default False.

@@ -13,7 +13,7 @@ def test_figures_of_the_real_service(asking, photos: Path) -> None:
     done = asking("bench", *words)
     assert (done.returncode, done.stderr) == (0, b"passed over 1 file: 1 .md\n")
     report = json.loads(done.stdout)
-    assert report["model"] == "efficientdet_lite0_voc/1"
+    assert report["model"] == "retinanet_lite0_voc/1"
     assert (report["photos"], report["made_photo"], report["same_machine"]) == (7, False, True)
     assert report["notes"][0].startswith("Client and service share this machine")
     one, three = report["levels"]

@@ -26,6 +26,9 @@ def test_models_in_a_terminal(asking) -> None:
     assert status == 0
     row = next(line for line in shown.splitlines() if "efficientdet_lite0_voc/1" in line)
     assert row.split()[1:] == ["detection", "320", "x", "320", "fp32,", "cpu", "AP", "29.7"]
+    best = next(line for line in shown.splitlines() if "retinanet_lite0_voc/1" in line)
+    assert best.split()[1] == "*"
+    assert "* answers requests that name no model" in shown
     assert "not measured" in next(line for line in shown.splitlines() if "imagenet/1" in line)
 
 

@@ -206,7 +206,7 @@ def test_clients_have_a_name_for_each_shape() -> None:
 
 def test_replies_leave_out_what_is_not_set() -> None:
     status = API["components"]["schemas"]["ModelStatus"]
-    assert status["required"] == ["state", "pinned"]
+    assert status["required"] == ["state", "pinned", "is_default"]
     assert status["properties"]["threads"] == {
         "minimum": 1,
         "type": "integer",

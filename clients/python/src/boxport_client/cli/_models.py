@@ -57,6 +57,8 @@ def models(
     for model in found:
         table.add_row(*map(printable, _cells(model)))
     stdout.print(table)
+    if any(map(_is_default, found)):
+        stdout.print("* answers requests that name no model")
 
 
 def _summary(model: ModelInfo) -> dict[str, Any]:
@@ -72,12 +74,17 @@ def _summary(model: ModelInfo) -> dict[str, Any]:
 def _cells(model: ModelInfo) -> tuple[str, ...]:
     size = model.manifest.get("input", {})
     return (
-        f"{model.name}/{model.version}",
+        f"{model.name}/{model.version}{' *' if _is_default(model) else ''}",
         model.task,
         f"{size['width']} x {size['height']}" if "width" in size else "",
         _running(model.manifest, model.manifest.get("status", {})),
         _accuracy(model.manifest.get("accuracy")) or "not measured",
     )
+
+
+def _is_default(model: ModelInfo) -> bool:
+    """Whether it answers requests of its task that name none."""
+    return bool(model.manifest.get("status", {}).get("is_default"))
 
 
 def _running(manifest: Mapping[str, Any], status: Mapping[str, Any]) -> str:

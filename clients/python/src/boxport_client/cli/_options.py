@@ -49,7 +49,7 @@ Model = Annotated[
     request(
         "--model",
         "NAME",
-        "Name, or name/version; the first model for the task if not given.",
+        "Name, or name/version; the default model for the task if not given.",
         autocompletion=model_names,
     ),
 ]
