@@ -34,6 +34,7 @@ from service.matching import Criteria, Detections, match
 from service.package import ModelPackage
 
 PHOTOS = {"detection": 2, "classification": 4}  # that an alternative is tried on first
+ENOUGH = 20  # detections in a photo, of which one will do
 DETECTIONS = 60  # of these, the best of all
 ROUNDS = 2  # of alternatives on top of the best before
 LIKELY = 0.9  # share of these that agrees, for which all photos are worth their time
@@ -168,7 +169,8 @@ def _agreeing(manifest: ModelManifest, tally: Tally) -> str:
 def _telling(owner: OwnerAnswers, found: Tally, task: Task) -> OwnerAnswers:
     """What is tried first: the photos with most unmatched answers, and of a detector's the best."""
     places = sorted(range(len(found.by_photo)), key=lambda i: -found.by_photo[i])
-    few = owner.only(places[: PHOTOS[task]])
+    enough = task == "detection" and len(owner.answers[places[0]]) >= ENOUGH
+    few = owner.only(places[: 1 if enough else PHOTOS[task]])
     stated = [answer for answer in few.answers if isinstance(answer, Detections)]
     if not any(map(len, stated)):  # a classifier's, or nothing where the package finds much
         return few
