@@ -22,7 +22,8 @@ PAGE = DOCS / "bring-your-own.md"
 PHOTOS = ("astronaut.jpg", "cat.jpg", "photographer.jpg", "coffee.jpg")
 # The templates import torchvision as their owners have it; here it may lack its compiled part.
 COMPILED = "import tests.fidelity.oracles\n"
-SMALL = {"min_size": 256, "max_size": 427}  # in place of 800, for time
+SIDE = 128
+SMALL = {"min_size": SIDE, "max_size": 213}  # in place of 800 and 1333, for time
 LIGHTNING = """
 import lightning
 import torch
@@ -174,7 +175,7 @@ def test_an_owners_template_proves_a_package(
     make(tmp_path)
     if title == "torchvision, a detector":
         template = template.replace("num_classes=4", f"num_classes=4, **{SMALL}")
-        command += ["--input-size", "256"]
+        command += ["--input-size", str(SIDE)]
     (tmp_path / "mine.py").write_text(COMPILED + template)
     classes = 4 if title == "torchvision, a detector" else 3
     (tmp_path / "labels.txt").write_text("".join(f"class {i}\n" for i in range(classes)))

@@ -1,5 +1,7 @@
 """Where answers differ, what makes them agree is found and named."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +12,24 @@ import torch
 from export.progress import SILENT, ProgressReporter
 from export.proof.alternatives import Alternative, usual
 from export.proof.answers import OwnerAnswers
-from export.proof.comparison import compare, detections, probabilities
+from export.proof.comparison import (
+    Disagreement,
+    check_network,
+    compare,
+    detections,
+    probabilities,
+)
 from export.proof.explanation import explain, explain_classes
+from export.proof.pixels import read_unrounded
 from export.settings import Settings
 from export.trained_model import TrainedModel, load_model
+from models.anchors import efficientdet_anchors
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.variants import VARIANTS
+from service.manifest import read_manifest
 from service.matching import Detections
 from service.package import ModelPackage, open_package
+from tests.paths import ROOT
 
 NAMES = ("cat", "dog", "cow", "owl")
 PHOTOS = ("cat.jpg", "coffee.jpg", "rocket.jpg")
@@ -36,10 +48,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     return load_model("resnet18", path, Settings(input_size=64))
 
 
+@pytest.fixture(scope="module")
+def detector(store: Path) -> TrainedModel:
+    """The one that was trained on VOC, at half of its size for time."""
+    labels = read_manifest(store / "efficientdet_lite0_voc" / "1" / "manifest.json").labels
+    weights = ROOT / "models" / "pretrained" / "efficientdet_lite0_voc.safetensors"
+    return load_model("efficientdet_lite0", weights, Settings(input_size=160), labels)
+
+
 def owner_of(package: ModelPackage, folder: Path) -> OwnerAnswers:
     """Who has the answers of ``package``."""
     paths = tuple(folder / name for name in PHOTOS)
-    return OwnerAnswers("user_model", "mine.py", paths, tuple(probabilities(package, paths)))
+    if package.manifest.task == "classification":
+        return OwnerAnswers("user_model", "mine.py", paths, tuple(probabilities(package, paths)))
+    overlap = package.manifest.defaults.iou_threshold
+    found = detections(package, paths, 0.05, overlap, read=read_unrounded)
+    return OwnerAnswers("user_model", "mine.py", paths, tuple(found))
 
 
 def explained(
@@ -47,7 +71,9 @@ def explained(
     owner: OwnerAnswers,
     progress: ProgressReporter = SILENT,
     seconds: float = 100,
+    causes: Sequence[str] = (),
 ) -> str:
+    """causes: which alone to try, for time."""
     shared = model.remembering()
 
     def reopen(alternative: Alternative) -> ModelPackage | None:
@@ -55,7 +81,11 @@ def explained(
         return None if other is None else other.package()
 
     package = shared.package()
-    alternatives = usual(package.manifest, model.anchors)
+    alternatives = [
+        alternative
+        for alternative in usual(package.manifest, model.anchors)
+        if not causes or alternative.cause in causes
+    ]
     found = compare(owner, package)
     return explain(owner, package, found, reopen, alternatives, progress, seconds)
 
@@ -90,6 +120,60 @@ def test_what_differs_is_named(
     other = model.other(Alternative("", changes))
     assert other is not None
     assert words in explained(model, owner_of(other.package(), photos))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (Settings(box_weights=(10.0, 5.0)), "box coder: with box_weights = [10.0, 5.0] in a file"),
+        (
+            Settings(anchor_sizes=efficientdet_anchors(4.0).sizes),
+            'anchors: with --anchor-sizes "32,40.3175,50.7968 64,',
+        ),
+        (Settings(iou_threshold=0.3), "suppression: with --iou-threshold 0.3 all"),
+        (Settings(channel_order="bgr"), 'normalisation: with channel_order = "bgr" in a file'),
+        (Settings(antialias=False), "resize: with --interpolation bilinear --no-antialias all"),
+        (Settings(resize="stretch"), "resize: with --resize stretch --interpolation bilinear all"),
+    ],
+    ids=["box coder", "anchors", "suppression", "channels", "antialias", "stretch"],
+)
+def test_what_differs_of_a_detector_is_named(
+    detector: TrainedModel, photos: Path, changes: Settings, words: str
+) -> None:
+    other = detector.other(Alternative("", changes))
+    assert other is not None
+    owner = owner_of(other.package(), photos)
+    with pytest.raises(Disagreement):
+        check_network(owner, detector.package())
+    causes = (words.partition(":")[0], "suppression")
+    assert words in explained(detector, owner, causes=causes)
+
+
+def test_anchors_that_are_not_usual_are_told_from_their_scores(
+    detector: TrainedModel, photos: Path
+) -> None:
+    other = detector.other(Alternative("", Settings(anchor_sizes=efficientdet_anchors(4.4).sizes)))
+    assert other is not None
+    owner = owner_of(other.package(), photos)
+    package = detector.package()
+    said = explain(owner, package, compare(owner, package), lambda _: None, [])
+    assert said.endswith(
+        "so it is in the anchors or the box coder: say yours with --anchor-sizes,"
+        " --aspect-ratios or box_weights"
+    )
+
+
+def test_a_detectors_classes_in_another_order_are_noticed(
+    detector: TrainedModel, photos: Path
+) -> None:
+    owner = owner_of(detector.package(), photos)
+    permuted = tuple(
+        Detections(a.boxes, a.scores, (a.labels + 3) % 20)
+        for a in owner.answers
+        if isinstance(a, Detections)
+    )
+    said = explained(detector, replace(owner, answers=permuted))
+    assert re.match(r"classes: (your labels are the package's|what you call)", said)
 
 
 @pytest.mark.full  # all alternatives
