@@ -114,10 +114,13 @@ def counted(manifest: ModelManifest, tally: Tally) -> str:
 
 
 def agrees(owner: OwnerAnswers, tally: Tally, tolerance: Tolerance) -> bool:
-    """Whether enough of the answers have a match, and not most of them an excuse."""
+    """Whether enough of the answers have a match, and not most of them an excuse. One that the
+    network gives too before its pixels are rounded has been compared with that."""
     stated = sum(len(a) if isinstance(a, Detections) else 1 for a in owner.answers)
-    compared = tally.compared >= max(1, (1 - MOST_EXCUSED) * (stated - tally.beneath))
-    return bool(tally.share >= tolerance.matched and compared)
+    detects = any(isinstance(a, Detections) for a in owner.answers)
+    compared = tally.compared + tally.rounded / (2 if detects else 1)  # of either side
+    enough = compared >= max(1, (1 - MOST_EXCUSED) * (stated - tally.beneath))
+    return bool(tally.share >= tolerance.matched and enough)
 
 
 def check_worth(owner: OwnerAnswers, manifest: ModelManifest) -> None:

@@ -166,6 +166,29 @@ def test_probabilities_are_proven_or_not(classifier: ModelPackage, photos: Path)
         prove(OwnerAnswers("user_results", "p.csv", paths, shifted), classifier)
 
 
+class Rolled:
+    """The package's session with each probability the next class's."""
+
+    def __init__(self, package: ModelPackage) -> None:
+        self._session = package.session
+
+    def run(self, names: list[str] | None, feeds: dict[str, Any]) -> list[Any]:
+        return [np.roll(output, 1, axis=1) for output in self._session.run(names, feeds)]
+
+
+def test_a_classifiers_rounding_is_told_where_its_network_agrees(
+    classifier: ModelPackage, photos: Path
+) -> None:
+    network = ModelPackage(classifier.manifest, Rolled(classifier))
+    paths = tuple(photos / name for name in PHOTOS)
+    owner = OwnerAnswers("user_model", "m.py", paths, tuple(probabilities(network, paths)))
+    parity = prove(owner, classifier, network=network)
+    assert [allowance.answers for allowance in parity.allowances] == [len(PHOTOS)]
+    assert parity.max_score_difference > 0.03
+    with pytest.raises(Disagreement):
+        prove(owner, classifier, network=classifier)
+
+
 def test_the_same_answer_to_every_photo_proves_nothing(
     classifier: ModelPackage, photos: Path
 ) -> None:
