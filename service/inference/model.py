@@ -91,7 +91,7 @@ class LoadedModel:
         self._decoder, self._on_batch = decoder, shared.on_batch
         self._concurrency = Concurrency(shared.images_in_service)
         # with fewer runs than processors the scheduler, which knows of other processes, does better
-        fills = layout.threads == 1 and layout.concurrent_runs >= len(shared.cores)
+        fills = layout.threads == 1 and layout.concurrent_runs >= len(shared.cores) and not trial
         self._cores = shared.cores if fills else CorePool(())
         self._batcher = Batcher(
             self._run,

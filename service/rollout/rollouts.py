@@ -9,6 +9,7 @@ A thread looks at the file of rollouts and at the tallies, twice a second.
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from service.inference.isolated import Trial
 from service.manifest import Task
@@ -149,9 +150,10 @@ class Rollouts:
         """Let the service's other workers know what was counted here, and know theirs."""
         if self._all:
             own = {rollout.key: rollout.tally for rollout in self._all.values()}
-            others = self._shared.exchange(own)
-            for rollout in self._all.values():
-                rollout.others = others.get(rollout.key) or Tally()
+            with suppress(OSError, ValueError):  # what the others had counted before goes on
+                others = self._shared.exchange(own)
+                for rollout in self._all.values():
+                    rollout.others = others.get(rollout.key) or Tally()
 
     def _judge(self, rollout: Rollout) -> None:
         self._settle(rollout.reference)

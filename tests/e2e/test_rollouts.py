@@ -18,9 +18,11 @@ import httpx
 import pytest
 from boxport_client import AsyncClient, Client, InvalidRequest, Unauthorized
 
+from service.access.key_file import add_entry
+from service.access.keys import new_key
 from tests.e2e.conftest import Guarded
-from tests.e2e.server import eventually
-from tests.packages import edit_manifest, remove_package
+from tests.e2e.server import eventually, running_server
+from tests.packages import CLASSIFIER, copy_package, edit_manifest, remove_package
 from tests.paths import ROOT
 
 JPEG = {"content-type": "image/jpeg"}
@@ -280,3 +282,49 @@ def test_swapped_labels_go_back_within_30_seconds(guarded: Guarded, coffee: byte
         (guarded.store / "rollouts.json").unlink(missing_ok=True)
         remove_package(guarded.store / "pets" / "2")
         eventually(lambda: versions(guarded) == ["1"], "pets/2 is gone")
+
+
+@pytest.mark.soak
+def test_two_workers_are_one_service(tmp_path: Path, store: Path, coffee: bytes) -> None:
+    keys = tmp_path / "keys.json"
+    key, entry = new_key("operator", ["infer", "admin"], None, None)
+    add_entry(keys, entry)
+    for version in (1, 2):
+        copy_package(store / CLASSIFIER / "1", tmp_path / "store", "pets", version)
+    settings = {"model_store": tmp_path / "store", "keys_file": keys, "workers": 2}
+    with running_server(tmp_path, **settings, concurrent_runs=1) as server:
+        headers = {"x-api-key": key}
+
+        def call(method: str, path: str, **given: object) -> dict:
+            """On a connection of its own, which either worker may take."""
+            reply = httpx.request(
+                method, server.url + path, headers={**headers, **JPEG}, timeout=120, **given
+            )
+            assert reply.status_code == 200, reply.text
+            return reply.json()
+
+        call("POST", f"{PETS}/canary", content=b'{"share": 0.5}')
+        time.sleep(2)  # the other worker looks, and loads it
+        eventually(
+            lambda: {call("GET", f"{PETS}/canary")["phase"] for _ in range(8)} == {"running"},
+            "both run it",
+        )
+        found = Counter(
+            call("POST", "/v1/classify?model=pets", content=coffee)["model"]["version"]
+            for _ in range(60)
+        )
+        assert found["2"] > 15
+        time.sleep(1.5)
+        counted = {call("GET", f"{PETS}/canary")["candidate"]["requests"] for _ in range(8)}
+        assert counted == {found["2"]}
+        call("POST", f"{PETS}/promote")
+        eventually(
+            lambda: (
+                {
+                    call("POST", "/v1/classify?model=pets", content=coffee)["model"]["version"]
+                    for _ in range(8)
+                }
+                == {"2"}
+            ),
+            "both workers serve it",
+        )

@@ -291,3 +291,31 @@ def test_swaps_under_load_lose_nothing(harness: Harness, image: ModelInput) -> N
     assert answers[-1] == "21"
     assert {entry.users for entry in harness.repository.versions} == {0}
     eventually(lambda: sum(not is_closed(model) for model in harness.loader.models) == 1)
+
+
+def test_no_bare_name_means_a_version_that_is_withheld(harness: Harness) -> None:
+    harness.put(A1, A2)
+    harness.repository.withhold({A2})
+    assert (harness.version("a"), harness.version(None)) == ("1", "1")
+    assert harness.version("a/2") == "2"
+    harness.repository.pin(A2)
+    assert harness.version("a") == "2", "an operator's word goes first"
+    harness.repository.pin(A2, pinned=False)
+    harness.repository.withhold({A1, A2})
+    assert harness.version("a") == "2", "as long as there is another"
+    harness.repository.withhold(frozenset())
+    assert harness.version("a") == "2"
+
+
+def test_an_evicted_version_is_freed_and_loaded_when_it_is_asked_for(
+    harness: Harness, image: ModelInput
+) -> None:
+    harness.put(A1)
+    (model,) = harness.repository.models
+    harness.repository.evict(A1)
+    eventually(lambda: is_closed(model))
+    assert harness.states() == {"a/1": "evicted"}
+    harness.repository.evict(A1)
+    harness.repository.evict(A2)
+    assert asyncio.run(ask(harness, "a", image)) == "1"
+    assert harness.states() == {"a/1": "ready"}
