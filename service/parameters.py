@@ -39,11 +39,13 @@ def _split(value: Any) -> Any:
 
 
 def _check_region(sides: list[float]) -> list[float]:
-    if len(sides) != 4:
+    if len(sides) not in (4, 5):
         raise PydanticCustomError("region", NO_REGION)
-    left, top, right, bottom = sides
+    *image, left, top, right, bottom = sides
     if not all(map(math.isfinite, sides)):
         raise PydanticCustomError("region", "A side is no finite number")
+    if image and (image[0] < 0 or not image[0].is_integer()):
+        raise PydanticCustomError("region", "The image's place, before the sides, is 0, 1, 2, …")
     if left >= right or top >= bottom:
         raise PydanticCustomError(
             "region", "It is empty: left must be below right, top below bottom"
@@ -51,12 +53,15 @@ def _check_region(sides: list[float]) -> list[float]:
     return sides
 
 
-NO_REGION = "A region is four numbers: left, top, right, bottom"
+NO_REGION = (
+    "A region is four numbers: left, top, right, bottom; of one image among several five, with its"
+    " place before them"
+)
 Region = Annotated[
     list[float],
     BeforeValidator(_split),
     AfterValidator(_check_region),
-    Field(json_schema_extra={"minItems": 4, "maxItems": 4}),
+    Field(json_schema_extra={"minItems": 4, "maxItems": 5}),
 ]
 RegionResize = Literal["model", "warp"]
 _PADDING = (
@@ -140,7 +145,8 @@ class ClassifyParameters(RequestParameters):
         None,
         min_length=1,
         description="Boxes in each image, which are classified in place of the whole: left, top,"
-        " right, bottom in pixels of the upright image. Default: none.",
+        " right, bottom in pixels of the upright image. One with five numbers is of a single image,"
+        " whose place in the request, from 0, is the first of them. Default: none.",
     )
     region_padding: float | None = Field(None, ge=0, le=1, description=_PADDING)
     region_resize: RegionResize | None = Field(None, description=_RESIZE)

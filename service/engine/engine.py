@@ -196,9 +196,13 @@ class Engine:
             if (name := second_model(parameters)) is not None:
                 other = take(name, "classification", policy.deadline)
                 second = await stack.enter_async_context(other)
-            pipeline = plan(model, second, parameters, self._limits, self._for_pipelines)
-            model.pace.check(policy.deadline, self._limits.check(len(contents), parameters))
-            works = [self._answer_one(model, pipeline, one, policy) for one in contents]
+            number = len(contents)
+            plans = plan(model, second, parameters, number, self._limits, self._for_pipelines)
+            model.pace.check(policy.deadline, self._limits.check(number, parameters))
+            works = [
+                self._answer_one(model, pipeline, one, policy)
+                for pipeline, one in zip(plans, contents, strict=True)
+            ]
             # most requests have one image, which needs no task of its own
             outcomes = [await works[0]] if len(works) == 1 else await gather(*works)
         return Answer(

@@ -11,6 +11,7 @@ from service.engine.pipelines import (
     WholeImage,
 )
 from service.imaging.regions import Context
+from service.imaging.resize import Box
 from service.inference.model import LoadedModel
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from service.problems import Problem
@@ -30,15 +31,37 @@ class RegionLimits:
             most = getattr(parameters, "max_detections", None) or 0
             if most > self.max_regions:
                 raise _too_many(f"max_detections = {most} with then", self.max_regions, "an image")
-        if not isinstance(parameters, ClassifyParameters) or parameters.regions is None:
+        found = regions_of(parameters, images)
+        if found is None:
             return images
-        regions = len(parameters.regions)
-        if regions > self.max_regions:
-            raise _too_many(f"{regions} regions", self.max_regions, "an image")
-        if images * regions > self.max_request_regions:
-            told = f"{regions} regions in each of {images} images"
+        if (most := max(map(len, found))) > self.max_regions:
+            raise _too_many(f"{most} regions", self.max_regions, "an image")
+        if (number := sum(map(len, found))) > self.max_request_regions:
+            told = f"{number} regions of {images} images"
             raise _too_many(told, self.max_request_regions, "a request")
-        return images * regions
+        return sum(max(len(boxes), 1) for boxes in found)
+
+
+def regions_of(parameters: RequestParameters, images: int) -> list[list[Box]] | None:
+    """The regions of each of so many images, None if the images are asked for as a whole; raises
+    Problem if one is of an image that is not there.
+
+    A region that names no image holds for all, as other parameters do. One that does begins with
+    the image's place, as the regions of Fast R-CNN (Girshick 2015) and ONNX's RoiAlign do.
+    """
+    if not isinstance(parameters, ClassifyParameters) or parameters.regions is None:
+        return None
+    found: list[list[Box]] = [[] for _ in range(images)]
+    for *image, left, top, right, bottom in parameters.regions:
+        place = int(image[0]) if image else 0
+        if place >= images:
+            raise Problem(
+                "invalid_parameter",
+                f"regions: there is no image {place}; there are {images}, counted from 0.",
+            )
+        for boxes in [found[place]] if image else found:
+            boxes.append((left, top, right, bottom))
+    return found
 
 
 def second_model(parameters: RequestParameters) -> str | None:
@@ -56,11 +79,12 @@ def plan(
     model: LoadedModel,
     second: LoadedModel | None,
     parameters: RequestParameters,
+    images: int,
     limits: RegionLimits,
     shared: Shared,
-) -> Pipeline:
-    """What answers each image of a request; raises Problem if its ``parameters`` do not suit the
-    models.
+) -> list[Pipeline]:
+    """What answers each of the ``images`` of a request; raises Problem if its ``parameters`` do not
+    suit the models.
 
     second: that of `second_model`.
     """
@@ -73,11 +97,11 @@ def plan(
         most = min(first.query.max_detections, limits.max_regions)
         detector = replace(first, query=replace(first.query, max_detections=most))
         classifier = call(second, ClassifyParameters(top_k=parameters.top_k))
-        return Detections(detector, classifier, _context(parameters))
-    if isinstance(parameters, ClassifyParameters) and parameters.regions is not None:
-        boxes = [(left, top, right, bottom) for left, top, right, bottom in parameters.regions]
-        return Regions(first, boxes, _context(parameters))
-    return WholeImage(first)
+        return [Detections(detector, classifier, _context(parameters))] * images
+    regions = regions_of(parameters, images)
+    if isinstance(parameters, ClassifyParameters) and regions is not None:
+        return [Regions(first, boxes, _context(parameters)) for boxes in regions]
+    return [WholeImage(first)] * images
 
 
 def _context(parameters: DetectParameters | ClassifyParameters) -> Context:

@@ -112,7 +112,10 @@ def test_a_region_as_text_is_the_one_in_json(text: str) -> None:
     ("region", "told"),
     [
         ("1,2,3", "four numbers"),
-        ("1,2,3,4,5", "four numbers"),
+        ("1,2,3,4,5,6", "four numbers"),
+        ("-1,2,3,4,5", "The image's place"),
+        ("0.5,2,3,4,5", "The image's place"),
+        ("1,2,3,2,5", "It is empty"),
         ("1,2,3,x", "four numbers"),
         ("", "four numbers"),
         ("nan,0,1,1", "no finite number"),

@@ -406,7 +406,7 @@ export interface components {
             model?: string;
             /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
             top_k?: number;
-            /** @description Boxes in each image, which are classified in place of the whole: left, top, right, bottom in pixels of the upright image. Default: none. */
+            /** @description Boxes in each image, which are classified in place of the whole: left, top, right, bottom in pixels of the upright image. One with five numbers is of a single image, whose place in the request, from 0, is the first of them. Default: none. */
             regions?: number[][];
             /** @description Context around each region, as a share of its width or height that is added on each side; the image's edge ends it. Default: 0. */
             region_padding?: number;
@@ -423,7 +423,7 @@ export interface components {
             model?: string;
             /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
             top_k?: number;
-            /** @description Boxes in each image, which are classified in place of the whole: left, top, right, bottom in pixels of the upright image. Default: none. */
+            /** @description Boxes in each image, which are classified in place of the whole: left, top, right, bottom in pixels of the upright image. One with five numbers is of a single image, whose place in the request, from 0, is the first of them. Default: none. */
             regions?: number[][];
             /** @description Context around each region, as a share of its width or height that is added on each side; the image's edge ends it. Default: 0. */
             region_padding?: number;
@@ -439,7 +439,7 @@ export interface components {
             model?: string | null;
             /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
             top_k?: number | null;
-            /** @description Boxes in each image, which are classified in place of the whole: left, top, right, bottom in pixels of the upright image. Default: none. */
+            /** @description Boxes in each image, which are classified in place of the whole: left, top, right, bottom in pixels of the upright image. One with five numbers is of a single image, whose place in the request, from 0, is the first of them. Default: none. */
             regions?: number[][] | null;
             /** @description Context around each region, as a share of its width or height that is added on each side; the image's edge ends it. Default: 0. */
             region_padding?: number | null;
@@ -1330,7 +1330,7 @@ export interface operations {
                 model?: string;
                 /** @description Classes of each image, best first; as many as the model has at most. Default: the model's own, in its `defaults`. */
                 top_k?: number;
-                /** @description Boxes in each image, which are classified in place of the whole: left, top, right, bottom in pixels of the upright image. Default: none. Each is a text with commas between its numbers. */
+                /** @description Boxes in each image, which are classified in place of the whole: left, top, right, bottom in pixels of the upright image. One with five numbers is of a single image, whose place in the request, from 0, is the first of them. Default: none. Each is a text with commas between its numbers. */
                 regions?: string[];
                 /** @description Context around each region, as a share of its width or height that is added on each side; the image's edge ends it. Default: 0. */
                 region_padding?: number;

@@ -11,7 +11,7 @@ from service.settings import Settings
 Description = dict[str, Any]
 
 RAW_BODIES = ("image/*", "application/octet-stream")
-NUMBERS = r"^[^,]+(,[^,]+){3}$"
+NUMBERS = r"^[^,]+(,[^,]+){3,4}$"
 BINARY: Description = {"type": "string", "format": "binary"}
 
 ABOUT = """\

@@ -165,7 +165,7 @@ def test_a_bad_image_costs_the_others_nothing(classify: Ask, detect: Ask, cat: b
     ("images", "regions", "told"),
     [
         (1, 6, "6 regions; at most 5 an image"),
-        (2, 5, "5 regions in each of 2 images; at most 8 a request"),
+        (2, 5, "10 regions of 2 images; at most 8 a request"),
     ],
 )
 def test_too_many_regions_are_refused_whole(
@@ -175,6 +175,24 @@ def test_too_many_regions_are_refused_whole(
         classify(*[cat] * images, regions=BOXES[:1] * regions)
     assert caught.value.code == "too_many_regions"
     assert engine.admission.images == 0
+
+
+def test_a_region_may_be_of_one_image_alone(classify: Ask, cat: bytes) -> None:
+    turned = BytesIO()
+    Image.open(BytesIO(cat)).transpose(Image.Transpose.ROTATE_180).save(turned, "PNG")
+    contents = [cat, turned.getvalue(), cat]
+    first, second, third = classify(
+        *contents, regions=[[1, *BOXES[0]], BOXES[2], [0, *BOXES[1]]], top_k=2
+    ).results
+    boxes = [[region["box"] for region in one["regions"]] for one in (first, second, third)]
+    assert boxes == [[BOXES[2], BOXES[1]], [BOXES[0], BOXES[2]], [BOXES[2]]]
+    (alone,) = classify(contents[1], regions=[BOXES[0]], top_k=2).results
+    assert second["regions"][0] == alone["regions"][0]
+    of_one, of_none = classify(cat, cat, regions=[[0, *BOXES[0]]]).results
+    assert (len(of_one["regions"]), of_none["regions"]) == (1, [])
+    with pytest.raises(Problem, match="there is no image 2; there are 2") as caught:
+        classify(cat, cat, regions=[[2, *BOXES[0]]])
+    assert caught.value.code == "invalid_parameter"
 
 
 def test_as_many_detections_as_regions_are_classified(detect: Ask, cat: bytes) -> None:

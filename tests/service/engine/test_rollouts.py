@@ -384,3 +384,23 @@ def test_a_real_process_that_is_killed_costs_no_caller_anything(
         assert report(rollout).agreement is not None
     finally:
         engine.close()
+
+
+def test_regions_are_answered_by_either_version_and_not_compared(
+    engine: Engine, cat: bytes
+) -> None:
+    rollout = begin(engine, canary(0.5))
+    asked = ClassifyParameters(model="pets", regions=[[0, 0, 200, 200], [100, 50, 400, 290]])
+
+    async def ask_for_regions() -> list[Answer]:
+        answers = []
+        for i in range(12):
+            policy, key = RequestPolicy(Deadline.after(30)), RequestKey(str(i), {})
+            answers.append(await engine.answer("classification", [cat], asked, policy, key))
+        return answers
+
+    answers = asyncio.run(ask_for_regions())
+    assert {answer.manifest.version for answer in answers} == {"1", "2"}
+    assert {len(answer.results[0]["regions"]) for answer in answers} == {2}
+    assert [answer.sample for answer in answers] == [None] * 12
+    assert report(rollout).compared == 0
