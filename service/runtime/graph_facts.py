@@ -67,11 +67,13 @@ def activation_of(model: Any) -> str | None:
 
 
 def classes_of(model: Any) -> int | None:
-    """How many classes compete in a detector's suppression: its scores are [N, C, k]."""
-    suppressed = {_input(n, 1) for n in model.graph.node if n.op_type == "NonMaxSuppression"}
+    """How many classes compete in a detector's suppression: its scores are [N, C, k]. It is the
+    last of a graph: before it, two stages suppress proposals among the levels of a pyramid."""
+    suppressions = [node for node in model.graph.node if node.op_type == "NonMaxSuppression"]
+    scores = _input(suppressions[-1], 1) if suppressions else ""
     for value in model.graph.value_info:
         shape = value.type.tensor_type.shape.dim
-        if value.name in suppressed and len(shape) == 3 and shape[1].dim_value:
+        if value.name == scores and len(shape) == 3 and shape[1].dim_value:
             return int(shape[1].dim_value)
     return None
 

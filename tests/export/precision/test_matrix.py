@@ -21,6 +21,7 @@ from models.checkpoints import Checkpoint, save_checkpoint
 from models.detector import OneStageDetector
 from models.variants import at_size, find_variant
 from service.manifest import ModelManifest, Precision
+from service.package import PackageError
 from tests.export.conftest import (
     LABELS,
     make_detector,
@@ -170,7 +171,7 @@ def outcome_of(make: Callable[[], ModelManifest]) -> str:
     """What a package's parity was, or the line that refused it."""
     try:
         parity = make().parity
-    except ExportError as error:
+    except (ExportError, PackageError) as error:
         line = str(error)
         assert line
         assert "\n" not in line

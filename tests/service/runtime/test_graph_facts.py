@@ -27,6 +27,18 @@ def test_nodes_without_inputs_show_nothing() -> None:
     assert (activation_of(model), classes_of(model), channel_order_of(model)) == (None, None, None)
 
 
+def test_classes_are_those_of_the_last_suppression() -> None:
+    """The first is of proposals, by the levels of a pyramid."""
+    model = only(
+        helper.make_node("NonMaxSuppression", ["proposals", "objectness"], ["proposed"]),
+        helper.make_node("NonMaxSuppression", ["boxes", "scores"], ["chosen"]),
+    )
+    for name, classes in (("objectness", 5), ("scores", 4)):
+        value = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", classes, "k"])
+        model.graph.value_info.append(value)
+    assert classes_of(model) == 4
+
+
 def test_nodes_in_a_circle_are_left() -> None:
     model = only(
         helper.make_node("Identity", ["own"], ["probabilities"]),
