@@ -37,8 +37,10 @@ from service.terminal import one_line
 # How a version is tried on live traffic: on copies of requests, or on a share of them.
 Trial = Literal["shadow", "canary"]
 
-OPEN_SECONDS = 300.0  # for a package to be opened: some providers compile it
-# A run is taken to hang after so many times the longest of before, and these seconds at the least.
+# For a package to be opened, and for its first run: some providers compile it; and for a run that
+# has only what processor time others leave.
+OPEN_SECONDS = 300.0
+# Any other run hangs after so many times the longest of before, and these seconds at the least.
 HANG_FACTOR, HANG_SECONDS = 20, 10.0
 # Of the memory that the service may take, the share that a process may.
 MEMORY_SHARE = 0.5
@@ -89,8 +91,8 @@ class PackageProcess:
         """Raises PackageError as `open_package` does, and if the process does not come up."""
         self.manifest: ModelManifest = verify_package(folder, public_keys)
         self.fault: str | None = None
-        self._closed = False
-        self._longest = 0.0
+        self._trial, self._closed = trial, False
+        self._longest = 0.0  # seconds that a run has taken
         self._lock = threading.Lock()
         self._channels: queue.LifoQueue[Connection] = queue.LifoQueue()
         first = self._start(runs, trial)
@@ -115,7 +117,7 @@ class PackageProcess:
         try:
             began = time.perf_counter()
             self._send(channel, (feeds, alone))
-            answer = self._receive(channel, max(HANG_SECONDS, HANG_FACTOR * self._longest))
+            answer = self._receive(channel, self._limit)
             self._longest = max(self._longest, time.perf_counter() - began)
         finally:
             self._channels.put(channel)
@@ -123,6 +125,13 @@ class PackageProcess:
             raise answer
         outputs: dict[str, Array] = answer
         return outputs
+
+    @property
+    def _limit(self) -> float:
+        """Seconds after which a run hangs."""
+        if self._trial == "shadow" or not self._longest:
+            return OPEN_SECONDS
+        return max(HANG_SECONDS, HANG_FACTOR * self._longest)
 
     @property
     def memory_bytes(self) -> int:

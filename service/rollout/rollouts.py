@@ -266,6 +266,8 @@ class Rollouts:
         if rollout is not None and phase != "running":
             rollout.is_settled = True
         self._withhold()
+        if rollout is not None and rollout.phase != phase:  # meanwhile it was ended
+            self._bring(reference)
 
     def _entry(self, reference: Reference) -> ModelVersion | None:
         return next((one for one in self._repository.versions if one.reference == reference), None)

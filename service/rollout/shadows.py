@@ -23,7 +23,7 @@ MAX_REQUESTS, MAX_BYTES = 32, 32 * 2**20
 # While callers' images wait, a copy does so for as long, and then runs all the same: so something
 # is known of a service that is never idle, at the price of one run in this time.
 YIELD_SECONDS, POLL_SECONDS = 1.0, 0.005
-RUN_SECONDS = 20.0  # after which a copy is given up
+RUN_SECONDS = 60.0  # after which a copy is given up
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,8 @@ class Shadows:
         rollout.tally.baseline.runs += moments(seconds[1])
 
     def _note_failure(self, sample: Sample, error: Exception) -> None:
-        """An image, or a want of room, is not the candidate's fault."""
-        refused = isinstance(error, Problem) and (
-            error.kind.status < 500 or error.code == "overloaded"
-        )
+        """An image, or a want of room or time, is not the candidate's fault."""
+        refused = isinstance(error, Problem) and error.code != "internal_error"
         if sample.by_candidate or refused:
             sample.rollout.tally.photos += (0, 1, 0)
             return

@@ -61,6 +61,7 @@ def test_a_crash_is_told_at_once(process: PackageProcess) -> None:
 def test_what_hangs_is_killed(process: PackageProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolated, "HANG_SECONDS", 0.1)
     monkeypatch.setattr(isolated, "HANG_FACTOR", 0)
+    process.run(IMAGES)
     os.kill(pid_of(process), signal.SIGSTOP)
     with pytest.raises(ProcessEnded, match="had not ended after 0 s"):
         process.run(IMAGES)
