@@ -74,7 +74,7 @@ export function factsOf(model) {
 function trialOf({ mode, phase, share, compared, agreement, reason }) {
   const state = phase === "running" ? `at ${percent(share)}` : phase.replace("_", " ");
   const figures = agreement
-    ? `, agrees in ${percent(agreement.value)} of ${compared.toLocaleString("en")} photos`
+    ? `, ${percent(agreement.value)} agreement on ${compared.toLocaleString("en")} photos`
     : "";
   return `${mode} ${state}${figures}${reason ? `: ${reason}` : ""}`;
 }

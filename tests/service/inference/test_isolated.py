@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from service.inference.isolated import PackageProcess, ProcessEnded
 from service.package import PackageError, open_package
 from service.runtime.sessions import Device
 from tests.packages import CLASSIFIER, break_graph, copy_package
+from tests.paths import ROOT
 
 IMAGES = {"images": np.full((1, 224, 224, 3), 100, np.uint8)}
 
@@ -97,3 +100,20 @@ def test_an_unfit_package_is_refused(store: Path, tmp_path: Path) -> None:
     break_graph(package)
     with pytest.raises(PackageError, match="sha256"):
         PackageProcess(package, Device())
+
+
+def test_memory_past_its_share_is_refused() -> None:
+    """To the process alone, which may go on or end."""
+    script = (
+        "from service.inference import isolated\n"
+        "isolated.MEMORY_SHARE = 300e6 / isolated.available_memory()\n"
+        "isolated._confine(yields=False)\n"
+        "bytearray(50_000_000)\n"
+        "bytearray(500_000_000)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "MemoryError" in done.stderr
+    assert "line 5" in done.stderr, "what is within its share is given"
