@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,7 @@ def measure(variant: str) -> Row:
     )
 
 
+@lru_cache(maxsize=1)  # for tests of several photos, one after the other
 def pair(variant: str, size: int) -> tuple[nn.Module, nn.Module, str, int]:
     """Ours and the oracle with the same seeded weights, loaded by key into ours."""
     with unfilled():

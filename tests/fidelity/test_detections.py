@@ -81,12 +81,14 @@ def test_torchvisions_detectors_give_its_detections(variant: str) -> None:
     agree_on_a_photo(variant, *pair(variant, SMALL)[:2])
 
 
-def test_torchvisions_faster_rcnn_gives_its_detections_of_fewer_proposals() -> None:
+def test_torchvisions_faster_rcnn_gives_its_detections_of_fewer_proposals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A tenth of its own number, since a second stage costs as much for each."""
     variant, number = "fasterrcnn_resnet50_fpn", 100
     network, oracle, *_ = pair(variant, SMALL)
-    network.rpn.proposals = ProposalSettings(number=number)
-    oracle.rpn._post_nms_top_n = {"testing": number}
+    monkeypatch.setattr(network.rpn, "proposals", ProposalSettings(number=number))
+    monkeypatch.setattr(oracle.rpn, "_post_nms_top_n", {"testing": number})
     agree_on_a_photo(variant, network, oracle)
 
 
