@@ -20,7 +20,13 @@ from export.verify import BATCH_SIZES
 from models.variants import VARIANTS, Variant, at_size
 from service.manifest import Label, ModelManifest, read_manifest
 from service.package import ModelPackage
-from tests.export.conftest import LABELS, MEAN_LOGIT, SMALL_RETINANET, make_retinanet
+from tests.export.conftest import (
+    LABELS,
+    MEAN_LOGIT,
+    MEAN_LOGIT_AT_64,
+    SMALL_RETINANET,
+    make_retinanet,
+)
 from tests.export.mutants.table import MUTANTS, Mutant
 from tests.fidelity.report import keep_mutant
 
@@ -45,7 +51,7 @@ def original(photos: Path, store: Path) -> Original:
 @pytest.fixture(scope="module")
 def small_original(photos: Path, store: Path) -> Original:
     """Of a network whose few layers make no difference to edits of what follows them."""
-    return make_original(SMALL_RETINANET, photos, store, mean_logit=-4.5)
+    return make_original(SMALL_RETINANET, photos, store, mean_logit=MEAN_LOGIT_AT_64)
 
 
 def make_original(

@@ -8,18 +8,18 @@ import pytest
 from export.evaluation.photo_set import read_photos
 from export.onnx.graph import build_graph
 from export.parity.model import Feeds, Model, Outputs, onnx_model, torch_model
-from models.variants import VARIANTS, at_size
+from models.variants import at_size
 from service.package import open_package
-from tests.export.conftest import make_retinanet
+from tests.export.conftest import MEAN_LOGIT_AT_64, SMALL_RETINANET, make_retinanet
 
 
 @pytest.fixture(scope="session")
 def detector(photos: Path) -> tuple[Model, list[np.ndarray]]:
     """An untrained RetinaNet at 64 pixels, which finds much, and its photos."""
-    variant = at_size(VARIANTS["retinanet_resnet18_fpn"], 64)
+    variant = at_size(SMALL_RETINANET, 64)
     pixels = [p.pixels for p in read_photos(photos, variant.input)]
-    model = torch_model(build_graph(make_retinanet(variant, photos), variant.input))
-    return remembering(model), pixels
+    network = make_retinanet(variant, photos, mean_logit=MEAN_LOGIT_AT_64)
+    return remembering(torch_model(build_graph(network, variant.input))), pixels
 
 
 @pytest.fixture(scope="session")
