@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from export.onnx.graph import build_graph
+from export.onnx.graph import Normalise, build_graph
 from models.boxes import box_iou
 from models.rpn import ProposalSettings
 from models.variants import VARIANTS, at_size
 from service.imaging.input_spec import InputSpec
 from service.imaging.resize import to_input
-from tests.fidelity.measure import pair, photo_input
+from tests.fidelity.measure import pair
 from tests.fidelity.oracles import DetBenchPredict, GeneralizedRCNNTransform, ResizePad
 
 BOX_TOLERANCE = 0.5  # pixels of the photo
@@ -57,15 +57,14 @@ def identical(one: Detections, other: Detections) -> None:
 def test_efficientdet_gives_effdets_detections(variant: str) -> None:
     size = 256
     network, oracle, *_ = pair(variant, size)
+    spec, pixels, images = read_cat(variant, size)
     with torch.no_grad():
         rows = DetBenchPredict(oracle)(
-            photo_input(variant, size),
+            images,
             {"img_scale": torch.ones(1), "img_size": torch.full((1, 2), float(size))},
         )[0]
     rows = rows[rows[:, 4] > 0.05]
     expected = Detections(rows[:, :4], rows[:, 4], rows[:, 5].to(torch.int64) - 1)
-    spec = at_size(VARIANTS[variant], size).input
-    pixels = read_pixels(spec, Path("docs/photos/cat.jpg"))
     identical(ours(network, spec, pixels, score_threshold=0.05, max_detections=100), expected)
 
 
@@ -93,9 +92,8 @@ def test_torchvisions_faster_rcnn_gives_its_detections_of_fewer_proposals(
 
 
 def agree_on_a_photo(variant: str, network: nn.Module, oracle: nn.Module) -> None:
-    found = torchvision_detections(variant, oracle, photo_input(variant, SMALL)[0], SMALL)
-    spec = at_size(VARIANTS[variant], SMALL).input
-    pixels = read_pixels(spec, Path("docs/photos/cat.jpg"))
+    spec, pixels, images = read_cat(variant, SMALL)
+    found = torchvision_detections(variant, oracle, images[0], SMALL)
     limit = 100 if variant.startswith("fasterrcnn") else 300  # torchvision's own
     identical(ours(network, spec, pixels, score_threshold=0.05, max_detections=limit), found)
 
@@ -111,6 +109,14 @@ def torchvision_detections(variant: str, oracle: nn.Module, image: Tensor, size:
         found = oracle([image])[0]
     background = 1 if variant.startswith("fasterrcnn") else 0
     return Detections(found["boxes"], found["scores"], found["labels"] - background)
+
+
+def read_cat(variant: str, size: int) -> tuple[InputSpec, np.ndarray, Tensor]:
+    """How ``variant`` reads a photo at ``size``, what our graph reads of it [H, W, 3], and the same
+    as the public network does, normalised [1, 3, H, W]."""
+    spec = at_size(VARIANTS[variant], size).input
+    pixels = read_pixels(spec, Path("docs/photos/cat.jpg"))
+    return spec, pixels, Normalise(spec)(torch.tensor(pixels)[None])
 
 
 def read_pixels(spec: InputSpec, path: Path) -> np.ndarray:
