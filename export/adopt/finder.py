@@ -18,7 +18,7 @@ from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox, Stretch
 from service.manifest import DetectionDefaults, Label
 
 AS_THEY_ARE = Settings(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), scale=1.0)
-TASKS = ("detect", "classify")  # as Ultralytics writes them
+OTHER_TASKS = ("segment", "pose", "obb", "keypoint")  # in whose words exporters state theirs
 USUAL = {80: "coco80", 90: "coco", 91: "coco91", 1000: "imagenet1k"}  # labels by their number
 DIVISOR = 50  # that only values of 0 to 255 are divided by, not those of 0 to 1
 PASSED_OVER = ("Cast", "Identity", "Transpose")  # before the pixels are normalised
@@ -62,12 +62,12 @@ def propose(
 
 def _check_task(file: Foreign, given: Given) -> None:
     """Raise ForeignError for a network that finds something else than classes and boxes, unless a
-    decoder of what it finds besides is named."""
-    task = file.fact("task")
-    if task is not None and task not in TASKS and given.decoder is None:
+    decoder is named."""
+    task = str(file.fact("task")).lower()
+    if given.decoder is None and any(word in task for word in OTHER_TASKS):
         raise ForeignError(
-            f"{file.path}: its metadata says that its task is {task!r:.40}; export a model whose"
-            f" task is {' or '.join(TASKS)}"
+            f"{file.path}: its metadata says that its task is {task!r:.40}; packages detect or"
+            " classify: export a model that was trained for that"
         )
 
 
@@ -253,7 +253,7 @@ def _labels(
     if match.classes and len(labels) != match.classes:
         raise ForeignError(
             f"{file.path}: its outputs have {match.classes} classes, and {why} are"
-            f" {len(labels)} labels"
+            f" {len(labels)} labels; pass --labels with {match.classes}"
         )
     return labels
 

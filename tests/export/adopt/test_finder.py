@@ -214,12 +214,10 @@ def test_names_without_numbers_are_refused(names: str, tmp_path: Path) -> None:
     assert len(propose(file, Given(), to_labels(enumerate("abc"))).labels) == 3
 
 
-@pytest.mark.parametrize("task", ["segment", "pose", "obb"])
+@pytest.mark.parametrize("task", ["segment", "pose", "obb", "instance-segmentation"])
 def test_networks_of_another_task_are_refused(task: str, tmp_path: Path) -> None:
     file = read(replace(BY_NAME["yolov8"], metadata={**ULTRALYTICS, "task": task}), tmp_path)
-    with pytest.raises(
-        ForeignError, match=f"task is '{task}'; export a model whose task is detect"
-    ):
+    with pytest.raises(ForeignError, match=f"task is '{task}'; packages detect or classify"):
         propose(file, Given())
 
 
