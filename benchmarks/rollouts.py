@@ -220,9 +220,9 @@ def load_on(service: Service, trial: Trial, began: float) -> Iterator[None]:
 def watch(service: Service, order: dict[str, object], seconds: float) -> Trial:
     """A canary under load until it is over, at most ``seconds``, and a little longer."""
     trial = Trial()
+    service.order("canary", **order)
     began = time.monotonic()
     with load_on(service, trial, began):
-        service.order("canary", **order)
         ends = time.monotonic() + seconds
         while time.monotonic() < ends and trial.ended is None:
             trial.reports.append((time.monotonic() - began, service.report()))
@@ -274,7 +274,7 @@ def run_many(package: Path, candidate: Path, number: int = 20) -> None:
 
 def draw(trial: Trial) -> Figure:
     """Who answered, and how far both agree."""
-    figure = Figure(figsize=(8, 4.2))
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     ends = trial.reports[-1][0]
     for colour, version, title in zip(
@@ -284,7 +284,7 @@ def draw(trial: Trial) -> Figure:
         counts = _per_second(times, ends)
         above.step(range(len(counts)), counts, where="post", color=colour, label=title)
     above.set_ylabel("answers a second")
-    above.legend(loc="upper right")
+    above.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     known = [(at, report["agreement"]) for at, report in trial.reports if "agreement" in report]
     times = [at for at, _ in known]
     low, value, high = ([one[key] for _, one in known] for key in ("low", "value", "high"))
@@ -294,7 +294,7 @@ def draw(trial: Trial) -> Figure:
     below.set_ylim(min([0.8, *low]) - 0.02, 1.01)
     below.set_ylabel("agreement")
     below.set_xlabel("seconds")
-    below.legend(loc="lower right")
+    below.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     if trial.ended is not None:
         phase = trial.reports[-1][1]["phase"].replace("_", " ")
         for axes in (above, below):

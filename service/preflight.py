@@ -7,6 +7,7 @@ from service.inference.decoder import check_decoding
 from service.package import PackageError
 from service.providers import ProviderError, providers_of
 from service.repository.store import scan_store, verify_packages
+from service.rollout.records import read_records, records_path
 from service.settings import SettingsError, read_settings
 from service.telemetry.logs import configure
 from service.worker import make_fetcher
@@ -30,5 +31,7 @@ def preflight() -> None:
         make_fetcher(settings)
         enable_formats(settings.image_formats)
         check_decoding(settings)
+        if path := records_path(settings.rollouts_file, settings.model_store):
+            read_records(path)  # else a version that was taken back would serve
     except (SettingsError, PackageError, ProviderError, KeysError, ValueError) as error:
         raise SystemExit(f"boxport: {error}") from error

@@ -245,11 +245,12 @@ def _plain(error: Exception) -> Exception:
 
 def _confine(*, yields: bool) -> None:
     """Let this process take no more than its share, and go first where there is not enough."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # to all of a group: the worker ends it
+        signal.signal(number, signal.SIG_IGN)
     if sys.platform != "linux":
         return
     import resource
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the worker ends it
     most = int(MEMORY_SHARE * available_memory())
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard == resource.RLIM_INFINITY or hard > most:

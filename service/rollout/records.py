@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from service.repository.store import BENTOML
-from service.rollout.plan import Record
+from service.rollout.plan import Plan, Record
 from service.telemetry.logs import logger
 
 FILE_NAME = "rollouts.json"  # in the store, unless the setting says otherwise
@@ -35,18 +35,33 @@ def records_path(setting: Path | None, model_store: Path) -> Path | None:
     return model_store / FILE_NAME
 
 
+def read_records(path: Path) -> dict[str, Record]:
+    """What is in the file at ``path``; nothing if there is none. Raises ValueError."""
+    try:
+        return RECORDS.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(": ".join([str(path), *map(str, first["loc"]), first["msg"]])) from None
+
+
 class RecordFile:
     """Reads and changes the file at ``path``; used by one thread at a time.
 
-    Where it cannot be written, as in a store that is mounted read-only, what has come of a plan is
-    kept in memory, for as long as the file has that same plan.
+    Where it cannot be written, as in a store that is mounted read-only, a change is kept in memory,
+    until the file has another plan of that model.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
+        self._is_broken = False
         self._in_file: dict[str, Record] = {}
-        self._in_memory: dict[str, Record] = {}
+        # by name: the plan that the file had, and what it was changed to
+        self._in_memory: dict[str, tuple[Plan | None, Record | None]] = {}
 
     def read(self) -> Records:
         """Every model's record; what was there before, if the file cannot be read."""
@@ -61,37 +76,41 @@ class RecordFile:
         try:
             with self._locked() as path:
                 self._seen = None
-                self.read()
-                found = dict(self._in_file)
-                _replace(found, name, change(self._merged().get(name)))
+                found = dict(self.read())
+                if self._is_broken:  # what somebody has just written is not overwritten
+                    raise OSError(0, "it cannot be read")
+                _replace(found, name, change(found.get(name)))
                 _write(path, found)
-                self._in_memory.pop(name, None)
+                self._in_memory.clear()
                 self._seen, self._in_file = self._version(), found
         except OSError as error:
-            logger.warning("%s cannot be written: %s", self._path, error.strerror)
-            _replace(self._in_memory, name, change(self._merged().get(name)))
+            logger.warning("%s is not written: %s", self._path, error.strerror)
+            self._in_memory[name] = self._plan_in_file(name), change(self._merged().get(name))
         return self._merged()
 
     def _merged(self) -> Records:
-        """Those of the file, with what memory knows of the same plans, and has by itself."""
+        """Those of the file, with the changes that it does not have."""
         merged = dict(self._in_file)
-        for name, record in self._in_memory.items():
-            if name not in merged or merged[name].plan == record.plan:
-                merged[name] = record
+        for name, (plan, record) in self._in_memory.items():
+            if plan == self._plan_in_file(name):
+                _replace(merged, name, record)
         return merged
+
+    def _plan_in_file(self, name: str) -> Plan | None:
+        record = self._in_file.get(name)
+        return record and record.plan
 
     def _load(self) -> dict[str, Record]:
         if self._path is None or self._seen is None:
             return {}
         try:
-            return RECORDS.validate_json(self._path.read_bytes())
-        except OSError as error:
-            fault = error.strerror or "cannot be read"
-        except ValidationError as error:
-            first = error.errors()[0]
-            fault = ": ".join([*map(str, first["loc"]), first["msg"]])
-        logger.error("%s: %s; the rollouts of before go on", self._path, fault)
-        return self._in_file
+            found = read_records(self._path)
+        except ValueError as error:
+            self._is_broken = True
+            logger.error("%s; the rollouts of before go on", error)
+            return self._in_file
+        self._is_broken = False
+        return found
 
     def _version(self) -> tuple[int, int, int] | None:
         """What changes with the file; None if there is none."""

@@ -87,3 +87,13 @@ def test_a_package_that_nobody_known_signed_or_that_was_changed_since(
     preflight()
     rename_label(package)
     assert "manifest.json: was changed after it was signed" in refusal(monkeypatch, **settings)
+
+
+def test_a_file_of_rollouts_that_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A version that was taken back would be what its model's name means."""
+    path = tmp_path / "rollouts.json"
+    path.write_text('{"pets": {"version": "2"}}')
+    said = refusal(monkeypatch, rollouts_file=path)
+    assert said == f"{path}: pets: Value error, give shadow or canary, and not both"

@@ -80,6 +80,14 @@ def test_it_has_bounded_memory_and_goes_first(process: PackageProcess) -> None:
     assert "unlimited" not in row
 
 
+def test_a_stop_of_all_processes_is_no_fault_of_the_package(process: PackageProcess) -> None:
+    """Such as by a supervisor: the worker still answers, and ends it when it ends itself."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(pid_of(process), number)
+    assert process.run(IMAGES)
+    assert process.fault is None
+
+
 def test_a_shadow_has_what_others_leave(store: Path) -> None:
     process = PackageProcess(store / CLASSIFIER / "1", Device(), trial="shadow")
     try:
