@@ -10,7 +10,9 @@ from PIL import Image
 from schemathesis.transport.requests import REQUESTS_TRANSPORT, multipart_serializer
 
 from service.http.context import TIMEOUT_HEADER as TIMEOUT
+from service.parameters import ClassifyParameters, DetectParameters
 from service.settings import Settings
+from tests.packages import CLASSIFIER
 
 
 def _photo(format_: str, size: tuple[int, int]) -> bytes:
@@ -21,6 +23,13 @@ def _photo(format_: str, size: tuple[int, int]) -> bytes:
 
 PHOTOS = [_photo(format_, size) for format_ in ("JPEG", "PNG") for size in ((8, 8), (64, 48))]
 CLASSES = 1000  # of the shipped classifier
+REGION = [0, 0, 8, 8]  # within every photo
+MAX_REGIONS = Settings.model_fields["max_regions"].default
+# What parameters need that mean nothing without it, by the route: its name and a value.
+NEEDED: dict[str, tuple[set[str], str, Any]] = {
+    "/v1/detect": (set(DetectParameters.NEEDS), "then", CLASSIFIER),
+    "/v1/classify": (set(ClassifyParameters.NEEDS), "regions", [",".join(map(str, REGION))]),
+}
 MAX_IMAGES = Settings.model_fields["max_images"].default
 IMAGES = st.sampled_from(PHOTOS)
 
@@ -33,17 +42,21 @@ for media_type in ("image/*", "application/octet-stream"):
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: Any) -> None:
     """Leave out what is right by the description, and yet refused for what it means: deadlines
-    that nobody could keep, labels and numbers of classes that no model has, more images than are
-    taken, and a parameter both in the query and in the body. And what is wrong, and yet answered: a
-    bad image among others."""
+    that nobody could keep, labels and numbers of classes that no model has, regions that no photo
+    has, parameters without another one that they need, more images than are taken, and a parameter
+    both in the query and in the body. And what is wrong, and yet answered: a bad image among
+    others."""
     if str(case.headers.get(TIMEOUT, "")).isdigit():
         case.headers[TIMEOUT] = "30000"
     _keep_to_what_exists(case.query)
-    if isinstance(case.body, dict):
+    body = case.body if isinstance(case.body, dict) else {}
+    _complete(case.path, case.query, beside=body)
+    if body:
         for name in case.query.keys() & case.body.keys():
             del case.query[name]
         if case.media_type == "application/json":
             _keep_to_what_exists(case.body)
+            _complete(case.path, case.body, beside=case.query)
             if isinstance(images := case.body.get("images"), list):
                 bad = [image for image in images if not _is_image(image)]
                 case.body["images"] = bad[:1] or images[:MAX_IMAGES]
@@ -59,6 +72,7 @@ def with_file_names(context: schemathesis.SerializationContext, body: Any) -> di
     if isinstance(body, dict):
         body = dict(body)
         _keep_to_what_exists(body)
+        _complete(context.case.path, body, beside=context.case.query)
     parts = multipart_serializer(context, body)
     parts["files"] = [_named(*part) for part in parts.get("files") or []]
     return parts
@@ -69,6 +83,31 @@ def _keep_to_what_exists(parameters: dict[str, Any]) -> None:
         parameters["labels"] = ["person"]
     if _number(parameters.get("top_k")) > CLASSES:
         parameters["top_k"] = type(parameters["top_k"])(CLASSES)
+
+    if isinstance(regions := parameters.get("regions"), list) and regions:
+        if all(map(_is_region, regions)):
+            parameters["regions"] = [REGION]
+        elif _are_texts(regions) and all(region.count(",") in (3, 4) for region in regions):
+            parameters["regions"] = [",".join(map(str, REGION))]
+    if isinstance(then := parameters.get("then"), str) and then:
+        parameters["then"] = CLASSIFIER
+        if _number(parameters.get("max_detections")) > MAX_REGIONS:
+            parameters["max_detections"] = type(parameters["max_detections"])(MAX_REGIONS)
+
+
+def _complete(path: str, parameters: dict[str, Any], beside: dict[str, Any]) -> None:
+    """Add what ``parameters`` need, unless it is ``beside`` them."""
+    needing, name, value = NEEDED.get(path, (set(), "", None))
+    if parameters.keys() & needing and name not in {*parameters, *beside}:
+        parameters[name] = value
+
+
+def _is_region(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) in (4, 5)
+        and all(isinstance(side, int | float) and not isinstance(side, bool) for side in value)
+    )
 
 
 def _number(value: object) -> float:
