@@ -75,7 +75,7 @@ def test_the_answer_is_that_of_the_region_cut_out(http: httpx.Client, cat: bytes
 
 
 def test_detections_have_classes_and_the_answer_their_model(http: httpx.Client, cat: bytes) -> None:
-    params = {"then": CLASSIFIER, "top_k": 2}
+    params = {"model": DETECTOR, "then": CLASSIFIER, "top_k": 2}
     answer = http.post("/v1/detect", content=cat, headers=JPEG, params=params).json()
     shaped = DetectAnswer.model_validate(answer)
     assert (shaped.model.name, shaped.then.name) == (DETECTOR, CLASSIFIER)
@@ -84,7 +84,7 @@ def test_detections_have_classes_and_the_answer_their_model(http: httpx.Client, 
     assert [len(one["classifications"]) for one in detections] == [2] * len(detections)
     assert detections[0]["label"] == "cat"
     assert "cat" in detections[0]["classifications"][0]["label"]
-    plain = http.post("/v1/detect", content=cat, headers=JPEG).json()
+    plain = http.post("/v1/detect", content=cat, headers=JPEG, params={"model": DETECTOR}).json()
     assert "then" not in plain
     boxes = [",".join(map(str, one["box"])) for one in detections]
     regions = http.post(
@@ -163,7 +163,7 @@ def test_an_ensemble_of_two_models_speaks_v2(
     ]
     result = client.infer(name, [image], outputs=outputs, parameters={"top_k": 2})
     assert result.get_response()["model_name"] == name
-    params = {"then": CLASSIFIER, "top_k": 2}
+    params = {"model": DETECTOR, "then": CLASSIFIER, "top_k": 2}
     answer = http.post("/v1/detect", content=cat, headers=JPEG, params=params).json()
     detections = answer["results"][0]["detections"]
     assert np.allclose(result.as_numpy("class_scores")[0], scores(detections), atol=1e-5)

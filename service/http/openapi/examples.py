@@ -18,6 +18,7 @@ TIMING_MS = {"decode": 5.312, "queue": 0.05, "inference": 44.006, "total": 49.71
 RECORDED = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))
 DETECTOR, CLASSIFIER = RECORDED["detector"], RECORDED["classifier"]
 CAT, COFFEE, MODEL = RECORDED["cat"], RECORDED["coffee"], RECORDED["model"]
+CAT_THEN, CAT_REGIONS = RECORDED["cat_then"], RECORDED["cat_regions"]  # of two models; of regions
 ROLLOUT = RECORDED["rollout"]
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # a whole GIF
 
@@ -85,6 +86,10 @@ def problem_examples() -> dict[str, Example]:
 
 DETECT_ANSWERS = {
     "cat": {"summary": "docs/photos/cat.jpg", "value": answer(DETECTOR, CAT)},
+    "then": {
+        "summary": "docs/photos/cat.jpg, with then=efficientnet_lite0_imagenet and top_k=2",
+        "value": {**answer(DETECTOR, CAT_THEN), "then": CLASSIFIER},
+    },
     "one_of_two_is_bad": {
         "summary": "A bad image among others has its error in its place",
         "value": answer(
@@ -93,5 +98,9 @@ DETECT_ANSWERS = {
     },
 }
 CLASSIFY_ANSWERS = {
-    "coffee": {"summary": "docs/photos/coffee.jpg", "value": answer(CLASSIFIER, COFFEE)}
+    "coffee": {"summary": "docs/photos/coffee.jpg", "value": answer(CLASSIFIER, COFFEE)},
+    "regions": {
+        "summary": "docs/photos/cat.jpg, with two regions and top_k=2",
+        "value": answer(CLASSIFIER, CAT_REGIONS),
+    },
 }

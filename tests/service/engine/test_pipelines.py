@@ -59,7 +59,7 @@ def classify(engine: Engine) -> Ask:
 def detect(engine: Engine) -> Ask:
     def detect(*contents: Any, **parameters: object) -> Answer:
         policy = RequestPolicy(Deadline.after(60))
-        asked = DetectParameters(**parameters)
+        asked = DetectParameters(model=DETECTOR, **parameters)
         return asyncio.run(engine.answer("detection", contents, asked, policy))
 
     return detect
@@ -309,3 +309,18 @@ def test_regions_of_all_photos_are_batched_together(store: Path, cat: bytes) -> 
     engine.close()
     assert sum(sizes) == 8
     assert max(sizes) == 4
+
+
+@pytest.mark.parametrize(
+    ("image_format", "options"), [("WEBP", {"lossless": True}), ("JPEG", {"progressive": True})]
+)
+def test_what_is_decoded_apart_has_regions_too(
+    classify: Ask, detect: Ask, cat: bytes, image_format: str, options: dict[str, bool]
+) -> None:
+    file = BytesIO()
+    Image.open(BytesIO(cat)).save(file, image_format, **options)
+    (result,) = classify(file.getvalue(), regions=BOXES[:1]).results
+    (by_hand,) = classify(cut_by_hand(file.getvalue(), (40, 10, 260, 290))).results
+    assert result["regions"][0]["classifications"] == by_hand["classifications"]
+    (result,) = detect(file.getvalue(), then=CLASSIFIER).results
+    assert result["detections"][0]["classifications"]
