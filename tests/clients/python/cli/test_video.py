@@ -43,6 +43,14 @@ def test_frames_into_a_pipe(asking, film: Path) -> None:
         assert picture.size == (448, 300)
 
 
+def test_a_second_model_says_what_is_in_each_frame(asking, film: Path) -> None:
+    then = ("--then", "efficientnet_lite0_imagenet", "--top-k", 1)
+    done = asking("video", "film.mp4", "--every", 10, *then)
+    (frame,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "cat" in frame["detections"][0]["classifications"][0]["label"]
+    assert frame["then"]["name"] == "efficientnet_lite0_imagenet"
+
+
 def test_frames_in_a_terminal(asking, film: Path) -> None:
     status, shown = asking.in_terminal("video", "film.mp4", "--every", 5)
     assert status == 0
