@@ -21,7 +21,7 @@ WARM_UP = 0.1  # of the bodies
 SETTLED = 1000  # bodies after which memory no longer grows by first uses
 PATHS = ("/v1/detect", "/v1/classify")
 # Shares of `BODIES`: in the default suite, and in the soak test.
-NUMBERS = [pytest.param(0.01, id="some"), pytest.param(1, id="many", marks=pytest.mark.soak)]
+NUMBERS = [pytest.param(0.005, id="some"), pytest.param(1, id="many", marks=pytest.mark.soak)]
 SHARES = {"images": 0.7, "forms": 0.15, "json": 0.15}
 
 
