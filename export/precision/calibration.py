@@ -1,24 +1,30 @@
 """Calibration: the range of each tensor's values on real photos."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
-from onnxruntime.quantization.calibrate import TensorsData, create_calibrator
+from onnxruntime.quantization import CalibrationDataReader
+from onnxruntime.quantization.calibrate import (
+    CalibraterBase,
+    EntropyCalibrater,
+    MinMaxCalibrater,
+    PercentileCalibrater,
+    TensorsData,
+)
 
 from export.parity.model import Feeds
 from export.progress import OnProgress, ignore_progress
 
 Method = Literal["percentile", "entropy", "minmax"]
 
-ONNX_RUNTIME_METHODS: dict[Method, CalibrationMethod] = {
-    "percentile": CalibrationMethod.Percentile,
-    "entropy": CalibrationMethod.Entropy,
-    "minmax": CalibrationMethod.MinMax,
+CALIBRATERS: dict[Method, type[CalibraterBase]] = {
+    "percentile": PercentileCalibrater,
+    "entropy": EntropyCalibrater,
+    "minmax": MinMaxCalibrater,
 }
 
 
@@ -48,26 +54,26 @@ METHODS = (
 
 def calibrate(
     model: onnx.ModelProto,
-    op_types: Sequence[str],
+    values: Collection[str],
     feeds: Sequence[Feeds],
     calibration: Calibration,
     on_progress: OnProgress = ignore_progress,
 ) -> TensorsData:
-    """The range of every tensor that operators of ``op_types`` read or write, over ``feeds``, each
-    of one photo."""
+    """The range of each of ``values``, names of what the graph computes, over ``feeds``, each of
+    one photo. Of others none is looked for: what selects proposals computes with infinities."""
     options: dict[str, Any] = {} if calibration.method == "minmax" else {"symmetric": False}
     if calibration.method == "percentile":
         options["percentile"] = calibration.percentile
     with tempfile.TemporaryDirectory(prefix="boxport-calibration-") as folder:
         source = Path(folder) / "float.onnx"
         onnx.save(model, source)
-        calibrator = create_calibrator(
-            source,
-            list(op_types),
-            str(Path(folder) / "augmented.onnx"),
-            ONNX_RUNTIME_METHODS[calibration.method],
-            extra_options=options,
+        calibrator = CALIBRATERS[calibration.method](
+            source, None, str(Path(folder) / "augmented.onnx"), **options
         )
+        every, infos = calibrator.select_tensors_to_calibrate(calibrator.model)
+        calibrator.select_tensors_to_calibrate = lambda _: (every.intersection(values), infos)
+        calibrator.augment_graph()
+        calibrator.create_inference_session()
         # One by one: their sizes may differ, and all activations of a call are in memory.
         for done, feed in enumerate(feeds):
             on_progress(done, len(feeds))

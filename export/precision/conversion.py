@@ -29,7 +29,7 @@ from export.precision.calibration import METHODS, Calibration, calibrate
 from export.precision.fidelity import classifier_fidelity, detector_fidelity
 from export.precision.half import to_half
 from export.precision.preparation import prepare
-from export.precision.quantisation import OPERATORS, Quantiser, layers
+from export.precision.quantisation import Quantiser, layers, quantised_values
 from export.precision.sensitivity import search
 from export.progress import SILENT, ProgressReporter
 from service.imaging.files import read_photo
@@ -164,11 +164,11 @@ def _to_int8(
         else:
             fidelity = classifier_fidelity(model, photos)
         feeds = [to_feeds(manifest, [photo.pixels], score_threshold=0.0) for photo in photos]
-        shifts = rounding_shifts(prepared, feeds)
+        shifts, values = rounding_shifts(prepared, feeds), quantised_values(prepared)
         results = []
         for calibration in METHODS if job.calibration is None else (job.calibration,):
             progress.step(f"finding ranges on {len(photos)} photos: {calibration}")
-            ranges = calibrate(prepared, OPERATORS, feeds, calibration, progress.update)
+            ranges = calibrate(prepared, values, feeds, calibration, progress.update)
             quantiser = Quantiser(prepared, ranges, shifts)
             results.append((calibration, quantiser, fidelity(quantiser.quantise())))
         calibration, quantiser, reached = max(results, key=lambda result: result[2])

@@ -82,6 +82,13 @@ class Quantiser:
         return model
 
 
+def quantised_values(model: onnx.ModelProto) -> set[str]:
+    """Names of what the nodes that can be quantised read and write."""
+    kept = set(_kept_in_float(model))
+    nodes = (n for n in model.graph.node if n.op_type in OPERATORS and n.name not in kept)
+    return {name for node in nodes for name in (*node.input, *node.output)}
+
+
 def _kept_in_float(model: onnx.ModelProto) -> list[str]:
     """Nodes with a kernel for integers that are neither a layer nor work on a feature map."""
     network = network_nodes(model)

@@ -9,7 +9,7 @@ import pytest
 from onnxruntime.quantization.calibrate import TensorsData
 
 from export.precision.calibration import METHODS, Calibration, calibrate
-from export.precision.quantisation import OPERATORS, Quantiser, layers
+from export.precision.quantisation import Quantiser, layers, quantised_values
 from tests.export.small import in_float, run
 
 
@@ -17,7 +17,7 @@ def ranges_of(
     prepared: onnx.ModelProto, pixels: np.ndarray[Any, Any], calibration: Calibration
 ) -> TensorsData:
     feeds = [{"images": image[None]} for image in pixels]
-    return calibrate(prepared, OPERATORS, feeds, calibration)
+    return calibrate(prepared, quantised_values(prepared), feeds, calibration)
 
 
 @pytest.mark.parametrize("calibration", METHODS, ids=str)

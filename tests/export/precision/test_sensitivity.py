@@ -10,7 +10,7 @@ from onnxruntime.quantization.calibrate import TensorsData
 from export.precision import sensitivity
 from export.precision.calibration import Calibration, calibrate
 from export.precision.fidelity import classifier_fidelity
-from export.precision.quantisation import OPERATORS, Quantiser, layers
+from export.precision.quantisation import Quantiser, layers, quantised_values
 from export.precision.sensitivity import search
 from service.imaging.resize import ModelInput
 from tests.export.small import in_float
@@ -23,7 +23,7 @@ def photos_of(pixels: np.ndarray[Any, Any]) -> list[ModelInput]:
 @pytest.fixture(scope="module")
 def ranges(prepared: onnx.ModelProto, pixels: np.ndarray[Any, Any]) -> TensorsData:
     feeds = [{"images": image[None]} for image in pixels]
-    return calibrate(prepared, OPERATORS, feeds, Calibration("minmax"))
+    return calibrate(prepared, quantised_values(prepared), feeds, Calibration("minmax"))
 
 
 def test_layer_that_matters_is_kept(
