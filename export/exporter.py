@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 
 from export.errors import ExportError
+from export.evaluation.figures import measure_accuracy
 from export.evaluation.photo_set import EvaluationSet, find_photos
 from export.onnx.trace import OPSET, describe, to_onnx
 from export.package_writer import finish_package, write_package, written_aside
@@ -44,6 +45,8 @@ class ExportJob:
     photos: folder of real photos for the parity gate.
     settings: what the model is run with, where it is not the architecture's or in the checkpoint.
     owner: whose answers the package is to give; None to compare with our own network alone.
+    calibrate: whether scores get the temperature that fits ``evaluation``, if they are then nearer
+        to how often they are right.
     """
 
     architecture: str
@@ -55,6 +58,7 @@ class ExportJob:
     evaluation: EvaluationSet | None = None
     settings: Settings = NONE_STATED
     owner: Owner | None = None
+    calibrate: bool = False
 
 
 def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest:
@@ -76,6 +80,8 @@ def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest
         paths = find_photos(job.photos, progress.step)
         photos = [read_photo(path, variant.input).pixels for path in paths]
         _check_evaluation(job, variant, model.labels)
+        if job.calibrate:
+            model = _calibrated(model, job, progress)
         owner = None
         if job.owner is not None:  # before the minutes that the graph takes
             progress.step(f"{job.owner} about {len(paths)} photos")
@@ -132,6 +138,28 @@ def _prove_network(owner: OwnerAnswers, model: TrainedModel, progress: ProgressR
         package = remembering.package()
         said = explain(owner, package, error.tally, reopen, alternatives, progress)
         raise ProofError(f"{error}. {said}") from error
+
+
+def _calibrated(model: TrainedModel, job: ExportJob, progress: ProgressReporter) -> TrainedModel:
+    """``model`` at the temperature that suits it best (`Judged.best_temperature`), or as it is."""
+    if job.evaluation is None or model.variant.task != "detection" or job.owner is not None:
+        raise ExportError(
+            "calibration is for a detector and takes --annotations; with --reference or --expect"
+            " the scores are to stay as they are"
+        )
+    progress.step(f"calibrating scores on {job.evaluation.path}")
+    photos = job.evaluation.read(model.labels)
+    _, judged = measure_accuracy(model.package(), photos, progress.update)
+    before = None if judged is None else judged.calibration_error()
+    if judged is None or before is None:
+        return model
+    temperature = judged.best_temperature()
+    after = judged.at_temperature(temperature).calibration_error()
+    if after is None or after >= before:
+        progress.step(f"scores stay as they are: no temperature lowers their error, {before:.3f}")
+        return model
+    progress.step(f"temperature {temperature:g}: calibration error {before:.3f} -> {after:.3f}")
+    return model.tempered(temperature)
 
 
 def _manifest(

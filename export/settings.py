@@ -9,9 +9,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from torch import nn
 
 from export.errors import ExportError
@@ -31,7 +31,10 @@ OF_SOME_RESIZES = ("antialias", "fill", "anchor", "shorter_side", "longer_side",
 DIVISOR = 32  # of the sides of an input that varies, where nothing else is stated
 PROPOSALS = ("proposal_candidates", "proposal_iou_threshold", "proposals")
 OF_NETWORKS = (*PROPOSALS, "box_weights")  # which the network itself is built with
-ONLY_IN_FILES = ("scale", "channel_order", "fill", "anchor", "divisor", *OF_NETWORKS)
+ONLY_IN_FILES = (
+    *("scale", "channel_order", "fill", "anchor", "divisor", "temperature"),
+    *OF_NETWORKS,
+)
 
 
 class SettingsError(ExportError):
@@ -47,6 +50,7 @@ class Settings:
     padding: of strided layers, "same" as TensorFlow's or "symmetric" as PyTorch's: which of two
         architectures with the same tensors it is.
     anchor_sizes: of each level its anchors' sides in pixels, before the aspect ratio.
+    temperature: what the logits of classes are divided by before they become scores.
     proposal_candidates, proposal_iou_threshold, proposals: of a two-stage detector, see
         `models.rpn.ProposalSettings`.
     box_weights: what the deltas of a box's centre and size are divided by, see `models.box_coder`.
@@ -79,6 +83,7 @@ class Settings:
     iou_threshold: float | None = None
     max_detections: int | None = None
     activation: Activation | None = None
+    temperature: Annotated[float, Field(gt=0)] | None = None
     padding: Literal["same", "symmetric"] | None = None
 
     def stated(self) -> dict[str, Any]:

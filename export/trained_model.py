@@ -31,7 +31,7 @@ from models.anchors import AnchorSettings
 from models.checkpoint_file import CheckpointError
 from models.checkpoints import Checkpoint, load_checkpoint
 from models.faster_rcnn import FasterRCNN
-from models.sharing import reanchored, remembering
+from models.sharing import reanchored, remembering, tempered
 from models.stated import Stated
 from models.variants import (
     VARIANTS,
@@ -158,6 +158,12 @@ class TrainedModel:
             network = to_network(network, settings)
         return replace(self, variant=variant, network=network, settings=settings)
 
+    def tempered(self, temperature: float) -> "TrainedModel":
+        """The same with scores of another ``temperature``, see `models.sharing.tempered`."""
+        network = tempered(self.network, temperature)
+        settings = replace(self.settings, temperature=temperature)
+        return replace(self, network=network, settings=settings)
+
     def remembering(self) -> "TrainedModel":
         """The same, whose `other` ones share what they compute of the same pixels."""
         return replace(self, network=remembering(self.network))
@@ -247,7 +253,7 @@ def _build(
     stated = stated_architecture(architecture, checkpoint, weights)
     check_convention(architecture, stated, settings, recognised, weights)
     _check_laid_out(model)
-    return model
+    return model if settings.temperature is None else model.tempered(settings.temperature)
 
 
 def _with_settings(architecture: str, settings: Settings) -> Variant:

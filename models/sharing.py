@@ -1,4 +1,5 @@
-"""Copies of a network that share its weights and find boxes otherwise, or compute less."""
+"""Copies of a network that share its weights and find boxes otherwise, or compute less; and one
+whose scores have another temperature."""
 
 import copy
 import hashlib
@@ -6,6 +7,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from models.anchors import AnchorGenerator, AnchorSettings
@@ -29,6 +31,16 @@ def proposing(network: FasterRCNN, proposals: ProposalSettings) -> nn.Module:
     """A two-stage detector with other region proposals."""
     other = _shared(network)
     other.rpn.proposals = proposals
+    return other
+
+
+def tempered(network: nn.Module, temperature: float) -> nn.Module:
+    """A network whose logits of classes are divided by ``temperature`` ("On Calibration of Modern
+    Neural Networks", arXiv 1706.04599), in the weights of the layer that they come from."""
+    other = copy.deepcopy(network)
+    with torch.no_grad():
+        for parameter in other.get_submodule(other.class_layer).parameters():
+            parameter.div_(temperature)
     return other
 
 

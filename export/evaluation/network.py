@@ -20,6 +20,7 @@ from export.settings import (
 )
 from models.checkpoint_file import find_weights
 from models.checkpoints import load_checkpoint
+from models.sharing import tempered
 from models.variants import anchors_of, find_variant, with_anchors
 from models.weights import load_into
 from service.manifest import ModelManifest
@@ -66,5 +67,7 @@ def _read_graph(weights: Path, manifest: ModelManifest) -> nn.Module:
     own = {name: read(stated[name]) for name, read in OF_NETWORKS.items() if name in stated}
     network = to_network(network, to_settings(own))
     load_into(network, load_checkpoint(weights, architecture).state, str(weights))
+    if "temperature" in stated:
+        network = tempered(network, float(stated["temperature"]))
     multi_label = manifest.task == "classification" and manifest.activation == "sigmoid"
     return build_graph(network, manifest.input, multi_label)

@@ -24,7 +24,10 @@ from export.exporter import ExportError, ExportJob, export
 from export.labels import read_labels
 from export.package_writer import OutputError, finish_package
 from export.parity.comparison import ParityError
+from export.progress import SILENT
+from export.proof.owner import Owner
 from export.settings import Settings
+from export.trained_model import load_model
 from export.verify import verify
 from models.checkpoint_file import CheckpointError
 from service.imaging.files import read_photo
@@ -303,6 +306,52 @@ def test_a_threshold_that_was_stated_stays(
     measured = finish_package(folder, package, [photos / "cat.jpg"], EvaluationSet(photos, truth))
     assert measured.defaults == manifest.defaults
     assert measured.accuracy is not None
+
+
+def test_scores_get_the_temperature_that_fits(
+    checkpoint: Path, exported: tuple[Path, ModelManifest], photos: Path, tmp_path: Path
+) -> None:
+    """All that is found is right, though most scores are below a half: they are to come nearer."""
+    truth = own_detections_as_truth(open_package(exported[0]), photos, tmp_path / "truth.json")
+    settings = Settings(input_size=SIZE)
+    job = ExportJob(
+        checkpoint.stem,
+        checkpoint,
+        tmp_path / "store" / "fitting" / "1",
+        photos,
+        "MIT",
+        evaluation=EvaluationSet(photos, truth),
+        settings=settings,
+        calibrate=True,
+    )
+    model = load_model(checkpoint.stem, checkpoint, settings)
+    calibrated = exporter._calibrated(model, job, SILENT)
+    assert calibrated.settings.as_texts()["temperature"] == "4.0"
+    photo_set = job.evaluation.read(model.labels)
+    (_, plain), (_, fitting) = (
+        measure_accuracy(one.package(), photo_set) for one in (model, calibrated)
+    )
+    assert fitting.calibration_error() < plain.calibration_error()
+
+
+@pytest.mark.parametrize("owner", [None, Owner(None, None, Path("results.json"), None)])
+def test_what_cannot_be_calibrated_is_refused(
+    checkpoint: Path, photos: Path, tmp_path: Path, owner: Owner | None
+) -> None:
+    evaluation = None if owner is None else EvaluationSet(photos, tmp_path / "truth.json")
+    job = ExportJob(
+        checkpoint.stem,
+        checkpoint,
+        tmp_path / "store" / "fitting" / "1",
+        photos,
+        "MIT",
+        evaluation=evaluation,
+        owner=owner,
+        calibrate=True,
+    )
+    model = load_model(checkpoint.stem, checkpoint, Settings(input_size=SIZE))
+    with pytest.raises(ExportError, match="calibration is for a detector and takes --annotations"):
+        exporter._calibrated(model, job, SILENT)
 
 
 def own_detections_as_truth(package: ModelPackage, photos: Path, path: Path) -> Path:

@@ -1,5 +1,7 @@
 """Scores held to how often they are right, against sums in plain Python."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,39 @@ def test_calibration_error_is_the_papers() -> None:
     assert honest < 0.1
 
 
+def test_the_temperature_undoes_what_sharpened_scores() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0, 1.5, 20_000)
+    right = rng.uniform(0, 1, 20_000) < 1 / (1 + np.exp(-logits))
+    sharp = Judged(1 / (1 + np.exp(-2 * logits)), right, 10_000)
+    temperature = sharp.best_temperature()
+    assert temperature == pytest.approx(2, abs=0.1)
+    cooled = sharp.at_temperature(2)
+    np.testing.assert_allclose(cooled.scores, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    error, before = cooled.calibration_error(), sharp.calibration_error()
+    assert error is not None
+    assert before is not None
+    assert error < 0.02 < 0.08 < before
+
+
+def test_no_temperature_fits_better() -> None:
+    """Negative log-likelihood, summed in plain Python."""
+    rng = np.random.default_rng(2)
+    scores, right = rng.uniform(0, 1, 200), rng.uniform(0, 1, 200) < 0.4
+    shown = Judged(scores, right, 100)
+
+    def loss(temperature: float) -> float:
+        total = 0.0
+        for score, is_right in zip(scores.tolist(), right.tolist(), strict=True):
+            if score > SHOWN:
+                p = 1 / (1 + math.exp(-math.log(score / (1 - score)) / temperature))
+                total -= math.log(p if is_right else 1 - p)
+        return total
+
+    best = shown.best_temperature()
+    assert loss(best) <= min(loss(t / 100) for t in range(25, 401, 5)) + 1e-9
+
+
 def test_a_score_of_1_is_in_the_last_bin() -> None:
     (row,) = judged((1.0, True), (0.99, False), objects=1).bins()
     assert (row.score, row.precision, row.number) == (pytest.approx(0.995), 0.5, 2)
@@ -75,6 +110,7 @@ def test_nothing_found_says_nothing_of_scores() -> None:
     nothing = Judged(np.zeros(0), np.zeros(0, dtype=bool), 3)
     assert nothing.best_threshold() is None
     assert nothing.calibration_error() is None
+    assert nothing.best_temperature() == 1
 
 
 def test_detections_are_judged_by_photo_and_class_without_those_in_crowds() -> None:

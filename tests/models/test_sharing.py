@@ -8,7 +8,7 @@ from torch import nn
 
 from models.anchors import fpn_anchors, retinanet_anchors
 from models.rpn import ProposalSettings
-from models.sharing import coded, proposing, reanchored, remembering
+from models.sharing import coded, proposing, reanchored, remembering, tempered
 from tests.models.checkpoints import faster_rcnn, retinanet
 
 
@@ -31,6 +31,17 @@ def test_other_proposals_leave_the_first_network_alone() -> None:
     assert not torch.equal(small(images)[2], before)
     torch.testing.assert_close(network(images)[2], before)
     assert all(a is b for a, b in zip(network.parameters(), small.parameters(), strict=True))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("build", [retinanet, faster_rcnn], ids=["one stage", "two stages"])
+def test_a_temperature_divides_the_logits_of_classes_alone(build: Callable[[], nn.Module]) -> None:
+    network, images = build().eval(), torch.rand(1, 3, 64, 64)
+    before = [values.clone() for values in network(images)]
+    logits, *others = tempered(network, 2.5)(images)
+    torch.testing.assert_close(logits, before[0] / 2.5)
+    torch.testing.assert_close(others, before[1:])
+    torch.testing.assert_close(list(network(images)), before)
 
 
 @torch.inference_mode()

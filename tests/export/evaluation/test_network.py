@@ -70,6 +70,25 @@ def test_a_detecting_network_answers_as_its_graph(
     assert rows[0]["label"] == names[int(labels[0, 0])]
 
 
+def test_a_stated_temperature_is_the_networks(
+    classifier: PackageColumn, imagenet_weights: Path, photos: Path
+) -> None:
+    provenance = classifier.manifest.provenance.model_copy(
+        update={"settings": {"temperature": "2.0"}}
+    )
+    stated = classifier.manifest.model_copy(update={"provenance": provenance})
+    plain, tempered = (
+        NetworkColumn(imagenet_weights, manifest).answer([photos / "cat.jpg"], ignore)[0]
+        for manifest in (classifier.manifest, stated)
+    )
+    assert [row["label"] for row in tempered] == [row["label"] for row in plain]
+    ratios = [
+        (rows[0]["score"] / rows[4]["score"]) ** power
+        for rows, power in ((plain, 0.5), (tempered, 1))
+    ]
+    assert ratios[0] == pytest.approx(ratios[1], rel=1e-3)
+
+
 def test_an_architecture_that_nobody_knows_is_refused(
     classifier: PackageColumn, imagenet_weights: Path
 ) -> None:
