@@ -118,7 +118,9 @@ def _reads_pixels(file: Foreign) -> str | None:
     following, values, name = readers(file.model), constants(file.model), file.image.name
     while len(following[name]) == 1:
         (node,) = following[name]
-        number = max((np.abs(values[i]).max() for i in node.input if i in values), default=0)
+        number = max(
+            (np.abs(values[i]).max(initial=0) for i in node.input if i in values), default=0
+        )
         if (
             (node.op_type == "Div" and number >= DIVISOR)
             or (node.op_type == "Mul" and 0 < number <= 1 / DIVISOR)
