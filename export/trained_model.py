@@ -276,8 +276,8 @@ def find_architecture(name: str) -> Variant:
     except KeyError:
         close = get_close_matches(name, VARIANTS, n=3, cutoff=0)
         raise ExportError(
-            f"there is no {name}; the nearest are {', '.join(close)}, and `python -m models` lists"
-            " all"
+            f"there is no {name}; the nearest are {', '.join(close)}, `python -m models` lists all,"
+            " and any other network comes as ONNX: `python -m export adopt`"
         ) from None
 
 

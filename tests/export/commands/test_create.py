@@ -15,7 +15,7 @@ LABELS = ((1, "person"), (2, "cat"), (3, "cup"), (4, "rocket"))
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nothing"], "there is no nothing; the nearest are"),
+        (["nothing"], "any other network comes as ONNX: `python -m export adopt`"),
         (["efficientdet_lite0", "--weights", "missing.pth"], "missing.pth: there is no such file"),
         (["efficientdet_lite0", "--photos", "."], "holds no photo"),
         (["efficientnet_lite0", "--labels", "missing.txt"], "missing.txt"),
