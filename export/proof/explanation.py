@@ -39,7 +39,9 @@ DETECTIONS = 60  # of these, the best of all
 ROUNDS = 2  # of alternatives on top of the best before
 LIKELY = 0.9  # share of these that agrees, for which all photos are worth their time
 PROGRESS = 0.1  # of the share that agrees, for which a further round is worth its time
-SECONDS = 300  # after which no other alternative is begun
+# After which no other alternative is begun. Of this thread's work, which on a machine with nothing
+# else to do is the time that passes.
+SECONDS = 300
 
 Reopen = Callable[[Alternative], ModelPackage | None]  # None where there can be no such network
 Size = tuple[int, int]
@@ -65,7 +67,7 @@ def explain(
     said = explain_classes(few if detects else owner, package, read)
     if said is not None:
         return said
-    search = _Search(owner, few, package, reopen, read, progress, time.monotonic() + seconds)
+    search = _Search(owner, few, package, reopen, read, progress, time.thread_time() + seconds)
     agreeing = search.run(alternatives)
     if agreeing is not None:
         return agreeing
@@ -103,7 +105,7 @@ class _Search:
 
     @property
     def is_late(self) -> bool:
-        return time.monotonic() > self._deadline
+        return time.thread_time() > self._deadline
 
     def run(self, alternatives: Sequence[Alternative]) -> str | None:
         """The alternative that makes all answers agree, with how many do."""
@@ -168,7 +170,10 @@ def _agreeing(manifest: ModelManifest, tally: Tally) -> str:
 
 def _telling(owner: OwnerAnswers, found: Tally, task: Task) -> OwnerAnswers:
     """What is tried first: the photos with most unmatched answers, and of a detector's the best."""
-    places = sorted(range(len(found.by_photo)), key=lambda i: -found.by_photo[i])
+    unmatched = np.array(found.by_photo)
+    if task == "detection":  # where the owner finds nothing, whatever finds nothing would agree
+        unmatched = np.minimum(unmatched, [len(answer) for answer in owner.answers])
+    places = np.argsort(-unmatched, kind="stable").tolist()
     enough = task == "detection" and len(owner.answers[places[0]]) >= ENOUGH
     few = owner.only(places[: 1 if enough else PHOTOS[task]])
     stated = [answer for answer in few.answers if isinstance(answer, Detections)]
