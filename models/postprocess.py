@@ -3,6 +3,7 @@
 one-stage    logits [N, A, C], deltas [N, A, 4] ── decode_anchors ──► scores and boxes
              or, so that fewer are decoded, of the `candidate_anchors` alone
 two-stage    logits, deltas and proposals ──────── decode_regions ──► scores and boxes
+R-CNN        logits, deltas and regions ─── decode_given_regions ──► scores and boxes
 
 scores [N, A, C], boxes [N, A, 4] ── select_detections ──► the best, suppressed and padded
 """
@@ -71,7 +72,27 @@ def decode_regions(
     zero in each row, and boxes [N, M, 4]: a form that `select_detections` takes."""
     scores = logits.softmax(dim=-1)[..., 1:] * (proposal_scores > 0).unsqueeze(-1)
     boxes = coder.decode(deltas[:, :, 1:], proposals.unsqueeze(2))
-    boxes = clip_boxes(boxes, height, width)
+    return _best_pairs(scores, clip_boxes(boxes, height, width))
+
+
+def decode_given_regions(
+    logits: Tensor,  # [N, R, C]
+    deltas: Tensor,  # [N, R, C, 4], a box for each class
+    regions: Tensor,  # [N, R, 4]; empty ones are padding
+    coder: BoxCoder,
+    height: int,
+    width: int,
+) -> tuple[Tensor, Tensor]:
+    """As `decode_regions`, of regions that came from outside."""
+    sides = (regions[..., 2:] - regions[..., :2]).amin(dim=-1, keepdim=True)
+    scores = logits.sigmoid() * (sides >= SMALLEST_REGION)
+    boxes = coder.decode(deltas, regions.unsqueeze(2))
+    return _best_pairs(scores, clip_boxes(boxes, height, width))
+
+
+def _best_pairs(scores: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """The best `MAX_CANDIDATES` of ``scores`` [N, R, C] with a box [N, R, C, 4] each, see
+    `decode_regions`."""
     sides = boxes[..., 2:] - boxes[..., :2]
     scores = scores * (sides.amin(dim=-1) >= SMALLEST_REGION)
     classes = scores.shape[2]

@@ -136,6 +136,7 @@ RETINANETS = (
     "retinanet_resnet50_fpn_v2",
     "retinanet_lite0",
 )
+RCNNS = (("rcnn_lite0", HALF, HALF), ("rcnn_resnet50", IMAGENET_MEAN, IMAGENET_STD))
 FASTER_RCNNS = (
     "fasterrcnn_resnet50_fpn",
     "fasterrcnn_resnet50_fpn_from_imagenet",
@@ -186,6 +187,12 @@ def _faster_rcnn(name: str, classes: int, anchors: "AnchorSettings | None" = Non
     return FasterRCNN(SETTINGS[name], classes, anchors)
 
 
+def _rcnn(name: str, classes: int) -> "nn.Module":
+    from models.rcnn import RCNN, SETTINGS
+
+    return RCNN(SETTINGS[name], VARIANTS[SETTINGS[name].classifier].build(1), classes)
+
+
 def _efficientnets() -> dict[str, Variant]:
     rows = {}
     for name, (torchvision, tensorflow) in EFFICIENTNET_SIZES.items():
@@ -233,10 +240,8 @@ VARIANTS: dict[str, Variant] = {
     **_efficientnets(),
     **_efficientdets(),
     **_retinanets(),
-    **{
-        name: Variant("detection", partial(_faster_rcnn, name), SHORTER_SIDE_800)
-        for name in FASTER_RCNNS
-    },
+    **{n: Variant("detection", partial(_faster_rcnn, n), SHORTER_SIDE_800) for n in FASTER_RCNNS},
+    **{n: Variant("detection", partial(_rcnn, n), letterbox(512, *c)) for n, *c in RCNNS},
 }
 
 
@@ -262,13 +267,11 @@ def with_anchors(variant: Variant, anchors: "AnchorSettings") -> Variant:
 
 
 def anchors_of(variant: Variant) -> "AnchorSettings | None":
-    """A detector's."""
+    """A detector's; None where it has none."""
     network = _shapes(variant)
-    if variant.task == "classification":
-        return None
     proposals = getattr(network, "rpn", None)
-    anchors: AnchorSettings = network.anchors if proposals is None else proposals.anchors.settings
-    return anchors
+    anchors: AnchorSettings | None = getattr(network, "anchors", None)
+    return anchors if proposals is None else proposals.anchors.settings
 
 
 def sibling_of(name: str) -> str | None:

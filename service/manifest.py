@@ -36,6 +36,7 @@ DETECTION_INPUTS = (
     "max_detections",
     "class_agnostic",
 )
+REGIONS = "regions"  # of a detector that looks where it is told: float32 [N, R, 4]
 DETECTION_OUTPUTS = ("num_detections", "boxes", "scores", "labels")
 CLASSIFICATION_INPUTS = ("images",)
 CLASSIFICATION_OUTPUTS = ("probabilities",)
@@ -99,6 +100,7 @@ class _Manifest(Part):
     """Everything that is known of a package, whatever its task."""
 
     INPUTS: ClassVar[tuple[str, ...]]
+    MORE_INPUTS: ClassVar[tuple[str, ...]] = ()  # that some graphs have
     OUTPUTS: ClassVar[tuple[str, ...]]
 
     schema_version: Literal[2] = 2
@@ -119,7 +121,8 @@ class _Manifest(Part):
 
     @model_validator(mode="after")
     def _has_the_tasks_tensors(self) -> Self:
-        if tuple(t.name for t in self.inputs) != self.INPUTS:
+        names = tuple(t.name for t in self.inputs)
+        if names not in (self.INPUTS, (*self.INPUTS, *self.MORE_INPUTS)):
             raise ValueError(f"inputs must be {', '.join(self.INPUTS)}; export the model again")
         if tuple(t.name for t in self.outputs) != self.OUTPUTS:
             raise ValueError(f"outputs must be {', '.join(self.OUTPUTS)}")
@@ -155,11 +158,17 @@ class DetectionManifest(_Manifest):
     """Everything that is known of a detector."""
 
     INPUTS = DETECTION_INPUTS
+    MORE_INPUTS = (REGIONS,)
     OUTPUTS = DETECTION_OUTPUTS
 
     task: Literal["detection"] = "detection"
     defaults: DetectionDefaults
     floor: Floor | None = None
+
+    @property
+    def reads_regions(self) -> bool:
+        """Whether it looks where it is told."""
+        return self.inputs[-1].name == REGIONS
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Self:

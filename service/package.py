@@ -15,6 +15,7 @@ from typing_extensions import TypeVar
 from service.manifest import (
     GRAPH_FILE,
     MANIFEST_FILE,
+    REGIONS,
     ManifestError,
     ModelManifest,
     read_file,
@@ -80,9 +81,12 @@ class ModelPackage(Generic[Manifest]):
         number = len(feeds["images"])
         size = next((size for size in self.batches if size >= number), number)
         if size > number:
-            filled = np.zeros((size, *feeds["images"].shape[1:]), feeds["images"].dtype)
-            filled[:number] = feeds["images"]
-            feeds = {**feeds, "images": filled}
+            empty = size - number
+            rows = {name: feeds[name] for name in ("images", REGIONS) if name in feeds}
+            filled = {
+                n: np.pad(v, ((0, empty), *((0, 0),) * (v.ndim - 1))) for n, v in rows.items()
+            }
+            feeds = {**feeds, **filled}
         if self.bound is not None:
             outputs = self.bound.run(feeds)
         else:

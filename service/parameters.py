@@ -128,6 +128,13 @@ class DetectParameters(RequestParameters):
     )
     region_padding: float | None = Field(None, ge=0, le=1, description=_PADDING)
     region_resize: RegionResize | None = Field(None, description=_RESIZE)
+    regions: list[Region] | None = Field(
+        None,
+        min_length=1,
+        description="Boxes in each image, where a model looks that must be told (an R-CNN): left,"
+        " top, right, bottom in pixels of the upright image. Default: what selective search"
+        " proposes.",
+    )
 
     _whole = field_validator("max_detections", "top_k", mode="before")(whole_number)
 

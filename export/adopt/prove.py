@@ -13,9 +13,10 @@ from export.adopt.plan import Plan
 from export.onnx.nodes import Array
 from export.parity.comparison import TOLERANCES
 from export.parity.gate import check_parity
-from export.parity.model import Feeds, Image, Model, Outputs, onnx_model
+from export.parity.model import Feeds, Image, Model, Outputs
 from export.progress import OnProgress, ignore_progress
 from models.postprocess import select_detections
+from service.manifest import CLASSIFICATION_INPUTS, DETECTION_INPUTS
 from service.provenance import Parity, Tolerance
 from service.runtime.graph_facts import precision_of
 
@@ -88,7 +89,10 @@ def best_rows(scores: Array, boxes: Array) -> tuple[Array, Array]:
 
 
 def foreign_model(plan: Plan) -> Model:
-    return onnx_model(ForeignSession(plan), NAME)
+    session = ForeignSession(plan)
+    detects = plan.decoder.task == "detection"
+    inputs = DETECTION_INPUTS if detects else CLASSIFICATION_INPUTS
+    return Model(NAME, lambda feeds: session.run(None, feeds), inputs)
 
 
 def prove(

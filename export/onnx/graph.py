@@ -4,6 +4,8 @@ images uint8 [N, H, W, 3] ─ normalise ─ network ─ cut ─ decode ─ selec
 images uint8 [N, H, W, 3] ─ normalise ─ network ─ softmax or sigmoid ► probabilities
 """
 
+from inspect import signature
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +14,13 @@ from models.box_coder import BoxCoder
 from models.detector import OneStageDetector
 from models.faster_rcnn import FasterRCNN
 from models.operators import candidate_anchors, select_detections
-from models.postprocess import MAX_CANDIDATES, decode_anchors, decode_regions
+from models.postprocess import (
+    MAX_CANDIDATES,
+    decode_anchors,
+    decode_given_regions,
+    decode_regions,
+)
+from models.rcnn import RCNN
 from service.imaging.input_spec import InputSpec
 
 
@@ -149,6 +157,41 @@ class DetectorGraph(nn.Module):
         return detections
 
 
+class RCNNGraph(nn.Module):
+    """An R-CNN from pixels, and regions float32 [N, R, 4] in them, to detections."""
+
+    def __init__(self, network: RCNN, spec: InputSpec) -> None:
+        super().__init__()
+        self.normalise = Normalise(spec)
+        self.network = network
+
+    def forward(
+        self,
+        images: Tensor,
+        score_threshold: Tensor,
+        iou_threshold: Tensor,
+        max_detections: Tensor,
+        class_agnostic: Tensor,
+        regions: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        normalised = self.normalise(images)
+        logits, deltas = self.network(normalised, regions)
+        height, width = normalised.shape[-2:]
+        scores, boxes = decode_given_regions(
+            logits, deltas, regions, self.network.box_coder, height, width
+        )
+        detections: tuple[Tensor, Tensor, Tensor, Tensor] = select_detections(
+            scores,
+            boxes,
+            score_threshold,
+            iou_threshold,
+            max_detections,
+            MAX_CANDIDATES,
+            class_agnostic,
+        )
+        return detections
+
+
 class ClassifierGraph(nn.Module):
     """A classifier from pixels to probabilities float32 [N, C]: softmax over the classes, or with
     ``multi_label`` a sigmoid of each."""
@@ -164,13 +207,20 @@ class ClassifierGraph(nn.Module):
         return logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
 
 
+def inputs_of(graph: nn.Module) -> tuple[str, ...]:
+    """The names of a graph's inputs."""
+    return tuple(signature(graph.forward).parameters)
+
+
 def build_graph(network: nn.Module, spec: InputSpec, multi_label: bool = False) -> nn.Module:
     """The graph of a trained ``network``, in evaluation mode and without gradients.
 
     spec: its input. multi_label: whether a classifier gives each class a probability of its own.
     """
     graph: nn.Module
-    if isinstance(network, FasterRCNN):
+    if isinstance(network, RCNN):
+        graph = RCNNGraph(network, spec)
+    elif isinstance(network, FasterRCNN):
         graph = DetectorGraph(RegionDecoder(network), spec)
     elif isinstance(network, OneStageDetector):
         decoder = VaryingSizeDecoder(network) if spec.varies else FixedSizeDecoder(network, spec)

@@ -84,6 +84,15 @@ def resize_by_scale(model: ir.Model) -> None:
     RemoveUnusedNodesPass()(model)
 
 
+def name_linear_samples(model: ir.Model) -> None:
+    """Call the mode of each GridSample of ``model`` as opset 20 has it, in place: the exporter
+    writes the "bilinear" of opset 16."""
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        mode = node.attributes.get("mode")
+        if node.op_type == "GridSample" and mode is not None and mode.value == "bilinear":
+            node.attributes["mode"] = ir.AttrString("mode", "linear")
+
+
 def _sides(feature_map: ir.Value | None) -> list[int]:
     """Height and width of a feature map [N, C, H, W]; empty if one is not known."""
     if feature_map is None or feature_map.shape is None or len(feature_map.shape) != 4:

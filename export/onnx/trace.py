@@ -3,29 +3,34 @@
 import logging
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 import onnx
 import torch
 from torch import nn
 
 from export.onnx.checks import check_graph, check_size
+from export.onnx.graph import inputs_of
 from export.onnx.operators import ONNX_TRANSLATIONS
 from export.onnx.passes import (
     fold_batch_norms,
     fold_pads,
+    name_linear_samples,
     name_output_axes,
     resize_by_scale,
     strip_metadata,
 )
 from models.variants import Variant
 from service import manifest
+from service.manifest import REGIONS
 
 OPSET = 20
 TRACED_SIDES = (224, 320)
 # The coarsest level, of stride 128, must not be of one cell, whose guard would be another graph's.
 # PyTorch finds that out, and then traces a second time.
 MIN_TRACED_SIDE = 129
-MAX_DETECTIONS_AXIS = "K"
+MAX_DETECTIONS_AXIS, REGIONS_AXIS = "K", "R"
+TRACED_REGIONS = 20  # neither one nor a multiple of those that are computed at once
 
 
 def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
@@ -36,6 +41,7 @@ def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
     program = trace(variant, graph)
     fold_batch_norms(program.model)
     resize_by_scale(program.model)
+    name_linear_samples(program.model)
     weights = [value.const_value for value in program.model.graph.initializers.values()]
     check_size(sum(tensor.nbytes for tensor in weights if tensor is not None))
     model: onnx.ModelProto = program.model_proto
@@ -66,6 +72,11 @@ def trace(variant: Variant, graph: nn.Module) -> torch.onnx.ONNXProgram:
         if detects
         else ()
     )
+    shapes: list[dict[int, Any] | None] = [axes, *(None for _ in settings)]
+    names = inputs_of(graph)
+    if REGIONS in names:
+        settings = (*settings, torch.tensor([[[0.0, 0.0, 64.0, 64.0]] * TRACED_REGIONS] * 2))
+        shapes.append({0: axes[0], 1: torch.export.Dim(REGIONS_AXIS)})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside PyTorch's own exporter
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -75,8 +86,8 @@ def trace(variant: Variant, graph: nn.Module) -> torch.onnx.ONNXProgram:
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
-            dynamic_shapes=(axes, *(None for _ in settings)),
-            input_names=stated.INPUTS,
+            dynamic_shapes=tuple(shapes),
+            input_names=names,
             output_names=stated.OUTPUTS,
             custom_translation_table=ONNX_TRANSLATIONS,
         )

@@ -88,7 +88,7 @@ def _check_suppression(package: ModelPackage, pixels: Array, class_agnostic: boo
 def _found_of(package: ModelPackage, case: Case) -> tuple[Detections, int]:
     """What is found in the one image of ``case``, and how many rows the answer has, once these are
     checked."""
-    outputs = list(package.run(case.feeds("detection")).values())
+    outputs = list(package.run(case.feeds([t.name for t in package.manifest.inputs])).values())
     check_rows(outputs, 0, case.score_threshold, case.max_detections)
     return Detections.from_outputs(outputs, 0), outputs[2].shape[1]
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image as PillowImage
 
-from export.parity.model import GREY, Feeds, Image, Model, detector_feeds, stack
+from export.parity.model import GREY, Feeds, Image, Model, feeds_of, stack
 from service.imaging.input_spec import Letterbox
 from service.imaging.resize import to_input
-from service.manifest import Task
 
 BATCH_SIZES = (1, 2, 7)
 SCORE_THRESHOLD = 0.05  # low, so that many detections are compared
@@ -43,10 +42,10 @@ class Case:
     def __str__(self) -> str:
         return self.name + self.detail
 
-    def feeds(self, task: Task) -> Feeds:
-        if task == "classification":
-            return {"images": self.images}
-        return detector_feeds(
+    def feeds(self, inputs: Sequence[str]) -> Feeds:
+        """What a graph with these ``inputs`` is given."""
+        return feeds_of(
+            inputs,
             self.images,
             self.score_threshold,
             self.iou_threshold,
@@ -80,7 +79,7 @@ def detector_cases(reference: Model, photos: Sequence[Image]) -> list[Case]:
     sample = list(photos[:SAMPLE])
     flat = flat_images(sample[0])
     everything = Case("", stack([*sample, *flat]), "", 0.0, 1.0, MANY_DETECTIONS, True)
-    scores = reference.run(everything.feeds("detection"))[2]  # float32 [N, K], the best first
+    scores = reference.run(everything.feeds(reference.inputs))[2]  # float32 [N, K], the best first
     best = scores[:, 0]
     of_photos, of_flat = np.sort(best[: len(sample)]), best[len(sample) :]
     middle = float(of_photos[(len(sample) - 1) // 2] + of_photos[len(sample) // 2]) / 2

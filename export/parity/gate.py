@@ -19,7 +19,7 @@ from export.parity.cases import (
 from export.parity.comparison import ParityError, Tally, compare_detections
 from export.parity.model import Feeds, Image, Model, Outputs
 from export.progress import OnProgress, ignore_progress
-from service.manifest import Task
+from service.manifest import REGIONS, Task
 from service.matching import Detections
 from service.provenance import Parity, ParityReference, Tolerance
 
@@ -52,7 +52,7 @@ def check_parity(
     tally = gate.tally
     for done, case in enumerate(cases):
         on_progress(done, len(cases))
-        answers = gate.run(case, case.feeds(task))
+        answers = gate.run(case, case.feeds(reference.inputs))
         before = tally.compared
         for image in range(len(case.images)):
             compare(answers, image)
@@ -175,7 +175,7 @@ class Gate:
         """What either model finds in one image of a batch if no box suppresses another."""
         feeds = {
             **feeds,
-            "images": feeds["images"][image : image + 1],
+            **{n: feeds[n][image : image + 1] for n in ("images", REGIONS) if n in feeds},
             "iou_threshold": np.array(1, dtype=np.float32),
             "max_detections": np.array(EVERYTHING, dtype=np.int64),
             "class_agnostic": np.array(False),

@@ -11,7 +11,8 @@ import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
-from service.manifest import ModelManifest
+from export.onnx.graph import inputs_of
+from service.manifest import DETECTION_INPUTS, REGIONS, ModelManifest
 
 Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[Any]
@@ -19,14 +20,16 @@ Feeds = dict[str, Array]  # a graph's inputs by name (docs/graph.md)
 Outputs = list[Array]  # a graph's outputs in the order of docs/graph.md
 
 GREY = 128
+WINDOWS = (1, 2, 3)  # of a side, beside each other
 
 
 @dataclass(frozen=True)
 class Model:
-    """``name`` is what messages call it."""
+    """``name`` is what messages call it; ``inputs`` are those that `run` is to be given."""
 
     name: str
     run: Callable[[Feeds], Outputs]
+    inputs: Sequence[str] = DETECTION_INPUTS
 
 
 class TorchSession:
@@ -34,6 +37,7 @@ class TorchSession:
 
     def __init__(self, graph: nn.Module) -> None:
         self._graph = graph
+        self.inputs = inputs_of(graph)
 
     @torch.inference_mode()
     def run(self, names: Sequence[str] | None, feeds: Feeds) -> Outputs:
@@ -44,12 +48,14 @@ class TorchSession:
 
 def torch_model(graph: nn.Module) -> Model:
     """A graph of `export.onnx.graph`, run eagerly."""
-    return onnx_model(TorchSession(graph), "PyTorch")
+    session = TorchSession(graph)
+    return Model("PyTorch", lambda feeds: session.run(None, feeds), session.inputs)
 
 
 def onnx_model(session: ort.InferenceSession, name: str = "ONNX Runtime") -> Model:
     """An exported graph, as it is optimised for serving."""
-    return Model(name, lambda feeds: session.run(None, feeds))
+    inputs = [value.name for value in session.get_inputs()]
+    return Model(name, lambda feeds: session.run(None, feeds), inputs)
 
 
 def open_quietly(model: onnx.ModelProto, optimised: bool = True) -> ort.InferenceSession:
@@ -75,27 +81,43 @@ def stack(images: Sequence[Image]) -> Image:
     return batch
 
 
-def detector_feeds(
+def feeds_of(
+    inputs: Sequence[str],
     images: Image,
-    score_threshold: float,
-    iou_threshold: float,
-    max_detections: int,
+    score_threshold: float = 0.0,
+    iou_threshold: float = 0.0,
+    max_detections: int = 0,
     class_agnostic: bool = False,
 ) -> Feeds:
-    """The inputs of a detector's graph for a batch [N, H, W, 3]."""
-    return {
+    """The ``inputs`` of a graph for a batch [N, H, W, 3]; regions are `windows`."""
+    feeds: Feeds = {
         "images": images,
         "score_threshold": np.array(score_threshold, dtype=np.float32),
         "iou_threshold": np.array(iou_threshold, dtype=np.float32),
         "max_detections": np.array(max_detections, dtype=np.int64),
         "class_agnostic": np.array(class_agnostic),
     }
+    if REGIONS in inputs:
+        feeds[REGIONS] = np.stack([windows(*images.shape[1:3])] * len(images))
+    return {name: feeds[name] for name in inputs}
+
+
+def windows(height: int, width: int) -> Array:
+    """Boxes float32 [R, 4] all over an image, in three sizes; also one beyond its edge, and an
+    empty one."""
+    boxes = [(-0.1, 0.4, 0.3, 1.2), (0.5, 0.5, 0.5, 0.5)]
+    for cells in WINDOWS:
+        side = 1 / cells
+        at = [i * side / 2 for i in range(2 * cells - 1)]  # each overlaps the next by half
+        boxes += [(x, y, x + side, y + side) for x in at for y in at]
+    sides = np.array([width, height, width, height], dtype=np.float32)
+    return np.array(boxes, dtype=np.float32) * sides
 
 
 def to_feeds(manifest: ModelManifest, images: Sequence[Image], **settings: float | bool) -> Feeds:
     """``images`` uint8 [H, W, 3] as one batch, with a detector's settings: the manifest's defaults
     where ``settings`` names no others."""
-    batch = stack(images)
+    inputs = [tensor.name for tensor in manifest.inputs]
     if manifest.task == "classification":
-        return {"images": batch}
-    return detector_feeds(batch, **{**manifest.defaults.model_dump(), **settings})
+        return feeds_of(inputs, stack(images))
+    return feeds_of(inputs, stack(images), **{**manifest.defaults.model_dump(), **settings})

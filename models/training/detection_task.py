@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.anchors import AnchorGenerator
-from models.datasets.content import Annotations
+from models.datasets.content import Annotations, Categories
 from models.detector import OneStageDetector
 from models.evaluation import (
     IOU_THRESHOLD,
@@ -131,7 +131,7 @@ class DetectionTask:
                 found = select_detections(scores.cpu(), boxes.cpu(), *thresholds)
                 for i, x, number, *detections in zip(indices, inputs, *found, strict=True):
                     shown = (values[:number] for values in detections)
-                    rows += self._rows(photos[i].image_id, x.placement, *shown)
+                    rows += to_rows(self.categories, photos[i].image_id, x.placement, *shown)
                 on_progress(len(images))
         return rows
 
@@ -155,22 +155,23 @@ class DetectionTask:
             self._anchors[size] = anchors.to(self.process.device)
         return self._anchors[size]
 
-    def _rows(
-        self, image_id: int, placement: Placement, boxes: Tensor, scores: Tensor, labels: Tensor
-    ) -> list[BoxRow]:
-        """Detections on one photo's input, in COCO's terms."""
-        corners = placement.undo(boxes.numpy()).tolist()
-        return [
-            BoxRow(
-                image_id,
-                self.categories[label][0],
-                (left, top, right - left, bottom - top),
-                score,
-            )
-            for (left, top, right, bottom), score, label in zip(
-                corners, scores.tolist(), labels.tolist(), strict=True
-            )
-        ]
+
+def to_rows(
+    categories: Categories,
+    image_id: int,
+    placement: Placement,
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+) -> list[BoxRow]:
+    """Detections on one photo's input, in COCO's terms."""
+    corners = placement.undo(boxes.numpy()).tolist()
+    return [
+        BoxRow(image_id, categories[label][0], (left, top, right - left, bottom - top), score)
+        for (left, top, right, bottom), score, label in zip(
+            corners, scores.tolist(), labels.tolist(), strict=True
+        )
+    ]
 
 
 def batches_of_one_size(sizes: list[Size], most: int) -> list[list[int]]:

@@ -126,12 +126,12 @@ def run(job: TrainingJob) -> None:
 
 def find_trainable(architecture: str, input_size: int | None) -> Variant:
     """The row of ``architecture``, at ``input_size`` or its own. Raises TrainingError."""
-    try:
-        variant = find_variant(architecture)
-    except KeyError:
-        close = ", ".join(get_close_matches(architecture, VARIANTS, n=3))
-        hint = f"did you mean {close}?" if close else "`python -m models` lists all"
-        raise TrainingError(f"there is no {architecture}; {hint}") from None
+    variant = find_row(architecture)
+    if architecture.startswith("rcnn"):
+        raise TrainingError(
+            f"{architecture} is trained in parts: python -m models.training head --features"
+            f" {architecture}"
+        )
     if architecture.startswith("fasterrcnn"):
         raise TrainingError(
             f"{architecture} can be exported, but not trained; choose a RetinaNet or EfficientDet"
@@ -139,6 +139,16 @@ def find_trainable(architecture: str, input_size: int | None) -> Variant:
     if input_size is None and variant.input.varies:
         input_size = VARYING_SIZE
     return variant if input_size is None else at_size(variant, input_size)
+
+
+def find_row(architecture: str) -> Variant:
+    """The row of ``architecture``. Raises TrainingError."""
+    try:
+        return find_variant(architecture)
+    except KeyError:
+        close = ", ".join(get_close_matches(architecture, VARIANTS, n=3))
+        hint = f"did you mean {close}?" if close else "`python -m models` lists all"
+        raise TrainingError(f"there is no {architecture}; {hint}") from None
 
 
 def _check_options(job: TrainingJob, variant: Variant, process: Process) -> None:

@@ -33,6 +33,9 @@ class RegionLimits:
                 raise _too_many(f"max_detections = {most} with then", self.max_regions, "an image")
         found = regions_of(parameters, images)
         if found is None:
+            given = len(getattr(parameters, "regions", None) or ())  # where a detector looks
+            if given > self.max_regions:
+                raise _too_many(f"{given} regions", self.max_regions, "an image")
             return images
         if (most := max(map(len, found))) > self.max_regions:
             raise _too_many(f"{most} regions", self.max_regions, "an image")

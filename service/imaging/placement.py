@@ -21,6 +21,13 @@ class Placement:
     left: int = 0
     top: int = 0
 
+    def apply(self, xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Boxes [D, 4] in the photo's pixels -> boxes on the input."""
+        corner = np.array([self.left, self.top] * 2, dtype=np.float32)
+        scale = np.array([self.scale_x, self.scale_y] * 2, dtype=np.float32)
+        boxes: npt.NDArray[np.float32] = (xyxy * scale + corner).astype(np.float32)
+        return boxes
+
     def undo(self, xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Boxes [D, 4] on the input -> boxes in the photo's pixels, clipped to it."""
         corner = np.array([self.left, self.top] * 2, dtype=np.float32)

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from service.imaging.placement import Placement
-from service.imaging.resize import ModelInput
+from service.imaging.proposals import NoProposals, propose
+from service.imaging.resize import Box, ModelInput
 from service.inference.task import Row
-from service.manifest import DetectionDefaults, DetectionManifest
+from service.manifest import REGIONS, DetectionDefaults, DetectionManifest
 from service.package import GraphRunner
 from service.parameters import DetectParameters
 from service.problems import Problem, quoted
@@ -31,6 +32,8 @@ class DetectionQuery:
 
     kept: label indices to keep, None for all.
     class_agnostic: whether boxes suppress those of other labels too.
+    regions: where to look, xyxy in the photo's pixels, of a model that reads regions; None for what
+        `propose` gives.
     """
 
     score_threshold: np.float32
@@ -38,6 +41,7 @@ class DetectionQuery:
     max_detections: int
     kept: frozenset[int] | None
     class_agnostic: bool = False
+    regions: tuple[Box, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class Detector:
             merged.max_detections,
             self._to_indices(parameters.labels),
             bool(parameters.class_agnostic),
+            self._to_regions(parameters.regions),
         )
 
     def group(self, image: ModelInput, query: DetectionQuery) -> Hashable:
@@ -114,16 +119,16 @@ class Detector:
     ) -> tuple[list[Detections], bool]:
         """Each image's detections of the first ``limit`` rows, and whether these were too few."""
         # what the strictest needs is in what the loosest gets
-        outputs = self._package.run(
-            {
-                "images": np.stack([image.pixels for image in images]),
-                "score_threshold": np.array(min(q.score_threshold for q in queries)),
-                "iou_threshold": np.array(queries[0].iou_threshold),
-                "max_detections": np.array(limit, dtype=np.int64),
-                "class_agnostic": np.array(queries[0].class_agnostic),
-            },
-            alone=alone,
-        )
+        feeds: dict[str, npt.NDArray[Any]] = {
+            "images": np.stack([image.pixels for image in images]),
+            "score_threshold": np.array(min(q.score_threshold for q in queries)),
+            "iou_threshold": np.array(queries[0].iou_threshold),
+            "max_detections": np.array(limit, dtype=np.int64),
+            "class_agnostic": np.array(queries[0].class_agnostic),
+        }
+        if self.manifest.reads_regions:
+            feeds[REGIONS] = filled_up(list(map(regions_of, images, queries)))
+        outputs = self._package.run(feeds, alone=alone)
         selected, cut = [], False
         for i, (image, query) in enumerate(zip(images, queries, strict=True)):
             number = outputs["num_detections"][i]
@@ -145,6 +150,23 @@ class Detector:
             )
         ]
 
+    def _to_regions(self, boxes: list[list[float]] | None) -> tuple[Box, ...] | None:
+        if boxes is None:
+            return None
+        if not self.manifest.reads_regions:
+            raise Problem(
+                "invalid_parameter",
+                f"regions: {self.manifest.name} looks everywhere; leave them out, or name a model"
+                " that must be told where to look.",
+            )
+        if any(len(box) != 4 for box in boxes):
+            raise Problem(
+                "invalid_parameter",
+                "regions: those of detect are of every image; leave the image's place out, or send"
+                " the images one by one.",
+            )
+        return tuple((left, top, right, bottom) for left, top, right, bottom in boxes)
+
     def _to_indices(self, names: list[str] | None) -> frozenset[int] | None:
         if names is None:
             return None
@@ -156,6 +178,32 @@ class Detector:
                 f" GET /v1/models/{self.manifest.name} lists them.",
             )
         return frozenset(self._indices[_composed(name)] for name in names)
+
+
+def regions_of(image: ModelInput, query: DetectionQuery) -> npt.NDArray[np.float32]:
+    """Where ``query`` has a model look, or what `propose` gives: boxes [R, 4] on its input.
+
+    Raises Problem where nothing proposes regions.
+    """
+    place = image.placement
+    if query.regions is not None:
+        return place.apply(np.array(query.regions, dtype=np.float32).reshape(-1, 4))
+    left, top = max(0, place.left), max(0, place.top)
+    right = round(place.left + place.width * place.scale_x)
+    bottom = round(place.top + place.height * place.scale_y)
+    try:
+        found = propose(image.pixels[top:bottom, left:right])
+    except NoProposals as error:
+        raise Problem("invalid_parameter", f"regions: none are given, and {error}.") from None
+    return found + np.array([left, top] * 2, dtype=np.float32)
+
+
+def filled_up(regions: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Each image's boxes [R, 4] as one batch [N, most, 4]; what is empty is no region."""
+    batch = np.zeros((len(regions), max(1, *map(len, regions)), 4), dtype=np.float32)
+    for row, boxes in zip(batch, regions, strict=True):
+        row[: len(boxes)] = boxes
+    return batch
 
 
 def _composed(name: str) -> str:

@@ -19,8 +19,14 @@ REPRESENTATIVES = [
     "tf_efficientdet_d1",
     "efficientdet_lite0",
 ]
-# Nobody publishes these: a smaller RetinaNet of our own, and Fast R-CNN's pooling in Faster R-CNN.
-OURS = ("retinanet_lite0", "fasterrcnn_resnet50_fpn_roi_pool")
+# Nobody publishes these: a smaller RetinaNet of our own, Fast R-CNN's pooling in Faster R-CNN, and
+# R-CNN on other features than AlexNet's.
+OURS = (
+    "retinanet_lite0",
+    "fasterrcnn_resnet50_fpn_roi_pool",
+    "rcnn_lite0",
+    "rcnn_resnet50",
+)
 PUBLIC = [name for name in VARIANTS if name not in OURS]
 
 LOGIT_TOLERANCE = 1e-4

@@ -63,7 +63,7 @@ def test_json_that_is_no_whole_number_is_refused(value: object) -> None:
         read_parameters(DetectParameters, {}, {"max_detections": value})
 
 
-@pytest.mark.parametrize("name", ["threshold", "top_k", "regions", "Model", ""])
+@pytest.mark.parametrize("name", ["threshold", "top_k", "region", "Model", ""])
 def test_unknown_parameter_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(Problem, match="score_threshold") as caught:
         read_parameters(DetectParameters, {name: "1"})

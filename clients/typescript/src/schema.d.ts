@@ -498,6 +498,8 @@ export interface components {
              * @enum {string}
              */
             region_resize?: "model" | "warp";
+            /** @description Boxes in each image, where a model looks that must be told (an R-CNN): left, top, right, bottom in pixels of the upright image. Default: what selective search proposes. */
+            regions?: number[][];
             /** @description One or more image files, each with a file name. */
             images: string[];
         };
@@ -526,6 +528,8 @@ export interface components {
              * @enum {string}
              */
             region_resize?: "model" | "warp";
+            /** @description Boxes in each image, where a model looks that must be told (an R-CNN): left, top, right, bottom in pixels of the upright image. Default: what selective search proposes. */
+            regions?: number[][];
         };
         /** @description A request to /v1/detect in JSON. */
         DetectRequest: {
@@ -549,6 +553,8 @@ export interface components {
             region_padding?: number | null;
             /** @description How a region becomes the model's input: as the model resizes an image, which may cut off its rim; or warped, each side by itself, so that all of it is seen. Default: model. */
             region_resize?: ("model" | "warp") | null;
+            /** @description Boxes in each image, where a model looks that must be told (an R-CNN): left, top, right, bottom in pixels of the upright image. Default: what selective search proposes. */
+            regions?: number[][] | null;
             /** @description One or more images. */
             images: (components["schemas"]["InlineImage"] | components["schemas"]["ImageUrl"])[];
         };
@@ -1119,6 +1125,8 @@ export interface operations {
                 region_padding?: number;
                 /** @description How a region becomes the model's input: as the model resizes an image, which may cut off its rim; or warped, each side by itself, so that all of it is seen. Default: model. */
                 region_resize?: "model" | "warp";
+                /** @description Boxes in each image, where a model looks that must be told (an R-CNN): left, top, right, bottom in pixels of the upright image. Default: what selective search proposes. Each is a text with commas between its numbers. */
+                regions?: string[];
             };
             header?: {
                 /** @description Milliseconds until the deadline, after which no more work is done. Default: 30000; at most 60000; unless the operator says otherwise. */

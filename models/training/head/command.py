@@ -17,7 +17,8 @@ HELP = (
     " export create` makes a package of. OUTPUT/report.html says how good it is, and what a linear"
     " SVM on HOG, without any network, would be.\n\n"
     "Of a detection data set the boxes are classified, as part of their photos: it becomes the"
-    " second stage after a detector."
+    " second stage after a detector. --features rcnn_lite0 --kind svm makes a detector of it, R-CNN"
+    " (arXiv 1311.2524), whose regions come from selective search or from its callers."
 )
 
 
@@ -26,7 +27,7 @@ def head(
         str,
         typer.Option(
             help="The network: a classifier's architecture, such as efficientnet_lite0 (default)"
-            " or resnet50; `python -m models` lists them.",
+            " or resnet50; or an R-CNN's, rcnn_lite0. `python -m models` lists them.",
             metavar="NAME",
             show_default=False,
         ),
@@ -90,6 +91,7 @@ def head(
         typer.Option(help="Also train a linear SVM on HOG, for the report to compare with."),
     ] = True,
     device: options.Device = None,
+    precision: options.Precision = "auto",
     seed: Annotated[int, typer.Option(help="Of the choice of background.", metavar="N")] = 0,
 ) -> None:
     from models.training.console import one_line_errors
@@ -111,6 +113,7 @@ def head(
         rounds=rounds,
         baseline=baseline,
         device=device,
+        precision=precision,
         seed=seed,
     )
     with one_line_errors("stopped; the same command starts again"):

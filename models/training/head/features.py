@@ -17,11 +17,10 @@ from torch import Tensor, nn
 
 from models.training.dataset import normalise
 from models.training.head.views import Pixels, View, pixels_of
-from service.imaging.input_spec import CentreCrop, Stretch
+from service.imaging.input_spec import CentreCrop, InputSpec, Stretch
 
-FILE = "features.npz"
 NETWORK, HOG = "network", "hog"
-BATCH_SIZE = 32
+BATCH_SIZE = 4  # of more, activations would be memory that the system hands out anew each time
 # HOG as Dalal and Triggs have it (CVPR 2005), on cells as wide as a sixteenth of the picture.
 HOG_SIDE, HOG_CELL, HOG_BLOCK = 128, 16, 2
 
@@ -33,10 +32,14 @@ class FeatureExtractor:
     """A classifier's network without its class layer, on ``device``."""
 
     def __init__(
-        self, network: nn.Module, spec: CentreCrop | Stretch, device: torch.device
+        self,
+        network: nn.Module,
+        spec: CentreCrop | Stretch,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.network, self.spec, self.device = network, spec, device
-        self.classifier = network.get_submodule(network.class_layer)
+        """dtype: that convolutions compute in."""
+        self.network, self.spec, self.device, self.dtype = network, spec, device, dtype
         network.set_submodule(network.class_layer, nn.Identity())
         network.to(device, memory_format=torch.channels_last).eval()
 
@@ -44,7 +47,8 @@ class FeatureExtractor:
     def __call__(self, inputs: Sequence[Pixels]) -> Values:
         """Features float32 [N, D] of inputs uint8 [H, W, 3]."""
         images = torch.from_numpy(np.stack(inputs)).permute(0, 3, 1, 2).to(self.device)
-        features: Tensor = self.network(normalise(images, self.spec))
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            features: Tensor = self.network(normalise(images, self.spec))
         return features.float().cpu().numpy()
 
     def with_class_layer(self, weight: Values, bias: Values) -> nn.Module:
@@ -86,9 +90,11 @@ def hog_of(pixels: Pixels) -> Values:
     return found.astype(np.float32)
 
 
-def key_of(network: nn.Module, spec: CentreCrop | Stretch, views: Sequence[View], hog: bool) -> str:
-    """A hash of all that the features depend on: weights, input, and files by name, size and
-    time."""
+def key_of(
+    network: nn.Module, spec: InputSpec, views: Sequence[View], how: Sequence[object]
+) -> str:
+    """A hash of all that the features depend on: weights, input, files by name, size and time, and
+    ``how`` they are computed."""
     digest = hashlib.sha256(spec.model_dump_json().encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
@@ -98,7 +104,7 @@ def key_of(network: nn.Module, spec: CentreCrop | Stretch, views: Sequence[View]
         (str(view.path), files[view.path].st_size, files[view.path].st_mtime_ns, view.box)
         for view in views
     ]
-    digest.update(json.dumps([rows, hog]).encode())
+    digest.update(json.dumps([rows, how]).encode())
     return digest.hexdigest()
 
 

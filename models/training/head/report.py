@@ -17,6 +17,8 @@ from models.training.head.views import View
 from models.training.report import TrainingReport, judge_classifications, write_report
 from models.training.report.galleries import Marked
 
+AnyContent = Annotations | ClassFolders
+
 
 @dataclass(frozen=True)
 class HeadRun:
@@ -29,7 +31,7 @@ class HeadRun:
 
     architecture: str
     kind: Kind
-    content: tuple[Annotations | ClassFolders, Annotations | ClassFolders]
+    content: tuple[AnyContent, AnyContent]
     views: Sequence[View]
     fits: Mapping[str, Fit]
     answers: Mapping[str, Values]

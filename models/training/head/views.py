@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from models.boxes import box_iou
-from models.datasets.content import Annotations, ClassFolders, Corners, Photo
+from models.datasets.content import Annotations, ClassFolders, Corners
+from models.datasets.content import Photo as AnnotatedPhoto
 from models.training.head.linear import BACKGROUND, FOLDS
 from service.imaging.files import read_image, read_photo
 from service.imaging.input_spec import CentreCrop, Stretch
-from service.imaging.resize import RESAMPLING, resample
+from service.imaging.regions import Context, cut
+from service.imaging.resize import Photo
 
-# Of a box's side, that is shown of its surroundings on each side: R-CNN's 16 pixels of 227
-# (arXiv 1311.2524, appendix A).
-CONTEXT = 16 / (227 - 2 * 16)
+# What is shown of a box's surroundings: R-CNN's 16 pixels of 227 (arXiv 1311.2524, appendix A).
+CONTEXT = Context(padding=16 / (227 - 2 * 16))
 BACKGROUND_IOU = 0.3  # with every object; what overlaps one by more is neither (section 2.3)
 LEAST_SHARE = 0.1  # of the photo's sides, that a window of the background has
 ATTEMPTS = 20  # at a window that overlaps no object
@@ -65,7 +65,7 @@ def background_of(content: Annotations, number: int, seed: int) -> list[View]:
     ]
 
 
-def _windows(photo: Photo, number: int, rng: random.Random) -> Iterator[Corners]:
+def _windows(photo: AnnotatedPhoto, number: int, rng: random.Random) -> Iterator[Corners]:
     objects = torch.tensor([photo.clip(thing.box) for thing in photo.objects]).reshape(-1, 4)
     for _ in range(number):
         for _ in range(ATTEMPTS):
@@ -78,14 +78,6 @@ def _windows(photo: Photo, number: int, rng: random.Random) -> Iterator[Corners]
             if not (overlaps >= BACKGROUND_IOU).any():
                 yield window
                 break
-
-
-def with_context(box: Corners, size: tuple[int, int]) -> Corners:
-    """``box`` and what surrounds it, as far as a photo of ``size`` shows that."""
-    left, top, right, bottom = box
-    x, y = CONTEXT * (right - left), CONTEXT * (bottom - top)
-    width, height = size
-    return max(left - x, 0.0), max(top - y, 0.0), min(right + x, width), min(bottom + y, height)
 
 
 def pixels_of(views: Sequence[View], spec: CentreCrop | Stretch) -> Iterator[Pixels]:
@@ -106,11 +98,5 @@ def pixels_of(views: Sequence[View], spec: CentreCrop | Stretch) -> Iterator[Pix
 def _inputs(path: Path, views: list[View], spec: CentreCrop | Stretch) -> list[Pixels]:
     if views[0].box is None:
         return [read_photo(path, spec).pixels] * len(views)
-    image = read_image(path)
-    return [_cut(image, view.box, spec) for view in views if view.box is not None]
-
-
-def _cut(image: Image.Image, box: Corners, spec: CentreCrop | Stretch) -> Pixels:
-    region, method = with_context(box, image.size), RESAMPLING[spec.interpolation]
-    cut = resample(image, (spec.width, spec.height), method, region)
-    return np.asarray(cut, dtype=np.uint8)
+    image, boxes = read_image(path), [view.box for view in views if view.box is not None]
+    return [one.pixels for one in cut(Photo(image, *image.size), boxes, spec, CONTEXT)]

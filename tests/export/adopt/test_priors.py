@@ -13,7 +13,8 @@ from export.adopt.decoders.row import Given
 from export.adopt.finder import propose
 from export.adopt.foreign import read_foreign
 from export.adopt.prove import foreign_model
-from export.parity.model import detector_feeds, onnx_model, open_quietly
+from export.parity.model import feeds_of, onnx_model, open_quietly
+from service.manifest import DETECTION_INPUTS
 from tests.export.adopt.made_priors import SSDLITE
 
 
@@ -40,7 +41,7 @@ def test_ssd_without_priors_is_told_by_its_places(tmp_path: Path) -> None:
     candidate = onnx_model(open_quietly(build(plan, network, batching)))
     image = np.random.default_rng(0).integers(0, 256, (1, 320, 320, 3), dtype=np.uint8)
     image[:, :160] = 0
-    feeds = detector_feeds(image, 0.3, 1.0, 50, False)
+    feeds = feeds_of(DETECTION_INPUTS, image, 0.3, 1.0, 50, False)
     actual, expected = candidate.run(feeds), foreign_model(plan).run(feeds)
     assert expected[0][0] == 50
     for mine, theirs in zip(actual, expected, strict=True):

@@ -40,4 +40,4 @@ def remembering(model: Model) -> Model:
             answers[key] = model.run(feeds)
         return answers[key]
 
-    return Model(model.name, run)
+    return Model(model.name, run, model.inputs)

@@ -26,6 +26,7 @@ from export.parity.model import Feeds, onnx_model, torch_model
 from models.checkpoints import load_checkpoint
 from models.variants import VARIANTS
 from models.weights import load_into
+from service.manifest import DETECTION_INPUTS
 from tests.export.conftest import make_detector
 from tests.export.tampering import (
     Exported,
@@ -252,7 +253,7 @@ def detector(imagenet_weights: Path, photos: Path) -> Exported:
 @pytest.mark.full
 def test_honest_detector_passes_and_agrees_node_by_node(detector: Exported) -> None:
     check(detector, detector.model)
-    feeds = Case("", detector.feeds["images"]).feeds("detection")
+    feeds = Case("", detector.feeds["images"]).feeds(DETECTION_INPUTS)
     found = bisect(detector.layers, detector.model, feeds, FP32)
     assert found.differs is None
     assert found.compared > 400

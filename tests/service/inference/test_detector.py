@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from service.imaging.files import read_photo
+from service.imaging.proposals import NoProposals
 from service.imaging.resize import ModelInput, Placement
+from service.inference import detector as served
 from service.inference.detector import DetectionQuery, Detector
+from service.manifest import DetectionManifest, Tensor
 from service.package import PackageError, open_package, verify_package
 from service.parameters import DetectParameters
 from service.problems import Problem
@@ -104,3 +107,76 @@ def test_labels_are_chosen_before_the_best(detector: Detector, image: ModelInput
     rare = [row for row in rows if row["label"] == last["label"]]
     asked = query(detector, **LOW, max_detections=len(rare), labels=[last["label"]])
     assert detector.run([image], [asked]) == [rare]
+
+
+class LooksWhereItIsTold:
+    """A package that reads regions, and says of each that it is there, with a score of 1."""
+
+    def __init__(self, manifest: DetectionManifest) -> None:
+        regions = Tensor(name="regions", dtype="float", shape=("N", "R", 4))
+        self.manifest = manifest.model_copy(update={"inputs": (*manifest.inputs, regions)})
+        self.fed: dict[str, np.ndarray] = {}
+
+    def run(self, feeds: dict[str, np.ndarray], *, alone: bool) -> dict[str, np.ndarray]:
+        self.fed, regions = feeds, feeds["regions"]
+        shape = regions.shape[:2]
+        return {
+            "num_detections": (regions[..., 2] > regions[..., 0]).sum(axis=1),
+            "boxes": regions,
+            "scores": np.ones(shape, np.float32),
+            "labels": np.zeros(shape, np.int64),
+        }
+
+
+def test_regions_are_looked_at_where_they_lie_in_the_photo(detector: Detector) -> None:
+    package = LooksWhereItIsTold(detector.manifest)
+    side = detector.manifest.input.width
+    image = ModelInput(
+        np.zeros((side, side, 3), np.uint8), Placement(200, 100, 0.5, 0.5, left=10, top=20)
+    )
+    one = replace(query(detector), regions=((20.0, 10.0, 120.0, 90.0),))
+    two = replace(query(detector), regions=((0.0, 0.0, 200.0, 100.0), (1.0, 2.0, 3.0, 4.0)))
+    first, second = Detector(package).run([image, image], [one, two])
+    assert package.fed["regions"].tolist() == [
+        [[20, 25, 70, 65], [0, 0, 0, 0]],
+        [[10, 20, 110, 70], [10.5, 21, 11.5, 22]],
+    ]
+    assert [row["box"] for row in first] == [[20, 10, 120, 90]]
+    assert [row["box"] for row in second] == [[0, 0, 200, 100], [1, 2, 3, 4]]
+
+
+def test_regions_are_for_a_model_that_must_be_told(detector: Detector) -> None:
+    asked = {"regions": [[1.0, 2.0, 3.0, 4.0]]}
+    with pytest.raises(Problem, match="efficientdet_lite0_voc looks everywhere; leave them out"):
+        query(detector, **asked)
+    told = Detector(LooksWhereItIsTold(detector.manifest))
+    assert query(told, **asked).regions == ((1.0, 2.0, 3.0, 4.0),)
+    assert query(told).regions is None
+    with pytest.raises(Problem, match="those of detect are of every image"):
+        query(told, regions=[[0.0, 1.0, 2.0, 3.0, 4.0]])
+
+
+def test_without_regions_those_of_the_photo_are_proposed(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def whole(pixels: np.ndarray) -> np.ndarray:
+        seen.append(pixels.shape)
+        return np.array([[0, 0, pixels.shape[1], pixels.shape[0]]], np.float32)
+
+    monkeypatch.setattr(served, "propose", whole)
+    side = detector.manifest.input.width
+    image = ModelInput(
+        np.zeros((side, side, 3), np.uint8), Placement(200, 100, 0.5, 0.5, left=10, top=20)
+    )
+    (rows,) = Detector(LooksWhereItIsTold(detector.manifest)).run([image], [query(detector)])
+    assert seen == [(50, 100, 3)]  # of the input, without what the photo leaves empty
+    assert [row["box"] for row in rows] == [[0, 0, 200, 100]]
+
+    def nothing(pixels: np.ndarray) -> np.ndarray:
+        raise NoProposals("nothing proposes")
+
+    monkeypatch.setattr(served, "propose", nothing)
+    with pytest.raises(Problem, match="regions: none are given, and nothing proposes"):
+        Detector(LooksWhereItIsTold(detector.manifest)).run([image], [query(detector)])

@@ -73,7 +73,7 @@ def test_hog_is_of_edges_whatever_their_strength() -> None:
 def test_features_are_found_again(
     extract: FeatureExtractor, views: list[View], tmp_path: Path
 ) -> None:
-    path, key = tmp_path / "features.npz", key_of(extract.network, extract.spec, views, True)
+    path, key = tmp_path / "features.npz", key_of(extract.network, extract.spec, views, [1])
     assert read_features(path, key) is None
     kept = {NETWORK: np.ones((3, 2), np.float32), HOG: np.zeros((3, 1), np.float32)}
     save_features(path, key, kept)
@@ -90,18 +90,18 @@ def test_the_key_is_of_all_that_features_depend_on(
     extract: FeatureExtractor, views: list[View]
 ) -> None:
     keys = [
-        key_of(extract.network, extract.spec, views, True),
-        key_of(extract.network, extract.spec, views, False),
-        key_of(extract.network, extract.spec, views[:2], True),
-        key_of(extract.network, extract.spec, views[::-1], True),
-        key_of(extract.network, at_size(SMALL, 96).input, views, True),
+        key_of(extract.network, extract.spec, views, [1]),
+        key_of(extract.network, extract.spec, views, [2]),
+        key_of(extract.network, extract.spec, views[:2], [1]),
+        key_of(extract.network, extract.spec, views[::-1], [1]),
+        key_of(extract.network, at_size(SMALL, 96).input, views, [1]),
         key_of(
-            extract.network, extract.spec, [View(v.path, 0, 0, (0, 0, 9, 9)) for v in views], True
+            extract.network, extract.spec, [View(v.path, 0, 0, (0, 0, 9, 9)) for v in views], [1]
         ),
-        key_of(SMALL.build(4), extract.spec, views, True),
+        key_of(SMALL.build(4), extract.spec, views, [1]),
     ]
     os.utime(views[0].path, (1, 1))
-    keys.append(key_of(extract.network, extract.spec, views, True))
+    keys.append(key_of(extract.network, extract.spec, views, [1]))
     assert len(set(keys)) == len(keys)
     relabelled = [View(view.path, 1, 2) for view in views]  # which features do not depend on
-    assert key_of(extract.network, extract.spec, relabelled, True) == keys[-1]
+    assert key_of(extract.network, extract.spec, relabelled, [1]) == keys[-1]

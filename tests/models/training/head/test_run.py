@@ -12,13 +12,15 @@ from typer.testing import CliRunner
 from export.settings import NONE_STATED
 from export.trained_model import load_model
 from models.training.__main__ import app
-from models.training.head.features import FILE, NETWORK
+from models.training.head.features import NETWORK
+from models.training.head.fitting import FILE
 from models.training.head.linear import KINDS, Kind, probabilities
 from service.imaging.files import read_photo
 from tests.html_page import Page
 
 COLOURS = {"blue": (40, 60, 200), "green": (30, 160, 60), "red": (200, 40, 40)}
 SIZE = (80, 60)
+FP32 = ("--precision", "fp32")  # for answers that are to be the same elsewhere
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -76,7 +78,7 @@ def test_class_folders_become_a_classifier(
 ) -> None:
     output = folders.parent / f"{folders.name}-run"  # the same: features are computed once
     known = (output / FILE).exists()
-    status, said = run("--data", str(folders), "--kind", kind, "--output", str(output))
+    status, said = run("--data", str(folders), "--kind", kind, "--output", str(output), *FP32)
     assert status == 0, said
     assert ("features are those of" in said) == known
     assert f"efficientnet_lite0 + {kind}: top-1 1.000" in said
@@ -105,7 +107,7 @@ def test_class_folders_become_a_classifier(
 def test_boxes_of_a_detection_data_set_are_classified(
     boxes: Path, tmp_path: Path, kind: Kind
 ) -> None:
-    few = ("--background", "3", "--no-baseline")
+    few = ("--background", "3", "--no-baseline", *FP32)
     status, said = run("--data", str(boxes), "--kind", kind, "--output", str(tmp_path), *few)
     assert status == 0, said
     assert f"efficientnet_lite0 + {kind}: top-1 1.000" in said
@@ -126,7 +128,7 @@ def test_boxes_of_a_detection_data_set_are_classified(
     ("options", "message"),
     [
         (("--features", "efficientnet"), "there is no efficientnet; did you mean efficientnet_"),
-        (("--features", "efficientdet_lite0"), "is a detector; features are a classifier's"),
+        (("--features", "efficientdet_lite0"), "is a detector that is trained as a whole"),
         (("--features", "resnet18"), "name its weights, --weights FILE; `python -m models.zoo"),
         (("--weights", "nowhere.pth"), "nowhere.pth: there is no such file"),
         (("--validation-share", "0.2"), "has photos to measure on; leave --validation-share out"),

@@ -11,7 +11,6 @@ from models.boxes import box_iou
 from models.datasets.content import Annotations, ClassFolders, LabelledPhoto, Object, Photo
 from models.training.head import views
 from models.training.head.linear import BACKGROUND, FOLDS
-from models.training.head.run import stretched
 from models.training.head.views import (
     BACKGROUND_IOU,
     View,
@@ -22,6 +21,7 @@ from models.training.head.views import (
 )
 from models.variants import VARIANTS, at_size
 from service.imaging.files import read_photo
+from service.imaging.regions import warped
 
 SPEC = at_size(VARIANTS["efficientnet_lite0"], 64).input
 LEFT, MIDDLE = (0.0, 0.0, 60.0, 100.0), (60.0, 20.0, 140.0, 80.0)
@@ -78,7 +78,7 @@ def halves(tmp_path: Path) -> Path:
 
 
 def test_a_box_is_stretched_with_its_surroundings(halves: Path) -> None:
-    spec = stretched(SPEC)
+    spec = warped(SPEC)
     inside, across, edge = (100.0, 0.0, 200.0, 100.0), MIDDLE, (0.0, 0.0, 40.0, 100.0)
     parts = [View(halves, 0, 0, box) for box in (inside, across, edge)]
     first, second, third = pixels_of(parts, spec)
