@@ -8,8 +8,8 @@ the unsure ones become regions in which their class is neither learned nor punis
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,8 +32,21 @@ PLACE_SHARE = 0.6
 # What VOC calls otherwise than COCO does, but for spaces.
 SYNONYMS = {"aeroplane": "airplane", "motorbike": "motorcycle", "sofa": "couch", "tvmonitor": "tv"}
 
-Found = Mapping[str, tuple[Object, ...]]  # a teacher's boxes, by the name of their photo
 Quality = TypeVar("Quality", float, Tensor)
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """found: a teacher's boxes, by the name of their photo. taught: the labels of the classes that
+    it knows."""
+
+    found: Mapping[str, tuple[Object, ...]]
+    taught: frozenset[int]
+
+    def of(self, path: Path) -> tuple[Object, ...] | None:
+        """What was found in a photo, which the file calls by its path or the end of that."""
+        names = (str(Path(*path.parts[start:])) for start in range(len(path.parts)))
+        return next((self.found[name] for name in names if name in self.found), None)
 
 
 def ask_teacher(packages: Sequence[Path], photos: Sequence[Photo], file: Path) -> None:
@@ -53,12 +66,22 @@ def ask_teacher(packages: Sequence[Path], photos: Sequence[Photo], file: Path) -
 
 def add_pseudo_labels(annotations: Annotations, file: Path, distill: float = 0.0) -> Annotations:
     """``annotations`` with what a teacher found in their photos, by `join`. Raises DataError."""
-    found = read_pseudo_labels(file, annotations.categories)
-    photos = [join(p, _of(p.path, found, file), distill) for p in annotations.photos]
+    labels = read_pseudo_labels(file, annotations.categories)
+    photos = []
+    for photo in annotations.photos:
+        found = labels.of(photo.path)
+        if found is None:
+            raise DataError(f"{file}: does not say what a teacher finds in {photo.path}")
+        photos.append(join(photo, found, distill, labels.taught))
     return replace(annotations, photos=tuple(photos))
 
 
-def join(photo: Photo, found: Sequence[Object], distill: float = 0.0) -> Photo:
+def join(
+    photo: Photo,
+    found: Sequence[Object],
+    distill: float = 0.0,
+    taught: Set[int] | None = None,
+) -> Photo:
     """``photo`` with those of ``found`` that are none of its objects.
 
     A box that overlaps an object of its own class is that object. One that overlaps an object of
@@ -68,7 +91,8 @@ def join(photo: Photo, found: Sequence[Object], distill: float = 0.0) -> Photo:
     Knowledge Distillation", NeurIPS 2017, equation 3): (1 - distill) + distill * quality. Of a box
     of the teacher alone the quality is its score; of an annotated object it is what the teacher
     makes of it, score^.4 * IoU^.6 of the best box of its class, or 0 if there is none (PGD, arXiv
-    2203.05469, equation 2).
+    2203.05469, equation 2). Objects whose label is none of ``taught``, which the teacher knows
+    (None: all), keep a target of 1.
     """
     known = photo.learned
     overlaps = box_iou(_boxes(found), _boxes(known))  # [found, known]
@@ -79,7 +103,10 @@ def join(photo: Photo, found: Sequence[Object], distill: float = 0.0) -> Photo:
     none = quality.new_zeros(1, len(known))
     targets = _soften(torch.cat((quality, none)).amax(dim=0), distill).tolist()
     objects = [thing for thing in photo.objects if thing.ignored]
-    objects += [replace(t, score=score) for t, score in zip(known, targets, strict=True)]
+    objects += [
+        replace(thing, score=target) if taught is None or thing.label in taught else thing
+        for thing, target in zip(known, targets, strict=True)
+    ]
     for thing, is_known, is_taken in zip(found, same.any(dim=1), taken.any(dim=1), strict=True):
         if is_taken or thing.score < SURE:
             objects += [] if is_known else [replace(thing, ignored=True)]
@@ -88,7 +115,7 @@ def join(photo: Photo, found: Sequence[Object], distill: float = 0.0) -> Photo:
     return replace(photo, objects=tuple(objects))
 
 
-def read_pseudo_labels(file: Path, categories: Categories) -> Found:
+def read_pseudo_labels(file: Path, categories: Categories) -> PseudoLabels:
     """A teacher's boxes that score `UNSURE` or more, of the classes that ``categories`` name
     (`class_key`). Raises DataError."""
     content = read_json(file)
@@ -106,23 +133,14 @@ def read_pseudo_labels(file: Path, categories: Categories) -> Found:
                 found[names[row["image_id"]]].append(Object(label, box, score=row["score"]))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{file}: is not a COCO file of boxes with scores") from error
-    return {name: tuple(objects) for name, objects in found.items()}
+    taught = frozenset(label for label in of_category.values() if label is not None)
+    return PseudoLabels({name: tuple(objects) for name, objects in found.items()}, taught)
 
 
 def class_key(name: str) -> str:
     """What the names of one class have in common: letters and digits, of VOC's as COCO has them."""
     plain = "".join(character for character in name.lower() if character.isalnum())
     return SYNONYMS.get(plain, plain)
-
-
-def _of(path: Path, found: Found, file: Path) -> tuple[Object, ...]:
-    """What was found in a photo, which the file calls by its path or the end of that."""
-    parts = path.parts
-    for start in range(len(parts)):
-        objects = found.get(str(Path(*parts[start:])))
-        if objects is not None:
-            return objects
-    raise DataError(f"{file}: does not say what a teacher finds in {path}")
 
 
 def _boxes(objects: Sequence[Object]) -> Tensor:

@@ -54,8 +54,9 @@ def test_a_mirrored_photo_has_mirrored_labels(
     best = max(plain, key=lambda row: row["score"])
     assert names[best["category_id"]] == "cat"
     assert best["score"] > 0.5
-    found = read_pseudo_labels(file, CATEGORIES)
-    assert [thing.label for thing in found[str(pictures[0])] if thing.score > 0.5] == [1]
+    labels = read_pseudo_labels(file, CATEGORIES)
+    assert labels.taught == {0, 1, 2}
+    assert [x.label for x in labels.of(pictures[0]) or () if x.score > 0.5] == [1]
 
 
 def test_labelling_goes_on_where_it_was_interrupted(

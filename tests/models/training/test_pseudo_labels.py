@@ -65,6 +65,12 @@ def test_targets_follow_the_teacher() -> None:
     ]
 
 
+def test_a_class_that_the_teacher_does_not_know_is_learned_as_it_is() -> None:
+    cat, sofa = Object(CAT, (0.0, 10.0, 50.0, 60.0)), Object(SOFA, (120.0, 10.0, 170.0, 60.0))
+    taught = join(photo(cat, sofa), [], 0.25, {SOFA})
+    assert rows(taught) == [(CAT, 0, False, 1), (SOFA, 120, False, 0.75)]
+
+
 @pytest.mark.parametrize(
     ("of_voc", "of_coco"),
     [
@@ -105,6 +111,7 @@ def test_a_file_names_photos_by_the_end_of_their_path(file: Path, name: str) -> 
     taught = add_pseudo_labels(Annotations((photo(),), CATEGORIES), file)
     (sofa,) = taught.photos[0].objects
     assert (sofa.label, sofa.box, sofa.score) == (SOFA, (1, 2, 31, 42), 1)
+    assert read_pseudo_labels(file, CATEGORIES).taught == {SOFA}
 
 
 def test_a_photo_that_the_teacher_has_not_seen_is_named(file: Path) -> None:
