@@ -72,11 +72,11 @@ def explain(
     if agreeing is not None:
         return agreeing
     manifest, best = package.manifest, search.best
-    causes = ", ".join(dict.fromkeys(alternative.cause for alternative in alternatives))
+    causes = list(dict.fromkeys(alternative.cause for alternative in alternatives))
     late = f", of those tried in {seconds / 60:.2g} minutes" if search.is_late else ""
     if search.reached[0] - search.start[0] < PROGRESS:
-        hint = _hint(few, package, read)
-        return f"none of the usual alternatives of {causes} explains it{late}{hint}"
+        hint = _hint(few, package, read) if "anchors" in causes else ""
+        return f"none of the usual alternatives of {', '.join(causes)} explains it{late}{hint}"
     opened = reopen(best)
     whole = Tally() if opened is None else compare(owner, opened, read=read)
     return f"{best.cause} explains most of it{late}: {best} {_agreeing(manifest, whole)}"
@@ -186,9 +186,7 @@ def _telling(owner: OwnerAnswers, found: Tally, task: Task) -> OwnerAnswers:
 
 
 def _hint(owner: OwnerAnswers, package: ModelPackage, read: ReadPhoto) -> str:
-    """What a difference that nothing explains is likely to be a matter of."""
-    if package.manifest.task == "classification":
-        return ""
+    """What a difference of a detector that nothing explains is likely to be a matter of."""
     settings = asked(owner, package.manifest)
     query = settings.score_threshold, settings.iou_threshold
     found = detections(package, owner.photos, *query, read=read)

@@ -156,7 +156,8 @@ def test_anchors_that_are_not_usual_are_told_from_their_scores(
     assert other is not None
     owner = owner_of(other.package(), photos)
     package = detector.package()
-    said = explain(owner, package, compare(owner, package), lambda _: None, [])
+    tried = [Alternative("anchors")]
+    said = explain(owner, package, compare(owner, package), lambda _: None, tried)
     assert said.endswith(
         "so it is in the anchors or the box coder: say yours with --anchor-sizes,"
         " --aspect-ratios or box_weights"
