@@ -37,6 +37,7 @@ PHOTOS = {"detection": 2, "classification": 4}  # that an alternative is tried o
 ENOUGH = 20  # detections in a photo, of which one will do
 DETECTIONS = 60  # of these, the best of all
 ROUNDS = 2  # of alternatives on top of the best before
+SURE = 0.005  # difference of scores up to which another that agrees need not be looked for
 LIKELY = 0.9  # share of these that agrees, for which all photos are worth their time
 PROGRESS = 0.1  # of the share that agrees, for which a further round is worth its time
 # After which no other alternative is begun. Of this thread's work, which on a machine with nothing
@@ -100,6 +101,7 @@ class _Search:
         self._manifest, self._deadline = package.manifest, deadline
         self._sizes = [read_size(photo) for photo in few.photos]
         self._tried: set[Hashable] = set()
+        self._near: tuple[float, str] | None = None  # how nearly the nearest that agrees does so
         self.best = Alternative("")
         self.start = self.reached = _rank(self._compare_few(package))
 
@@ -118,12 +120,15 @@ class _Search:
                 for done, alternative in enumerate(of_cause):
                     self._progress.update(done, len(of_cause))
                     if self.is_late:
-                        return None
+                        return self._nearest()
                     if (agreeing := self._try(alternative.over(base))) is not None:
                         return agreeing
-            if self.reached[0] - before[0] < PROGRESS:
+            if self._near is not None or self.reached[0] - before[0] < PROGRESS:
                 break
-        return None
+        return self._nearest()
+
+    def _nearest(self) -> str | None:
+        return None if self._near is None else self._near[1]
 
     def _try(self, alternative: Alternative) -> str | None:
         opened = self._reopen(alternative)
@@ -134,7 +139,11 @@ class _Search:
         if tally.share >= LIKELY:
             whole = compare(self._owner, opened, read=self._read)
             if agrees(self._owner, whole, TOLERANCES[self._manifest.task]):
-                return f"{alternative.cause}: {alternative} {_agreeing(self._manifest, whole)}"
+                said = f"{alternative.cause}: {alternative} {_agreeing(self._manifest, whole)}"
+                if whole.score <= SURE:
+                    return said
+                if self._near is None or whole.score < self._near[0]:
+                    self._near = whole.score, said
         if _rank(tally) > self.reached:
             self.best, self.reached = alternative, _rank(tally)
         return None
