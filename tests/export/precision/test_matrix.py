@@ -45,7 +45,8 @@ class Network:
 
     calibration: how ranges are found; None tries every way, as `convert` does by default, which
         takes minutes of a large network. proposals: of a two-stage detector, fewer than its own
-        thousand, which nearly all of its time goes to.
+        thousand, which nearly all of its time goes to. may_refuse: what untrained weights may not
+        bear.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Network:
     multi_label: bool = False
     calibration: Calibration | None = MINMAX
     proposals: int | None = None
+    may_refuse: tuple[Precision, ...] = ("int8",)
 
 
 NETWORKS = {
@@ -80,7 +82,12 @@ NETWORKS = {
     ),
     "retinanet_resnet50_fpn_v2, varying input": Network("retinanet_resnet50_fpn_v2", 96),
     "fasterrcnn_resnet50_fpn, two stages, varying input": Network(
-        "fasterrcnn_resnet50_fpn", 96, proposals=100
+        "fasterrcnn_resnet50_fpn",
+        96,
+        proposals=100,
+        # near-equal scores decide which regions are looked at: to round each convolution's output
+        # of the float32 graph to 16 bits, and nothing else, moves more than a hundredth already
+        may_refuse=("fp16", "int8"),
     ),
 }
 NO_BFLOAT16 = "no package in bf16: ONNX Runtime's CPUExecutionProvider"
@@ -162,8 +169,7 @@ def test_network_in_every_precision(
             assert [c for c in verify(package, few) if c.passed is False] == []
     keep_precisions(name, [outcomes[p] for p in ("fp32", "fp16", "int8", "bf16")])
     refused = {p: outcome for p, outcome in outcomes.items() if outcome.startswith("refused")}
-    # untrained weights may not bear 8 bits
-    assert refused.keys() - {"int8"} == {"bf16"}, refused
+    assert refused.keys() - set(network.may_refuse) == {"bf16"}, refused
     assert NO_BFLOAT16 in refused["bf16"]
 
 
