@@ -37,7 +37,7 @@ def files(photos: Path) -> list[bytes]:
 @pytest.fixture(scope="module")
 def detected(server: Server, files: list[bytes]) -> list[dict]:
     """What /v1 says of them."""
-    return ask_v1(server, "detect", files, **LOW)
+    return ask_v1(server, "detect", files, model=DETECTOR, **LOW)
 
 
 def ask_v1(server: Server, task: str, files: list[bytes], **values: Any) -> list[dict]:
@@ -182,7 +182,7 @@ def test_tensors_are_answered_as_files_that_need_no_resizing(
         array("max_detections", np.array([4]), "INT64", binary=not binary),
     ]
     result = client.infer(DETECTOR, tensors)
-    expected = ask_v1(server, "detect", pngs, score_threshold=0.05, max_detections=4)
+    expected = ask_v1(server, "detect", pngs, model=DETECTOR, max_detections=4, **LOW)
     assert {image["width"] for image in expected} == {320}
     assert len(expected[0]["detections"]) == 4
     assert_detections(result, expected, store, named=False)
@@ -196,7 +196,8 @@ def test_parameters_do_what_they_do_in_v1(
         result = client.infer(
             DETECTOR, [encoded(files)], parameters={**values, "labels": labels}, timeout=20_000_000
         )
-        expected = ask_v1(server, "detect", files, **values, labels=labels.split(","))
+        asked = {**values, "model": DETECTOR, "labels": labels.split(",")}
+        expected = ask_v1(server, "detect", files, **asked)
         assert sum(len(image["detections"]) for image in expected) > 9
         assert_detections(result, expected, store, named=False)
 
@@ -220,7 +221,7 @@ def test_classes_are_those_of_v1(
     image = encoded(files, binary=binary)
     result = client.infer(CLASSIFIER, [image], outputs=outputs, parameters={"top_k": 3})
     assert result.as_numpy("scores").shape == (len(files), 3)
-    for i, answer in enumerate(ask_v1(server, "classify", files, top_k=1000)):
+    for i, answer in enumerate(ask_v1(server, "classify", files, model=CLASSIFIER, top_k=1000)):
         rows = answer["classifications"]
         scores = np.array([row["score"] for row in rows], dtype=np.float32)
         np.testing.assert_allclose(result.as_numpy("scores")[i], scores[:3], atol=1e-5)
@@ -239,7 +240,7 @@ def test_classifier_reads_tensors(
     spec = read_manifest(store / CLASSIFIER / "1" / "manifest.json").input
     pixels = to_input(decode_image(files[1], 10**8), spec).pixels
     result = client.infer(CLASSIFIER, [array("images", pixels[None], "UINT8", binary=True)])
-    (expected,) = ask_v1(server, "classify", files[1:2])
+    (expected,) = ask_v1(server, "classify", files[1:2], model=CLASSIFIER)
     scores = [row["score"] for row in expected["classifications"]]
     np.testing.assert_allclose(result.as_numpy("scores")[0], scores, atol=1e-6)
 

@@ -70,7 +70,9 @@ def test_prometheus_reads_the_metrics_and_the_rules(
     assert found("up")[0]["value"][1] == "1"
     before = float(found(f'sum(boxport_images_total{{model="{DETECTOR}"}})')[0]["value"][1])
     reply = httpx.post(
-        f"{server.url}/v1/detect", content=cat, headers={"content-type": "image/jpeg"}
+        f"{server.url}/v1/detect?model={DETECTOR}",
+        content=cat,
+        headers={"content-type": "image/jpeg"},
     )
     assert reply.status_code == 200
     grown = f'sum(boxport_images_total{{model="{DETECTOR}"}}) == {before + 1}'

@@ -40,7 +40,7 @@ def run_block(python: str | Path, words: str, server: Server) -> tuple[Any, Any]
 
 
 def assert_the_cat(server: Server, cat: bytes, boxes: Any, labels: Any) -> None:
-    asked = f"{server.url}/v1/detect?score_threshold=0.4"
+    asked = f"{server.url}/v1/detect?model={DETECTOR}&score_threshold=0.4"
     reply = httpx.post(asked, content=cat, headers={"content-type": "image/jpeg"}).json()
     (result,) = reply["results"]
     names = [
