@@ -68,6 +68,8 @@ def read_request(
     manifest = verify_package(folder, settings.public_keys)
     names = {name for kind in PARAMETERS.values() for name in kind.model_fields}
     typed = {name: value for name, value in options.items() if name in names and value is not None}
+    if manifest.task == "detection" and "top_k" in typed:  # there it is of `then`, which jobs lack
+        raise BulkError(f"--top-k is for classifiers; {manifest.name} is a detector")
     typed["model"] = f"{manifest.name}/{manifest.version}"
     given = read_parameters(PARAMETERS[manifest.task], {}, typed)
     _check(manifest, given)

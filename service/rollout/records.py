@@ -145,9 +145,7 @@ def _replace(records: dict[str, Record], name: str, record: Record | None) -> No
 
 def _write(path: Path, records: Records) -> None:
     """In one step, so that whoever reads meanwhile sees the old file or the new."""
-    rows = {
-        name: record.model_dump(mode="json", exclude_none=True) for name, record in records.items()
-    }
+    rows = {name: record.model_dump(mode="json") for name, record in records.items()}
     with tempfile.NamedTemporaryFile(
         "w", dir=path.parent, prefix=f".{path.name}.", delete=False
     ) as file:

@@ -174,7 +174,7 @@ def test_an_operator_unloads_and_loads(guarded: Guarded, coffee: bytes) -> None:
     sessions = "boxport_sessions"
     reply = order(guarded, "plants/1", "unload")
     assert reply.status_code == 200
-    assert reply.json()["status"] == {"state": "unloaded", "pinned": False}
+    assert reply.json()["status"] == {"state": "unloaded", "pinned": False, "is_default": False}
     assert version_of(guarded, coffee, "plants") == "model_unloaded"
     assert answer_of(guarded, coffee, "plants")["status"] == 409
     assert version_of(guarded, coffee, "pets") == "1"

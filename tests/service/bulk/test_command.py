@@ -39,7 +39,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (["--input", "service/engine"], "service/engine: holds no photo"),
         (["--model", "dragons"], "dragons: is no model of model_store; there are efficientdet"),
         (["--score-threshold", "2"], "score_threshold = 2.0: Input should be less than"),
-        (["--top-k", "2"], "There is no parameter 'top_k'; there are model, score_threshold"),
+        (["--top-k", "2"], "--top-k is for classifiers; retinanet_lite0_voc is a detector"),
         (["--column", "image"], "docs/photos: holds files of photos; --column is for Parquet"),
         (
             ["--model", "efficientnet_lite0_imagenet"],

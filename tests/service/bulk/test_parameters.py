@@ -52,7 +52,7 @@ def test_what_does_not_suit_the_model_is_told_before_anything_starts(settings: S
         read_request(settings, DETECTOR, {"labels": ["cat", "dragon"]})
     with pytest.raises(BulkError, match=r"--top-k: .* has only 1000 classes"):
         read_request(settings, CLASSIFIER, {"top_k": 1001})
-    with pytest.raises(Problem, match=r"no parameter 'top_k'"):
+    with pytest.raises(BulkError, match=r"--top-k is for classifiers; .* is a detector"):
         read_request(settings, DETECTOR, {"top_k": 3})
     with pytest.raises(Problem, match=r"score_threshold = 1.5"):
         read_request(settings, DETECTOR, {"score_threshold": 1.5})

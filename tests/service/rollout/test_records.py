@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.rollout.plan import Canary, Plan, Record, Shadow
+from service.rollout.plan import Canary, Guard, Plan, Record, Shadow
 from service.rollout.records import RecordFile, read_records, records_path
 
 CANARY = Record(version="2", canary=Canary(share=0.05))
@@ -32,6 +32,13 @@ def test_what_one_changes_another_reads(path: Path) -> None:
     assert one.read().keys() == {"pets", "plants"}
     one.change("pets", lambda old: None)
     assert other.read().keys() == {"plants"}
+
+
+def test_a_bound_that_was_taken_away_stays_away(path: Path) -> None:
+    """Its default is not none."""
+    record = Record(version="2", canary=Canary(share=0.1, guard=Guard(p99_ratio=None)))
+    RecordFile(path).change("pets", lambda old: record)
+    assert RecordFile(path).read() == {"pets": record}
 
 
 def test_a_change_is_of_what_is_there_now(path: Path) -> None:
