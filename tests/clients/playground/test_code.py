@@ -102,6 +102,7 @@ def test_a_classifiers_code(bench: Bench, photos: Path, tmp_path: Path) -> None:
 def test_copy_fills_the_clipboard(bench: Bench, photos: Path) -> None:
     bench.choose(photos / "cat.jpg")
     bench.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    bench.page.locator("#status:has-text('found')").wait_for()  # else this is said last
     text = code(bench, "python")
     bench.page.click("#copy")
     bench.page.locator("#copy:text('Copied')").wait_for()
