@@ -52,8 +52,9 @@ def test_no_other_way_of_writing_a_path_goes_round_the_key(
     method, path = row.methods[0], path_of(row) + end
     content = cat if method == "POST" else None
     reply = guarded.ask(method, path, content=content, headers=JPEG)
-    # 405 where another route's template, which takes other methods, has the path
-    assert reply.status_code in (401, 404, 405), reply.text[:200]
+    # a GET may have the path of another route's template, which takes only POST: nothing is shown
+    refusals = (401, 404, 405) if method == "GET" else (401, 404)
+    assert reply.status_code in refusals, reply.text[:200]
     assert "pets" not in reply.text.replace(path, "").replace("/pets", "")
     if row.scope == "admin":
         reply = guarded.ask(method, path, guarded.reader, content=content, headers=JPEG)

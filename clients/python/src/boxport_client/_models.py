@@ -40,7 +40,7 @@ class Models:
         step_seconds: float | None = None,
         sticky: str | None = None,
         compare: float | None = None,
-        guard: Mapping[str, float] | None = None,
+        guard: Mapping[str, float | None] | None = None,
     ) -> Rollout:
         """Have a version answer a share of the requests; see `shadow`.
 
@@ -49,7 +49,7 @@ class Models:
         sticky: such as "header X-User", so that each user has one version.
         compare: share of the other requests that it runs too, to be compared.
         guard: bounds past which it goes back by itself: ``errors``, ``p99_ratio``, ``p99_ms``,
-            ``disagreement``, ``min_samples``.
+            ``disagreement``, ``min_samples``; None takes a bound of p99 away.
         """
         order = canary_order(share, schedule, step_seconds, sticky, compare, guard)
         return self._given(self._api.start_rollout(model, "canary", order))
@@ -95,7 +95,7 @@ class AsyncModels:
         step_seconds: float | None = None,
         sticky: str | None = None,
         compare: float | None = None,
-        guard: Mapping[str, float] | None = None,
+        guard: Mapping[str, float | None] | None = None,
     ) -> Rollout:
         """See `Models.canary`."""
         order = canary_order(share, schedule, step_seconds, sticky, compare, guard)

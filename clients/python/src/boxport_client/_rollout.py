@@ -61,7 +61,7 @@ def canary_order(
     step_seconds: float | None,
     sticky: str | None,
     compare: float | None,
-    guard: Mapping[str, float] | None,
+    guard: Mapping[str, float | None] | None,
 ) -> dict[str, Any]:
     """The body of a request for a canary. Raises ValueError unless one of the first two is given.
 
