@@ -47,7 +47,8 @@ class Trial:
         self._photos = itertools.cycle(photos)
 
     def speed(self, callers: int, seconds: float) -> Speed:
-        """Let ``callers`` ask for ``seconds``; raises Problem for a photo that cannot be read."""
+        """Let ``callers`` ask for ``seconds``, each for one photo at least; raises Problem for a
+        photo that cannot be read."""
         self._runner.run(self._drive(callers, seconds * WARM_UP_SHARE))
         latencies, elapsed = self._runner.run(self._drive(callers, seconds))
         return Speed(callers, len(latencies) / elapsed, float(np.quantile(latencies, 0.99)))
@@ -58,14 +59,18 @@ class Trial:
         begin = time.perf_counter()
 
         async def ask() -> None:
-            while (started := time.perf_counter()) - begin < seconds:
+            while True:
+                started = time.perf_counter()
                 policy = RequestPolicy(Deadline.after(DEADLINE_SECONDS))
                 photo = next(self._photos)
                 answer = await self._engine.answer(self._task, [photo], parameters, policy)
                 (result,) = answer.results
                 if isinstance(result, Problem):
                     raise result
-                latencies.append(time.perf_counter() - started)
+                ended = time.perf_counter()
+                latencies.append(ended - started)
+                if ended - begin >= seconds:
+                    return
 
         await asyncio.gather(*(ask() for _ in range(callers)))
         return latencies, time.perf_counter() - begin
