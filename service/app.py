@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from service.http.openapi.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
 from service.settings import SettingsError, read_settings
+from service.supervisor import supervise
 from service.telemetry.logs import configure
 
 # What BentoML would do for each request, and the middleware does with less, or better.
@@ -79,7 +80,8 @@ class Boxport:
     @bentoml.on_deployment
     @staticmethod
     def verify() -> None:
-        """Refuse to start with a wrong setting or a damaged store: once, in one line."""
+        """Refuse to start with a wrong setting or a damaged store: once, in one line. Then look
+        after the workers."""
         looking = multiprocessing.Process(target=run_preflight)
         looking.start()
         looking.join()
@@ -87,6 +89,7 @@ class Boxport:
             raise SystemExit(looking.exitcode)
         settings = read_settings()
         configure(settings.log_format, settings.log_level)
+        supervise(settings)
 
     @bentoml.on_startup
     async def settle(self) -> None:
@@ -96,7 +99,7 @@ class Boxport:
         return self.worker.watchdog.fault is None
 
     async def __is_ready__(self) -> bool:
-        return not self.worker.lifecycle.draining
+        return self.worker.lifecycle.is_ready
 
     @bentoml.api(route="/v1/detect", input_spec=DetectForm, output_spec=DetectAnswer)
     async def detect(self, request: Request) -> Response:

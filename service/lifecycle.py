@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 
+from service.scoreboard import PHASE, Phase, Scoreboard
 from service.telemetry.logs import logger
 
 POLL_SECONDS = 0.02
@@ -18,9 +19,23 @@ class Lifecycle:
     draining: from SIGTERM on. The worker goes on answering, but is not ready.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, board: Scoreboard | None = None) -> None:
+        self._board = board or Scoreboard.alone()
         self.in_flight: set[object] = set()
         self.draining = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the service is: all its workers."""
+        return not self.draining and self._board.is_ready
+
+    def begin(self) -> None:
+        """From now on this worker is ready."""
+        self._board.own[PHASE] = Phase.READY
+
+    def end(self) -> None:
+        """From now on nobody waits for this worker."""
+        self._board.own[PHASE] = Phase.ENDING
 
     def drain_on_sigterm(self, seconds: float, longest_request: float) -> None:
         """At SIGTERM stop being ready, go on for ``seconds`` and until the requests that were in
@@ -37,6 +52,7 @@ class Lifecycle:
                 stop_now()
                 return
             self.draining = True
+            self._board.own[PHASE] = Phase.DRAINING
             logger.info("SIGTERM: not ready any more, %d requests in flight", len(self.in_flight))
             waiting = set(self.in_flight)
             threading.Thread(target=finish, args=(waiting,), name="drain", daemon=True).start()

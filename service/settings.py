@@ -39,7 +39,7 @@ from service.places import check_network, check_origin, check_root_path
 
 FILE_VARIABLE = "BOXPORT_SETTINGS_FILE"
 
-# Of the memory that a worker may take, what is not for bodies and decoding is for its models.
+# Of the memory that the service may take, what is not for bodies and decoding is for its models.
 MAX_DEFAULT_BYTES, MAX_DEFAULT_DECODING = 512 * 2**20, 4 * 2**30
 
 Source = Literal["environment", "file", "default"]
@@ -62,9 +62,8 @@ def _default_store() -> Path:
     return here if here.resolve() == store.resolve() else store
 
 
-def _default_bytes(given: dict[str, Any]) -> int:
-    workers: int = given["workers"]
-    return min(MAX_DEFAULT_BYTES, available_memory() // workers // 8)
+def _default_bytes() -> int:
+    return min(MAX_DEFAULT_BYTES, available_memory() // 8)
 
 
 def _default_decoding(given: dict[str, Any]) -> int:
@@ -72,8 +71,7 @@ def _default_decoding(given: dict[str, Any]) -> int:
         from service.imaging.cost import worst_bytes  # Pillow: not what starts the workers needs
 
         return worst_bytes(given["max_pixels_in_service"], given["max_body_bytes"])
-    workers: int = given["workers"]
-    return min(MAX_DEFAULT_DECODING, available_memory() // workers // 2)
+    return min(MAX_DEFAULT_DECODING, available_memory() // 2)
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
@@ -140,8 +138,14 @@ class Settings(ModelSettings, BaseSettings):
     """PEM files of ed25519 keys, separated by colons. If there are any, only packages that one of
     them has signed are served (`python -m export sign`)."""
     workers: PositiveInt = 1
-    """Processes, each with models of its own. On CPU one uses every processor; on several GPUs take
-    one worker for each."""
+    """Processes that answer requests, as one service (docs/scaling.md). One uses every processor,
+    but answers no more than about 1,500 photos a second; on several GPUs take one for each."""
+    worker_timeout_ms: PositiveInt = 4000
+    """A worker whose event loop stands still for so long is killed."""
+    on_worker_end: Literal["replace", "end"] = "replace"
+    """What becomes of the service when a worker dies or is killed. replace: another one is started
+    in its place. end: the others finish what they have, and the service ends, for an orchestrator
+    to start it again."""
     max_connections: PositiveInt = 4096
     """Open at once; more get a 503."""
     max_address_connections: PositiveInt | None = None
@@ -172,13 +176,13 @@ class Settings(ModelSettings, BaseSettings):
     """Accepted and not yet answered, of all requests; more get a 503."""
     max_bytes_in_service: PositiveInt = Field(default_factory=_default_bytes)
     """Of the bodies, and of images by URL, of all requests not yet answered. Default: an eighth of
-    the memory that a worker may take, and at most 512 MiB."""
+    the memory that the service may take, and at most 512 MiB."""
     max_pixels_in_service: PositiveInt | None = None
     """The former way to say max_decoding_bytes: so many pixels of the worst image."""
     max_decoding_bytes: PositiveInt = Field(default_factory=_default_decoding)
     """That photos take while they are decoded; more get a 503, and a photo that takes more alone is
-    too large. A pixel takes 4 to 16 (docs/operations.md). Default: half of the memory that a worker
-    may take (its container's limit), and at most 4 GiB."""
+    too large. A pixel takes 4 to 16 (docs/operations.md). Default: half of the memory that the
+    service may take (its container's limit), and at most 4 GiB."""
     image_formats: Names = Field(FORMATS, min_length=1)
     """Of images that are read, separated by commas. HEIF as well, where the package pillow-heif is
     installed."""
@@ -215,8 +219,8 @@ class Settings(ModelSettings, BaseSettings):
     """Of API keys (`python -m service key`). Default: no key is needed, and models cannot be
     unloaded or pinned."""
     rate_limit: float | None = Field(None, gt=0, allow_inf_nan=False)
-    """Requests a second of each key that has no rate of its own, and of each address without a key;
-    counted by each worker. Default: no limit."""
+    """Requests a second of each key that has no rate of its own, and of each address without a key.
+    Default: no limit."""
     cors_origins: Origins = ()
     """Origins whose pages may call the service, separated by commas; * for all."""
     trusted_proxies: Networks = ()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from service.telemetry.logs import logger
 
 LOOK_SECONDS = 1.0
+BEAT_SECONDS = 0.25
 
 
 class Watchdog:
@@ -21,10 +22,16 @@ class Watchdog:
 
     longest_run: seconds since the oldest batch that still runs has begun.
     limit: seconds after which a run, or the event loop, is taken to stand still.
+    on_beat: hears, with the time, that the loop goes on.
     """
 
-    def __init__(self, longest_run: Callable[[], float], limit: float) -> None:
-        self._longest_run, self._limit = longest_run, limit
+    def __init__(
+        self,
+        longest_run: Callable[[], float],
+        limit: float,
+        on_beat: Callable[[float], None] = lambda now: None,
+    ) -> None:
+        self._longest_run, self._limit, self._on_beat = longest_run, limit, on_beat
         self._beaten = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -48,8 +55,9 @@ class Watchdog:
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         self._beaten = time.monotonic()
+        self._on_beat(self._beaten)
         if not self._ended.is_set():
-            loop.call_later(LOOK_SECONDS, self._beat, loop)
+            loop.call_later(BEAT_SECONDS, self._beat, loop)
 
     def _watch(self) -> None:
         while not self._ended.wait(LOOK_SECONDS):

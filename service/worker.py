@@ -4,17 +4,23 @@ import dataclasses
 import gc
 import os
 import signal
+import threading
+import time
 from contextlib import nullcontext
 from ipaddress import ip_network
 
+import bentoml
+
 from service.access.control import AccessControl
 from service.engine.engine import Engine
+from service.engine.orders import FOLLOW_SECONDS
 from service.fetch.fetcher import HoldBytes, UrlFetcher
 from service.fetch.policy import FetchPolicy
 from service.lifecycle import Lifecycle
 from service.package import PackageError
 from service.providers import ProviderError
 from service.runtime.memory import limit_free_memory
+from service.scoreboard import BEAT, PHASE, Phase, Scoreboard
 from service.settings import Settings
 from service.telemetry.logs import configure, logger
 from service.telemetry.metrics import Metrics
@@ -23,6 +29,7 @@ from service.telemetry.spans import open_spans
 from service.telemetry.states import ServiceState
 from service.watchdog import Watchdog
 
+PUBLISH_SECONDS = 0.25
 STUCK_DEADLINES = 2  # the longest ones, after which a run is taken to stand still
 
 
@@ -32,16 +39,20 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         configure(settings.log_format, settings.log_level)
         self.settings = settings
-        self.metrics = Metrics(self._state)
+        self.board = Scoreboard.join(bentoml.server_context.worker_index or 1)
+        self.board.enter()
+        self.metrics = Metrics(self._state, self.board)
         self._spans = open_spans()
         self.recorder = RequestRecorder(settings, self.metrics, self._spans)
-        self.access = AccessControl(settings)
-        self.lifecycle = Lifecycle()
+        self.access = AccessControl(settings, self.board)
+        self.lifecycle = Lifecycle(self.board)
         self.engine = self._open_engine()
         self.fetcher = make_fetcher(settings, self.engine.admission.hold_bytes)
         # a run is longer than any deadline only where nothing can end it
         limit = STUCK_DEADLINES * settings.max_request_timeout_ms / 1000
-        self.watchdog = Watchdog(lambda: self.engine.longest_run, limit)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep_up, name="scoreboard", daemon=True)
+        self.watchdog = Watchdog(lambda: self.engine.longest_run, limit, self._beat)
 
     def settle(self) -> None:
         """Get ready for requests, on the event loop."""
@@ -54,8 +65,12 @@ class Worker:
         gc.set_threshold(5_000, 10, 10)
         limit_free_memory()
         self.watchdog.start()
+        self._thread.start()
+        self.lifecycle.begin()
 
     def close(self) -> None:
+        self.lifecycle.end()
+        self._ended.set()
         self.watchdog.stop()
         self.engine.close()
         if self._spans is not None:
@@ -68,9 +83,24 @@ class Worker:
             return Engine(self.settings, self.metrics)
         except (PackageError, ProviderError) as error:
             logger.critical("boxport: %s", error)
-            if self.settings.workers == 1:
+            if not any(row[PHASE] == Phase.READY for row in self.board.workers):
                 os.kill(os.getppid(), signal.SIGTERM)
             os._exit(1)  # anything else would end in uvicorn's traceback
+
+    def _beat(self, now: float) -> None:
+        self.board.own[BEAT] = now
+
+    def _keep_up(self) -> None:
+        """Follow the operators' orders, and let the other workers know what this one holds."""
+        published = 0.0
+        while not self._ended.wait(FOLLOW_SECONDS):
+            try:
+                self.engine.orders.follow()
+                if (now := time.monotonic()) - published > PUBLISH_SECONDS:
+                    self.metrics.publish()
+                    published = now
+            except Exception:  # whatever it is, the next look may do better
+                logger.exception("the scoreboard was not kept up with")
 
     def _state(self) -> ServiceState:
         return dataclasses.replace(self.engine.state, requests=len(self.lifecycle.in_flight))

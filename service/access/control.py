@@ -7,6 +7,7 @@ from service.access.key_file import KeysError, Scope
 from service.access.keys import Caller, KeyRing
 from service.access.rates import Rate, Rates, address_name
 from service.problems import Problem
+from service.scoreboard import Scoreboard
 from service.settings import Settings
 from service.telemetry.logs import logger
 
@@ -16,11 +17,12 @@ REFRESH_SECONDS = 1.0  # between two looks at the file of keys
 class AccessControl:
     """Keys, scopes and rates, as the settings ask for them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, board: Scoreboard | None = None) -> None:
         """Raises KeysError if there is a file of keys that cannot be used."""
         self._ring = KeyRing(settings.keys_file) if settings.keys_file else None
         self._rate = Rate.of(settings.rate_limit) if settings.rate_limit else None
-        self._rates_by_key, self._rates_by_address = Rates(), Rates()
+        self._rates_by_key = Rates(board, "rates by key")
+        self._rates_by_address = Rates(board, "rates by address")
         self._refreshed = time.monotonic()
 
     def identify(self, headers: Mapping[str, str]) -> Caller | None:

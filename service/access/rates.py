@@ -1,15 +1,19 @@
 """Rate limits: a token bucket for each caller."""
 
 import math
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address
+
+from service.scoreboard import Row, Scoreboard
 
 MIN_RATE = 1e-5  # a second; of far less nobody can be told when to come again
 ALMOST_ONE = 1 - 1e-9  # a caller that waits as long as told must not fail by rounding
+WAYS = 8
+CALLER, TOKENS, AT = range(3)  # the cells of a bucket: the tokens that were left at that time
+BUCKET = 3
 
 
 @dataclass(frozen=True)
@@ -36,28 +40,30 @@ class Rate:
         return cls(per_second, max(1, math.ceil(per_second)) if burst is None else burst)
 
 
-@dataclass
-class Bucket:
-    """``tokens`` that were left at the time ``at``."""
-
-    tokens: float
-    at: float
-
-
 class Rates:
-    """The buckets of the last ``max_callers`` callers; safe to use from several threads.
+    """The buckets of the last callers, about ``max_callers``; safe to use from several threads.
 
     The number is bounded: callers without a key are known by their address, and addresses are
     endless. A caller that was forgotten starts with a full bucket. Keep callers with keys in a
-    `Rates` of their own, so that a flood of addresses does not displace them.
+    `Rates` of another ``name``, so that a flood of addresses does not displace them.
+
+    All processes of the service share them: they lie in the scoreboard's common row, as a hash
+    table. A caller is looked for in `WAYS` places, of which the least recently seen one's is given
+    to whoever is new. Nobody can choose names that meet in the same ones: the hash is keyed.
     """
 
     def __init__(
-        self, *, max_callers: int = 10_000, clock: Callable[[], float] = time.monotonic
+        self,
+        board: Scoreboard | None = None,
+        name: str = "rates",
+        *,
+        max_callers: int = 10_000,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._max_callers, self._clock = max_callers, clock
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()  # least recently seen first
-        self._lock = threading.Lock()
+        self._board, self._clock = board or Scoreboard.alone(), clock
+        self._sets = max(1, max_callers // WAYS)
+        self._ways = max_callers // self._sets
+        self._place = self._board.cells(name, (), self._sets * self._ways * BUCKET)
 
     def take(self, name: str, rate: Rate) -> float:
         """Seconds until ``name`` may send a request; 0.0 if it may now, and then this one is
@@ -65,20 +71,27 @@ class Rates:
 
         ``rate`` is given each time, so that a changed limit holds from the next request on.
         """
-        with self._lock:
+        digest = blake2b(name.encode("utf-8", "replace"), digest_size=6, key=self._board.secret)
+        caller = 1 + int.from_bytes(digest.digest(), "big")  # 0 is nobody's
+        with self._board.lock():
             now = self._clock()
-            bucket = self._buckets.get(name)
-            if bucket is None:
-                bucket = self._buckets[name] = Bucket(rate.burst, now)
-                if len(self._buckets) > self._max_callers:
-                    self._buckets.popitem(last=False)
-            self._buckets.move_to_end(name)
-            grown = bucket.tokens + (now - bucket.at) * rate.per_second
-            bucket.tokens, bucket.at = min(rate.burst, grown), now
-            if bucket.tokens < ALMOST_ONE:
-                return (1 - bucket.tokens) / rate.per_second
-            bucket.tokens -= 1
-            return 0.0
+            bucket = self._find(caller)
+            if bucket[CALLER] != caller:
+                bucket[CALLER], bucket[TOKENS], bucket[AT] = caller, rate.burst, now
+            tokens = min(rate.burst, bucket[TOKENS] + (now - bucket[AT]) * rate.per_second)
+            passes = tokens >= ALMOST_ONE
+            bucket[TOKENS], bucket[AT] = tokens - passes, now
+        return 0.0 if passes else (1 - tokens) / rate.per_second
+
+    def _find(self, caller: int) -> Row:
+        """The caller's bucket, or the one that it is to have."""
+        first = self._place + caller % self._sets * self._ways * BUCKET
+        places = range(first, first + self._ways * BUCKET, BUCKET)
+        cells = self._board.common
+        place = next((one for one in places if cells[one + CALLER] == caller), None)
+        if place is None:
+            place = min(places, key=lambda one: cells[one + AT])
+        return cells[place : place + BUCKET]
 
 
 def address_name(host: str) -> str:

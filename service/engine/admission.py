@@ -1,7 +1,11 @@
-"""Admission: bounds on what the engine has accepted and not yet answered.
+"""Admission: bounds on what the service has accepted and not yet answered.
 
 Without a bound, overload turns into answers that come after their client has given up; with one it
 is refused at once, which the client can act on.
+
+A bound is that of all processes together. Each counts in its own row of the scoreboard first, and
+then looks at the sum: two that take the last room at once may both be refused, but never are both
+let in.
 """
 
 import threading
@@ -11,6 +15,7 @@ from contextlib import contextmanager
 from service.inference.deadline import Priority
 from service.problems import Problem
 from service.runtime.memory import trim_memory
+from service.scoreboard import Scoreboard
 
 # Of the images in service, the share that bulk work may take; the rest is for interactive requests.
 BULK_SHARE = 0.5
@@ -36,20 +41,47 @@ class Admission:
     max_images: accepted and not yet answered.
     max_bytes: of the bodies of all requests that have not been answered.
     max_decoding: bytes that photos take while they are decoded.
+    board: of the service; what is counted there is called ``name``.
     """
 
-    def __init__(self, max_images: int, max_bytes: int, max_decoding: int) -> None:
+    def __init__(
+        self,
+        max_images: int,
+        max_bytes: int,
+        max_decoding: int,
+        board: Scoreboard | None = None,
+        name: str = "admission",
+    ) -> None:
         self._max_images, self._max_bytes, self._max_decoding = max_images, max_bytes, max_decoding
         self._lock = threading.Lock()
-        self.images = 0
-        self.bytes = 0
-        self.decoding = 0
+        self._board = board or Scoreboard.alone()
+        self._images = self._board.cells(name, ("images",), gauge=True)
+        self._bytes = self._board.cells(name, ("bytes",), gauge=True)
+        self._decoding = self._board.cells(name, ("decoding",), gauge=True)
+
+    @property
+    def images(self) -> int:
+        """Of all processes, as the others."""
+        return int(self._board.total(self._images))
+
+    @property
+    def bytes(self) -> int:
+        return int(self._board.total(self._bytes))
+
+    @property
+    def decoding(self) -> int:
+        return int(self._board.total(self._decoding))
+
+    @property
+    def own_images(self) -> int:
+        """Of this process."""
+        return int(self._board.own[self._images])
 
     def check(self, priority: Priority) -> None:
         """Raise Problem if no image at all would be let in: before a body is even read."""
         limit = self._limit(priority)
-        if self.images >= limit:
-            raise self._refusal(f"{self.images} images are in service", limit)
+        if (images := self.images) >= limit:
+            raise self._refusal(f"{images} images are in service", limit)
 
     @contextmanager
     def hold_images(self, number: int, priority: Priority) -> Iterator[None]:
@@ -61,15 +93,10 @@ class Admission:
                 f"{number} images; at most {limit} are in service at once"
                 f" ({priority.value}). Send several requests.",
             )
-        with self._lock:
-            if self.images + number > limit:
-                raise self._refusal(f"{self.images} images are in service", limit)
-            self.images += number
-        try:
+        with self.keep_images(number):
+            if (images := self.images) > limit:
+                raise self._refusal(f"{images - number} images are in service", limit)
             yield
-        finally:
-            with self._lock:
-                self.images -= number
 
     @contextmanager
     def hold_bytes(self) -> Iterator[Room]:
@@ -78,57 +105,45 @@ class Admission:
         try:
             yield room
         finally:
-            with self._lock:
-                self.bytes -= room.bytes
+            self._add(self._bytes, -room.bytes)
 
     @contextmanager
     def keep_images(self, number: int) -> Iterator[None]:
         """Count ``number`` images that an admitted request has turned out to have, whatever the
         limit: others wait for them."""
-        with self._lock:
-            self.images += number
+        self._add(self._images, number)
         try:
             yield
         finally:
-            with self._lock:
-                self.images -= number
+            self._add(self._images, -number)
 
     @contextmanager
     def keep_memory(self, number: int) -> Iterator[None]:
         """Count ``number`` bytes of a photo that stays after it was decoded, whatever the limit."""
-        with self._lock:
-            self.decoding += number
+        self._add(self._decoding, number)
         try:
             yield
         finally:
-            with self._lock:
-                self.decoding -= number
+            self._add(self._decoding, -number)
 
     def keep_bytes(self, number: int) -> Callable[[], None]:
         """Count ``number`` bytes that are there whatever the limit, until the result is called."""
-        with self._lock:
-            self.bytes += number
-
-        def release() -> None:
-            with self._lock:
-                self.bytes -= number
-
-        return release
+        self._add(self._bytes, number)
+        return lambda: self._add(self._bytes, -number)
 
     def add_bytes(self, number: int, of_body: int) -> None:
         """Count ``number`` bytes, the last of ``of_body`` of one request.
 
         Raises Problem if all bodies together are too large, or that one would be alone.
         """
-        with self._lock:
-            self.bytes += number
-            if of_body > self._max_bytes:
-                raise Problem(
-                    "body_too_large",
-                    f"The body has over {self._max_bytes} bytes: all that are in service at once.",
-                )
-            if self.bytes > self._max_bytes:
-                raise self._refusal("the bodies in service are too large", self._max_bytes)
+        self._add(self._bytes, number)
+        if of_body > self._max_bytes:
+            raise Problem(
+                "body_too_large",
+                f"The body has over {self._max_bytes} bytes: all that are in service at once.",
+            )
+        if self.bytes > self._max_bytes:
+            raise self._refusal("the bodies in service are too large", self._max_bytes)
 
     @contextmanager
     def hold_memory(self, number: int) -> Iterator[None]:
@@ -140,18 +155,17 @@ class Admission:
                 f"Decoding the image takes {number} bytes; at most {self._max_decoding} are"
                 " there. Save it smaller, or as a baseline JPEG.",
             )
-        with self._lock:
-            if self.decoding + number > self._max_decoding:
-                held = f"photos that take {self.decoding} bytes are being decoded"
+        with self.keep_memory(number):
+            if (decoding := self.decoding) > self._max_decoding:
+                held = f"photos that take {decoding - number} bytes are being decoded"
                 raise self._refusal(held, self._max_decoding)
-            self.decoding += number
-        try:
             yield
-        finally:
-            with self._lock:
-                self.decoding -= number
-            if number >= LARGE_PHOTO:  # of which decoders' pools leave tens of megabytes behind
-                trim_memory()
+        if number >= LARGE_PHOTO:  # of which decoders' pools leave tens of megabytes behind
+            trim_memory()
+
+    def _add(self, place: int, number: int) -> None:
+        with self._lock:
+            self._board.own[place] += number
 
     def _limit(self, priority: Priority) -> int:
         if priority is Priority.BULK:

@@ -14,6 +14,7 @@ from typing import Protocol
 from service.cpus import own_processors
 from service.engine import pipelines
 from service.engine.admission import Admission
+from service.engine.orders import Orders
 from service.engine.pipelines import Pipeline, Times
 from service.engine.planning import RegionLimits, asks_of_whole_images, plan, second_model
 from service.imaging.resize import ModelInput
@@ -101,6 +102,7 @@ class Engine:
             settings.max_images_in_service,
             settings.max_bytes_in_service,
             settings.max_decoding_bytes,
+            metrics.board,
         )
         self._isolation = open_isolation(settings, metrics.decoder_end)
         self._settings = settings
@@ -112,7 +114,7 @@ class Engine:
             self._isolation,
         )
         # copies of requests take nothing that callers are counted by
-        apart = Admission(1, 1, settings.max_decoding_bytes // APART)
+        apart = Admission(1, 1, settings.max_decoding_bytes // APART, metrics.board, "copies")
         self._shared_apart = replace(
             self._shared, hold_memory=apart.hold_memory, on_batch=lambda model, size: None
         )
@@ -126,9 +128,10 @@ class Engine:
             settings, self.admission.hold_memory, self._isolation, self.admission.keep_bytes
         )
         self._for_pipelines = pipelines.Shared(self.admission, self._reader)
-        records = RecordFile(records_path(settings.rollouts_file, settings.model_store))
-        shared = SharedTallies.of(settings.workers)
+        path = records_path(settings.rollouts_file, settings.model_store)
+        records, shared = RecordFile(path, metrics.board), SharedTallies(metrics.board)
         self.rollouts = Rollouts(self.repository, records, shared, metrics.taken_back)
+        self.orders = Orders(metrics.board, self.repository, self.rollouts)
         self.shadows = Shadows(self.repository, self._is_busy)
         self._watcher = Watcher(settings.model_store, self.repository, settings.watch_seconds)
         try:
@@ -138,6 +141,7 @@ class Engine:
             raise
         self._watcher.start()
         self.rollouts.start()
+        self.orders.follow()
         if self._isolation is not None:
             self._isolation.start()
 
@@ -272,7 +276,7 @@ class Engine:
                 for entry in self.repository.versions
                 for manifest, model in [entry.known]
             ],
-            images=self.admission.images,
+            images=self.admission.own_images,
             session_bytes=self.repository.loaded_bytes,
             rollouts=[state_of(rollout) for rollout in self.rollouts.all],
         )

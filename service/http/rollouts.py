@@ -35,10 +35,11 @@ async def canary(context: RequestContext) -> Response:
 
 
 async def _begin(context: RequestContext, plan: Plan) -> None:
-    rollouts = context.worker.engine.rollouts
-    begun = await asyncio.to_thread(rollouts.begin, context.parameters["name"], plan)
+    name, engine = context.parameters["name"], context.worker.engine
+    begun = await asyncio.to_thread(engine.rollouts.begin, name, plan)
     # it goes on if this caller leaves
     await asyncio.shield(asyncio.wrap_future(begun))
+    await engine.orders.announce("rollout", (name, plan.version))
 
 
 def _show(context: RequestContext) -> Response:

@@ -19,9 +19,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from service.repository.store import BENTOML
 from service.rollout.plan import Plan, Record
+from service.scoreboard import Scoreboard
 from service.telemetry.logs import logger
 
 FILE_NAME = "rollouts.json"  # in the store, unless the setting says otherwise
+# In the scoreboard, by name: the record that the file had, and what it was changed to.
+IN_MEMORY = "rollouts"
 RECORDS = TypeAdapter(dict[str, Record])
 
 Records = Mapping[str, Record]
@@ -51,17 +54,15 @@ def read_records(path: Path) -> dict[str, Record]:
 class RecordFile:
     """Reads and changes the file at ``path``; used by one thread at a time.
 
-    Where it cannot be written, as in a store that is mounted read-only, a change is kept in memory,
-    until the file has another plan of that model.
+    Where it cannot be written, as in a store that is mounted read-only, a change is kept in the
+    scoreboard, until the file has another plan of that model.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, board: Scoreboard | None = None) -> None:
+        self._path, self._board = path, board or Scoreboard.alone()
         self._seen: tuple[int, int, int] | None = None
         self._is_broken = False
         self._in_file: dict[str, Record] = {}
-        # by name: the plan that the file had, and what it was changed to
-        self._in_memory: dict[str, tuple[Plan | None, Record | None]] = {}
 
     def read(self) -> Records:
         """Every model's record; what was there before, if the file cannot be read."""
@@ -81,24 +82,28 @@ class RecordFile:
                     raise OSError(0, "it cannot be read")
                 _replace(found, name, change(found.get(name)))
                 _write(path, found)
-                self._in_memory.clear()
                 self._seen, self._in_file = self._version(), found
+                if IN_MEMORY in self._board.read():
+                    self._board.change(lambda known, number: known.pop(IN_MEMORY, None))
         except OSError as error:
             logger.warning("%s is not written: %s", self._path, error.strerror)
-            self._in_memory[name] = self._plan_in_file(name), change(self._merged().get(name))
+            with self._board.lock():
+                changed = change(self._merged().get(name))
+                both = (self._in_file.get(name), changed)
+                kept = [one and one.model_dump(mode="json") for one in both]
+                self._board.change(
+                    lambda known, number: known.setdefault(IN_MEMORY, {}).update({name: kept})
+                )
         return self._merged()
 
     def _merged(self) -> Records:
         """Those of the file, with the changes that it does not have."""
         merged = dict(self._in_file)
-        for name, (plan, record) in self._in_memory.items():
-            if plan == self._plan_in_file(name):
+        for name, kept in self._board.read().get(IN_MEMORY, {}).items():
+            before, record = (one and Record.model_validate(one) for one in kept)
+            if _plan_of(before) == _plan_of(self._in_file.get(name)):
                 _replace(merged, name, record)
         return merged
-
-    def _plan_in_file(self, name: str) -> Plan | None:
-        record = self._in_file.get(name)
-        return record and record.plan
 
     def _load(self) -> dict[str, Record]:
         if self._path is None or self._seen is None:
@@ -134,6 +139,10 @@ class RecordFile:
             yield path
         finally:
             os.close(folder)
+
+
+def _plan_of(record: Record | None) -> Plan | None:
+    return record and record.plan
 
 
 def _replace(records: dict[str, Record], name: str, record: Record | None) -> None:

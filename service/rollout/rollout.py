@@ -12,6 +12,7 @@ from service.inference.model import LoadedModel
 from service.repository.store import Reference
 from service.repository.version import ModelVersion
 from service.rollout.plan import Phase, Record
+from service.rollout.shared import SharedTallies
 from service.rollout.statistics import Tally
 
 # A caller waits for the candidate so many times as long as for the other version, and these
@@ -33,17 +34,17 @@ class RequestKey:
 
 
 class Rollout:
-    """tally: of what this worker has seen, of the very packages that serve now.
-    others: what the service's other workers had seen of them, a moment ago.
+    """shared: where what is seen is counted.
     fault: why the candidate cannot be tried any longer.
     is_settled: whether the repository has done what the end of it asks for.
     baseline, candidate: as they were when they were last asked for.
     """
 
-    def __init__(self, name: str, record: Record, before: Record | None = None) -> None:
-        self.record, self._before = record, before
+    def __init__(
+        self, name: str, record: Record, shared: SharedTallies, before: Record | None = None
+    ) -> None:
+        self.record, self._shared, self._before = record, shared, before
         self.reference: Reference = (name, record.version)
-        self.tally, self.others = Tally(), Tally()
         self.fault: str | None = None
         self.is_settled = False
         self.baseline: ModelVersion | None = None
@@ -58,7 +59,7 @@ class Rollout:
         began = self.record.state.started if self.record.state else None
         same = record.plan == self.record.plan and record.state and record.state.started == began
         if not same:
-            return Rollout(self.reference[0], record, before=self.record)
+            return Rollout(self.reference[0], record, self._shared, before=self.record)
         if record.is_over:
             self.is_settled = False
         self.record = record
@@ -75,12 +76,17 @@ class Rollout:
         return "/".join(self.reference)
 
     @property
-    def total(self) -> Tally:
-        """Of all workers."""
-        return self.tally.plus(self.others)
+    def tally(self) -> Tally:
+        """Of what this worker has seen, of the very packages that serve now."""
+        return self._shared.own(self.reference[0], self._trial)
 
     @property
-    def key(self) -> str:
+    def total(self) -> Tally:
+        """Of all workers."""
+        return self._shared.total(self.reference[0], self._trial)
+
+    @property
+    def _trial(self) -> str:
         """What the trials of all workers share whose tallies may be added up."""
         started = self.record.state.started.isoformat() if self.record.state else ""
         return " ".join([self.name, started, *(self._packages or ())])
@@ -117,10 +123,8 @@ class Rollout:
         model = self.candidate
         if model is None or model.trial != self.record.mode or baseline.manifest is None:
             return False
-        packages = (baseline.manifest.sha256, model.manifest.sha256)
-        if self._packages not in (None, packages):
-            self.tally, self.others = Tally(), Tally()  # what was counted is of another package
-        self._packages = packages
+        # what was counted of another package is forgotten
+        self._packages = (baseline.manifest.sha256, model.manifest.sha256)
         return self.fault is None
 
     def check(self, candidate: ModelVersion | None) -> None:

@@ -9,7 +9,6 @@ A thread looks at the file of rollouts and at the tallies, twice a second.
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 
 from service.inference.isolated import Trial
 from service.manifest import Task
@@ -22,7 +21,6 @@ from service.rollout.plan import Cause, Phase, Plan, Record
 from service.rollout.records import RecordFile, Records
 from service.rollout.rollout import Rollout
 from service.rollout.shared import SharedTallies
-from service.rollout.statistics import Tally
 from service.telemetry.logs import logger
 
 LOOK_SECONDS = 0.5
@@ -130,6 +128,11 @@ class Rollouts:
         self._move(rollout, phase=phase)
         return self._settle(reference)
 
+    def follow(self, reference: Reference) -> None:
+        """Do what another worker was told of a version's rollout; returns once that is so."""
+        self.look()
+        self._settle(reference).result()
+
     # -- what a trial comes to
 
     def look(self) -> None:
@@ -137,7 +140,6 @@ class Rollouts:
         for."""
         with self._lock:
             self._take(self._file.read())
-            self._exchange()
             for name, rollout in self._all.items():
                 if rollout.record.state is None:
                     self._change(name, rollout.begin)
@@ -145,15 +147,6 @@ class Rollouts:
                     self._judge(rollout)
                 else:
                     self._settle(rollout.reference)
-
-    def _exchange(self) -> None:
-        """Let the service's other workers know what was counted here, and know theirs."""
-        if self._all:
-            own = {rollout.key: rollout.tally for rollout in self._all.values()}
-            with suppress(OSError, ValueError):  # what the others had counted before goes on
-                others = self._shared.exchange(own)
-                for rollout in self._all.values():
-                    rollout.others = others.get(rollout.key) or Tally()
 
     def _judge(self, rollout: Rollout) -> None:
         self._settle(rollout.reference)
@@ -209,7 +202,9 @@ class Rollouts:
         """Know ``records``, and forget the others."""
         before = self._all
         self._all = {
-            name: before[name].updated(record) if name in before else Rollout(name, record)
+            name: before[name].updated(record)
+            if name in before
+            else Rollout(name, record, self._shared)
             for name, record in records.items()
         }
         self._running = {

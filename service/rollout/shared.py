@@ -1,73 +1,51 @@
-"""The tallies of all workers of a service, added up.
+"""The tallies of all workers of a service, in the scoreboard: what one has counted, all know."""
 
-Each worker writes its own into a file of a folder that all of them know, and reads the others', as
-often as it looks at the rollouts. What one has counted that has ended stays counted.
-"""
-
-import json
-import os
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from hashlib import blake2b
 
 import numpy as np
-import psutil
 
-from service.rollout.statistics import Side, Tally
+from service.rollout.statistics import TALLY_PARTS, Array, Tally
+from service.scoreboard import Row, Scoreboard
+
+CELLS = sum(TALLY_PARTS)
 
 
 class SharedTallies:
-    """Of the workers that write into ``folder``; this one's file is called ``own``.
+    """One of each model, of its last trial. What one has counted that has ended stays counted.
 
-    folder: None where there is but one worker.
+    The first cell of a tally says which trial it is of: a worker that has not heard of the newest
+    counts for nothing.
     """
 
-    def __init__(self, folder: Path | None, own: str) -> None:
-        self._folder, self._own = folder, own
+    def __init__(self, board: Scoreboard) -> None:
+        self._board = board
 
-    @classmethod
-    def of(cls, workers: int) -> "SharedTallies":
-        """Of a service with so many; its processes have the same parent."""
-        own = str(os.getpid())
-        if workers == 1:
-            return cls(None, own)
-        parent = psutil.Process(os.getppid())
-        name = f"boxport-{parent.pid}-{parent.create_time() * 100:.0f}"
-        folder = Path(tempfile.gettempdir()) / name
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
-            raise PermissionError(f"{folder}: belongs to another user")
-        return cls(folder, own)
+    def own(self, model: str, trial: str) -> Tally:
+        """This worker's, which it adds to; empty if its last one is of another trial."""
+        place, mark = self._place(model), _mark(trial)
+        if self._board.own[place] != mark:
+            _cells(self._board.own, place)[:] = 0
+            self._board.own[place] = mark
+        return Tally(_cells(self._board.own, place))
 
-    def exchange(self, tallies: Mapping[str, Tally]) -> dict[str, Tally]:
-        """Write this worker's ``tallies``, by the trials that they are of; the sums of the others'.
+    def total(self, model: str, trial: str) -> Tally:
+        """Of all workers."""
+        place, mark = self._place(model), _mark(trial)
+        total = Tally()
+        for row in self._board.used:
+            if row[place] == mark:
+                total.cells += _cells(row, place)
+        return total
 
-        Raises OSError if the folder cannot be used.
-        """
-        if self._folder is None:
-            return {}
-        draft = self._folder / f".{self._own}"
-        draft.write_text(json.dumps({key: _to_json(tally) for key, tally in tallies.items()}))
-        draft.replace(self._folder / self._own)
-        sums: dict[str, Tally] = {}
-        for file in self._folder.glob("[0-9a-z]*"):
-            if file.name != self._own:
-                for key, content in json.loads(file.read_bytes()).items():
-                    _add_json(sums.setdefault(key, Tally()), content)
-        return sums
+    def _place(self, model: str) -> int:
+        return self._board.cells("rollout", (model,), 1 + CELLS)
 
 
-def _to_json(sums: Tally | Side) -> dict[str, Any]:
-    return {
-        name: value.tolist() if isinstance(value, np.ndarray) else _to_json(value)
-        for name, value in vars(sums).items()
-    }
+def _cells(row: Row, place: int) -> Array:
+    """The cells of a tally in a row, for reading and writing."""
+    return np.asarray(row[place + 1 : place + 1 + CELLS])
 
 
-def _add_json(sums: Tally | Side, content: Mapping[str, Any]) -> None:
-    for name, value in vars(sums).items():
-        if isinstance(value, np.ndarray):
-            value += content[name]
-        else:
-            _add_json(value, content[name])
+def _mark(trial: str) -> float:
+    """A number of the trial; no cell is it by chance."""
+    return float(1 + int.from_bytes(blake2b(trial.encode(), digest_size=6).digest(), "big"))

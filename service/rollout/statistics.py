@@ -2,8 +2,8 @@
 
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ Array = npt.NDArray[np.float64]
 Z = 1.959964  # of a normal distribution, beyond which 2.5 % lie on each side
 # Upper bounds of latencies in seconds: from a tenth of a millisecond on, each 8 % above the last.
 BOUNDS = [1e-4 * 1.08**i for i in range(180)]
+SIDE_PARTS = (2, len(BOUNDS) + 1, 3)  # cells of the fields, in their order
+TALLY_PARTS = (sum(SIDE_PARTS), sum(SIDE_PARTS), 3, 6, 6, 3)
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,8 @@ class Side:
     runs: moments of the seconds in inference of the photos that were compared.
     """
 
-    def __init__(self) -> None:
-        self.answers = np.zeros(2)
-        self.latencies = np.zeros(len(BOUNDS) + 1)
-        self.runs = np.zeros(3)
+    def __init__(self, cells: Array) -> None:
+        self.answers, self.latencies, self.runs = _parts(cells, SIDE_PARTS)
 
     def note_answer(self, seconds: float, *, failed: bool = False) -> None:
         self.answers += (1, failed)
@@ -122,28 +122,19 @@ class Side:
 class Tally:
     """All sums of one rollout.
 
+    cells: that they are in, of which the fields are views.
     photos: compared, dropped, failed on by the candidate.
     agreement, relabelled: see `clusters`; of what agrees, and of boxes whose label differs.
     scores: moments of the absolute differences of matched scores.
     """
 
-    def __init__(self) -> None:
-        self.candidate, self.baseline = Side(), Side()
-        self.photos = np.zeros(3)
-        self.agreement, self.relabelled = np.zeros(6), np.zeros(6)
-        self.scores = np.zeros(3)
-
-    def plus(self, other: "Tally") -> "Tally":
-        """The sums of both."""
-        both = Tally()
-        for one in (self, other):
-            _add(both, one)
-        return both
+    def __init__(self, cells: Array | None = None) -> None:
+        self.cells = np.zeros(sum(TALLY_PARTS)) if cells is None else cells
+        candidate, baseline, *others = _parts(self.cells, TALLY_PARTS)
+        self.candidate, self.baseline = Side(candidate), Side(baseline)
+        self.photos, self.agreement, self.relabelled, self.scores = others
 
 
-def _add(sums: Any, other: Any) -> None:
-    for name, value in vars(sums).items():
-        if isinstance(value, np.ndarray):
-            value += getattr(other, name)
-        else:
-            _add(value, getattr(other, name))
+def _parts(cells: Array, sizes: Sequence[int]) -> list[Array]:
+    """Views of as many cells each."""
+    return np.split(cells, np.cumsum(sizes)[:-1])

@@ -1,11 +1,12 @@
 """What the service counts and measures, as Prometheus reads it.
 
-Events are counted as they happen, in plain memory, and prometheus-client only writes them out. Its
-own counters are kept in files wherever PROMETHEUS_MULTIPROC_DIR is set, as BentoML sets it in each
-of its processes: they would be slower, mixed with BentoML's, and one for all registries.
+Events are counted as they happen, in the scoreboard, and prometheus-client only writes them out.
+Its own counters are kept in files wherever PROMETHEUS_MULTIPROC_DIR is set, as BentoML sets it in
+each of its processes: slower, mixed with BentoML's, and one for all registries.
 
-States (queues, sessions, models) are asked for when Prometheus asks, so that they cost a request
-nothing.
+States (queues, sessions, models) are put there when Prometheus asks, so that they cost a request
+nothing; the other workers put theirs there a few times a second (`Metrics.publish`). So a scrape is
+of the service, whichever worker answers it.
 
 What begins with its first event is there at 1, and no `increase()` sees that event. So the series
 that alerts are made of are there at 0 as soon as a model is in the store: see `EXPECTED`.
@@ -14,10 +15,9 @@ that alerts are made of are there at 0 as soon as a model is in the store: see `
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -29,8 +29,17 @@ from prometheus_client.registry import Collector
 
 from service.memory import available_memory
 from service.problems import KINDS
+from service.scoreboard import Scoreboard
+from service.telemetry.process import ProcessFigures
 from service.telemetry.record import OK, STAGES
-from service.telemetry.states import CAUSES, ServiceState, state_families
+from service.telemetry.states import (
+    CAUSES,
+    END_CAUSES,
+    WORKER_ENDS,
+    ServiceState,
+    States,
+    rollout_families,
+)
 
 Labels = tuple[str, ...]
 
@@ -56,130 +65,154 @@ class Counter:
     """
 
     def __init__(
-        self, name: str, documentation: str, labels: Sequence[str], known: Iterable[Labels] = ()
+        self,
+        board: Scoreboard,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        known: Iterable[Labels] = (),
     ) -> None:
+        self._board = board
         self._name, self._documentation, self._labels = name, documentation, labels
-        self._counts: dict[Labels, int] = dict.fromkeys(known, 0)
         self._lock = threading.Lock()
+        for row in known:
+            self.begin(row)
 
     def begin(self, labels: Labels) -> None:
         """Be there at 0, if not there yet."""
-        with self._lock:
-            self._counts.setdefault(labels, 0)
+        self._board.cells(self._name, labels)
 
     def count(self, labels: Labels) -> None:
+        place = self._board.cells(self._name, labels)
         with self._lock:
-            self._counts[labels] = self._counts.get(labels, 0) + 1
+            self._board.own[place] += 1
 
     def family(self) -> CounterMetricFamily:
         family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
-        with self._lock:
-            counts = list(self._counts.items())
-        for labels, count in counts:
-            family.add_metric(labels, count)
+        for labels, place in self._board.find(self._name):
+            family.add_metric(labels, self._board.total(place))
         return family
-
-
-@dataclass
-class _Observed:
-    """counts: for each bucket, and last for what is above them all."""
-
-    counts: list[int]
-    sum: float = field(default=0.0)
 
 
 class Histogram:
     """Sizes of events by their labels' values; may be observed by several threads at once.
 
-    bounds: each bucket's upper bound, which it includes, ascending.
+    bounds: each bucket's upper bound, which it includes, ascending. The cells of a series are its
+    buckets, one for what is above them all, and the sum.
     """
 
     def __init__(
-        self, name: str, documentation: str, labels: Sequence[str], bounds: Sequence[float]
+        self,
+        board: Scoreboard,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        bounds: Sequence[float],
     ) -> None:
+        self._board = board
         self._name, self._documentation, self._labels = name, documentation, labels
         self._bounds = bounds
         self._names = [*(str(float(bound)) for bound in bounds), "+Inf"]
-        self._observed: dict[Labels, _Observed] = {}
         self._lock = threading.Lock()
 
     def begin(self, labels: Labels) -> None:
         """Be there without observations, if not there yet."""
-        with self._lock:
-            self._of(labels)
+        self._place(labels)
 
     def observe(self, labels: Labels, value: float) -> None:
-        bucket = bisect_left(self._bounds, value)
+        place, bucket = self._place(labels), bisect_left(self._bounds, value)
         with self._lock:
-            observed = self._of(labels)
-            observed.counts[bucket] += 1
-            observed.sum += value
+            self._board.own[place + bucket] += 1
+            self._board.own[place + len(self._names)] += value
 
-    def _of(self, labels: Labels) -> _Observed:
-        observed = self._observed.get(labels)
-        if observed is None:
-            observed = self._observed[labels] = _Observed([0] * len(self._names))
-        return observed
+    def _place(self, labels: Labels) -> int:
+        return self._board.cells(self._name, labels, len(self._names) + 1)
 
     def family(self) -> HistogramMetricFamily:
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
-        with self._lock:
-            copies = [(labels, [*one.counts], one.sum) for labels, one in self._observed.items()]
-        for labels, counts, total in copies:
+        for labels, place in self._board.find(self._name):
+            *counts, total = self._board.sums(place, len(self._names) + 1)
             buckets = list(zip(self._names, accumulate(counts), strict=True))
             family.add_metric(labels, buckets, total)
         return family
 
 
 class Metrics(Collector):
-    """The metrics of one process, in a registry of their own.
+    """The metrics of a service, in a registry of their own.
 
-    state: asked at each scrape, and when a model is seen for the first time, perhaps from another
-        thread than the event loop's.
+    state: of this process; asked at each scrape, and when a model is seen for the first time,
+        perhaps from another thread than the event loop's.
 
     The label ``model`` is only ever a name of the store, or "none", whatever callers ask for.
     """
 
-    def __init__(self, state: Callable[[], ServiceState]) -> None:
-        self._state = state
+    def __init__(self, state: Callable[[], ServiceState], board: Scoreboard | None = None) -> None:
+        self.board = board or Scoreboard.alone()
+        self._state, self._publishing = state, threading.Lock()
+        self._states, self._process = States(self.board), ProcessFigures(self.board)
         self._names: set[str] = set()  # every name that the store has had, and `NO_MODEL`
         self._memory = available_memory()
         self._requests = Counter(
+            self.board,
             "boxport_requests",
             "Requests answered, by outcome: a problem's code, or ok.",
             ("route", "model", "status", "reason"),
         )
         self._request_seconds = Histogram(
-            "boxport_request_seconds", "From a request to its reply.", ("route",), SECONDS
+            self.board,
+            "boxport_request_seconds",
+            "From a request to its reply.",
+            ("route",),
+            SECONDS,
         )
         self._images = Counter(
+            self.board,
             "boxport_images",
             "Images answered, by outcome: a problem's code, or ok.",
             ("model", "outcome"),
         )
         self._stage_seconds = Histogram(
-            "boxport_stage_seconds", "An image's time in each stage.", ("model", "stage"), SECONDS
+            self.board,
+            "boxport_stage_seconds",
+            "An image's time in each stage.",
+            ("model", "stage"),
+            SECONDS,
         )
         self._batch_size = Histogram(
-            "boxport_batch_size", "Images that a model ran together.", ("model",), BATCH_SIZES
+            self.board,
+            "boxport_batch_size",
+            "Images that a model ran together.",
+            ("model",),
+            BATCH_SIZES,
         )
         self._load_failures = Counter(
-            "boxport_model_load_failures", "Times that a model could not be loaded.", ("model",)
+            self.board,
+            "boxport_model_load_failures",
+            "Times that a model could not be loaded.",
+            ("model",),
         )
         self._decoder_ends = Counter(
+            self.board,
             "boxport_decoder_ends",
             "Decoder processes that ended before they were told to.",
             ("cause",),
             known=((cause,) for cause in DECODER_ENDS),
         )
+        self._worker_ends = Counter(
+            self.board,
+            WORKER_ENDS,
+            "Workers that ended, or were killed, while the service went on.",
+            ("cause",),
+            known=((cause,) for cause in END_CAUSES),
+        )
         self._taken_back = Counter(
+            self.board,
             "boxport_rollouts_taken_back",
             "Versions on trial that went back by themselves, by cause.",
             ("model", "cause"),
         )
         self._registry = CollectorRegistry()
         self._registry.register(self)
-        ProcessCollector(registry=self._registry)
         self._begin_requests(NO_MODEL)
 
     def request(
@@ -233,9 +266,8 @@ class Metrics(Collector):
         return encode(self._registry), content_type
 
     def collect(self) -> Iterator[Metric]:
-        """Every family but the process's; prometheus-client calls this at each scrape."""
-        state = self._state()
-        self._meet(state)
+        """Every family; prometheus-client calls this at each scrape."""
+        state = self.publish()
         for events in (
             self._requests,
             self._request_seconds,
@@ -244,6 +276,7 @@ class Metrics(Collector):
             self._batch_size,
             self._load_failures,
             self._decoder_ends,
+            self._worker_ends,
             self._taken_back,
         ):
             yield events.family()
@@ -252,7 +285,18 @@ class Metrics(Collector):
             "What the machine or the container lets the service take.",
             self._memory,
         )
-        yield from state_families(state)
+        yield from self._states.families()
+        yield from rollout_families(state.rollouts)
+        yield from self._process.families()
+
+    def publish(self) -> ServiceState:
+        """Put what this process holds now where all can see it."""
+        with self._publishing:
+            state = self._state()
+            self._meet(state)
+            self._states.publish(state)
+            self._process.publish()
+        return state
 
     def _label(self, model: str | None) -> str:
         if model in self._names:

@@ -1,6 +1,6 @@
 """What the service holds at the moment that Prometheus asks: its models and its rollouts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.core import (
@@ -10,6 +10,11 @@ from prometheus_client.core import (
     Metric,
 )
 
+from service.scoreboard import PHASE, Phase, Scoreboard
+
+# Of workers that the supervisor has replaced, or ended the service for.
+WORKER_ENDS, END_CAUSES = "boxport_worker_ends", ("died", "hung")
+MODEL_LABELS = ("model", "version", "sha256", "precision", "provider")
 CAUSES = ("errors", "latency", "disagreement", "process")  # that a version is taken back for
 
 
@@ -56,7 +61,7 @@ class RolloutState:
 
 @dataclass(frozen=True)
 class ServiceState:
-    """What the service holds at one moment.
+    """What a process of the service holds at one moment.
 
     models: all of the store, loaded or not.
     images: accepted and not yet answered.
@@ -72,51 +77,106 @@ class ServiceState:
     rollouts: Sequence[RolloutState] = ()
 
 
-def state_families(state: ServiceState) -> Iterator[Metric]:
-    """Of all that ``state`` holds."""
-    yield GaugeMetricFamily(
-        "boxport_requests_in_flight", "Requests begun and not yet answered.", state.requests
-    )
-    yield GaugeMetricFamily(
-        "boxport_images_in_service", "Images accepted and not yet answered.", state.images
-    )
-    yield GaugeMetricFamily(
-        "boxport_session_bytes",
-        "Estimated memory of the loaded models.",
-        state.session_bytes,
-    )
-    yield _by_name(
-        "boxport_queue_images",
-        "Images that wait for a model.",
-        ((model.name, model.queued) for model in state.models),
-    )
-    yield _by_name(
-        "boxport_sessions",
-        "Sessions of a model that are loaded.",
-        ((model.name, model.sessions) for model in state.models),
-    )
-    labels = ("model", "version", "sha256", "precision", "provider")
-    info = InfoMetricFamily("boxport_model", "The models that are loaded.", labels=labels)
-    for model in state.models:
-        if model.provider is not None:
-            row = (model.name, model.version, model.sha256, model.precision, model.provider)
-            info.add_metric(row, {})
-    yield info
-    yield from _rollout_families(state.rollouts)
+class Gauge:
+    """What each process holds, by labels, and all of them together.
+
+    A cell is 0 where its process has no such thing, and else one more than the value.
+    """
+
+    def __init__(
+        self, board: Scoreboard, name: str, documentation: str, labels: Sequence[str] = ()
+    ) -> None:
+        self._board, self._name = board, name
+        self._documentation, self._labels = documentation, labels
+        self._held: set[tuple[str, ...]] = set()
+
+    def publish(self, values: Mapping[tuple[str, ...], float]) -> None:
+        """What this process holds now, in place of what it held before."""
+        for labels in self._held - values.keys():
+            self._board.own[self._place(labels)] = 0.0
+        for labels, value in values.items():
+            self._board.own[self._place(labels)] = 1.0 + value
+        self._held = set(values)
+
+    def totals(self) -> Iterator[tuple[tuple[str, ...], float]]:
+        for labels, place in self._board.find(self._name):
+            held = [cell for (cell,) in self._board.values(place, 1) if cell]
+            if held:
+                yield labels, sum(held) - len(held)
+
+    def family(self) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(self._name, self._documentation, labels=self._labels)
+        for labels, total in self.totals():
+            family.add_metric(labels, total)
+        return family
+
+    def _place(self, labels: tuple[str, ...]) -> int:
+        return self._board.cells(self._name, labels, gauge=True)
 
 
-def _by_name(name: str, documentation: str, values: Iterable[tuple[str, int]]) -> GaugeMetricFamily:
+class States:
+    """The models and requests of all processes."""
+
+    def __init__(self, board: Scoreboard) -> None:
+        self._board = board
+        self._requests = Gauge(
+            board, "boxport_requests_in_flight", "Requests begun and not yet answered."
+        )
+        self._images = Gauge(
+            board, "boxport_images_in_service", "Images accepted and not yet answered."
+        )
+        self._session_bytes = Gauge(
+            board, "boxport_session_bytes", "Estimated memory of the loaded models."
+        )
+        self._queued = Gauge(
+            board, "boxport_queue_images", "Images that wait for a model.", ("model",)
+        )
+        self._sessions = Gauge(
+            board, "boxport_sessions", "Sessions of a model that are loaded.", ("model",)
+        )
+        self._loaded = Gauge(board, "boxport_model", "The models that are loaded.", MODEL_LABELS)
+
+    def publish(self, state: ServiceState) -> None:
+        """``state``: of this process."""
+        self._requests.publish({(): state.requests})
+        self._images.publish({(): state.images})
+        self._session_bytes.publish({(): state.session_bytes})
+        self._queued.publish(_by_name((model.name, model.queued) for model in state.models))
+        self._sessions.publish(_by_name((model.name, model.sessions) for model in state.models))
+        loaded = [model for model in state.models if model.provider is not None]
+        self._loaded.publish(
+            {
+                (one.name, one.version, one.sha256, one.precision, one.provider or ""): 1
+                for one in loaded
+            }
+        )
+
+    def families(self) -> Iterator[Metric]:
+        ready = sum(row[PHASE] == Phase.READY for row in self._board.workers)
+        yield GaugeMetricFamily("boxport_workers", "Workers that are ready.", ready)
+        for gauge in (
+            self._requests,
+            self._images,
+            self._session_bytes,
+            self._queued,
+            self._sessions,
+        ):
+            yield gauge.family()
+        info = InfoMetricFamily("boxport_model", "The models that are loaded.", labels=MODEL_LABELS)
+        for labels, _ in self._loaded.totals():
+            info.add_metric(labels, {})
+        yield info
+
+
+def _by_name(values: Iterable[tuple[str, int]]) -> dict[tuple[str, ...], int]:
     """One series a name: a model's versions together."""
-    totals: dict[str, int] = {}
+    totals: dict[tuple[str, ...], int] = {}
     for model, value in values:
-        totals[model] = totals.get(model, 0) + value
-    family = GaugeMetricFamily(name, documentation, labels=("model",))
-    for model, total in totals.items():
-        family.add_metric((model,), total)
-    return family
+        totals[(model,)] = totals.get((model,), 0) + value
+    return totals
 
 
-def _rollout_families(rollouts: Sequence[RolloutState]) -> Iterator[Metric]:
+def rollout_families(rollouts: Sequence[RolloutState]) -> Iterator[Metric]:
     """A model's rollout is one series of each, or a few."""
     names = ("model", "version")
     share = GaugeMetricFamily(

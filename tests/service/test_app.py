@@ -11,6 +11,7 @@ from service.app import Boxport
 from service.http import v1
 from service.http.context import SCOPE_KEY
 from service.http.routes import find_route
+from service.settings import Settings
 from tests.service.http.asgi import begin
 
 FOR_WORKERS = {"numpy", "onnxruntime", "PIL", "service.worker", "service.engine.engine"}
@@ -24,8 +25,11 @@ def test_the_process_that_starts_workers_loads_nothing_of_theirs() -> None:
     assert loaded & FOR_WORKERS == set()
 
 
-def test_what_can_be_served_is_let_through() -> None:
+def test_what_can_be_served_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    supervised: list[Settings] = []
+    monkeypatch.setattr("service.app.supervise", supervised.append)
     Boxport.inner.verify()
+    assert supervised == [Settings()]
 
 
 def test_what_cannot_be_served_ends_the_start_in_one_line(

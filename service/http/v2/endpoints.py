@@ -56,8 +56,8 @@ async def show_live(context: RequestContext) -> Response:
 
 
 async def show_ready(context: RequestContext) -> Response:
-    if context.worker.lifecycle.draining:
-        raise Problem("not_ready", "The service is stopping.")
+    if not context.worker.lifecycle.is_ready:
+        raise Problem("not_ready", "The service is starting or stopping.")
     return json_reply({"ready": True})
 
 
@@ -117,21 +117,26 @@ async def load(context: RequestContext) -> Response:
     All are tried, though one cannot be loaded.
     """
     await _read_change(context, frozenset())
-    repository = context.worker.engine.repository
-    futures = [repository.load(one.reference) for one in reversed(_find_versions(context))]
+    engine = context.worker.engine
+    references = [one.reference for one in reversed(_find_versions(context))]
+    futures = [engine.repository.load(one) for one in references]
     # others may wait for the same loads: these go on if this caller leaves
     waits = [asyncio.shield(asyncio.wrap_future(future)) for future in futures]
     for outcome in await asyncio.gather(*waits, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
+    await engine.orders.announce("load", *references)
     return json_reply({})
 
 
 async def unload(context: RequestContext) -> Response:
     """Unload every version of a model, so that it undoes `load`."""
     await _read_change(context, UNLOAD_PARAMETERS)
-    for version in _find_versions(context):
-        context.worker.engine.repository.unload(version.reference)
+    engine = context.worker.engine
+    references = [one.reference for one in _find_versions(context)]
+    for reference in references:
+        engine.repository.unload(reference)
+    await engine.orders.announce("unload", *references)
     return json_reply({})
 
 

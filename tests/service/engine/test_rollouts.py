@@ -20,12 +20,13 @@ from service.rollout import rollout as rollout_module
 from service.rollout.plan import Canary, Guard, Plan, Shadow
 from service.rollout.report import report
 from service.rollout.rollout import RequestKey, Rollout
-from service.rollout.shared import SharedTallies
+from service.scoreboard import Scoreboard
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.states import ServiceState
 from tests.packages import CLASSIFIER, copy_package
 from tests.service.rollout.fakes import Loads
+from tests.service.scoreboards import scoreboards
 
 NOTHING = ServiceState()
 GUARD = Guard(min_samples=5, p99_ratio=None)  # a busy machine is no fault of a version
@@ -56,7 +57,7 @@ def engine(own_store: Path, tmp_path: Path, loads: Loads) -> Iterator[Engine]:
     made.close()
 
 
-def open_engine(store: Path, folder: Path) -> Engine:
+def open_engine(store: Path, folder: Path, board: Scoreboard | None = None) -> Engine:
     settings = Settings(
         model_store=store,
         rollouts_file=folder / "rollouts.json",
@@ -64,7 +65,7 @@ def open_engine(store: Path, folder: Path) -> Engine:
         watch_seconds=0,
         decoding="in_process",
     )
-    return Engine(settings, Metrics(lambda: NOTHING))
+    return Engine(settings, Metrics(lambda: NOTHING, board))
 
 
 def begin(engine: Engine, plan: Plan) -> Rollout:
@@ -331,27 +332,30 @@ def test_what_cannot_be_loaded_is_taken_back(engine: Engine, loads: Loads, cat: 
 
 
 def test_workers_judge_and_go_back_together(
-    engine: Engine, own_store: Path, tmp_path: Path, loads: Loads, cat: bytes
+    own_store: Path,
+    tmp_path: Path,
+    loads: Loads,
+    cat: bytes,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two requests have failed in each, and three are needed."""
-    rollout = begin(engine, canary(1.0))
-    loads.versions["2"].fails = True
-    other = open_engine(own_store, tmp_path)
+    engines = [open_engine(own_store, tmp_path, board) for board in scoreboards(2, monkeypatch)]
     try:
-        other.rollouts._settle(rollout.reference).result(10)
-        for number, worker in enumerate((engine, other)):
-            worker.rollouts._shared = SharedTallies(tmp_path / "shared", str(number))
-        (tmp_path / "shared").mkdir()
-        loads.versions["2"].fails = True
-        for worker in (engine, other):
-            assert ask_all(worker, cat, 2) == {"1": 2}
-            assert worker.rollouts.all[0].phase == "running"
-        phase_until(engine, rollout, "taken_back")
-        phase_until(other, other.rollouts.all[0], "taken_back")
+        rollout = begin(engines[0], canary(1.0))
+        engines[1].rollouts.follow(rollout.reference)
+        for engine in engines:
+            fake = engine.repository.find("pets/2").model
+            assert fake is not None
+            fake.predictor.fails = True
+            assert engine.rollouts.all[0].phase == "running"
+            assert ask_all(engine, cat, 2) == {"1": 2}
+        for engine in engines:
+            phase_until(engine, engine.rollouts.all[0], "taken_back")
+            assert report(engine.rollouts.all[0]).candidate.requests == 4
         assert "4 of 4 requests failed" in (report(rollout).reason or "")
-        assert report(other.rollouts.all[0]).candidate.requests == 4
     finally:
-        other.close()
+        for engine in engines:
+            engine.close()
 
 
 @pytest.mark.parametrize("change", ["unloaded", "pinned", "unknown"])

@@ -13,6 +13,8 @@ from service.rollout import shadows
 from service.rollout.plan import Record, Shadow
 from service.rollout.rollout import Rollout
 from service.rollout.shadows import Photo, Sample, Shadows
+from service.rollout.shared import SharedTallies
+from service.scoreboard import Scoreboard
 
 RESULT: dict[str, Any] = {"classifications": [{"label": "tench", "label_id": 0, "score": 0.5}]}
 
@@ -42,7 +44,11 @@ class Repository:
 
 @pytest.fixture
 def rollout() -> Rollout:
-    return Rollout("pets", Record(version="2", shadow=Shadow(share=1)).begun(None))
+    return Rollout(
+        "pets",
+        Record(version="2", shadow=Shadow(share=1)).begun(None),
+        SharedTallies(Scoreboard.alone()),
+    )
 
 
 def sample(rollout: Rollout, manifest: ModelManifest, size: int = 10) -> Sample:

@@ -1,45 +1,52 @@
 """Workers know what the others have counted."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from service.rollout.shared import SharedTallies
 from service.rollout.statistics import Tally, clusters
+from service.scoreboard import Scoreboard
+from tests.service.scoreboards import scoreboards
 
 
-def tally(requests: int) -> Tally:
-    made = Tally()
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> list[Scoreboard]:
+    return scoreboards(3, monkeypatch)
+
+
+def note(tally: Tally, requests: int) -> None:
     for _ in range(requests):
-        made.candidate.note_answer(0.02)
-        made.agreement += clusters(2, 2)
-    return made
+        tally.candidate.note_answer(0.02)
+        tally.agreement += clusters(2, 2)
 
 
-def test_each_reads_the_sum_of_the_others(tmp_path: Path) -> None:
-    workers = [SharedTallies(tmp_path, str(number)) for number in range(3)]
-    for requests, worker in enumerate(workers, start=1):
-        worker.exchange({"pets/2": tally(requests), "other": tally(1)})
-    found = workers[0].exchange({"pets/2": tally(1)})["pets/2"]
-    expected = tally(5)
-    assert found.candidate.answers[0] == 5
-    np.testing.assert_array_equal(found.candidate.latencies, expected.candidate.latencies)
-    np.testing.assert_array_equal(found.agreement, expected.agreement)
-    both = tally(1).plus(found)
-    assert both.candidate.answers[0] == 6
-    assert found.candidate.answers[0] == 5
+def test_each_reads_the_sum_of_all(workers: list[Scoreboard]) -> None:
+    tallies = [SharedTallies(board) for board in workers]
+    for requests, shared in enumerate(tallies, start=1):
+        note(shared.own("pets", "the trial"), requests)
+        note(shared.own("plants", "another"), 1)
+    expected = Tally()
+    note(expected, 6)
+    for shared in tallies:
+        total = shared.total("pets", "the trial")
+        np.testing.assert_array_equal(total.cells, expected.cells)
+        assert shared.total("plants", "another").candidate.answers[0] == 3
+    assert tallies[1].own("pets", "the trial").candidate.answers[0] == 2
 
 
-def test_one_worker_shares_nothing() -> None:
-    assert SharedTallies.of(1).exchange({"pets/2": tally(1)}) == {}
+def test_another_trial_of_the_model_begins_anew(workers: list[Scoreboard]) -> None:
+    one, other, _ = (SharedTallies(board) for board in workers)
+    note(one.own("pets", "first"), 5)
+    note(other.own("pets", "first"), 5)
+    note(one.own("pets", "second"), 1)
+    assert other.total("pets", "second").candidate.answers[0] == 1, "the other has not heard of it"
+    assert one.total("pets", "first").candidate.answers[0] == 5
+    note(other.own("pets", "second"), 1)
+    assert one.total("pets", "second").candidate.answers[0] == 2
 
 
-def test_workers_of_one_service_have_one_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    SharedTallies.of(2).exchange({"pets/2": tally(1)})
-    (folder,) = tmp_path.iterdir()
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert SharedTallies(folder, "other").exchange({})["pets/2"].candidate.answers[0] == 1
+def test_what_has_ended_stays_counted(workers: list[Scoreboard]) -> None:
+    one, other, _ = workers
+    note(SharedTallies(one).own("pets", "trial"), 5)
+    other.clear(one.own)
+    assert SharedTallies(other).total("pets", "trial").candidate.answers[0] == 5

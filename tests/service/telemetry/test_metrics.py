@@ -12,6 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from service.http.routes import ROUTES
+from service.scoreboard import Scoreboard
 from service.telemetry.metrics import MODEL_ROUTES, Counter, Histogram, Metrics
 from service.telemetry.record import OK
 from service.telemetry.states import ModelState, RolloutState, ServiceState
@@ -167,10 +168,10 @@ def test_what_alerts_count_is_there_at_0_for_each_model(metrics: Metrics) -> Non
         for f in families.values()
         if f.name.startswith("boxport_") and f.type == "counter" and f.name not in OF_ROLLOUTS
     ]
-    assert len(counters) == 5
+    assert len(counters) == 6
     for family in counters:
         assert {sample.value for sample in family.samples} == {0}
-        if family.name != "boxport_decoder_ends":
+        if family.name not in ("boxport_decoder_ends", "boxport_worker_ends"):
             assert {s.labels["model"] for s in family.samples} >= {"detector", "classifier"}
     for model in ("detector", "classifier", "none"):
         requests = {"route": "/v1/detect", "model": model}
@@ -225,7 +226,7 @@ def test_bentoml_s_folder_of_metrics_stays_empty(tmp_path: Path) -> None:
 def test_names_follow_prometheus_practice(metrics: Metrics) -> None:
     metrics.load_failure("broken")
     for family in metrics.collect():
-        assert family.name.startswith("boxport_")
+        assert family.name.startswith(("boxport_", "process_"))
         assert family.documentation.endswith(".")
         if family.type == "counter":
             assert all(sample.name.endswith("_total") for sample in family.samples)
@@ -234,7 +235,7 @@ def test_names_follow_prometheus_practice(metrics: Metrics) -> None:
 
 
 def test_histogram_s_buckets_include_their_bound_and_all_that_is_below() -> None:
-    histogram = Histogram("seconds", "Help.", ("stage",), (0.1, 1))
+    histogram = Histogram(Scoreboard.alone(), "seconds", "Help.", ("stage",), (0.1, 1))
     for value in (0.05, 0.1, 0.5, 1.0, 7.0):
         histogram.observe(("queue",), value)
     samples = {
@@ -251,7 +252,7 @@ def test_histogram_s_buckets_include_their_bound_and_all_that_is_below() -> None
 
 
 def test_labels_have_series_of_their_own() -> None:
-    counter = Counter("events", "Help.", ("model", "reason"))
+    counter = Counter(Scoreboard.alone(), "events", "Help.", ("model", "reason"))
     counter.count(("a", "ok"))
     counter.count(("a", "ok"))
     counter.count(("b", "ok"))
@@ -262,8 +263,8 @@ def test_labels_have_series_of_their_own() -> None:
 
 
 def test_threads_lose_no_event() -> None:
-    counter = Counter("events", "Help.", ("model",))
-    histogram = Histogram("size", "Help.", ("model",), (1, 2))
+    counter = Counter(Scoreboard.alone(), "events", "Help.", ("model",))
+    histogram = Histogram(Scoreboard.alone(), "size", "Help.", ("model",), (1, 2))
 
     def work(_: int) -> None:
         for _ in range(5000):
