@@ -7,7 +7,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from service.scoreboard import Scoreboard
 
-OLDEST = "process_start_time_seconds"  # of which the least is told, and of the others the sum
+# Of which that of the newest process is told, so that each restart is a change; of others the sum.
+STARTED = "process_start_time_seconds"
 CPU = "process_cpu_seconds"
 
 
@@ -31,6 +32,6 @@ class ProcessFigures:
     def families(self) -> Iterator[Metric]:
         for name, told in self._told.items():
             values = [value for (value,) in self._board.values(self._places[name], 1) if value]
-            value = min(values, default=0.0) if name == OLDEST else sum(values)
+            value = max(values, default=0.0) if name == STARTED else sum(values)
             kind = CounterMetricFamily if name == CPU else GaugeMetricFamily
             yield kind(name, told, value)
