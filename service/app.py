@@ -9,6 +9,7 @@ hold it in memory for nothing.
 """
 
 import multiprocessing
+from functools import cache
 from typing import Any
 
 import bentoml
@@ -19,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.http.openapi.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
+from service.scoreboard import Scoreboard
 from service.settings import SettingsError, read_settings
 from service.supervisor import supervise
 from service.telemetry.logs import configure
@@ -41,12 +43,12 @@ class BoxportService(Service[Any]):
 
     def to_asgi(self, is_main: bool = True) -> Any:
         """What a worker serves; the process that starts workers never calls it."""
-        from service.http.connection import use_protocol
         from service.http.limits import ConnectionLimits
+        from service.http.listening import use_protocol
         from service.http.middleware import ServiceMiddleware
 
         settings = read_settings()
-        use_protocol(ConnectionLimits.of(settings), settings.trusted_proxies)
+        use_protocol(ConnectionLimits.of(settings), settings.trusted_proxies, join_scoreboard())
         app = super().to_asgi(is_main)
         app.user_middleware = [m for m in app.user_middleware if m.cls not in LEFT_OUT]
         return ServiceMiddleware(app, lambda: bentoml.get_current_service().worker)
@@ -58,6 +60,14 @@ def count_workers() -> int:
         return read_settings().workers
     except SettingsError:
         return 1
+
+
+@cache
+def join_scoreboard() -> Scoreboard:
+    """Be a worker of the service that this process was started for."""
+    board = Scoreboard.join(bentoml.server_context.worker_index or 1)
+    board.enter()
+    return board
 
 
 def run_preflight() -> None:
@@ -75,7 +85,7 @@ class Boxport:
     def __init__(self) -> None:
         from service.worker import Worker
 
-        self.worker = Worker(read_settings())
+        self.worker = Worker(read_settings(), join_scoreboard())
 
     @bentoml.on_deployment
     @staticmethod

@@ -204,10 +204,15 @@ class Scoreboard:
         return self.rows[FIRST:-1] if self.shared else [self.own]
 
     @property
+    def expected(self) -> int:
+        """The workers that there are to be."""
+        return max(1, len(self.workers) // 2)
+
+    @property
     def is_ready(self) -> bool:
         """Whether as many workers are ready as there are to be."""
         ready = sum(row[PHASE] == Phase.READY for row in self.workers)
-        return not self.shared or ready >= len(self.workers) // 2
+        return not self.shared or ready >= self.expected
 
     # -- what operators have asked for
 

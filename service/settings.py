@@ -147,10 +147,10 @@ class Settings(ModelSettings, BaseSettings):
     in its place. end: the others finish what they have, and the service ends, for an orchestrator
     to start it again."""
     max_connections: PositiveInt = 4096
-    """Open at once; more get a 503."""
+    """Open at once, of all workers; more get a 503."""
     max_address_connections: PositiveInt | None = None
-    """Of one address; more get a 503. Not for a service behind a proxy, whose address all have.
-    Default: no limit."""
+    """Of one address, of which each worker grants its part; more get a 503. Not for a service
+    behind a proxy, whose address all have. Default: no limit."""
     max_head_bytes: PositiveInt = 64 * 2**10
     """Of a request's line and headers."""
     head_timeout_ms: PositiveInt = 10_000
@@ -263,8 +263,8 @@ class Settings(ModelSettings, BaseSettings):
 
     @property
     def cpus(self) -> int:
-        """Processors that the service may use."""
-        return available_cpus()
+        """Processors that this worker may use."""
+        return available_cpus(workers=self.workers)
 
     def for_model(self, name: str) -> ModelSettings:
         """The settings that hold for the model called ``name``."""

@@ -12,6 +12,7 @@ from ipaddress import ip_network
 import bentoml
 
 from service.access.control import AccessControl
+from service.cpus import take_share
 from service.engine.engine import Engine
 from service.engine.orders import FOLLOW_SECONDS
 from service.fetch.fetcher import HoldBytes, UrlFetcher
@@ -34,13 +35,13 @@ STUCK_DEADLINES = 2  # the longest ones, after which a run is taken to stand sti
 
 
 class Worker:
-    """fetcher: of images by URL; None where no host is allowed."""
+    """board: of the service. fetcher: of images by URL; None where no host is allowed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, board: Scoreboard) -> None:
         configure(settings.log_format, settings.log_level)
         self.settings = settings
-        self.board = Scoreboard.join(bentoml.server_context.worker_index or 1)
-        self.board.enter()
+        self.board = board
+        take_share(bentoml.server_context.worker_index or 1, settings.workers)
         self.metrics = Metrics(self._state, self.board)
         self._spans = open_spans()
         self.recorder = RequestRecorder(settings, self.metrics, self._spans)

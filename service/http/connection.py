@@ -10,23 +10,21 @@ request, and `curl --http2` does. httptools leaves what follows the head to the 
 if there is none: the request would have no body (MagicStack/httptools#124, Kludex/uvicorn#2722).
 """
 
-import os
 import uuid
 from asyncio import BaseTransport
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any, ClassVar
 from weakref import proxy
 
 import httptools
-import uvicorn.config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service.http.limits import OTHER_FILES, ConnectionLimits, allow_files
+from service.http.limits import ConnectionLimits, connections_place
 from service.http.replies import problem_json
 from service.http.rounds import Rounds
 from service.http.transport import MAX_LINGER_SECONDS, Flow, LingeringTransport
 from service.problems import Problem
+from service.scoreboard import Scoreboard
 
 UVICORN_KEEP_ALIVE = 5  # seconds: its default, which is shorter than any proxy's
 RATE_SECONDS = 10.0  # over which a body's rate is taken
@@ -38,7 +36,6 @@ MAX_FIELDS = (
 MAX_PARTS = 500  # of a body in a turn of the loop: chunks may be of a byte, and take microseconds
 PIECE_BYTES = 1024  # that are read at once, unless they are of a body
 FRAMING = 16  # bytes around each byte of a body, at most: chunks may be as small as that
-PROXIES_VARIABLE = "FORWARDED_ALLOW_IPS"  # uvicorn's
 OFFER = (b"upgrade", b"http2-settings")  # headers, and what Connection says of them
 
 
@@ -50,6 +47,7 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     limits: ClassVar = ConnectionLimits()
+    board: ClassVar = Scoreboard.alone()
     addresses: ClassVar[Counter[str]] = Counter()
     transport: LingeringTransport  # type: ignore[assignment]
 
@@ -80,6 +78,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._rounds.add(self)
         self._address = self.client[0] if self.client else ""
         self.addresses[self._address] += 1
+        self._count_connections()
         self._check_count()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -89,6 +88,7 @@ class HttpProtocol(HttpToolsProtocol):
             del self.addresses[self._address]
         self._end_reply()
         super().connection_lost(exc)
+        self._count_connections()
         self._unset_keepalive_if_required()
         self.pipeline.clear()  # each of these would hold this, and all they brought
         self.cycle = self._answered = None  # type: ignore[assignment]
@@ -235,9 +235,14 @@ class HttpProtocol(HttpToolsProtocol):
             not_http = Problem("malformed_body", "The request cannot be read: it is not HTTP/1.1.")
             self._refuse(self._problem or not_http)
 
+    def _count_connections(self) -> None:
+        self.board.own[connections_place(self.board)] = len(self.connections)
+
     def _check_count(self) -> None:
         of_address = self.limits.max_address_connections
-        if len(self.connections) > self.limits.max_connections or (
+        if of_address is not None:  # each worker grants its part of them
+            of_address = max(1, of_address // self.board.expected)
+        if self.board.total(connections_place(self.board)) > self.limits.max_connections or (
             of_address is not None and self.addresses[self._address] > of_address
         ):
             self._refuse(Problem("overloaded", "The service has too many open connections."))
@@ -335,16 +340,3 @@ class _Parser(httptools.HttpRequestParser):
             super().feed_data(data)
         except httptools.HttpParserUpgrade as offer:
             self._protocol.pass_over_offer(data[offer.args[0] :])
-
-
-def use_protocol(limits: ConnectionLimits, trusted_proxies: Sequence[str]) -> None:
-    """Have the servers that uvicorn starts from now on speak `HttpProtocol` within ``limits``, and
-    believe what these proxies say of callers; BentoML, which starts them, has no setting for it.
-
-    uvicorn by itself believes whoever comes from 127.0.0.1, which may be any program's user.
-    """
-    if trusted_proxies or PROXIES_VARIABLE not in os.environ:
-        os.environ[PROXIES_VARIABLE] = ",".join(trusted_proxies)
-    HttpProtocol.limits = limits
-    allow_files(limits.max_connections + OTHER_FILES)
-    uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{HttpProtocol.__name__}"

@@ -3,6 +3,7 @@
 import resource
 from dataclasses import dataclass, fields
 
+from service.scoreboard import Scoreboard
 from service.settings import Settings
 
 OTHER_FILES = 256  # that a worker has open besides connections
@@ -26,6 +27,11 @@ class ConnectionLimits:
     @classmethod
     def of(cls, settings: Settings) -> "ConnectionLimits":
         return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
+
+
+def connections_place(board: Scoreboard) -> int:
+    """The cell of how many connections a worker has."""
+    return board.cells("connections", gauge=True)
 
 
 def allow_files(count: int) -> None:

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.http.connection import HttpProtocol, use_protocol
+from service.http.connection import HttpProtocol
+from service.http.listening import use_protocol
 
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
 TLS = b"Upgrade: TLS/1.0\r\nConnection: keep-alive\r\nConnection: upgrade\r\n"
@@ -148,5 +149,5 @@ def test_whose_word_on_callers_is_taken(
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", environment or "")
     if environment is None:
         monkeypatch.delenv("FORWARDED_ALLOW_IPS")
-    use_protocol(HttpProtocol.limits, trusted)
+    use_protocol(HttpProtocol.limits, trusted, HttpProtocol.board)
     assert uvicorn.Config(echo).forwarded_allow_ips == believed
