@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -352,7 +353,8 @@ def test_workers_judge_and_go_back_together(
         for engine in engines:
             phase_until(engine, engine.rollouts.all[0], "taken_back")
             assert report(engine.rollouts.all[0]).candidate.requests == 4
-        assert "4 of 4 requests failed" in (report(rollout).reason or "")
+        # judged as soon as one has seen a third, or a fourth
+        assert re.match(r"([34]) of \1 requests failed", report(rollout).reason or "")
     finally:
         for engine in engines:
             engine.close()
