@@ -17,6 +17,8 @@ Run a model of the store on many photos, without a server.
       --model efficientdet_lite0_voc/1 --address head.example:6379
   python -m service.bulk --input images.parquet --column image --output classes.parquet \\
       --model efficientnet_lite0_imagenet --top-k 3
+  python -m service.bulk --input pets/ --output breeds.parquet --label dog --label cat \\
+      --then efficientnet_lite0_imagenet
 
 The input is a folder of photos, with the folders below it, or Parquet files with
 a photo a row. The output is a folder of Parquet files, a row a photo; or, if its
@@ -81,6 +83,18 @@ def _add_parameters(group: "argparse._ArgumentGroup") -> None:
         "--label", action="append", dest="labels", metavar="NAME", help="may be repeated"
     )
     group.add_argument("--top-k", type=int, metavar="N", help="of a classifier")
+    group.add_argument("--then", metavar="NAME", help="a classifier that is run on each box")
+    group.add_argument(
+        "--region",
+        action="append",
+        dest="regions",
+        metavar="LEFT,TOP,RIGHT,BOTTOM",
+        help="of each photo, in pixels, in place of the whole; may be repeated",
+    )
+    group.add_argument(
+        "--region-padding", type=float, metavar="X", help="context of a box, a share of its sides"
+    )
+    group.add_argument("--region-resize", metavar="model|warp")
 
 
 def _add_machines(group: "argparse._ArgumentGroup") -> None:

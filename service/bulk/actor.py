@@ -19,7 +19,6 @@ from service.bulk.errors import BulkError
 from service.bulk.job import Job, read_job
 from service.bulk.parts import Count, Parts
 from service.bulk.photos import Photo, Shard
-from service.engine.admission import BULK_SHARE
 from service.engine.engine import Engine
 from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.manifest import Task
@@ -38,17 +37,18 @@ FATAL_DETAIL = "The process that answers photos died of this one, each time it w
 
 @dataclass(frozen=True)
 class WorkerTask:
-    """All that an actor needs, the model's files included.
+    """All that an actor needs, the models' files included.
 
-    files: of the model's package, by name. settings: of the engine, except the model store. parts:
-    where the results go.
+    files: of each package, name/version, by name. settings: of the engine, except the model store.
+    in_flight: photos that are read or answered at once. parts: where the results go.
     """
 
     job: Job
     model_task: Task
     parameters: RequestParameters
-    files: dict[str, bytes]
+    files: dict[str, dict[str, bytes]]
     settings: Settings
+    in_flight: int
     parts: Parts
 
 
@@ -70,9 +70,8 @@ class Actor:
         self._task = task
         self._engine: Engine | None = None
         self._loop = asyncio.new_event_loop()
-        in_flight = int(task.settings.max_images_in_service * BULK_SHARE)
-        self._readers = ThreadPoolExecutor(in_flight, "read")
-        self._places = asyncio.Semaphore(in_flight)
+        self._readers = ThreadPoolExecutor(task.in_flight, "read")
+        self._places = asyncio.Semaphore(task.in_flight)
         threading.Thread(target=self._loop.run_forever, name="loop", daemon=True).start()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -102,18 +101,18 @@ class Actor:
             {"number": shard.first + place, "photo": to_text(photo.name), **result}
             for place, (photo, result) in enumerate(zip(photos, results, strict=True))
         ]
-        count = parts.write(shard.number, self._task.model_task, rows)
+        count = parts.write(shard.number, self._task.parameters, rows)
         attempts.end()
         return count
 
     def _start(self) -> Engine:
         self._check_folder()
-        manifest = self._task.job.model
         with tempfile.TemporaryDirectory() as store:  # needed only until the engine is made
-            package = Path(store) / manifest.name / manifest.version
-            package.mkdir(parents=True)
-            for name, content in self._task.files.items():
-                (package / name).write_bytes(content)
+            for reference, files in self._task.files.items():
+                package = Path(store) / reference
+                package.mkdir(parents=True)
+                for name, content in files.items():
+                    (package / name).write_bytes(content)
             settings = self._task.settings.model_copy(
                 update={"model_store": Path(store), "decoding": "in_process"}
             )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from service.bulk.errors import BulkError
 from service.bulk.folder import Folder
 from service.bulk.parts import Parts
+from service.manifest import ModelManifest
 from service.terminal import one_line
 
 JOB_FILE = "_job.json"
@@ -36,18 +37,23 @@ class Model(Record):
     version: str
     sha256: str
 
+    @classmethod
+    def of(cls, manifest: ModelManifest) -> "Model":
+        return cls(name=manifest.name, version=manifest.version, sha256=manifest.sha256)
+
     def __str__(self) -> str:
         return f"{self.name}/{self.version} (sha256 {self.sha256[:12]})"
 
 
 class Job(Record):
-    """parameters: of every photo, with the model's defaults filled in. settings: those that an
-    answer depends on. shard_size: photos of a shard.
+    """then: the classifier of what is detected. parameters: of every photo, with the models'
+    defaults filled in. settings: those that an answer depends on. shard_size: photos of a shard.
     """
 
     boxport_bulk: Literal[1] = 1
     input: Input
     model: Model
+    then: Model | None = None
     parameters: dict[str, Any]
     settings: dict[str, Any]
     shard_size: int
@@ -58,6 +64,8 @@ class Job(Record):
             return f"photos: {self.input}, now {other.input}"
         if self.model.sha256 != other.model.sha256:
             return f"model: {self.model}, now {other.model}"
+        if (self.then and self.then.sha256) != (other.then and other.then.sha256):
+            return f"classifier: {self.then or 'none'}, now {other.then or 'none'}"
         for kind in ("parameters", "settings"):
             mine, others = getattr(self, kind), getattr(other, kind)
             for name in sorted(mine.keys() | others.keys()):

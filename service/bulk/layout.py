@@ -1,10 +1,12 @@
 """The resources of an actor, and the settings of its engine."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from service.engine.admission import BULK_SHARE
 from service.imaging.cost import worst_bytes
 from service.inference.layout import Layout
+from service.inference.photos import PIXEL_BYTES
 from service.providers import AUTO, CPU, PROVIDERS
 from service.settings import ModelSettings, Settings
 
@@ -12,6 +14,7 @@ GPU_MEMORY = "cuda"
 CPUS_BESIDE_GPU = 4  # to decode on, while no node with a GPU is known
 BATCHES_AHEAD = 4  # batches read, decoded or run at once, for each concurrent run
 MIN_AHEAD = 16  # photos in flight, to hide the latency of object stores
+CUT_AHEAD = 4  # photos in flight, for each concurrent run, where parts of them are cut out
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,15 @@ def resources_of(
     return Resources(cpus or wanted.threads or 1, gpus)
 
 
-def settings_of(settings: Settings, name: str, resources: Resources) -> Settings:
-    """The engine's settings in an actor that has ``resources`` and serves the model ``name``."""
-    wanted = settings.for_model(name)
+def settings_of(
+    settings: Settings, names: Sequence[str], resources: Resources, *, cuts: bool = False
+) -> tuple[Settings, int]:
+    """The engine's settings in an actor that has ``resources`` and serves the models ``names``,
+    laid out as the first of them, and how many photos it has in flight.
+
+    cuts: whether parts are cut out of photos, which are whole in memory until then.
+    """
+    wanted = settings.for_model(names[0])
     threads = wanted.threads or 1
     # a run never has the machine to itself for long
     fixed: dict[str, int] = {"latency_threads": threads}
@@ -48,18 +57,26 @@ def settings_of(settings: Settings, name: str, resources: Resources) -> Settings
         fixed["concurrent_runs"] = max(1, resources.cpus // threads)
     provider = PROVIDERS["cuda"] if resources.gpus else CPU
     layout = Layout.resolve(wanted.model_copy(update=fixed), provider, resources.cpus)
-    ahead = max(MIN_AHEAD, BATCHES_AHEAD * layout.concurrent_runs * layout.max_batch_size)
     decoding = max(layout.concurrent_runs, layout.decode_threads)
     own = {field: getattr(wanted, field) for field in ModelSettings.model_fields}
+    ahead = max(MIN_AHEAD, BATCHES_AHEAD * layout.concurrent_runs * layout.max_batch_size)
+    if cuts:
+        ahead = CUT_AHEAD * layout.concurrent_runs
+    images = 1 + settings.max_regions if cuts else 1
     bounds = {
-        "max_images_in_service": int(ahead / BULK_SHARE),
+        "max_images_in_service": int(ahead * images / BULK_SHARE),
         "max_decoding_bytes": decoding
-        * worst_bytes(settings.max_image_pixels, settings.max_body_bytes),
+        * worst_bytes(settings.max_image_pixels, settings.max_body_bytes)
+        + (ahead * PIXEL_BYTES * settings.max_image_pixels if cuts else 0),
         "max_session_bytes": None,
     }
+    others = {
+        name: settings.for_model(name).model_copy(update=asdict(layout)) for name in names[1:]
+    }
     # the store and its keys were used where the job began
-    elsewhere = {"models": {}, "public_keys": (), "watch_seconds": 0.0}
-    return settings.model_copy(update={**own, **asdict(layout), **bounds, **elsewhere})
+    elsewhere = {"models": others, "public_keys": (), "watch_seconds": 0.0}
+    made = settings.model_copy(update={**own, **asdict(layout), **bounds, **elsewhere})
+    return made, ahead
 
 
 def _runs_on_gpu(wanted: ModelSettings, nodes: list[Resources]) -> bool:

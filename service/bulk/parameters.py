@@ -1,4 +1,4 @@
-"""The model and the parameters that a job applies to every photo."""
+"""The models and the parameters that a job applies to every photo."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from service.bulk.errors import BulkError
+from service.engine.planning import RegionLimits, second_model
 from service.inference.model import PARAMETERS
-from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest, read_manifest
+from service.manifest import (
+    GRAPH_FILE,
+    MANIFEST_FILE,
+    DetectionManifest,
+    ModelManifest,
+    read_manifest,
+)
 from service.package import verify_package
 from service.parameters import RequestParameters, read_parameters
 from service.repository.naming import default_name
@@ -26,32 +33,53 @@ ANSWER_SETTINGS = {
 
 
 @dataclass(frozen=True)
-class BulkRequest:
-    """folder: of the model's package. given: the parameters that were given."""
+class Package:
+    """A package of the store that has been verified, in its ``folder``."""
 
     folder: Path
     manifest: ModelManifest
+
+    def __str__(self) -> str:
+        return f"{self.manifest.name}/{self.manifest.version}"
+
+    def read_files(self) -> dict[str, bytes]:
+        """By name; raises OSError."""
+        return {name: (self.folder / name).read_bytes() for name in (MANIFEST_FILE, GRAPH_FILE)}
+
+
+@dataclass(frozen=True)
+class BulkRequest:
+    """given: the parameters that were given. then: the classifier of what is detected, if one is
+    asked for."""
+
+    package: Package
     given: RequestParameters
+    then: Package | None = None
+
+    @property
+    def manifest(self) -> ModelManifest:
+        return self.package.manifest
+
+    @property
+    def packages(self) -> list[Package]:
+        return [self.package] if self.then is None else [self.package, self.then]
 
     @property
     def reference(self) -> str:
-        """name/version of the model."""
-        return f"{self.manifest.name}/{self.manifest.version}"
+        """name/version of the model, and of the classifier after it."""
+        return ", then ".join(map(str, self.packages))
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """All parameters, with the model's defaults for those not given."""
-        given = self.given.model_dump(mode="json", exclude_none=True, exclude={"model"})
-        return {**self.manifest.defaults.model_dump(mode="json"), **given}
+        """All parameters but the models, with the model's defaults for those not given."""
+        given = self.given.model_dump(mode="json", exclude_none=True, exclude={"model", "then"})
+        second = {} if self.then is None else self.then.manifest.defaults.model_dump(mode="json")
+        return {**self.manifest.defaults.model_dump(mode="json"), **second, **given}
 
     @property
     def model_bytes(self) -> int:
-        """The size of the graph's file; raises OSError."""
-        return (self.folder / GRAPH_FILE).stat().st_size
-
-    def read_files(self) -> dict[str, bytes]:
-        """The files of the package, by name; raises OSError."""
-        return {name: (self.folder / name).read_bytes() for name in (MANIFEST_FILE, GRAPH_FILE)}
+        """The size of the graphs' files; raises OSError."""
+        return sum((one.folder / GRAPH_FILE).stat().st_size for one in self.packages)
 
 
 def read_request(
@@ -64,21 +92,36 @@ def read_request(
     BulkError, PackageError or Problem if there is no such model, its package is unfit, or a
     parameter does not suit it.
     """
-    folder = find_package(settings, reference)
-    manifest = verify_package(folder, settings.public_keys)
+    package = _verified(settings, reference)
+    manifest = package.manifest
     names = {name for kind in PARAMETERS.values() for name in kind.model_fields}
     typed = {name: value for name, value in options.items() if name in names and value is not None}
-    if manifest.task == "detection" and "top_k" in typed:  # there it is of `then`, which jobs lack
-        raise BulkError(f"--top-k is for classifiers; {manifest.name} is a detector")
-    typed["model"] = f"{manifest.name}/{manifest.version}"
-    given = read_parameters(PARAMETERS[manifest.task], {}, typed)
-    _check(manifest, given)
-    return BulkRequest(folder, manifest, given)
+    if manifest.task == "detection" and "top_k" in typed and "then" not in typed:
+        raise BulkError(
+            f"--top-k is for classifiers; {manifest.name} is a detector: --then names a classifier"
+        )
+    given = read_parameters(PARAMETERS[manifest.task], {}, {**typed, "model": str(package)})
+    RegionLimits(settings.max_regions, settings.max_request_regions).check(1, given)
+    then = None
+    if (name := second_model(given)) is not None:
+        then = _verified(settings, name)
+        if then.manifest.task != "classification":
+            raise BulkError(f"--then {name}: is a detector; --then names a classifier")
+        given = given.model_copy(update={"then": str(then)})
+    request = BulkRequest(package, given, then)
+    _check(request)
+    return request
 
 
 def answer_settings(settings: Settings) -> dict[str, Any]:
     """The values of `ANSWER_SETTINGS`, as JSON has them."""
     return settings.model_dump(mode="json", include=ANSWER_SETTINGS)
+
+
+def _verified(settings: Settings, reference: str | None) -> Package:
+    """See `read_request`."""
+    folder = find_package(settings, reference)
+    return Package(folder, verify_package(folder, settings.public_keys))
 
 
 def find_package(settings: Settings, reference: str | None) -> Path:
@@ -111,8 +154,9 @@ def _default_name(
     return default_name(detectors or manifests, settings.default_models)
 
 
-def _check(manifest: ModelManifest, given: RequestParameters) -> None:
-    """Check, before an actor is started, what depends on the model; raises BulkError."""
+def _check(request: BulkRequest) -> None:
+    """Check, before an actor is started, what depends on the models; raises BulkError."""
+    manifest, given = request.manifest, request.given
     names = [label.name for label in manifest.labels]
     for label in getattr(given, "labels", None) or ():
         if label not in names:
@@ -120,5 +164,9 @@ def _check(manifest: ModelManifest, given: RequestParameters) -> None:
                 f"--label {label}: {manifest.name} has no such label; there are"
                 f" {', '.join(names[:20])}{', …' if len(names) > 20 else ''}"
             )
-    if (getattr(given, "top_k", None) or 0) > len(names):
-        raise BulkError(f"--top-k: {manifest.name} has only {len(names)} classes")
+    classifier = manifest if request.then is None else request.then.manifest
+    if (getattr(given, "top_k", None) or 0) > len(classifier.labels):
+        raise BulkError(f"--top-k: {classifier.name} has only {len(classifier.labels)} classes")
+    told = getattr(given, "regions", None) is not None
+    if told and isinstance(manifest, DetectionManifest) and not manifest.reads_regions:
+        raise BulkError(f"--region: {manifest.name} looks everywhere; --region is for classifiers")

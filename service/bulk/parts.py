@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from service.bulk.attempts import SUFFIX
 from service.bulk.errors import BulkError
 from service.bulk.folder import PARTIAL, Folder
-from service.manifest import Task
+from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from service.terminal import one_line
 
 READERS = 16  # threads that read footers
@@ -37,10 +37,9 @@ DETECTION = pa.struct(
 CLASSIFICATION = pa.struct(
     [("label", pa.string()), ("label_id", pa.int64()), ("score", pa.float64())]
 )
-ROWS: dict[Task, pa.Field] = {
-    "detection": pa.field("detections", pa.list_(DETECTION)),
-    "classification": pa.field("classifications", pa.list_(CLASSIFICATION)),
-}
+CLASSES = pa.field("classifications", pa.list_(CLASSIFICATION))
+CLASSIFIED_DETECTION = pa.struct([*DETECTION, CLASSES])
+REGION = pa.struct([DETECTION.field("box"), CLASSES])
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,20 @@ class Count:
         return Count(self.photos + other.photos, self.failed + other.failed)
 
 
-def schema_of(task: Task) -> pa.Schema:
+def results_of(parameters: RequestParameters) -> pa.Field:
+    """The column of what ``parameters`` ask for, as an HTTP reply has it."""
+    match parameters:
+        case DetectParameters(then=None):
+            return pa.field("detections", pa.list_(DETECTION))
+        case DetectParameters():
+            return pa.field("detections", pa.list_(CLASSIFIED_DETECTION))
+        case ClassifyParameters(regions=None):
+            return CLASSES
+        case _:
+            return pa.field("regions", pa.list_(REGION))
+
+
+def schema_of(parameters: RequestParameters) -> pa.Schema:
     """The schema of a part. In a row with an ``error``, size and results are null."""
     return pa.schema(
         [
@@ -62,7 +74,7 @@ def schema_of(task: Task) -> pa.Schema:
             pa.field("photo", pa.string(), nullable=False),
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
-            ROWS[task],
+            results_of(parameters),
             pa.field("error", pa.struct([("code", pa.string()), ("detail", pa.string())])),
         ]
     )
@@ -93,10 +105,12 @@ class Parts:
         there = self.folder.names()
         return [shard for shard in range(self.shards) if self.name(shard) not in there]
 
-    def write(self, shard: int, task: Task, rows: Sequence[dict[str, Any]]) -> Count:
+    def write(
+        self, shard: int, parameters: RequestParameters, rows: Sequence[dict[str, Any]]
+    ) -> Count:
         """Write a part, in place of one that is there; what it holds. Raises OSError."""
         count = Count(len(rows), sum(row["error"] is not None for row in rows))
-        schema = schema_of(task).with_metadata({FAILED: str(count.failed)})
+        schema = schema_of(parameters).with_metadata({FAILED: str(count.failed)})
         table = pa.Table.from_pylist(list(rows), schema=schema)
         with self.folder.write(self.name(shard)) as file:
             pq.write_table(table, file, compression="zstd")

@@ -10,6 +10,7 @@ from service.bulk.layout import Resources, settings_of
 from service.bulk.parameters import BulkRequest, answer_settings
 from service.bulk.parts import Parts
 from service.bulk.photos import Listing, Shard, shard_size
+from service.engine.planning import asks_of_whole_images
 from service.settings import Settings
 
 
@@ -27,10 +28,11 @@ class Work:
     ) -> "Work":
         """Begin the job in ``folder``, or continue it where it was begun; raises BulkError if the
         folder has anything else."""
-        manifest = request.manifest
+        then = request.then
         job = Job(
             input=Input(uri=listing.folder.uri, photos=len(listing), sha256=listing.digest),
-            model=Model(name=manifest.name, version=manifest.version, sha256=manifest.sha256),
+            model=Model.of(request.manifest),
+            then=None if then is None else Model.of(then.manifest),
             parameters=request.parameters,
             settings=answer_settings(settings),
             shard_size=shard_size(len(listing)),
@@ -43,11 +45,16 @@ class Work:
 
     def task(self, resources: Resources) -> WorkerTask:
         """For actors that have ``resources``; raises OSError if the model cannot be read."""
+        request = self.request
+        names = [package.manifest.name for package in request.packages]
+        cuts = not asks_of_whole_images(request.given)
+        settings, in_flight = settings_of(self.settings, names, resources, cuts=cuts)
         return WorkerTask(
             self.job,
-            self.request.manifest.task,
-            self.request.given,
-            self.request.read_files(),
-            settings_of(self.settings, self.job.model.name, resources),
+            request.manifest.task,
+            request.given,
+            {str(package): package.read_files() for package in request.packages},
+            settings,
+            in_flight,
             self.parts,
         )

@@ -16,6 +16,14 @@ export function choose(detections, { score, most, labels }) {
     .slice(0, most);
 }
 
+/** What is shown of an answer, which has all that the settings may select. */
+export function select(answer, settings) {
+  if (answer === null) return [];
+  if (answer.classifications) return answer.classifications.slice(0, settings.topK);
+  if (answer.regions) return answer.regions.map(({ box, classifications }) => ({ ...classifications[0], box }));
+  return choose(answer.detections, settings);
+}
+
 /** Names and how often each is there, commonest first. */
 export function countLabels(detections) {
   const counts = new Map();

@@ -27,6 +27,23 @@ export function drawBoxes(context, detections, scale, unit = 1, active = null) {
   }
 }
 
+/** Outline where a model is asked to look; no label is known of it. */
+export function drawRegions(context, regions, scale) {
+  context.setLineDash([6, 4]);
+  for (const box of regions) {
+    const [left, top, right, bottom] = box.map((edge) => edge * scale);
+    context.beginPath();
+    context.rect(left, top, right - left, bottom - top);
+    context.lineWidth = HALO;
+    context.strokeStyle = "rgb(0 0 0 / 35%)";
+    context.stroke();
+    context.lineWidth = LINE;
+    context.strokeStyle = "white";
+    context.stroke();
+  }
+  context.setLineDash([]);
+}
+
 function dimAround(context, box, scale) {
   const [left, top, right, bottom] = box.map((edge) => edge * scale);
   const { width, height } = context.canvas; // in the screen's pixels: enough in any unit

@@ -2,13 +2,14 @@
 
 import { Boxport } from "./client/index.js";
 import { Camera, hasCamera } from "./camera.js";
-import { choose, describe } from "./choice.js";
+import { choose, describe, select } from "./choice.js";
 import { CodeCard } from "./code_card.js";
 import { percent } from "./drawing.js";
 import { explain } from "./faults.js";
 import { FaultView } from "./fault_view.js";
 import { takeFiles } from "./intake.js";
 import { keepKey, readKey } from "./key.js";
+import { Marker } from "./marker.js";
 import { reference, showClassifiers, showFacts, showModels } from "./models.js";
 import { describePhoto, readPhoto } from "./photo.js";
 import { asCode, send } from "./request.js";
@@ -27,7 +28,8 @@ let models = [];
 let model = null;
 let photo = null;
 let answer = null; // with everything that the settings may show
-let shown = []; // of its detections or classifications
+let shown = []; // of its detections, regions or classifications
+let draft = null; // the region that is being marked
 let hovered = null;
 let pinned = null;
 let running = null; // the AbortController of the request under way
@@ -41,13 +43,25 @@ const settings = new Settings(
     agnostic: at("agnostic"),
     then: at("then"),
     top: at("top"),
+    regions: at("regions"),
     reset: at("reset"),
     detect: at("detect-controls"),
     classify: at("classify-controls"),
+    marked: at("regions-control"),
   },
   show,
   request,
 );
+// before the stage, whose presses it takes when they end a drag
+new Marker(at("boxes"), {
+  canMark: () => settings.takesRegions,
+  toPhoto: (event) => stage.toPhoto(event),
+  onDraft: (region) => {
+    draft = region;
+    mark();
+  },
+  onMark: (region) => settings.mark(region),
+});
 const stage = new Stage(
   {
     stage: at("stage"),
@@ -160,7 +174,7 @@ function adopt(chosen) {
 async function take(file, others = 0) {
   photo = await readPhoto(file);
   answer = null;
-  settings.labels.clear();
+  settings.forgetPhoto();
   const hadFocus = at("empty").contains(document.activeElement);
   stage.show(photo);
   if (hadFocus) at("results").focus(); // the button that was pressed has gone
@@ -216,7 +230,7 @@ function receive(given, roundTrip) {
 function show() {
   const isClasses = answer?.classifications !== undefined;
   const detections = answer?.detections ?? [];
-  shown = isClasses ? answer.classifications.slice(0, settings.topK) : choose(detections, settings);
+  shown = select(answer, settings);
   if (!shown.includes(pinned)) pinned = null;
   if (!shown.includes(hovered)) hovered = null;
   const { score, most } = settings;
@@ -244,6 +258,10 @@ function headline() {
     const [best] = answer.classifications;
     const spoken = `Most likely ${best.label}, ${percent(best.score)}`;
     return { title: "Most likely", hint: "", spoken };
+  }
+  if (answer.regions) {
+    const title = shown.length === 1 ? "1 region" : `${shown.length} regions`;
+    return { title, hint: "", spoken: `${title}: ${shown.map(({ label }) => label).join(", ")}` };
   }
   const spoken = describe(shown);
   if (shown.length > 0) {
@@ -274,7 +292,9 @@ function pin(detection) {
 
 function mark() {
   const active = hovered ?? pinned;
-  if (photo) stage.draw(answer?.detections ? shown : [], active);
+  const regions = draft ? [...settings.regions, draft] : settings.regions;
+  const isBoxes = answer !== null && !answer.classifications;
+  if (photo) stage.draw(isBoxes ? shown : [], active, regions);
   rows.mark(active, pinned);
 }
 

@@ -9,8 +9,9 @@ import { asCurl, asJson, asPython } from "./snippets.js";
  * Rejects as the client does.
  */
 export function send(client, model, photo, settings, signal) {
+  const regions = settings.regions.length > 0 ? { regions: settings.regions } : {};
   if (model.task === "classification") {
-    const parameters = { model: reference(model), top_k: settings.topKEver };
+    const parameters = { model: reference(model), top_k: settings.topKEver, ...regions };
     return client.classify(photo.file, parameters, { signal });
   }
   const parameters = {
@@ -19,6 +20,7 @@ export function send(client, model, photo, settings, signal) {
     iou_threshold: settings.iouThreshold,
     class_agnostic: settings.classAgnostic,
     max_detections: settings.then ? settings.most : settings.mostEver,
+    ...regions,
     ...(settings.then ? secondStage(settings) : {}),
   };
   return client.detect(photo.file, parameters, { signal });
@@ -28,7 +30,7 @@ export function send(client, model, photo, settings, signal) {
  * The request for exactly what is shown, as code, by the ids of the tabs.
  *
  * @param models all of the service
- * @param shown the detections or classifications of `answer` that are shown
+ * @param shown the detections or classifications of `answer` that are shown, or the regions
  */
 export function asCode({ root, needsKey, models, model, photo, settings, answer, shown }) {
   const isDetect = model.task === "detection";
@@ -40,13 +42,19 @@ export function asCode({ root, needsKey, models, model, photo, settings, answer,
     parameters: parametersOf(models, model, settings),
   };
   const { width, height, model: by, then, request_id, timing_ms } = answer;
-  const found = isDetect ? { detections: shown } : { classifications: shown };
-  const results = [{ width, height, ...found }];
+  const results = [{ width, height, ...resultOf(answer, shown, settings) }];
   return {
     "tab-curl": asCurl(request),
     "tab-python": asPython(request),
     "tab-json": asJson({ model: by, ...(then && { then }), request_id, results, timing_ms }),
   };
+}
+
+function resultOf({ detections, regions }, shown, { topK }) {
+  if (detections) return { detections: shown };
+  if (!regions) return { classifications: shown };
+  const best = ({ box, classifications }) => ({ box, classifications: classifications.slice(0, topK) });
+  return { regions: regions.map(best) };
 }
 
 function secondStage({ then }) {
@@ -69,6 +77,7 @@ function parametersOf(models, model, settings) {
           ...(settings.then && { then: [settings.then, ""], top_k: [1, null] }),
         }
       : { top_k: [settings.topK, defaults.top_k] }),
+    regions: [settings.regions, null],
   };
   const given = Object.entries(all).filter(
     ([, [value, usual]]) => value !== usual && value.length !== 0,

@@ -4,6 +4,7 @@ const REQUEST_AFTER = 250; // milliseconds without another move
 
 export class Settings {
   labels = new Set(); // that are shown; empty: all
+  takesRegions = false;
   #defaults = {};
   #timer = 0;
 
@@ -11,9 +12,14 @@ export class Settings {
    * @param onChoose called when what is shown changes
    * @param onRequest called, once no control moves, when a new request is needed
    */
-  constructor({ score, iou, most, agnostic, then, top, reset, detect, classify }, onChoose, onRequest) {
-    this.inputs = { score, iou, most, agnostic, then, top };
+  constructor(
+    { score, iou, most, agnostic, then, top, regions, reset, detect, classify, marked },
+    onChoose,
+    onRequest,
+  ) {
+    this.inputs = { score, iou, most, agnostic, then, top, regions };
     this.groups = { detection: detect, classification: classify };
+    this.marked = marked;
     const requestAgain = () => {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(onRequest, REQUEST_AFTER);
@@ -24,18 +30,21 @@ export class Settings {
     for (const input of [score, most]) {
       input.addEventListener("input", () => this.then && requestAgain());
     }
-    iou.addEventListener("input", requestAgain);
+    for (const input of [iou, regions]) input.addEventListener("input", requestAgain);
     for (const input of [agnostic, then]) input.addEventListener("change", requestAgain);
     reset.addEventListener("click", () => {
-      const { iouThreshold, classAgnostic, then } = this;
+      const { iouThreshold, classAgnostic, then, regions } = this;
       this.restore();
       onChoose();
-      if (iouThreshold !== this.iouThreshold || classAgnostic || then) requestAgain();
+      const isOther = iouThreshold !== this.iouThreshold || classAgnostic || then;
+      if (isOther || regions.length > 0) requestAgain();
     });
   }
 
   /** Take over a model's own defaults. */
-  adopt({ task, defaults, labels }) {
+  adopt({ task, defaults, labels, inputs }) {
+    this.takesRegions = task === "classification" || inputs.some(({ name }) => name === "regions");
+    this.marked.hidden = !this.takesRegions;
     for (const [name, group] of Object.entries(this.groups)) group.hidden = name !== task;
     const { most, top } = this.inputs;
     if (task === "detection") most.max = Math.max(100, defaults.max_detections);
@@ -45,7 +54,7 @@ export class Settings {
   }
 
   restore() {
-    const { score, iou, most, agnostic, then, top } = this.inputs;
+    const { score, iou, most, agnostic, then, top, regions } = this.inputs;
     const { score_threshold, iou_threshold, max_detections, top_k } = this.#defaults;
     const wanted = [
       [score, score_threshold],
@@ -58,8 +67,28 @@ export class Settings {
       paint(input);
     }
     agnostic.checked = false;
-    then.value = "";
+    then.value = regions.value = "";
     this.labels.clear();
+  }
+
+  /** What was said of one photo is not meant for another. */
+  forgetPhoto() {
+    this.labels.clear();
+    this.inputs.regions.value = "";
+  }
+
+  /** Have the model look at a region too: xyxy in the photo's pixels. */
+  mark(region) {
+    const { regions } = this.inputs;
+    regions.value = [regions.value.trim(), region.join(",")].filter(Boolean).join("\n");
+    regions.dispatchEvent(new Event("input"));
+  }
+
+  /** Where the model is to look; lines that are no box yet are passed over. None: everywhere. */
+  get regions() {
+    const lines = this.takesRegions ? this.inputs.regions.value.split("\n") : [];
+    const boxes = lines.map((line) => line.split(",").map((side) => Number(side.trim() || NaN)));
+    return boxes.filter((box) => box.length === 4 && box.every(Number.isFinite));
   }
 
   get score() {

@@ -13,7 +13,7 @@
 export function asCurl({ root, task, file, parameters, needsKey }) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
-    for (const one of [value].flat()) query.append(name, one);
+    for (const one of [value].flat()) query.append(name, one); // a region as its sides with commas
   }
   const url = `${root}v1/${task}${query.size ? `?${query}` : ""}`;
   return [
@@ -29,17 +29,19 @@ export function asPython({ root, task, file, parameters, needsKey }) {
   const given = Object.entries(parameters).map(([name, value]) => `${name}=${asLiteral(value)}`);
   const call = [asLiteral(file), ...given].join(", ");
   const second = parameters.then ? " {detection.classifications[0].label}" : "";
-  const [each, line] =
+  const [each, within, line] =
     task === "detect"
-      ? ["detection", `{detection.label} {detection.score:.2f} {detection.box.xyxy}${second}`]
-      : ["found", "{found.label} {found.score:.2f}"];
+      ? ["detection", "", `{detection.label} {detection.score:.2f} {detection.box.xyxy}${second}`]
+      : parameters.regions
+        ? ["region", ".regions", "{region.box.xyxy} {region.best.label} {region.best.score:.2f}"]
+        : ["found", "", "{found.label} {found.score:.2f}"];
   return [
     ...(needsKey ? ["# the key is that of the environment variable BOXPORT_API_KEY"] : []),
     "from boxport_client import Client",
     "",
     `with Client(${asLiteral(root.replace(/\/$/, ""))}) as client:`,
     `    result = client.${task}(${call})`,
-    `    for ${each} in result:`,
+    `    for ${each} in result${within}:`,
     `        print(f"${line}")`,
     "",
   ].join("\n");

@@ -1,7 +1,7 @@
 /** The photo with its boxes, and what the pointer is over. */
 
 import { describe } from "./choice.js";
-import { drawBoxes } from "./drawing.js";
+import { drawBoxes, drawRegions } from "./drawing.js";
 
 const HIGHEST = 0.72; // of the window, for the photo
 const LOWEST_PIXELS = 280;
@@ -11,6 +11,7 @@ export class Stage {
   #photo = null; // {bitmap | null, width, height}
   #detections = [];
   #active = null;
+  #regions = [];
   #scale = 1;
 
   /** @param onPoint called with the detection that the pointer is over, or null */
@@ -40,10 +41,20 @@ export class Stage {
     this.#fit();
   }
 
-  draw(detections, active = null) {
+  /** @param regions where the model is asked to look, xyxy in the photo's pixels */
+  draw(detections, active = null, regions = []) {
     this.#detections = detections;
     this.#active = active;
+    this.#regions = regions;
     this.#drawBoxes();
+  }
+
+  /** The place of a pointer, [x, y] within the photo, in its pixels; and the scale from these. */
+  toPhoto(event) {
+    const { width, height } = this.#photo;
+    const [x, y] = [event.offsetX / this.#scale, event.offsetY / this.#scale];
+    const place = [Math.min(Math.max(x, 0), width), Math.min(Math.max(y, 0), height)];
+    return { place, scale: this.#scale };
   }
 
   /** The photo as a PNG with its boxes, at its own size where that is not beyond reason. */
@@ -90,13 +101,14 @@ export class Stage {
     const ratio = window.devicePixelRatio;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, boxes.width, boxes.height);
+    drawRegions(context, this.#regions, this.#scale);
     drawBoxes(context, this.#detections, this.#scale, 1, this.#active);
     boxes.setAttribute("aria-label", `The photo. ${describe(this.#detections)}.`);
   }
 
   /** The smallest box under the pointer: a large one surrounds what is of interest. */
   #at(event) {
-    const [x, y] = [event.offsetX / this.#scale, event.offsetY / this.#scale];
+    const [x, y] = this.toPhoto(event).place;
     const under = this.#detections.filter(
       ({ box: [left, top, right, bottom] }) => x >= left && x <= right && y >= top && y <= bottom,
     );

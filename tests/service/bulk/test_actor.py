@@ -1,7 +1,9 @@
 """The actor without Ray: shards of real photos through the real engine."""
 
+import asyncio
 import dataclasses
 import functools
+import math
 import os
 import pickle
 import shutil
@@ -20,10 +22,19 @@ from service.bulk.listing import list_photos
 from service.bulk.parameters import read_request
 from service.bulk.photos import Photo
 from service.bulk.work import Work
+from service.engine.engine import Engine
+from service.inference.deadline import Deadline, RequestPolicy
+from service.manifest import Task
+from service.parameters import RequestParameters
+from service.problems import Problem
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.telemetry.states import ServiceState
 from tests.packages import CLASSIFIER
 from tests.service.bulk.conftest import PHOTOS, SHARDS
 from tests.service.bulk.jobs import rows_of
+
+DETECTOR = "efficientdet_lite0_voc"
 
 
 @dataclass(frozen=True)
@@ -39,9 +50,16 @@ class Bench:
         return self.actor({"shard": pickle.dumps(shard)})
 
 
-def bench(photos: Path, folder: Path, store: Path, **settings: Any) -> Bench:
+def bench(
+    photos: Path,
+    folder: Path,
+    store: Path,
+    model: str = CLASSIFIER,
+    options: dict[str, Any] = {"top_k": 2},  # noqa: B006
+    **settings: Any,
+) -> Bench:
     own = Settings(model_store=store, **settings)
-    request = read_request(own, CLASSIFIER, {"top_k": 2})
+    request = read_request(own, model, options)
     work = Work.begin(open_folder(str(folder)), list_photos(str(photos), None), request, own)
     task = pickle.loads(pickle.dumps(work.task(Resources(1, 0.0))))
     return Bench(task, Actor(task), folder, lambda number: work.shards([number])[0])
@@ -74,6 +92,46 @@ def test_a_shard_becomes_a_part_and_a_bad_photo_a_row(
     for row in rows:
         assert (row["width"] is None) == (row["photo"] in errors)
         assert len(row["classifications"] or ()) == (0 if row["photo"] in errors else 2)
+
+
+def answer_directly(
+    store: Path, task: Task, photo: bytes, parameters: RequestParameters
+) -> dict[str, Any] | Problem:
+    """What the engine itself says."""
+    settings = Settings(model_store=store, watch_seconds=0, max_batch_size=1, concurrent_runs=1)
+    engine = Engine(settings, Metrics(ServiceState))
+    policy = RequestPolicy(Deadline.after(math.inf))
+    try:
+        answer = asyncio.run(engine.answer(task, [photo], parameters, policy))
+    finally:
+        engine.close()
+    (result,) = answer.results
+    return result
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "column"),
+    [
+        (DETECTOR, {"then": CLASSIFIER, "top_k": 2, "score_threshold": 0.05}, "detections"),
+        (CLASSIFIER, {"regions": ["0,0,90,90", "40.5,10,9000,90"] * 50, "top_k": 1}, "regions"),
+    ],
+)
+def test_boxes_are_classified_as_the_engine_does(
+    album: Path, store: Path, tmp_path: Path, model: str, options: dict[str, Any], column: str
+) -> None:
+    """However many boxes the photos of an actor have together."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in sorted(album.rglob("2*/*.jpg"))[:8]:
+        shutil.copy(path, photos)
+    made = bench(photos, tmp_path / "found", store, model, options, max_batch_size=1)
+    assert made.answer(made.shard(0))["fault"] is None
+    rows = rows_of(made.folder)
+    assert [row["error"] for row in rows] == [None] * 8
+    assert sum(len(row[column]) for row in rows) > 20
+    task, given = made.task.model_task, made.task.parameters
+    direct = answer_directly(store, task, (photos / rows[0]["photo"]).read_bytes(), given)
+    assert {name: rows[0][name] for name in direct} == direct
 
 
 def identity(file: Path) -> tuple[int, int, int]:
@@ -160,7 +218,9 @@ def test_what_ends_the_job_is_told_with_the_node(album: Path, store: Path, tmp_p
     fault = lost({"shard": pickle.dumps(made.shard(0))})["fault"]
     assert "elsewhere: is another folder for this node" in fault
     assert fault.endswith(f"(on {os.uname().nodename})")
-    unfit = dataclasses.replace(made.task, files={**made.task.files, "model.onnx": b"broken"})
+    (reference, files), *_ = made.task.files.items()
+    broken = {reference: {**files, "model.onnx": b"broken"}}
+    unfit = dataclasses.replace(made.task, files=broken)
     fault = Actor(unfit)({"shard": pickle.dumps(made.shard(0))})["fault"]
     assert "its sha256 is not the manifest's" in fault
     assert rows_of(made.folder) == []

@@ -11,6 +11,7 @@ from service.bulk.coco import write_coco
 from service.bulk.folder import Folder
 from service.bulk.parts import Parts
 from service.manifest import ModelManifest, read_manifest
+from service.parameters import DetectParameters
 
 
 def detection(*box: float) -> dict[str, Any]:
@@ -35,8 +36,8 @@ def test_images_and_annotations_have_the_numbers_of_the_photos(
 ) -> None:
     parts = Parts(here, 4, 2)
     one, two = detection(0.1, 0.2, 10.4, 20.2), detection(1.0, 2.0, 3.0, 5.0)
-    parts.write(0, "detection", [row(0), row(1, **FAILED)])
-    parts.write(1, "detection", [row(2, one, two), row(3, two)])
+    parts.write(0, DetectParameters(), [row(0), row(1, **FAILED)])
+    parts.write(1, DetectParameters(), [row(2, one, two), row(3, two)])
     write_coco(parts, manifest, here, "found.json")
     data = COCO(str(tmp_path / "found.json"))
     assert [(image["id"], image["file_name"]) for image in data.dataset["images"]] == [
@@ -60,7 +61,7 @@ def test_a_job_without_a_detection_is_a_data_set_too(
     here: Folder, tmp_path: Path, manifest: ModelManifest
 ) -> None:
     parts = Parts(here, 1, 1)
-    parts.write(0, "detection", [row(0, **FAILED)])
+    parts.write(0, DetectParameters(), [row(0, **FAILED)])
     write_coco(parts, manifest, here, "found.json")
     content = json.loads((tmp_path / "found.json").read_text())
     assert (content["images"], content["annotations"]) == ([], [])
@@ -70,7 +71,7 @@ def test_a_part_that_cannot_be_read_leaves_no_half_of_a_file(
     here: Folder, tmp_path: Path, manifest: ModelManifest
 ) -> None:
     parts = Parts(here, 4, 2)
-    parts.write(0, "detection", [row(0), row(1)])
+    parts.write(0, DetectParameters(), [row(0), row(1)])
     with pytest.raises(Exception, match=r"part-00001.parquet"):
         write_coco(parts, manifest, here, "found.json")
     assert not (tmp_path / "found.json").exists()

@@ -40,6 +40,8 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (["--model", "dragons"], "dragons: is no model of model_store; there are efficientdet"),
         (["--score-threshold", "2"], "score_threshold = 2.0: Input should be less than"),
         (["--top-k", "2"], "--top-k is for classifiers; retinanet_lite0_voc is a detector"),
+        (["--then", "dragons"], "dragons: is no model of model_store; there are efficientdet"),
+        (["--region", "1,2"], "regions = '1,2': A region is four numbers: left, top, right, bott"),
         (["--column", "image"], "docs/photos: holds files of photos; --column is for Parquet"),
         (
             ["--model", "efficientnet_lite0_imagenet"],

@@ -45,6 +45,10 @@ def test_a_new_job_is_noted_and_the_same_one_goes_on(here: Folder) -> None:
             {"model": Model(name="pets", version="3", sha256="d" * 64)},
             r"other model: pets/2 \(sha256 b{12}\), now pets/3 \(sha256 d{12}\);",
         ),
+        (
+            {"then": Model(name="breeds", version="1", sha256="e" * 64)},
+            r"other classifier: none, now breeds/1 \(sha256 e{12}\);",
+        ),
         ({"parameters": {"score_threshold": 0.5}}, "other score_threshold: 0.3, now 0.5;"),
         ({"parameters": {"score_threshold": 0.3, "labels": ["cat"]}}, "other labels: null, now"),
         (

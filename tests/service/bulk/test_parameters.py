@@ -30,7 +30,26 @@ def test_the_best_detector_is_asked_by_default(settings: Settings) -> None:
         "max_detections": 100,
     }
     assert request.given.model == request.reference
-    assert set(request.read_files()) == {"manifest.json", "model.onnx"}
+    assert [str(package) for package in request.packages] == [request.reference]
+    assert set(request.packages[0].read_files()) == {"manifest.json", "model.onnx"}
+
+
+def test_a_classifier_after_a_detector_is_part_of_the_request(settings: Settings) -> None:
+    options = {"then": CLASSIFIER, "region_padding": 0.1}
+    request = read_request(settings, DETECTOR, options)
+    assert request.reference == f"{DETECTOR}/1, then {CLASSIFIER}/1"
+    assert request.given.model_dump(exclude_none=True) == {
+        **options,
+        "model": f"{DETECTOR}/1",
+        "then": f"{CLASSIFIER}/1",  # another version that comes is another job
+    }
+    assert (request.parameters["top_k"], request.parameters["region_padding"]) == (5, 0.1)
+    assert request.model_bytes > read_request(settings, DETECTOR, {}).model_bytes
+
+
+def test_regions_come_as_text(settings: Settings) -> None:
+    request = read_request(settings, CLASSIFIER, {"regions": ["0,10,20.5,40", "1,2,3,4"]})
+    assert request.parameters["regions"] == [[0, 10, 20.5, 40], [1, 2, 3, 4]]
 
 
 def test_a_name_means_its_highest_version(store: Path, tmp_path: Path) -> None:
@@ -52,7 +71,21 @@ def test_what_does_not_suit_the_model_is_told_before_anything_starts(settings: S
         read_request(settings, DETECTOR, {"labels": ["cat", "dragon"]})
     with pytest.raises(BulkError, match=r"--top-k: .* has only 1000 classes"):
         read_request(settings, CLASSIFIER, {"top_k": 1001})
-    with pytest.raises(BulkError, match=r"--top-k is for classifiers; .* is a detector"):
+    with pytest.raises(BulkError, match=r"--top-k is for classifiers; .* --then names a class"):
         read_request(settings, DETECTOR, {"top_k": 3})
+    with pytest.raises(BulkError, match=r"--top-k: .* has only 1000 classes"):
+        read_request(settings, DETECTOR, {"top_k": 1001, "then": CLASSIFIER})
+    with pytest.raises(BulkError, match=r"dragons: is no model of .*; there are"):
+        read_request(settings, DETECTOR, {"then": "dragons"})
+    with pytest.raises(BulkError, match=rf"--then {BEST}: is a detector; --then names a class"):
+        read_request(settings, DETECTOR, {"then": BEST})
+    with pytest.raises(BulkError, match=r"--region: .* looks everywhere"):
+        read_request(settings, DETECTOR, {"regions": ["0,0,9,9"]})
+    with pytest.raises(Problem, match=r"regions = .*: It is empty"):
+        read_request(settings, CLASSIFIER, {"regions": ["9,9,0,0"]})
+    with pytest.raises(Problem, match=r"101 regions; at most 100 an image"):
+        read_request(settings, CLASSIFIER, {"regions": ["0,0,9,9"] * 101})
+    with pytest.raises(Problem, match=r"no parameter .*region_padding.* without regions"):
+        read_request(settings, CLASSIFIER, {"region_padding": 0.1})
     with pytest.raises(Problem, match=r"score_threshold = 1.5"):
         read_request(settings, DETECTOR, {"score_threshold": 1.5})

@@ -9,9 +9,11 @@ from service.bulk.attempts import Attempts
 from service.bulk.errors import BulkError
 from service.bulk.folder import Folder
 from service.bulk.parts import Count, Parts
+from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from tests.service.bulk.jobs import rows_of
 
 ERROR = {"code": "invalid_image", "detail": "No."}
+CLASS = {"label": "tabby", "label_id": 281, "score": 0.5}
 BOX = {"box": [0.5, 1.0, 2.0, 3.25], "score": 0.5, "label": "cat", "label_id": 8}
 
 
@@ -26,20 +28,20 @@ def row(number: int, *, failed: bool = False) -> dict[str, Any]:
 def parts(here: Folder) -> Parts:
     """Of five photos in shards of two, the first and the last of which are there."""
     made = Parts(here, 5, 2)
-    assert made.write(0, "detection", [row(0), row(1, failed=True)]) == Count(2, 1)
-    assert made.write(2, "detection", [row(4)]) == Count(1, 0)
+    assert made.write(0, DetectParameters(), [row(0), row(1, failed=True)]) == Count(2, 1)
+    assert made.write(2, DetectParameters(), [row(4)]) == Count(1, 0)
     return made
 
 
 def test_what_is_missing_is_known(parts: Parts) -> None:
     assert (parts.shards, parts.missing()) == (3, [1])
-    parts.write(1, "detection", [row(2), row(3)])
+    parts.write(1, DetectParameters(), [row(2), row(3)])
     assert parts.missing() == []
     assert parts.count(range(3)) == Count(5, 1)
 
 
 def test_all_parts_are_one_table_to_whoever_reads_the_folder(parts: Parts, tmp_path: Path) -> None:
-    parts.write(1, "detection", [row(2), row(3)])
+    parts.write(1, DetectParameters(), [row(2), row(3)])
     Attempts(parts.folder, 1).begin()
     (tmp_path / ".part-00001.parquet.0.partial").write_bytes(b"half")
     parts.finish()
@@ -55,7 +57,7 @@ def test_all_parts_are_one_table_to_whoever_reads_the_folder(parts: Parts, tmp_p
 
 
 def test_a_part_with_too_few_rows_is_told(parts: Parts) -> None:
-    parts.write(1, "detection", [row(2)])
+    parts.write(1, DetectParameters(), [row(2)])
     with pytest.raises(BulkError, match=r"part-00001.parquet: has 1 rows of 2; delete this file"):
         parts.count(range(3))
 
@@ -65,6 +67,29 @@ def test_a_damaged_part_is_told(parts: Parts, tmp_path: Path) -> None:
         file.truncate(100)
     with pytest.raises(BulkError, match=r"part-00002.parquet: .*delete this file"):
         parts.count_one(2)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "results"),
+    [
+        (DetectParameters(then="breeds"), {"detections": [{**BOX, "classifications": [CLASS]}]}),
+        (ClassifyParameters(), {"classifications": [CLASS, CLASS]}),
+        (
+            ClassifyParameters(regions=[[0, 0, 8, 8]]),
+            {"regions": [{"box": [0.0, 0.0, 8.0, 8.0], "classifications": [CLASS]}]},
+        ),
+    ],
+)
+def test_the_columns_are_those_of_the_request(
+    here: Folder, tmp_path: Path, parameters: RequestParameters, results: dict[str, Any]
+) -> None:
+    rows = [
+        {"number": 0, "photo": "a.jpg", "width": 40, "height": 30, "error": None, **results},
+        {"number": 1, "photo": "b.jpg", "error": ERROR},
+    ]
+    Parts(here, 2, 2).write(0, parameters, rows)
+    empty = {"width": None, "height": None, **dict.fromkeys(results)}
+    assert rows_of(tmp_path) == [rows[0], {**empty, **rows[1]}]
 
 
 def test_names_sort_as_numbers_do() -> None:

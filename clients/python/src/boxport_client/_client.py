@@ -7,8 +7,6 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import TypeVar
 
-import httpx
-
 from boxport_client._api import Api
 from boxport_client._connections import Connections, Verify
 from boxport_client._many import JournalPath, Outcome, Photos, Run, check_concurrency
@@ -19,7 +17,7 @@ from boxport_client._parameters import ClassifyParameters, DetectParameters
 from boxport_client._photos import Photo
 from boxport_client._progress import Progress
 from boxport_client._results import ClassificationResult, DetectionResult
-from boxport_client._steps import Pause, RequestFlow, Send
+from boxport_client._steps import RequestFlow, drive
 from boxport_client._video import Frame, VideoFrame, VideoSource, frames
 
 T = TypeVar("T")
@@ -71,6 +69,7 @@ class Client:
         class_agnostic: bool | None = None,
         max_detections: int | None = None,
         labels: Sequence[str] | None = None,
+        regions: Sequence[Sequence[float]] | None = None,
         then: str | None = None,
         top_k: int | None = None,
         region_padding: float | None = None,
@@ -91,6 +90,9 @@ class Client:
         class_agnostic: whether boxes of different labels suppress each other too; default False.
         max_detections: 1..1000.
         labels: names of the labels to keep.
+        regions: boxes (left, top, right, bottom in pixels of the upright photo) where a model looks
+            that must be told, an R-CNN; what selective search proposes if not given. Not with
+            max_side or tile.
         then: name, or name/version, of a classifier that is run on each box; its answer is the
             detection's ``classifications``.
         top_k: classes of each detection.
@@ -114,6 +116,7 @@ class Client:
             class_agnostic,
             max_detections,
             labels,
+            regions,
             then,
             top_k,
             region_padding,
@@ -161,6 +164,7 @@ class Client:
         class_agnostic: bool | None = None,
         max_detections: int | None = None,
         labels: Sequence[str] | None = None,
+        regions: Sequence[Sequence[float]] | None = None,
         then: str | None = None,
         top_k: int | None = None,
         region_padding: float | None = None,
@@ -196,6 +200,7 @@ class Client:
             class_agnostic,
             max_detections,
             labels,
+            regions,
             then,
             top_k,
             region_padding,
@@ -247,6 +252,7 @@ class Client:
         class_agnostic: bool | None = None,
         max_detections: int | None = None,
         labels: Sequence[str] | None = None,
+        regions: Sequence[Sequence[float]] | None = None,
         then: str | None = None,
         top_k: int | None = None,
         region_padding: float | None = None,
@@ -273,6 +279,7 @@ class Client:
             class_agnostic,
             max_detections,
             labels,
+            regions,
             then,
             top_k,
             region_padding,
@@ -326,22 +333,4 @@ class Client:
         return f"Client({self._api.shown_url!r})"
 
     def _drive(self, flow: RequestFlow[T], sleep: Sleep = time.sleep) -> T:
-        """Take the flow's steps, one after the other, until it returns the call's result."""
-        given: object = None
-        failed: httpx.RequestError | None = None
-        try:
-            while True:
-                step = flow.send(given) if failed is None else flow.throw(failed)
-                given, failed = None, None
-                if isinstance(step, Send):
-                    try:
-                        given = self._connections.send(step)
-                    except httpx.RequestError as error:
-                        failed = error
-                elif isinstance(step, Pause):
-                    sleep(step.seconds)
-                else:
-                    given = step.function()
-        except StopIteration as done:
-            answer: T = done.value
-            return answer
+        return drive(flow, self._connections.send, sleep)

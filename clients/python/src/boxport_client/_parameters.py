@@ -20,11 +20,22 @@ class Parameters:
     """What the parameters of both tasks share."""
 
     call: ClassVar[str]
+    regions: Sequence[Sequence[float]] | None
 
     @property
     def query(self) -> str:
         """The parameters that the service takes, as a URL's query."""
         return to_query({k: v for k, v in vars(self).items() if k not in CLIENT_SIDE})
+
+    def _take_regions(self, *others: str) -> None:
+        """Have regions as plain numbers; raises ValueError, also where the photo is not sent as it
+        is because one of ``others`` is given."""
+        if self.regions is None:
+            return
+        object.__setattr__(self, "regions", _to_regions(self.regions))
+        for name in others:
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name}: regions are in pixels of the photo as it is; not both")
 
     def to_dict(self) -> dict[str, Any]:
         """The call and every parameter that affects its result, as plain values for the journal."""
@@ -48,6 +59,7 @@ class DetectParameters(Parameters):
     class_agnostic: bool | None = None
     max_detections: int | None = None
     labels: Sequence[str] | None = None
+    regions: Sequence[Sequence[float]] | None = None
     then: str | None = None
     top_k: int | None = None
     region_padding: float | None = None
@@ -63,6 +75,7 @@ class DetectParameters(Parameters):
                 raise ValueError("labels is empty: give at least one, or None for all")
         _check_pixels("max_side", self.max_side)
         _check_pixels("tile", self.tile)
+        self._take_regions("max_side", "tile")
         if not 0 <= self.overlap <= MAX_OVERLAP:
             raise ValueError(f"overlap must be in 0..{MAX_OVERLAP}, not {self.overlap}")
 
@@ -81,10 +94,7 @@ class ClassifyParameters(Parameters):
 
     def __post_init__(self) -> None:
         _check_pixels("max_side", self.max_side)
-        if self.regions is not None:
-            object.__setattr__(self, "regions", _to_regions(self.regions))
-            if self.max_side is not None:
-                raise ValueError("max_side: regions are in pixels of the photo as it is; not both")
+        self._take_regions("max_side")
 
 
 def to_query(parameters: Mapping[str, Any]) -> str:

@@ -58,3 +58,25 @@ class Work(NamedTuple):
 
 Step = Send | Pause | Work
 RequestFlow = Generator[Step, Any, T]
+
+
+def drive(flow: RequestFlow[T], send: Callable[[Send], Reply], sleep: Callable[[float], Any]) -> T:
+    """Take the steps of ``flow``, one after the other, until it returns the call's result."""
+    given: object = None
+    failed: httpx.RequestError | None = None
+    try:
+        while True:
+            step = flow.send(given) if failed is None else flow.throw(failed)
+            given, failed = None, None
+            if isinstance(step, Send):
+                try:
+                    given = send(step)
+                except httpx.RequestError as error:
+                    failed = error
+            elif isinstance(step, Pause):
+                sleep(step.seconds)
+            else:
+                given = step.function()
+    except StopIteration as done:
+        answer: T = done.value
+        return answer

@@ -49,7 +49,7 @@ def classify(
     """
     service = find_service(url, api_key, profile, ca_file)
     sources = find_sources(photos)
-    regions = [given.read_region(text) for text in region] if region else None
+    regions = given.read_regions(region)
     layout = CLASSES if regions is None else REGIONS
     with ExitStack() as stack:
         client = stack.enter_context(service.client(timeout, retries))

@@ -38,6 +38,7 @@ def detect(
     class_agnostic: given.ClassAgnostic = False,
     max_detections: given.MaxDetections = None,
     label: given.Labels = None,
+    region: given.LookAt = None,
     then: given.Then = None,
     top_k: given.ThenTopK = None,
     region_padding: given.RegionPadding = None,
@@ -71,6 +72,7 @@ def detect(
       boxport detect val/ --score-threshold 0.01 --coco detections.json
       boxport detect aerial.tif --tile 640
       boxport detect pets/ --then efficientnet_lite0_imagenet --csv breeds.csv
+      boxport detect gate.jpg --model rcnn --region 0,80,320,400
       boxport detect archive/ --journal archive.journal > answers.jsonl
       camera-shot | boxport detect - | jq '.detections[].label'
 
@@ -110,6 +112,7 @@ def detect(
                 class_agnostic=class_agnostic or None,
                 max_detections=max_detections,
                 labels=label or None,
+                regions=given.read_regions(region),
                 then=then,
                 top_k=top_k,
                 region_padding=region_padding,

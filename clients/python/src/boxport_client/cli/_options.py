@@ -101,6 +101,15 @@ Regions = Annotated[
         "Classify this part of each photo, in pixels, in place of the whole; may be repeated.",
     ),
 ]
+LookAt = Annotated[
+    list[str] | None,
+    request(
+        "--region",
+        "LEFT,TOP,RIGHT,BOTTOM",
+        "Look at this part of each photo, in pixels, with a model that must be told where, an"
+        " R-CNN; may be repeated.",
+    ),
+]
 RegionPadding = Annotated[
     float | None,
     request(
@@ -209,8 +218,12 @@ Concurrency = Annotated[
 ]
 
 
-def read_region(text: str) -> list[float]:
-    """The numbers of ``text``, whose number the client checks. Raises CommandError."""
+def read_regions(texts: list[str] | None) -> list[list[float]] | None:
+    """The numbers of each, whose number the client checks. Raises CommandError."""
+    return [_read_region(text) for text in texts] if texts else None
+
+
+def _read_region(text: str) -> list[float]:
     try:
         return [float(side) for side in text.split(",")]
     except ValueError:
