@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch._higher_order_ops.scan import scan
 from torch.nn import functional as F
 
-from models.box_coder import BoxCoder, to_centres
+from models.box_coder import BoxCoder
+from models.operators import crop_regions
 
 # Of a region's side, that a crop shows of its surroundings on each side: 16 pixels of 227
 # (appendix A).
 CONTEXT = 16 / (227 - 2 * 16)
-SAMPLES = 2  # a side of each pixel of a crop: large regions are smoothed as they are made smaller
 AT_ONCE = 16  # regions of an image whose features are computed together; bounds the memory
 
 
@@ -84,25 +84,8 @@ class RCNN(nn.Module):
 
 def warp(images: Tensor, regions: Tensor, side: int) -> Tensor:
     """Each of ``regions`` [N, R, 4] of ``images`` [N, 3, H, W] with its surroundings, stretched:
-    [N * R, 3, side, side]. What lies beyond the image is 0, the mean colour.
-
-    A pixel is the mean of `SAMPLES` x `SAMPLES` bilinear samples.
-    """
-    places = side * SAMPLES
-    x, y, width, height = to_centres(regions)  # each [N, R]
-    steps = (torch.arange(places, dtype=regions.dtype, device=regions.device) + 0.5) / places - 0.5
-    reach = 1 + 2 * CONTEXT
-    at_x = x[..., None] + reach * width[..., None] * steps  # [N, R, places]
-    at_y = y[..., None] + reach * height[..., None] * steps
-    # grid_sample's coordinates run from -1 to 1 between the image's edges
-    at_x, at_y = at_x * 2 / images.shape[-1] - 1, at_y * 2 / images.shape[-2] - 1
-    grid = torch.stack(
-        (
-            at_x[:, :, None, :].expand(-1, -1, places, -1),
-            at_y[:, :, :, None].expand(-1, -1, -1, places),
-        ),
-        dim=-1,
-    ).flatten(1, 2)
-    samples = F.grid_sample(images, grid, align_corners=False)  # [N, 3, R * places, places]
-    pixels = F.avg_pool2d(samples, SAMPLES)  # [N, 3, R * side, side]
-    return pixels.unflatten(2, (-1, side)).transpose(1, 2).flatten(0, 1)
+    [N * R, 3, side, side]. What lies beyond the image is 0, the mean colour."""
+    around = CONTEXT * (regions[..., 2:] - regions[..., :2])
+    boxes = torch.cat((regions[..., :2] - around, regions[..., 2:] + around), dim=-1)
+    crops: Tensor = crop_regions(images, boxes, side)
+    return crops

@@ -1,4 +1,4 @@
-"""Cutting regions of interest out of a feature pyramid, to one size each.
+"""Cutting regions of interest out of a feature pyramid, or an image, to one size each.
 
 RoIAlign (Mask R-CNN, arXiv 1703.06870, section 3) samples a region's feature at exact places;
 RoI pooling (Fast R-CNN, arXiv 1504.08083, section 2.1) takes maxima over whole cells.
@@ -66,6 +66,31 @@ def align_region(feature: Tensor, boxes: Tensor) -> Tensor:
     samples = samples[0].reshape(feature.shape[0], len(boxes), len(steps), len(steps))
     inside = (y <= rows)[:, :, None] & (x <= columns)[:, None, :]
     return F.avg_pool2d(samples * inside, SAMPLES).transpose(0, 1)
+
+
+def crop_regions(images: Tensor, boxes: Tensor, side: int) -> Tensor:
+    """``boxes`` [N, R, 4] of ``images`` [N, C, H, W], in their pixels, each stretched to one size:
+    [N * R, C, side, side]. What lies beyond the image is 0.
+
+    A pixel is the mean of `SAMPLES` x `SAMPLES` bilinear samples, as in RoIAlign, but the middle of
+    an image's first pixel lies at half a pixel, and its rim fades into what lies beyond.
+    """
+    places = side * SAMPLES
+    steps = (torch.arange(places, dtype=boxes.dtype, device=boxes.device) + 0.5) / places
+    corner, sides = boxes[..., :2], boxes[..., 2:] - boxes[..., :2]
+    at = corner[..., None] + sides[..., None] * steps  # [N, R, 2, places]
+    # grid_sample's coordinates run from -1 to 1 between the image's edges
+    x, y = at[:, :, 0] * 2 / images.shape[-1] - 1, at[:, :, 1] * 2 / images.shape[-2] - 1
+    grid = torch.stack(
+        (
+            x[:, :, None, :].expand(-1, -1, places, -1),
+            y[:, :, :, None].expand(-1, -1, -1, places),
+        ),
+        dim=-1,
+    ).flatten(1, 2)
+    samples = F.grid_sample(images, grid, align_corners=False)  # [N, C, R * places, places]
+    pixels = F.avg_pool2d(samples, SAMPLES)  # [N, C, R * side, side]
+    return pixels.unflatten(2, (-1, side)).transpose(1, 2).flatten(0, 1)
 
 
 def max_pool_region(feature: Tensor, boxes: Tensor) -> Tensor:

@@ -118,12 +118,7 @@ def pool_regions_in_onnx(
 ) -> Any:
     """The subgraph: regions float32 [N * R, C, OUTPUT_SIZE, OUTPUT_SIZE], each pooled from its
     level and put back in its place."""
-    # the image that each region is of: [N, R], flattened
-    count = op.Squeeze(op.Shape(boxes, start=0, end=1))
-    images = op.Range(op.Constant(value_int=0), count, op.Constant(value_int=1))
-    of_image = op.Reshape(
-        op.Expand(op.Unsqueeze(images, ints(1)), op.Shape(boxes, start=0, end=2)), ints(-1)
-    )
+    of_image = _images_of(boxes)
     flat_boxes, flat_levels = op.Reshape(boxes, ints(-1, 4)), op.Reshape(levels, ints(-1))
     channels = op.Shape(features[0], start=1, end=2)
     shape = op.Concat(op.Shape(flat_levels), channels, ints(OUTPUT_SIZE, OUTPUT_SIZE), axis=0)
@@ -140,6 +135,33 @@ def pool_regions_in_onnx(
         )
         pooled = op.ScatterND(pooled, op.Transpose(found, perm=[1, 0]), cut)
     return pooled
+
+
+def crop_regions_in_onnx(
+    images: Any,  # float32 [N, C, H, W]
+    boxes: Any,  # float32 [N, R, 4]
+    side: int,
+) -> Any:
+    """The subgraph: crops float32 [N * R, C, side, side]. RoiAlign repeats the image's rim for a
+    pixel beyond it, so it gets one that is 0."""
+    return op.RoiAlign(
+        op.Pad(images, ints(0, 0, 1, 1, 0, 0, 1, 1)),
+        op.Add(op.Reshape(boxes, ints(-1, 4)), op.Constant(value_float=1.0)),
+        _images_of(boxes),
+        coordinate_transformation_mode="half_pixel",
+        mode="avg",
+        output_height=side,
+        output_width=side,
+        sampling_ratio=SAMPLES,
+    )
+
+
+def _images_of(boxes: Any) -> Any:
+    """The image that each of ``boxes`` [N, R, 4] is of: int64 [N * R]."""
+    count = op.Squeeze(op.Shape(boxes, start=0, end=1))
+    images = op.Range(op.Constant(value_int=0), count, op.Constant(value_int=1))
+    spread = op.Expand(op.Unsqueeze(images, ints(1)), op.Shape(boxes, start=0, end=2))
+    return op.Reshape(spread, ints(-1))
 
 
 def _align(feature: Any, regions: Any, image: Any, stride: int) -> Any:
@@ -170,4 +192,5 @@ ONNX_TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.ops.boxport.candidate_anchors.default: candidate_anchors_in_onnx,
     torch.ops.boxport.select_detections.default: select_detections_in_onnx,
     torch.ops.boxport.pool_regions.default: pool_regions_in_onnx,
+    torch.ops.boxport.crop_regions.default: crop_regions_in_onnx,
 }

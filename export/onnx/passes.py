@@ -13,7 +13,7 @@ from onnxscript import ir, rewriter
 from onnxscript.ir.passes.common import RemoveUnusedNodesPass
 from onnxscript.rewriter.rules.common import fuse_batchnorm_into_conv_rule
 
-from export.onnx.nodes import constants, drop_unused_constants, readers
+from export.onnx.nodes import constants, drop_unused_constants, read_by, readers
 
 CONV_WEIGHT, CONV_BIAS = 1, 2  # positions among a Conv's inputs
 RESIZE_SCALES, RESIZE_SIZES = 2, 3  # positions among a Resize's inputs
@@ -84,15 +84,6 @@ def resize_by_scale(model: ir.Model) -> None:
     RemoveUnusedNodesPass()(model)
 
 
-def name_linear_samples(model: ir.Model) -> None:
-    """Call the mode of each GridSample of ``model`` as opset 20 has it, in place: the exporter
-    writes the "bilinear" of opset 16."""
-    for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        mode = node.attributes.get("mode")
-        if node.op_type == "GridSample" and mode is not None and mode.value == "bilinear":
-            node.attributes["mode"] = ir.AttrString("mode", "linear")
-
-
 def _sides(feature_map: ir.Value | None) -> list[int]:
     """Height and width of a feature map [N, C, H, W]; empty if one is not known."""
     if feature_map is None or feature_map.shape is None or len(feature_map.shape) != 4:
@@ -125,6 +116,24 @@ def fold_pads(model: onnx.ModelProto) -> None:
         pool.input[0] = pad.input[0]
         graph.node.remove(pad)
     drop_unused_constants(model)
+
+
+def move_weights_into_scans(model: onnx.ModelProto) -> None:
+    """Move the constants that only a Scan's body reads into it, in place.
+
+    ONNX Runtime lays weights out for the processor only in the graph that they are in: its layers
+    then take half the time.
+    """
+    graph = model.graph
+    for scan in [node for node in graph.node if node.op_type == "Scan"]:
+        (body,) = (attribute.g for attribute in scan.attribute if attribute.name == "body")
+        inside = {name for node in body.node for name in read_by(node)}
+        others = (name for node in graph.node if node is not scan for name in read_by(node))
+        inside.difference_update(others, scan.input)
+        body.initializer.extend(t for t in graph.initializer if t.name in inside)
+        kept = [tensor for tensor in graph.initializer if tensor.name not in inside]
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
 
 
 def strip_metadata(model: onnx.ModelProto) -> None:

@@ -15,7 +15,7 @@ from export.onnx.operators import ONNX_TRANSLATIONS
 from export.onnx.passes import (
     fold_batch_norms,
     fold_pads,
-    name_linear_samples,
+    move_weights_into_scans,
     name_output_axes,
     resize_by_scale,
     strip_metadata,
@@ -41,11 +41,11 @@ def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
     program = trace(variant, graph)
     fold_batch_norms(program.model)
     resize_by_scale(program.model)
-    name_linear_samples(program.model)
     weights = [value.const_value for value in program.model.graph.initializers.values()]
     check_size(sum(tensor.nbytes for tensor in weights if tensor is not None))
     model: onnx.ModelProto = program.model_proto
     fold_pads(model)
+    move_weights_into_scans(model)
     strip_metadata(model)
     name_output_axes(model, MAX_DETECTIONS_AXIS)
     onnx.checker.check_model(model, full_check=True)

@@ -100,7 +100,10 @@ def test_a_detector_that_must_be_told_is_told(
 
     def found(route: Route) -> None:
         reply = httpx.post(
-            f"{url}/v1/detect", content=(photos / "cat.jpg").read_bytes(), timeout=60
+            f"{url}/v1/detect",
+            content=(photos / "cat.jpg").read_bytes(),
+            headers={"content-type": "image/jpeg"},
+            timeout=60,
         )
         route.fulfill(body=reply.text, content_type="application/json")
 

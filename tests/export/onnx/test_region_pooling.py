@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from export.onnx.operators import ONNX_TRANSLATIONS
 from export.onnx.trace import OPSET
-from models.operators import pool_regions
+from models.operators import crop_regions, pool_regions
 from models.roi import assign_levels
 
 STRIDES = [4, 8, 16, 32]
@@ -167,3 +167,34 @@ def test_regions_of_every_whole_number_of_cells(compare_pooling: Compare, axis: 
     boxes = torch.stack((sides[0][0], sides[1][0], sides[0][1], sides[1][1]), dim=-1)[None]
     features = random_features(1, *((short, long) if axis == 0 else (long, short)))
     compare_pooling(boxes, torch.zeros(boxes.shape[:2], dtype=torch.int64), features)
+
+
+class Crops(nn.Module):
+    def forward(self, images: Tensor, boxes: Tensor) -> Tensor:
+        return crop_regions(images, boxes, 6)
+
+
+def test_crops_are_those_of_pytorch_at_the_rim_too() -> None:
+    """Where half of a sample lies in the image, and beyond."""
+    images, boxes = random_features(2)[1], random_boxes(0, 2, 300)
+    boxes = boxes * 0.5 - 20  # the images end at 48 and 40
+    boxes[:, 0] = torch.tensor([-0.25, -0.75, 0.5, 0.25])
+    boxes[:, 1] = torch.tensor([47.5, 39.5, 48.75, 41.0])
+    boxes[:, 2] = torch.tensor([10.0, 10.0, 10.0, 10.0])
+    batch, regions = torch.export.Dim("N"), torch.export.Dim("R")
+    program = torch.onnx.export(
+        Crops().eval(),
+        (images, boxes[:, :5]),
+        dynamo=True,
+        verbose=False,
+        opset_version=OPSET,
+        dynamic_shapes=({0: batch}, {0: batch, 1: regions}),
+        input_names=["images", "boxes"],
+        custom_translation_table=ONNX_TRANSLATIONS,
+    )
+    session = ort.InferenceSession(program.model_proto.SerializeToString())
+    (actual,) = session.run(None, {"images": images.numpy(), "boxes": boxes.numpy()})
+    expected = crop_regions(images, boxes, 6)
+    assert expected.shape == (600, 3, 6, 6)
+    assert (expected == 0).any(dim=(1, 2, 3)).any()
+    np.testing.assert_allclose(actual, expected.numpy(), atol=1e-4)

@@ -50,6 +50,15 @@ def test_what_is_asked(asking, album: Path) -> None:
     assert small["detections"] != lines(asking(*one))[0]["detections"]
 
 
+def test_where_to_look_is_for_a_model_that_must_be_told(asking, album: Path) -> None:
+    done = asking("detect", "album/coffee.jpg", "--region", "0,0,90,90.5", "--region", "1,2,3,4")
+    assert done.returncode == 2
+    assert b"regions: retinanet_lite0_voc looks everywhere" in done.stderr
+    done = asking("detect", "album/coffee.jpg", "--region", "1,2,3")
+    assert done.returncode == 2
+    assert b"regions: [1.0, 2.0, 3.0] is not left, top, right, bottom" in done.stderr
+
+
 def test_standard_input_and_globs(asking, album: Path) -> None:
     photo = (album / "cats" / "cat.jpg").read_bytes()
     done = asking("detect", "-", "album/**/c*.jpg", stdin=photo)
