@@ -13,6 +13,7 @@ import onnxruntime as ort
 
 from service.settings import ModelSettings
 
+BF16_MIN_GAIN = 1.3  # times as fast that bfloat16 has to be, to be chosen for its speed
 CPU_INFO = Path("/proc/cpuinfo")
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})  # instructions that multiply bfloat16
 
@@ -32,6 +33,8 @@ class ExecutionProvider:
         each image and holds all of them in memory; an accelerator is idle with a small one.
     runs_per_cpu: whether as many batches run at once as there are processors, a thread each, which
         decodes their photos too; else one batch at a time has the device for itself.
+    latency_session: whether a run that has the machine to itself has a session on all processors,
+        unless the settings say otherwise: not where that would hold the weights once more.
     fixed_batches: whether each new batch size costs a compilation or a search for algorithms, so
         that only powers of two are run, all of them before the model counts as ready.
     device_option: which of several devices is meant, by its number; None if there is but one.
@@ -46,6 +49,7 @@ class ExecutionProvider:
     options: Mapping[str, str] = field(default_factory=dict)
     max_batch_size: int = 8
     runs_per_cpu: bool = False
+    latency_session: bool = True
     fixed_batches: bool = True
     device_option: str | None = None
     memory: str | None = None
@@ -112,6 +116,7 @@ PROVIDERS = {
             "openvino",
             max_batch_size=1,
             runs_per_cpu=True,
+            latency_session=False,
         ),
     )
 }

@@ -117,7 +117,8 @@ class ModelSettings(BaseModel):
         None, validation_alias=AliasChoices("latency_threads", "lone_threads")
     )
     """Of a run on CPU while no other image is in service. Default: one per processor; the same as
-    threads saves the memory of a second session. Its former name, lone_threads, is still read."""
+    threads saves the memory of a second session, as it is by OpenVINO, where that has weights of
+    its own. Its former name, lone_threads, is still read."""
     decode_threads: NonNegativeInt | None = None
     """Photos that are decoded at once, before they are batched. With 0 each run decodes its own,
     without a change of threads: the default on CPU. Elsewhere: one per processor, so that the

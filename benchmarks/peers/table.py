@@ -44,6 +44,21 @@ def v2_json(photo: bytes, path: str) -> Request:
     return _request(path, "application/json", json.dumps({"inputs": [tensor]}).encode())
 
 
+def v2_binary(photo: bytes, path: str) -> Request:
+    """The same tensor in the protocol's binary extension: a JSON head, then the photo as it is."""
+    element = len(photo).to_bytes(4, "little") + photo
+    tensor = {
+        "name": "photo",
+        "datatype": "BYTES",
+        "shape": [1, 1],
+        "parameters": {"binary_data_size": len(element)},
+    }
+    head = json.dumps({"inputs": [tensor]}).encode()
+    request = _request(path, "application/octet-stream", head + element)
+    request.headers["Inference-Header-Content-Length"] = str(len(head))
+    return request
+
+
 def _request(path: str, content_type: str, body: bytes) -> Request:
     return Request("photo", "POST", path, {"Content-Type": content_type}, b64encode(body).decode())
 
@@ -98,6 +113,15 @@ PEERS = (
         "/v2/models/photos/ready",
         path="/v2/models/photos/infer",
         to_request=v2_json,
+        environment=ONE_THREAD,
+    ),
+    Peer(
+        "Triton",
+        "triton",
+        ("python", "start.py"),
+        "/v2/health/ready",
+        path="/v2/models/photos/infer",
+        to_request=v2_binary,
         environment=ONE_THREAD,
     ),
     Peer("Ray Serve", "ray", ("python", "app.py"), "/-/healthz", environment=ONE_THREAD),

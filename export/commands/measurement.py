@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from rich.text import Text
 
 from export.commands.terminal import console
 from export.evaluation.column import Column, PackageColumn
-from export.evaluation.comparison import Comparison, compare
+from export.evaluation.comparison import BF16_TOLERANCES, TOLERANCES, Comparison, compare
 from export.evaluation.network import NetworkColumn
 from export.evaluation.photo_set import EvaluationSet, PhotoSet, read_photo_set
 from export.evaluation.server import open_server
@@ -60,7 +60,8 @@ def measure(
             columns.insert(0, _read_network(weights, manifests[0]))
         if url is not None:
             columns += stack.enter_context(open_server(url, manifests))
-        comparison = _compare(columns, photos, tolerance)
+        defaults = BF16_TOLERANCES if bf16 else TOLERANCES
+        comparison = _compare(columns, photos, tolerance, defaults)
         _show(comparison, json_file)
     return comparison
 
@@ -116,7 +117,12 @@ class _Speed(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} photos/s")
 
 
-def _compare(columns: Sequence[Column], photos: PhotoSet, tolerance: float | None) -> Comparison:
+def _compare(
+    columns: Sequence[Column],
+    photos: PhotoSet,
+    tolerance: float | None,
+    tolerances: Mapping[str, float],
+) -> Comparison:
     """`compare`, with a progress bar for each column."""
     parts = (
         "{task.description}",
@@ -131,4 +137,4 @@ def _compare(columns: Sequence[Column], photos: PhotoSet, tolerance: float | Non
             bar = bars.add_task(escape(f"{column.title} {column.source}"), total=None)
             return lambda done, total: bars.update(bar, completed=done, total=total)
 
-        return compare(columns, photos, add_bar, tolerance)
+        return compare(columns, photos, add_bar, tolerance, tolerances)

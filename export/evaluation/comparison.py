@@ -1,7 +1,7 @@
 """Columns side by side on the same photos, and whether one is too far below the first."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from service.package import PackageError
 # The first of these that was measured decides. It may be so many points of a hundred below the
 # reference's: answers that differ cancel out in AP, not in agreement.
 TOLERANCES = {"ap": 0.5, "top1": 0.5, "agreement": 3.0}
+BF16_TOLERANCES = TOLERANCES | {"ap": 0.1}  # of float32 weights that are only run otherwise
 ROUNDING = 1e-9
 
 OnColumn = Callable[[Column], OnProgress]  # called as a column begins, for what shows its progress
@@ -92,11 +93,15 @@ class Comparison:
 
 
 def compare(
-    columns: Sequence[Column], photos: PhotoSet, on_column: OnColumn, tolerance: float | None = None
+    columns: Sequence[Column],
+    photos: PhotoSet,
+    on_column: OnColumn,
+    tolerance: float | None = None,
+    tolerances: Mapping[str, float] = TOLERANCES,
 ) -> Comparison:
     """Have each column answer all photos; the first is the reference.
 
-    tolerance: points of a hundred; None takes that of `TOLERANCES`.
+    tolerance: points of a hundred; None takes that of ``tolerances``.
 
     Raises PackageError if the columns are of different tasks or labels, PhotoSetError if there is
     nothing to measure, and what a column raises.
@@ -124,7 +129,7 @@ def compare(
         )
     measured = results[0].figures.metrics
     metric = next((name for name in TOLERANCES if name in measured), "agreement")
-    tolerance = TOLERANCES[metric] if tolerance is None else tolerance
+    tolerance = tolerances[metric] if tolerance is None else tolerance
     comparison = Comparison(photos, metric, tolerance, tuple(results))
     _check_worth(comparison)
     return comparison

@@ -33,7 +33,8 @@ class Layout:
             threads,
             settings.max_batch_size or provider.max_batch_size,
             decode_threads,
-            settings.latency_threads or max(threads, cpus),
+            settings.latency_threads
+            or (max(threads, cpus) if provider.latency_session else threads),
         )
 
     def __str__(self) -> str:

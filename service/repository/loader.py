@@ -18,7 +18,7 @@ from service.inference.model import PARAMETERS, LoadedModel, Shared, open_predic
 from service.inference.task import Predictor
 from service.manifest import GRAPH_FILE, Precision
 from service.package import GraphRunner, PackageError, open_package
-from service.providers import OPENVINO, ExecutionProvider, may_run_bf16, providers_of
+from service.providers import BF16_MIN_GAIN, OPENVINO, ExecutionProvider, may_run_bf16, providers_of
 from service.runtime.memory import trim_memory
 from service.runtime.sessions import Device
 from service.settings import Settings
@@ -30,7 +30,6 @@ WARM_UP_SIZE = (640, 480)  # of the photo that a model runs on first
 # in an idle process. Counted by the file, for the growth of a process that answers requests is
 # theirs too; and what runs need beside, all models share (`runtime.sessions`).
 SESSION_SHARE = 1.5
-MIN_GAIN = 1.3  # times as fast that bfloat16 has to be, for the runtime "auto" to take it
 TRIALS = 7  # of both in turn
 
 
@@ -138,7 +137,7 @@ def _faster(usual: Candidate, other: Candidate) -> Candidate:
     """``other`` if a run of one thread takes so much less time that it is worth its precision."""
     pairs = [[_seconds(one.predictor) for one in (usual, other)] for _ in range(TRIALS)]
     gain = median(before / after for before, after in pairs)
-    chosen, dropped = (other, usual) if gain >= MIN_GAIN else (usual, other)
+    chosen, dropped = (other, usual) if gain >= BF16_MIN_GAIN else (usual, other)
     logger.info(
         "%s: %.2f times as fast by OpenVINO in bfloat16 as by ONNX Runtime; %s it",
         usual.predictor.manifest.name,

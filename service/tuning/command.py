@@ -14,12 +14,14 @@ from tomlkit.exceptions import TOMLKitError
 from service.imaging.files import visible_files
 from service.imaging.formats import select_photos
 from service.imaging.images import open_image
+from service.manifest import MANIFEST_FILE, ModelManifest, read_manifest
 from service.package import PackageError, find_packages
 from service.problems import Problem
+from service.providers import OPENVINO, has_bf16
 from service.settings import FILE_VARIABLE, Settings, SettingsError, read_settings
 from service.terminal import one_line_errors, say
 from service.tuning.search import Finding, Search
-from service.tuning.trial import settings_of
+from service.tuning.trial import OPENVINO_RUNTIMES, Runtime
 
 DEFAULT_FILE = Path("boxport.toml")
 MAX_PHOTOS = 64  # sent in turn
@@ -53,10 +55,13 @@ def tune(
             packages = choose(settings.model_store, names)
             for package in packages:
                 search = Search(package, photos, settings.cpus, slo_ms / 1000, seconds)
+                search.runtimes = other_runtimes(read_manifest(package / MANIFEST_FILE))
                 best = find_best(search, console, whole_grid=all_)
                 models = document.setdefault("models", tomlkit.table(is_super_table=True))
                 table = models.setdefault(search.model, tomlkit.table())
-                table.update(settings_of(best.layout))
+                table.update(best.choice.settings)
+                if best.agreement is not None:
+                    table["precision"].comment(agreed(best.agreement, len(photos)))
                 write_document(target, document)
                 show(console, best, search)
     except KeyboardInterrupt:
@@ -116,7 +121,7 @@ def find_best(search: Search, console: Console, *, whole_grid: bool) -> Finding:
 
         def report(finding: Finding) -> None:
             left = (time.monotonic() - began) / search.measured * (most - search.measured)
-            line = f"{search.model}: {finding.layout}: {finding.value(search.slo):.1f} photos/s"
+            line = f"{search.model}: {finding.choice}: {finding.value(search.slo):.1f} photos/s"
             line += f"; at most {duration(left)} left"
             if not sys.stderr.isatty():
                 console.print(line, soft_wrap=True)
@@ -124,7 +129,7 @@ def find_best(search: Search, console: Console, *, whole_grid: bool) -> Finding:
 
         search.on_finding = report
         best = search.measure_grid() if whole_grid else search.run()
-    console.print(f"{search.model}: {len(search.findings)} layouts were measured")
+    console.print(f"{search.model}: {len(search.findings)} choices were measured")
     if not best.value(search.slo):
         fastest = min(speed.p99 for found in search.findings.values() for speed in found.speeds)
         raise TuningError(
@@ -136,6 +141,18 @@ def find_best(search: Search, console: Console, *, whole_grid: bool) -> Finding:
     return best
 
 
+def other_runtimes(manifest: ModelManifest) -> tuple[Runtime, ...]:
+    """Those that a model can be run by here, beside ONNX Runtime."""
+    if manifest.precision != "fp32" or not OPENVINO.is_available:
+        return ()
+    return OPENVINO_RUNTIMES if has_bf16() else OPENVINO_RUNTIMES[:1]
+
+
+def agreed(share: float, photos: int) -> str:
+    """What is written beside a precision, for those who read it later."""
+    return f"agrees with float32 by {share:.1%}, on {photos} photos"
+
+
 def duration(seconds: float) -> str:
     """Such as 3:20 min, or 40 s."""
     minutes, rest = divmod(math.ceil(seconds), 60)
@@ -145,7 +162,7 @@ def duration(seconds: float) -> str:
 def beside_defaults(best: Finding, search: Search) -> str:
     """What is gained by ``best``, in words."""
     default = search.findings[search.default]
-    if best.layout == default.layout:
+    if best.choice == default.choice:
         return "nothing is worth changing the defaults for"
     if not default.value(search.slo):
         return "the defaults answer too slowly"
@@ -153,7 +170,7 @@ def beside_defaults(best: Finding, search: Search) -> str:
 
 
 def show(console: Console, best: Finding, search: Search) -> None:
-    console.print(f"{search.model}: best is {best.layout}", soft_wrap=True)
+    console.print(f"{search.model}: best is {best.choice}", soft_wrap=True)
     table = Table()
     for heading in ("callers", "photos/s", "p99 ms", f"within {search.slo * 1000:g} ms"):
         table.add_column(heading, justify="right")

@@ -13,6 +13,8 @@ from benchmarks.packages import MODELS, Model
 from benchmarks.peers import table
 from benchmarks.peers.shared.handler import PhotoModel
 
+HEAD_LENGTH = "Inference-Header-Content-Length"
+
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 @pytest.mark.parametrize("name", ["cat", "astronaut", "photographer"])
@@ -39,6 +41,11 @@ def test_requests_carry_the_photo() -> None:
     assert parts_of(form) == [("image", photo)]
     tensor = orjson.loads(base64.b64decode(table.v2_json(photo, "/x").body))["inputs"][0]
     assert base64.b64decode(tensor["data"][0]) == photo
+    binary = table.v2_binary(photo, "/x")
+    body, head = base64.b64decode(binary.body), int(binary.headers[HEAD_LENGTH])
+    (tensor,) = orjson.loads(body[:head])["inputs"]
+    assert len(body) == head + tensor["parameters"]["binary_data_size"]
+    assert body[head:] == len(photo).to_bytes(4, "little") + photo
     assert parts_of(form_of([photo, b"two"], "/x")) == [("images", photo), ("images", b"two")]
 
 

@@ -249,8 +249,10 @@ def test_bfloat16_is_measured_beside_float32_or_refused(
     arguments = ["--annotations", str(annotations), "--images", str(album), "--limit", "4"]
     result = CliRunner().invoke(app, ["evaluate", str(package), *arguments, "--bf16"])
     if OPENVINO.is_available and has_bf16():
-        columns = json.loads(result.stdout)["columns"]
+        content = json.loads(result.stdout)
+        columns = content["columns"]
         assert [column["title"] for column in columns] == ["ONNX fp32", "OpenVINO bf16"]
+        assert content["gate"]["tolerance_points"] == 0.1
         assert columns[1]["agreement"] > 0.9
         assert columns[1]["metrics"] != columns[0]["metrics"]
     else:

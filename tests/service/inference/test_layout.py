@@ -3,7 +3,7 @@
 import pytest
 
 from service.inference.layout import Layout
-from service.providers import CPU, PROVIDERS, ExecutionProvider
+from service.providers import CPU, OPENVINO, PROVIDERS, ExecutionProvider
 from service.settings import ModelSettings
 
 CUDA = PROVIDERS["cuda"]
@@ -18,6 +18,8 @@ CUDA = PROVIDERS["cuda"]
         (CPU, {"concurrent_runs": 2, "latency_threads": 1}, Layout(2, 1, 2, 0, 1)),
         (CPU, {"max_batch_size": 16, "decode_threads": 3}, Layout(4, 1, 16, 3, 4)),
         (CUDA, {"concurrent_runs": 2, "decode_threads": 0}, Layout(2, 1, 8, 0, 4)),
+        (OPENVINO, {}, Layout(4, 1, 1, 0, 1)),
+        (OPENVINO, {"latency_threads": 4}, Layout(4, 1, 1, 0, 4)),
     ],
 )
 def test_settings_go_before_what_suits_the_provider(

@@ -68,7 +68,7 @@ def test_a_package_runs_by_openvino(precision: str, shown: str, store: Path) -> 
 def test_auto_takes_bfloat16_if_it_gains_enough(
     least: float, chosen: tuple[str, str], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader, "MIN_GAIN", least)
+    monkeypatch.setattr(loader, "BF16_MIN_GAIN", least)
     model = load_model(store / CLASSIFIER / "1", Settings(runtime="auto"), SHARED)
     model.close()
     assert (model.provider, model.precision) == chosen

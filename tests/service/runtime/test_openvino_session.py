@@ -1,5 +1,6 @@
 """OpenVINO gives the answers of ONNX Runtime, to every thread its own."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,15 @@ def test_bfloat16_rounds(store: Path) -> None:
     (found,) = session.run(["probabilities"], feeds)
     difference = np.abs(found - expected).max()
     assert 1e-6 < difference < 0.05
+
+
+def test_a_run_is_its_callers(store: Path) -> None:
+    """Who is pinned to a processor has its run there, and not on some thread of OpenVINO's."""
+    _, session = opened(store, CLASSIFIER, batches=(1,))
+    feeds = {"images": photos(1, 224)}
+    session.run(["probabilities"], feeds)
+    own, everybody = time.thread_time(), time.process_time()
+    for _ in range(5):
+        session.run(["probabilities"], feeds)
+    own, everybody = time.thread_time() - own, time.process_time() - everybody
+    assert own > 0.5 * everybody

@@ -12,11 +12,12 @@ from service.inference.layout import Layout
 from service.settings import FILE_VARIABLE, Settings, SettingsError, read_settings
 from service.tuning.command import TuningError, beside_defaults, duration, find_target
 from service.tuning.search import Finding, Search
-from service.tuning.trial import Speed
+from service.tuning.trial import Choice, Speed
 from tests.export.small import small_package
 from tests.paths import ROOT
 
-DEFAULT = Layout(2, 1, 2, 0, 2)
+DEFAULT = Choice(Layout(2, 1, 2, 0, 2))
+LAYOUT = {"concurrent_runs", "threads", "max_batch_size", "decode_threads"}
 MINE = """\
 # of the night shift
 max_images = 8  # few
@@ -57,7 +58,7 @@ def test_what_is_found_joins_what_the_file_says(photos: Path, store: str, tmp_pa
     assert file.read_text().startswith("# of the night shift\nmax_images = 8  # few\n")
     written = tomllib.loads(file.read_text())
     assert written["models"]["other"] == {"threads": 2}
-    names = {"concurrent_runs", "threads", "max_batch_size", "decode_threads"}
+    names = {*LAYOUT, "runtime", "precision"}
     assert written["models"]["small"].keys() == names
     settings = [sys.executable, "-m", "service", "settings"]
     environment = {**os.environ, **environment}
@@ -127,15 +128,15 @@ def test_a_bound_that_nothing_meets_leaves_the_file_alone(
 
 
 @pytest.mark.parametrize(
-    ("default", "layout", "words"),
+    ("default", "choice", "words"),
     [
-        (Speed(4, 80, p99=0.1), Layout(3, 1, 4, 0, 2), "1.25 times what the defaults give"),
-        (Speed(4, 80, p99=0.3), Layout(3, 1, 4, 0, 2), "the defaults answer too slowly"),
+        (Speed(4, 80, p99=0.1), Choice(Layout(3, 1, 4, 0, 2)), "1.25 times what the defaults give"),
+        (Speed(4, 80, p99=0.3), Choice(Layout(3, 1, 4, 0, 2)), "the defaults answer too slowly"),
         (Speed(4, 80, p99=0.1), DEFAULT, "nothing is worth changing the defaults for"),
     ],
 )
-def test_what_is_gained_is_said(default: Speed, layout: Layout, words: str) -> None:
+def test_what_is_gained_is_said(default: Speed, choice: Choice, words: str) -> None:
     search = Search(Path("a/1"), [], cpus=2, slo=0.2, seconds=1)
     search.findings[DEFAULT] = Finding(DEFAULT, (default,))
-    best = search.findings.setdefault(layout, Finding(layout, (Speed(4, 100, p99=0.1),)))
+    best = search.findings.setdefault(choice, Finding(choice, (Speed(4, 100, p99=0.1),)))
     assert beside_defaults(best, search) == words
