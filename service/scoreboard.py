@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from fcntl import LOCK_EX, LOCK_UN, flock
+from pathlib import Path
 from typing import Any, TypeAlias
 
 VARIABLE = "_BOXPORT_SCOREBOARD"
@@ -49,10 +50,12 @@ class Scoreboard:
 
     own: the cells of this process. common: those that any process may write while it holds `lock`.
     shared: whether there are other processes.
+    folder: for files that they share, if they have one.
     """
 
-    def __init__(self, file: int | None, rows: int, row: int) -> None:
+    def __init__(self, file: int | None, rows: int, row: int, folder: Path | None = None) -> None:
         """``file``: a descriptor of the mapping; None for one that nobody else sees."""
+        self.folder = folder
         self._file, self._number = file, rows
         self._mapping = mmap.mmap(-1 if file is None else file, _size(rows))
         self._header = memoryview(self._mapping)[:HEADER].cast("q")
@@ -71,7 +74,7 @@ class Scoreboard:
         return cls(None, FIRST + 1, FIRST)._begun()
 
     @classmethod
-    def create(cls, workers: int) -> "Scoreboard":
+    def create(cls, workers: int, folder: Path | None = None) -> "Scoreboard":
         """For this process, whose row is the last, and ``workers`` that it will start.
 
         A worker may be started before the one that it replaces is gone.
@@ -83,20 +86,20 @@ class Scoreboard:
         else:
             file, path = tempfile.mkstemp(prefix="boxport-")
         os.ftruncate(file, _size(rows))
-        os.environ[VARIABLE] = f"{os.getpid()}:{path}"
-        return cls(file, rows, rows - 1)._begun()
+        os.environ[VARIABLE] = f"{os.getpid()}:{path}:{folder or ''}"
+        return cls(file, rows, rows - 1, folder)._begun()
 
     @classmethod
     def join(cls, worker: int) -> "Scoreboard":
         """That of the service whose process has started this one, as its ``worker`` of a number
         from 1; one of its own if there is none."""
-        parent, _, path = os.environ.get(VARIABLE, "").partition(":")
+        parent, path, folder = (os.environ.get(VARIABLE) or "::").split(":", 2)
         if parent != str(os.getppid()):
             return cls.alone()
         file = os.open(path, os.O_RDWR)
         size = os.fstat(file).st_size
         rows = (size - _size(0)) // (CELLS * CELL)
-        return cls(file, rows, COMMON + worker)
+        return cls(file, rows, COMMON + worker, Path(folder) if folder else None)
 
     def _begun(self) -> "Scoreboard":
         self._mapping[SECRET] = os.urandom(SECRET.stop - SECRET.start)

@@ -4,11 +4,17 @@ BentoML has Circus start one in place of one that has ended, after up to ten sec
 container never; one that stands still it does not notice.
 """
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,6 +26,7 @@ from service.telemetry.logs import logger
 from service.telemetry.states import WORKER_ENDS
 
 LOOK_SECONDS = 0.25
+FOLDER_PREFIX = "boxport-workers-"  # of a folder for temporary files
 REAP_SECONDS = 0.5  # between two looks of Circus for processes that have ended
 STOPPED_SECONDS = 1.0  # a process that the system holds, by SIGSTOP, will not go on by itself
 
@@ -76,10 +83,36 @@ class Supervisor:
 
 def supervise(settings: Settings) -> None:
     """Have the workers that this process will start be one service."""
-    board = Scoreboard.create(settings.workers)
+    folder = make_folder() if settings.workers > 1 else None
+    board = Scoreboard.create(settings.workers, folder)
     replaces = settings.on_worker_end == "replace"
     _look_often(replaces)
     Supervisor(board, settings.worker_timeout_ms / 1000, replaces=replaces).start()
+
+
+def make_folder() -> Path:
+    """For files that the workers share, as long as this process lives; those of processes that were
+    killed are removed."""
+    place = Path(tempfile.gettempdir())
+    for left in place.glob(f"{FOLDER_PREFIX}*"):
+        with suppress(OSError):  # another user's, or one that is in use
+            os.close(_lock_folder(left))
+            shutil.rmtree(left)
+    made = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+    _lock_folder(made)
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+def _lock_folder(folder: Path) -> int:
+    """A descriptor that holds the folder's lock; raises OSError if another process does."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        flock(file, LOCK_EX | LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise
+    return file
 
 
 def _look_often(replaces: bool) -> None:

@@ -112,6 +112,7 @@ class Engine:
             self.admission.hold_memory,
             metrics.batch,
             self._isolation,
+            metrics.board.folder,
         )
         # copies of requests take nothing that callers are counted by
         apart = Admission(1, 1, settings.max_decoding_bytes // APART, metrics.board, "copies")

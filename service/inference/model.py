@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from service.imaging.images import HoldMemory
@@ -48,6 +49,7 @@ class Shared:
     hold_memory: see `Decoder`.
     on_batch: hears the name of a model and the size of each batch that it runs.
     isolation: see `Decoder`.
+    weights_folder: see `Device`.
     """
 
     cores: CorePool
@@ -55,6 +57,7 @@ class Shared:
     hold_memory: HoldMemory
     on_batch: Callable[[str, int], None]
     isolation: Isolation | None = None
+    weights_folder: Path | None = None
 
 
 def open_predictor(package: GraphRunner[Any]) -> Predictor[Any]:

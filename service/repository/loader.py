@@ -58,10 +58,11 @@ def load_model(
 
     Raises PackageError if it is unfit, ProviderError if what should run it is not there.
     """
-    wanted = settings.for_model(folder.parent.name)
-    chosen = _open(folder, settings, providers_of(wanted), wanted.precision == "bf16", trial)
+    wanted, weights = settings.for_model(folder.parent.name), shared.weights_folder
+    bf16 = wanted.precision == "bf16"
+    chosen = _open(folder, settings, providers_of(wanted), bf16, trial, weights)
     if wanted.runtime == "auto" and chosen.precision == "fp32" and may_run_bf16(wanted):
-        chosen = _faster(chosen, _open(folder, settings, [OPENVINO], True, trial))
+        chosen = _faster(chosen, _open(folder, settings, [OPENVINO], True, trial, weights))
     trim_memory()
     graph_bytes = (folder / GRAPH_FILE).stat().st_size
     return LoadedModel(
@@ -89,6 +90,7 @@ def _open(
     providers: list[ExecutionProvider],
     bf16: bool,
     trial: Trial | None,
+    weights_folder: Path | None,
 ) -> Candidate:
     wanted, first = settings.for_model(folder.parent.name), providers[0]
     layout = Layout.resolve(wanted, first, settings.cpus)
@@ -101,6 +103,7 @@ def _open(
         wanted.cuda_graphs,
         layout.concurrent_runs,
         bf16,
+        weights_folder,
     )
     sizes = batch_sizes(layout.max_batch_size) if first.fixed_batches else ()
     process: PackageProcess | None = None

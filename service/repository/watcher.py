@@ -1,6 +1,7 @@
 """Keeping the repository as the store is: at the start, and while packages come, change or go."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ class Watcher:
     could not be loaded is tried again, ever more seldom: a full memory or a network volume's fault
     passes. One that is missed is removed after `GONE_LOOKS` looks; while the store has no package
     at all, such as a volume that is not mounted, everything goes on.
+
+    It looks when the clock has a multiple of ``seconds``: so all workers see the same.
     """
 
     def __init__(self, store: Path, repository: ModelRepository, seconds: float) -> None:
@@ -123,7 +126,7 @@ class Watcher:
         return found
 
     def _watch(self) -> None:
-        while not self._stopped.wait(self._seconds):
+        while not self._stopped.wait(self._seconds - time.time() % self._seconds):
             try:
                 self.look()
             except Exception:  # whatever it is, the next look may do better

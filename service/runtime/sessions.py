@@ -15,6 +15,7 @@ from typing import TypeAlias
 import onnxruntime as ort
 
 from service.providers import CPU, OPENVINO, ExecutionProvider
+from service.runtime.mapped_graph import open_mapped, optimize_once
 from service.runtime.openvino_session import OpenVinoSession
 from service.runtime.optimized_graph import IN_MEMORY, optimized
 
@@ -35,6 +36,7 @@ class Device:
     allow_fallback: whether a session may run on less than was asked for.
     capture: whether runs are recorded as CUDA graphs.
     runs: that go on at once; only OpenVINO has to know.
+    weights_folder: where the processes of a service share weights; None for one that is alone.
     bf16: whether OpenVINO computes in bfloat16.
     """
 
@@ -46,6 +48,7 @@ class Device:
     capture: bool = False
     runs: int = 1
     bf16: bool = False
+    weights_folder: Path | None = None
 
     @property
     def number(self) -> int:
@@ -73,12 +76,12 @@ class Sessions:
     """throughput: for runs side by side, each on ``threads`` of its device.
     latency: for a run that has the machine to itself, on ``latency_threads``; None where that is
         the same number, and where it is not a CPU that runs.
-    weights: what both read from and do not own.
+    weights: what both read from and do not own: values, or the file that they are mapped from.
     """
 
     throughput: Session
     latency: Session | None = None
-    weights: tuple[ort.OrtValue, ...] = ()
+    weights: tuple[ort.OrtValue | Path, ...] = ()
 
 
 def open_sessions(graph: Path, device: Device, batches: tuple[int, ...] = ()) -> Sessions:
@@ -94,9 +97,16 @@ def open_sessions(graph: Path, device: Device, batches: tuple[int, ...] = ()) ->
         alone = opened(runs=1, threads=latency_threads) if latency_threads != threads else None
         return Sessions(throughput, alone)
     options = _options(threads)
-    if first is not CPU or latency_threads == threads:
+    latency_options = None
+    if first is CPU and latency_threads != threads:
+        latency_options = _options(latency_threads, spin=True)
+    if first is CPU and device.weights_folder is not None:
+        unshared = _options(threads, shared_memory=False)
+        mapped = optimize_once(graph, unshared, device.weights_folder)
+        latency = latency_options and open_mapped(mapped, latency_options)
+        return Sessions(open_mapped(mapped, options), latency, (mapped,))
+    if latency_options is None:
         return Sessions(ort.InferenceSession(graph, options, device.for_ort))
-    latency_options = _options(latency_threads, spin=True)
     if not IN_MEMORY:
         both = (ort.InferenceSession(graph, o, device.for_ort) for o in (options, latency_options))
         return Sessions(*both)

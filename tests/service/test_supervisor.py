@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -115,3 +116,20 @@ def test_the_service_ends_with_it_where_that_is_asked_for(
     monkeypatch.setattr("os.getpid", lambda: 4711)
     Supervisor(board, 60, replaces=False).look()
     assert sent == [(4711, signal.SIGTERM)]
+
+
+def test_the_folder_of_a_service_that_was_killed_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One in use is left alone."""
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("atexit.register", lambda *arguments, **options: None)
+    left = tmp_path / f"{supervisor.FOLDER_PREFIX}left"
+    left.mkdir()
+    (left / "weights").write_text("")
+    first = supervisor.make_folder()
+    assert not left.exists()
+    second = supervisor.make_folder()
+    assert sorted(tmp_path.iterdir()) == sorted([first, second])
+    assert first.stat().st_mode & 0o777 == 0o700

@@ -1,5 +1,8 @@
 """Both kinds of session of a model give one answer, and have its weights once."""
 
+import dataclasses
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +89,39 @@ def test_accelerator_has_one(graph: Path) -> None:
     """This ONNX Runtime has none, and leaves it out."""
     opened = open_sessions(graph, Device((PROVIDERS["cuda"],), latency_threads=2))
     assert opened.latency is None
+
+
+def test_sessions_of_several_processes_map_one_file(
+    graph: Path, images: np.ndarray[Any, Any], tmp_path: Path
+) -> None:
+    """Their own memory stays free of weights, whichever process has optimised the graph."""
+    plain = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    (expected,) = plain.run(None, {"images": images})
+    for device in (BOTH, Device(threads=1, latency_threads=1)):
+        opened = open_sessions(graph, dataclasses.replace(device, weights_folder=tmp_path))
+        assert (opened.latency is None) == (device is not BOTH)
+        for session in filter(None, (opened.throughput, opened.latency)):
+            (found,) = session.run(None, {"images": images})
+            np.testing.assert_array_equal(found, expected)
+    (made,) = tmp_path.glob("[0-9a-f]*")
+    assert opened.weights == (made / "graph.onnx",)
+    weights = made / "weights"
+    assert weights.stat().st_size > 0.9 * graph.stat().st_size
+    mapped = [part for part in psutil.Process().memory_maps() if part.path == str(weights)]
+    # but the last matrix, a quarter of them, of which each session packs a copy
+    assert sum(part.rss for part in mapped) > 0.7 * graph.stat().st_size
+
+
+def test_the_oldest_graphs_are_let_go(
+    graph: Path, images: np.ndarray[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has opened one goes on with it."""
+    monkeypatch.setattr("service.runtime.mapped_graph.KEPT", 1)
+    for name in ("aa", "bb"):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1, 1))
+    first = open_sessions(graph, Device(threads=1, weights_folder=tmp_path))
+    (made,) = tmp_path.glob("[0-9a-f]*")
+    shutil.rmtree(made)
+    (found,) = first.throughput.run(None, {"images": images})
+    assert np.isfinite(found).all()
