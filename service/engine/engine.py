@@ -18,7 +18,7 @@ from service.engine.orders import Orders
 from service.engine.pipelines import Pipeline, Times
 from service.engine.planning import RegionLimits, asks_of_whole_images, plan, second_model
 from service.imaging.resize import ModelInput
-from service.inference.affinity import CorePool
+from service.inference.affinity import CoreLocks, CorePool
 from service.inference.deadline import RequestPolicy
 from service.inference.decoder import open_isolation
 from service.inference.model import LoadedModel, Shared
@@ -107,7 +107,7 @@ class Engine:
         self._isolation = open_isolation(settings, metrics.decoder_end)
         self._settings = settings
         self._shared = Shared(
-            CorePool(own_processors()),
+            CorePool(own_processors(), CoreLocks.of_machine()),
             self._count_images,
             self.admission.hold_memory,
             metrics.batch,

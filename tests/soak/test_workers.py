@@ -41,14 +41,16 @@ def test_a_rate_is_the_service_s_own(tmp_path: Path) -> None:
 
 
 class Operator:
-    def __init__(self, server: Server, key: str) -> None:
-        self._server, self._headers = server, {"x-api-key": key}
+    """Each call is on a connection of its own, which any worker may take."""
 
-    def call(self, method: str, path: str, **given: object) -> dict:
-        """On a connection of its own, which any worker may take."""
-        reply = httpx.request(
-            method, self._server.url + path, headers=self._headers, timeout=120, **given
+    def __init__(self, server: Server, key: str) -> None:
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.Client(
+            base_url=server.url, headers={"x-api-key": key}, timeout=120, limits=limits
         )
+
+    def call(self, method: str, path: str) -> dict:
+        reply = self._client.request(method, path)
         assert reply.status_code == 200, reply.text
         return reply.json()
 

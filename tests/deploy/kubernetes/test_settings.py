@@ -54,7 +54,7 @@ def test_every_variable_is_a_setting(pods: Pods) -> None:
 
 def test_settings_are_read(settings: Settings, pods: Pods) -> None:
     assert settings.log_format == "json"
-    assert settings.workers == 1  # /metrics is one worker's
+    assert settings.workers == 1  # a pod has few processors: pods are added
     named = environment(pods.service)
     assert str(settings.keys_file) == named.get("BOXPORT_KEYS_FILE", "None")
     assert settings.execution_providers == (named.get("BOXPORT_EXECUTION_PROVIDERS", "cpu"),)

@@ -5,11 +5,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
 from service.cpus import own_processors
-from service.inference.affinity import CorePool
+from service.inference.affinity import CoreLocks, CorePool
 
 MINE = own_processors()
 NOWHERE = 10_000  # no machine has so many processors
@@ -108,3 +109,19 @@ def test_other_threads_stay_as_they_are() -> None:
     with a_thread() as thread:
         thread(pinned, CorePool({min(MINE)}))
         assert here() == MINE
+
+
+def test_services_of_one_machine_hold_different_processors(tmp_path: Path) -> None:
+    one, other = (CorePool({min(MINE)}, CoreLocks(tmp_path / "locks")) for _ in range(2))
+    with a_thread() as first, a_thread() as second, ExitStack() as held:
+        first(held.enter_context, one.hold())
+        assert second(pinned, other) == MINE, "it is left to the scheduler"
+        first(held.close)
+        assert second(pinned, other) == {min(MINE)}
+
+
+def test_without_a_folder_for_locks_runs_are_pinned_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    cores = CorePool({min(MINE)}, CoreLocks(tmp_path / "file" / "locks"))
+    with a_thread() as first:
+        assert first(pinned, cores) == {min(MINE)}
