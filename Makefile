@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: chromium haproxy buildah podman runc debootstrap
-.PHONY: help serve tools test test-sdk test-container bench check bento container dist lock cluster clean
+.PHONY: help serve tools test test-sdk test-container bench check bento container dist lock cluster protocol clean
 
 # The newest Python that there is. Each is tried: a version manager's names need not run, and Debian
 # has the module that makes environments in a package of its own.
@@ -68,6 +68,11 @@ dist: $(VENV)/release.done $(NODE_TOOLS) ## Build what a release has into dist/ 
 
 lock: $(VENV)/release.done ## Pin what images install, and list its parts and licences
 	$(BIN)/python -m deploy.container.lock
+
+# Into a pool of descriptors of their own: a process may hold another program's of the same names.
+protocol: $(VENV)/test.done ## Generate gRPC's messages from service/grpc/open_inference.proto
+	cd service/grpc && $(CURDIR)/$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. open_inference.proto
+	sed -i 's/_descriptor_pool.Default()/_descriptor_pool.DescriptorPool()/' service/grpc/open_inference_pb2.py
 
 clean: ## Delete everything that the other targets made
 	rm -rf benchmarks/.venvs benchmarks/.cache

@@ -103,6 +103,11 @@ class Boxport:
 
     @bentoml.on_startup
     async def settle(self) -> None:
+        self.grpc = None
+        if self.worker.settings.grpc_port is not None:
+            from service.grpc.server import open_server
+
+            self.grpc = await open_server(self.worker)
         self.worker.settle()
 
     async def __is_alive__(self) -> bool:
@@ -128,5 +133,7 @@ class Boxport:
         return await classify(RequestContext.of(request.scope))
 
     @bentoml.on_shutdown
-    def close(self) -> None:
+    async def close(self) -> None:
+        if self.grpc is not None:
+            await self.grpc.stop()
         self.worker.close()

@@ -1,5 +1,7 @@
 """Checks before the service starts: whether it can be served with these settings and this store."""
 
+from importlib.util import find_spec
+
 from service.access.control import AccessControl
 from service.access.key_file import KeysError
 from service.imaging.formats import enable_formats
@@ -8,9 +10,16 @@ from service.package import PackageError
 from service.providers import ProviderError, providers_of
 from service.repository.store import scan_store, verify_packages
 from service.rollout.records import read_records, records_path
-from service.settings import SettingsError, read_settings
+from service.serve import StartError, check_port
+from service.settings import Settings, SettingsError, read_settings
 from service.telemetry.logs import configure
 from service.worker import make_fetcher
+
+GRPC_PACKAGES = {
+    "grpc": "grpcio",
+    "grpc_health": "grpcio-health-checking",
+    "grpc_reflection": "grpcio-reflection",
+}
 
 
 def preflight() -> None:
@@ -31,7 +40,25 @@ def preflight() -> None:
         make_fetcher(settings)
         enable_formats(settings.image_formats)
         check_decoding(settings)
+        check_grpc(settings)
         if path := records_path(settings.rollouts_file, settings.model_store):
             read_records(path)  # else a version that was taken back would serve
     except (SettingsError, PackageError, ProviderError, KeysError, ValueError) as error:
         raise SystemExit(f"boxport: {error}") from error
+
+
+def check_grpc(settings: Settings) -> None:
+    """Raises SettingsError if gRPC is asked for, and its packages are not there or its port is
+    taken."""
+    if settings.grpc_port is None:
+        return
+    for module, package in GRPC_PACKAGES.items():
+        if find_spec(module) is None:
+            raise SettingsError(
+                f"grpc_port: {package} is not installed: pip install --group grpc, as in"
+                " pyproject.toml"
+            )
+    try:
+        check_port(settings.grpc_port, "BOXPORT_GRPC_PORT=8002")
+    except StartError as error:
+        raise SettingsError(f"grpc_port: {error}") from error

@@ -40,8 +40,11 @@ def serve(port: int, settings: Settings) -> None:
     os.execve(bentoml, [str(bentoml), "serve", "service.app:Boxport"], environment)
 
 
-def check_port(port: int) -> None:
-    """Raises StartError if the service could not listen on ``port`` of every address."""
+def check_port(port: int, remedy: str = "make serve PORT=8080") -> None:
+    """Raises StartError if the service could not listen on ``port`` of every address.
+
+    remedy: how to take another.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -50,7 +53,7 @@ def check_port(port: int) -> None:
             reason = getattr(error, "strerror", None) or error
             raise StartError(
                 f"port {port} cannot be used: {reason}; stop what listens there, or take another:"
-                " make serve PORT=8080"
+                f" {remedy}"
             ) from error
 
 

@@ -259,6 +259,9 @@ class Settings(ModelSettings, BaseSettings):
     drain_seconds: Seconds = 0.0
     """How long the service goes on after SIGTERM, not ready but answering, so that load balancers
     notice. Requests in service are finished in any case."""
+    grpc_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Of the Open Inference Protocol over gRPC, where the packages of the group grpc are installed
+    (docs/protocols.md). Default: none."""
     gpus: PositiveInt = 1
     """GPUs; worker i has number i modulo so many."""
 

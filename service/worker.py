@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import nullcontext
 from ipaddress import ip_network
+from typing import NoReturn
 
 import bentoml
 
@@ -42,7 +43,7 @@ class Worker:
         self.settings = settings
         self.board = board
         take_share(bentoml.server_context.worker_index or 1, settings.workers)
-        self.metrics = Metrics(self._state, self.board)
+        self.metrics = Metrics(self._state, self.board, grpc=settings.grpc_port is not None)
         self._spans = open_spans()
         self.recorder = RequestRecorder(settings, self.metrics, self._spans)
         self.access = AccessControl(settings, self.board)
@@ -77,16 +78,19 @@ class Worker:
         if self._spans is not None:
             self._spans.close()
 
+    def give_up(self, error: Exception) -> NoReturn:
+        """BentoML starts a worker that fails again and again, for ever: what cannot be started ends
+        the service in one line, if no other worker serves."""
+        logger.critical("boxport: %s", error)
+        if not any(row[PHASE] == Phase.READY for row in self.board.workers):
+            os.kill(os.getppid(), signal.SIGTERM)
+        os._exit(1)  # anything else would end in uvicorn's traceback
+
     def _open_engine(self) -> Engine:
-        """BentoML starts a worker that fails again and again, for ever: what cannot be loaded
-        ends the service in one line, if no other worker serves."""
         try:
             return Engine(self.settings, self.metrics)
         except (PackageError, ProviderError) as error:
-            logger.critical("boxport: %s", error)
-            if not any(row[PHASE] == Phase.READY for row in self.board.workers):
-                os.kill(os.getppid(), signal.SIGTERM)
-            os._exit(1)  # anything else would end in uvicorn's traceback
+            self.give_up(error)
 
     def _beat(self, now: float) -> None:
         self.board.own[BEAT] = now

@@ -93,8 +93,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def exact_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """As `server`, with Pillow's resize, which finds the same on every machine."""
-    with shared_server(tmp_path_factory, "exact", exact_resize=True) as running:
+    """As `server`, with Pillow's resize, which finds the same on every machine; and with gRPC."""
+    with shared_server(tmp_path_factory, "exact", exact_resize=True, grpc=True) as running:
         yield running
 
 

@@ -1,20 +1,10 @@
 """A request that is being answered: its route, its policy, its body, and what is recorded of it."""
 
 import asyncio
-import random
-import re
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.responses import Response
@@ -22,34 +12,15 @@ from starlette.types import Message, Receive
 from starlette.types import Scope as AsgiScope
 
 from service.access.key_file import Scope
-from service.engine.engine import Answer
-from service.engine.pipelines import Times
 from service.http.replies import Dialect, problem_json
-from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.manifest import Task
-from service.problems import Problem, quoted
-from service.rollout.rollout import RequestKey
-from service.settings import Settings
-from service.telemetry.record import RequestRecord, Stage
+from service.problems import Problem
+from service.request import Request, choose_id
 from service.worker import Worker
 
-REQUEST_ID_HEADER = "X-Request-ID"
-TIMEOUT_HEADER = "X-Request-Timeout-Ms"
-PRIORITY_HEADER = "X-Request-Priority"
-REQUEST_ID_KEY, TIMEOUT_KEY, PRIORITY_KEY = map(
-    str.lower, (REQUEST_ID_HEADER, TIMEOUT_HEADER, PRIORITY_HEADER)
-)
-MAX_TIMEOUT_DIGITS = 12
-ACCEPTED_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 SCOPE_KEY = "boxport.context"
 # From then on the connection is watched; most requests are answered before.
 WATCH_AFTER_SECONDS = 0.1
-# What traces call the engine's stages.
-SPAN_NAMES: dict[str, Literal["decode", "queue", "infer"]] = {
-    "decode": "decode",
-    "queue": "queue",
-    "inference": "infer",
-}
 
 Endpoint = Callable[["RequestContext"], Awaitable[Response]]
 Result = TypeVar("Result")
@@ -93,18 +64,11 @@ class ClientGone(Exception):
 
 
 @dataclass(eq=False, kw_only=True)
-class RequestContext(RequestRecord):
-    """A request, what serves it, and its record.
+class RequestContext(Request):
+    """A request over HTTP. ``parameters`` are those of the path, by name."""
 
-    parameters: those of the path, by name.
-    address: of the caller.
-    """
-
-    worker: Worker
     route: Route
-    parameters: Mapping[str, str]
     path: str
-    address: str
     scope: AsgiScope
     _receive: Receive
 
@@ -123,7 +87,7 @@ class RequestContext(RequestRecord):
             worker=worker,
             route=route,
             parameters=parameters,
-            request_id=_request_id(headers),
+            request_id=choose_id(headers),
             method=scope["method"],
             template=route.template,
             path=scope["path"],
@@ -138,11 +102,6 @@ class RequestContext(RequestRecord):
         """That of a request which BentoML has been given."""
         context: RequestContext = scope[SCOPE_KEY]
         return context
-
-    @cached_property
-    def policy(self) -> RequestPolicy:
-        """The deadline, from now on, and the priority; raises Problem if a header is wrong."""
-        return read_policy(self.headers, self.worker.settings)
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:
@@ -160,18 +119,6 @@ class RequestContext(RequestRecord):
         """Whether the body is one image, and nothing else."""
         kind = self.content_type
         return kind.startswith("image/") or kind == "application/octet-stream"
-
-    def key_for(self, reference: str | None) -> RequestKey | None:
-        """What decides which version answers; None if ``reference``, name or name/version, does."""
-        if reference is not None and "/" in reference:
-            return None
-        return RequestKey(self.request_id, self.headers)
-
-    @property
-    def path_reference(self) -> str:
-        """The model that the path names, as name or name/version; "" if it names none."""
-        parameters = self.parameters
-        return "/".join(parameters[key] for key in ("name", "version") if key in parameters)
 
     @property
     def head_reference(self) -> tuple[str | None, bool]:
@@ -236,23 +183,9 @@ class RequestContext(RequestRecord):
             pass
         connection.reschedule(0)  # at once
 
-    def note_answer(self, answer: Answer) -> None:
-        """Record which model answered, and where the time of each image went."""
-        self.model = answer.manifest.name
-        self.stages = stages_of(answer.times)
-
 
 def body_too_large(limit: int) -> Problem:
     return Problem("body_too_large", f"The body has more than {limit} bytes.")
-
-
-def stages_of(times: Sequence[Times]) -> Iterator[Stage]:
-    """The stages of each image, one after the other."""
-    for image, one in enumerate(times):
-        started = one.started
-        for name, seconds in one.stages.items():
-            yield Stage(SPAN_NAMES[name], started, started + seconds, image)
-            started += seconds
 
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -261,41 +194,3 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     for name, value in raw:
         headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
     return headers
-
-
-def read_policy(headers: Mapping[str, str], settings: Settings) -> RequestPolicy:
-    """The deadline and the priority that ``headers``, their names in lower case, ask for.
-
-    Raises Problem if one is wrong.
-    """
-    return RequestPolicy(Deadline.after(_timeout_ms(headers, settings) / 1000), _priority(headers))
-
-
-def _timeout_ms(headers: Mapping[str, str], settings: Settings) -> int:
-    text = headers.get(TIMEOUT_KEY)
-    if text is None:
-        return settings.request_timeout_ms
-    digits = text.isascii() and text.isdigit() and len(text) <= MAX_TIMEOUT_DIGITS
-    number = int(text) if digits else 0
-    if number < 1:
-        raise Problem(
-            "invalid_parameter",
-            f"{TIMEOUT_HEADER}: {quoted(text)} is not a whole number of milliseconds, 1 or more.",
-        )
-    return min(number, settings.max_request_timeout_ms)
-
-
-def _priority(headers: Mapping[str, str]) -> Priority:
-    text = headers.get(PRIORITY_KEY, Priority.INTERACTIVE.value)
-    try:
-        return Priority(text)
-    except ValueError:
-        names = " or ".join(priority.value for priority in Priority)
-        raise Problem("invalid_parameter", f"{PRIORITY_HEADER}: send {names}.") from None
-
-
-def _request_id(headers: Mapping[str, str]) -> str:
-    """The caller's own id of the request if it sent a harmless one, else a new one."""
-    given = headers.get(REQUEST_ID_KEY, "")
-    # random enough: that two requests share an id is unlikely, and does no harm
-    return given if ACCEPTED_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"

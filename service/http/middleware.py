@@ -12,19 +12,17 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.compression import Compressor
-from service.http.context import (
-    REQUEST_ID_HEADER,
-    REQUEST_ID_KEY,
-    SCOPE_KEY,
-    ClientGone,
-    RequestContext,
-)
+from service.http.context import SCOPE_KEY, ClientGone, RequestContext
 from service.http.replies import TIMING_HEADER
 from service.http.routes import check_method, find_route, path_below
-from service.package import PackageError
 from service.problems import Problem, quoted
-from service.providers import ProviderError
-from service.telemetry.logs import logger, request_id
+from service.request import (
+    CLIENT_GONE_STATUS,
+    REQUEST_ID_HEADER,
+    REQUEST_ID_KEY,
+    answering,
+    to_problem,
+)
 from service.worker import Worker
 
 RawHeader = tuple[bytes, bytes]
@@ -92,20 +90,16 @@ class ServiceMiddleware:
             path = path_below(root, path)
             scope = {**scope, "path": root + path, "root_path": root}  # whatever a proxy stripped
         context = RequestContext.begin(worker, *find_route(path), scope, receive)
-        request_id.set(context.request_id)
         reply = Reply(context, send)
-        worker.lifecycle.in_flight.add(context)
-        try:
-            admit(context)
-            if context.route.endpoint is None:
-                await self._forward(context, reply)
-            else:
-                await reply.send_response(await context.route.endpoint(context))
-        except Exception as error:
-            await reply.send_error(error)
-        finally:
-            worker.lifecycle.in_flight.discard(context)
-            worker.recorder.record(context)
+        with answering(context):
+            try:
+                admit(context)
+                if context.route.endpoint is None:
+                    await self._forward(context, reply)
+                else:
+                    await reply.send_response(await context.route.endpoint(context))
+            except Exception as error:
+                await reply.send_error(error)
 
     async def _forward(self, context: RequestContext, reply: "Reply") -> None:
         """Let BentoML reply; raises HTTPException in place of an error of its own."""
@@ -127,10 +121,7 @@ def admit(context: RequestContext) -> None:
     """Raise Problem if the request is not admitted; its body has not been read yet."""
     route, worker = context.route, context.worker
     check_method(route, context.method, context.path, worker.settings.root_path)
-    if (scope := route.scope_of(context.method)) is not None:
-        caller = worker.access.identify(context.headers)
-        context.caller = caller.name if caller else None
-        worker.access.authorize(caller, scope, context.address)
+    context.authorize(route.scope_of(context.method))
     if route.brings_images:
         reference, certain = context.head_reference
         worker.engine.check_room(context.policy, route.task, reference, certain=certain)
@@ -169,9 +160,10 @@ class Reply:
         """Reply with ``error`` in the route's dialect, unless a reply has begun already."""
         context = self._context
         if isinstance(error, ClientGone):
-            context.reason, response = "client_gone", Response(status_code=499)
+            context.note_gone()
+            response = Response(status_code=CLIENT_GONE_STATUS)
         else:
-            problem = to_problem(error, context)
+            problem = in_words_of_the_api(error, context)
             context.reason = problem.code
             response = context.route.dialect(problem, context.request_id)
             if "expect" in context.headers and not context.request_bytes:
@@ -192,16 +184,11 @@ class Reply:
         return found
 
 
-def to_problem(error: Exception, context: RequestContext) -> Problem:
-    """``error``, which ended a request, in the words of the API."""
+def in_words_of_the_api(error: Exception, context: RequestContext) -> Problem:
+    """`to_problem`, of the errors of BentoML and Starlette as well."""
     match error:
-        case Problem():
-            return error.alone()
-        case PackageError() | ProviderError():
-            return Problem("model_unfit", str(error))
         case HTTPException(status_code=status) if status < 500 or status in FOREIGN_ERRORS:
             unreadable = ("malformed_body", "The request cannot be read.")
             code, detail = FOREIGN_ERRORS.get(status, unreadable)
             return Problem(code, detail.format(path=quoted(context.path)[1:-1]))
-    logger.exception("request %s failed", context.request_id)
-    return Problem("internal_error", "The service failed.")
+    return to_problem(error, context)

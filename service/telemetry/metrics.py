@@ -52,6 +52,10 @@ MODEL_ROUTES = (
     *("/v1/detect", "/v1/classify"),
     *("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"),
 )
+GRPC_ROUTES = (
+    "/inference.GRPCInferenceService/ModelInfer",
+    "/inference.GRPCInferenceService/ModelStreamInfer",
+)
 EXPECTED = {
     OK: 200,
     **{code: kind.status for code, kind in KINDS.items() if kind.status in (429, *range(500, 600))},
@@ -142,14 +146,22 @@ class Metrics(Collector):
 
     state: of this process; asked at each scrape, and when a model is seen for the first time,
         perhaps from another thread than the event loop's.
+    grpc: whether it is served.
 
     The label ``model`` is only ever a name of the store, or "none", whatever callers ask for.
     """
 
-    def __init__(self, state: Callable[[], ServiceState], board: Scoreboard | None = None) -> None:
+    def __init__(
+        self,
+        state: Callable[[], ServiceState],
+        board: Scoreboard | None = None,
+        *,
+        grpc: bool = False,
+    ) -> None:
         self.board = board or Scoreboard.alone()
         self._state, self._publishing = state, threading.Lock()
         self._states, self._process = States(self.board), ProcessFigures(self.board)
+        self._routes = MODEL_ROUTES + GRPC_ROUTES if grpc else MODEL_ROUTES
         self._names: set[str] = set()  # every name that the store has had, and `NO_MODEL`
         self._memory = available_memory()
         self._requests = Counter(
@@ -318,7 +330,7 @@ class Metrics(Collector):
             self._begin_requests(model)
 
     def _begin_requests(self, model: str) -> None:
-        for route in MODEL_ROUTES:
+        for route in self._routes:
             for reason, status in EXPECTED.items():
                 self._requests.begin((route, model, str(status), reason))
         self._names.add(model)

@@ -48,6 +48,12 @@ class Server:
         assert parts.port is not None
         return parts.hostname, parts.port
 
+    @property
+    def grpc(self) -> str:
+        """Where gRPC is, of a server that was started with it."""
+        host, port = self.address
+        return f"{host}:{port + 1}"
+
     def metrics(self, key: str | None = None) -> "Metrics":
         headers = {} if key is None else {"x-api-key": key}
         reply = httpx.get(f"{self.url}/metrics", headers=headers, timeout=30)
@@ -120,9 +126,11 @@ def launch(folder: Path, port: int, **settings: object) -> subprocess.Popen:
 
 
 @contextmanager
-def running_server(folder: Path, **settings: object) -> Iterator[Server]:
+def running_server(folder: Path, *, grpc: bool = False, **settings: object) -> Iterator[Server]:
     """A server that is ready, stopped at the end."""
-    port = free_port()
+    port = free_port(1)
+    if grpc:
+        settings["grpc_port"] = port + 1
     process = launch(folder, port, **settings)
     server = Server(f"http://127.0.0.1:{port}", process, folder / "server.log")
     try:

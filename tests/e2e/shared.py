@@ -4,6 +4,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -12,9 +13,7 @@ from tests.e2e.server import Server, running_server
 
 
 @contextmanager
-def shared_server(
-    factory: pytest.TempPathFactory, name: str, **settings: object
-) -> Iterator[Server]:
+def shared_server(factory: pytest.TempPathFactory, name: str, **settings: Any) -> Iterator[Server]:
     """The run's server of that name. The process that comes first starts it, and stops it once it
     and all others are done; meanwhile others may be asking it too."""
     folder = run_folder(factory) / name

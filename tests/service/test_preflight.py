@@ -1,12 +1,14 @@
 """Whatever the service cannot be started with is said before it is, once, in one line."""
 
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
 
 from export.signing import make_keys, sign
 from service.preflight import preflight
+from tests.e2e.server import free_port
 from tests.packages import CLASSIFIER, break_graph, copy_package, rename_label
 
 NO_CUDA = "cuda: this ONNX Runtime"
@@ -97,3 +99,18 @@ def test_a_file_of_rollouts_that_cannot_be_read(
     path.write_text('{"pets": {"version": "2"}}')
     said = refusal(monkeypatch, rollouts_file=path)
     assert said == f"{path}: pets: Value error, give shadow or canary, and not both"
+
+
+def test_a_port_for_grpc_needs_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.preflight.find_spec", lambda module: None)
+    preflight()  # without a port nobody looks
+    said = refusal(monkeypatch, grpc_port=free_port())
+    assert said.startswith("grpc_port: grpcio is not installed: pip install --group grpc")
+
+
+def test_a_port_for_grpc_must_be_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refusal(monkeypatch, grpc_port=port)
+    assert said.startswith(f"grpc_port: port {port} cannot be used: ")
+    assert "BOXPORT_GRPC_PORT=70000: " in refusal(monkeypatch, grpc_port=70_000)

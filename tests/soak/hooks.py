@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from schemathesis.transport.requests import REQUESTS_TRANSPORT, multipart_serializer
 
-from service.http.context import TIMEOUT_HEADER as TIMEOUT
 from service.parameters import ClassifyParameters, DetectParameters
+from service.request import TIMEOUT_HEADER as TIMEOUT
 from service.settings import Settings
 from tests.packages import CLASSIFIER
 

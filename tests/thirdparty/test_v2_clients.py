@@ -27,6 +27,7 @@ def run_block(python: str | Path, words: str, server: Server) -> tuple[Any, Any]
     """The boxes and labels that the page's block with ``words`` prints, sent to ``server``."""
     program = block_with(PAGE, "python", words).replace("http://localhost:3000", server.url)
     program = program.replace("localhost:3000", server.url.removeprefix("http://"))
+    program = program.replace("localhost:8001", server.grpc)
     done = subprocess.run(
         [python, "-W", "ignore", "-c", program],
         cwd=ROOT,
@@ -51,7 +52,12 @@ def assert_the_cat(server: Server, cat: bytes, boxes: Any, labels: Any) -> None:
 
 
 def test_tritonclient(server: Server, cat: bytes) -> None:
-    assert_the_cat(server, cat, *run_block(sys.executable, "tritonclient", server))
+    assert_the_cat(server, cat, *run_block(sys.executable, "tritonclient.http", server))
+
+
+def test_tritonclient_over_grpc(exact_server: Server, cat: bytes) -> None:
+    found = run_block(sys.executable, "tritonclient.grpc", exact_server)
+    assert_the_cat(exact_server, cat, *found)
 
 
 def test_tritonclient_with_asyncio(server: Server, cat: bytes) -> None:
@@ -69,10 +75,19 @@ def test_tritonclient_with_asyncio(server: Server, cat: bytes) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("client", ["kserve", "mlserver"])
-def test_others(client: str, server: Server, cat: bytes) -> None:
+@pytest.mark.parametrize(
+    ("client", "words"), [("kserve", "InferenceRESTClient"), ("mlserver", "from mlserver")]
+)
+def test_others(client: str, words: str, server: Server, cat: bytes) -> None:
     python = venv(client) / "python"
-    assert_the_cat(server, cat, *run_block(python, f"from {client}", server))
+    assert_the_cat(server, cat, *run_block(python, words, server))
+
+
+@pytest.mark.full
+def test_kserve_over_grpc(exact_server: Server, cat: bytes) -> None:
+    python = venv("kserve") / "python"
+    found = run_block(python, "InferenceGRPCClient", exact_server)
+    assert_the_cat(exact_server, cat, *found)
 
 
 MLSERVER = """

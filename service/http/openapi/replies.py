@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from service.http.context import REQUEST_ID_HEADER
 from service.http.openapi.json_schemas import reference
 from service.http.openapi.schemas import ProblemDetails
 from service.http.replies import TIMING_HEADER
 from service.problems import KINDS, MEDIA_TYPE
+from service.request import REQUEST_ID_HEADER
 
 Description = dict[str, Any]
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from service.http.context import PRIORITY_HEADER, REQUEST_ID_HEADER, TIMEOUT_HEADER
 from service.http.openapi.examples import PIXEL
 from service.http.openapi.json_schemas import reference
 from service.inference.deadline import Priority
+from service.request import PRIORITY_HEADER, REQUEST_ID_HEADER, TIMEOUT_HEADER
 from service.settings import Settings
 
 Description = dict[str, Any]

@@ -1,12 +1,13 @@
 """Reading bodies: JSON, and of a request for inference the tensors sent as bytes after it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
 from service.http.body import load_json
-from service.http.v2.tensors import BYTES, InputTensor
+from service.http.v2.tensors import BYTES, InputTensor, TensorContent
 from service.problems import Problem, quoted
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
@@ -122,14 +123,20 @@ def read_infer_body(body: bytes, header_length: str | None) -> InferBody:
     """
     length = _json_length(header_length, len(body))
     sent = read_json(RequestPart, body[:length], MAX_TENSOR_VALUES)
+    return to_infer_body(sent, _read_contents(sent.inputs, memoryview(body)[length:]))
+
+
+def to_infer_body(sent: RequestPart, contents: Iterable[TensorContent]) -> InferBody:
+    """``sent`` with the contents of its inputs, in their order; raises Problem if a name is there
+    twice."""
     binary = sent.parameters.binary_data_output
-    return InferBody(
-        sent.id,
-        sent.parameters.model_extra or {},
-        _read_inputs(sent.inputs, memoryview(body)[length:]),
-        _read_outputs(sent.outputs, default=binary),
-        binary,
-    )
+    tensors: dict[str, InputTensor] = {}
+    for part, content in zip(sent.inputs, contents, strict=True):
+        if part.name in tensors:
+            raise _malformed(f"{part.name} is given twice")
+        tensors[part.name] = InputTensor(part.name, part.datatype, tuple(part.shape), content)
+    outputs = _read_outputs(sent.outputs, default=binary)
+    return InferBody(sent.id, sent.parameters.model_extra or {}, tensors, outputs, binary)
 
 
 JsonPart = TypeVar("JsonPart", bound=Part)
@@ -137,7 +144,11 @@ JsonPart = TypeVar("JsonPart", bound=Part)
 
 def read_json(kind: type[JsonPart], text: bytes, max_values: int = MAX_JSON_VALUES) -> JsonPart:
     """``text`` as a ``kind``; raises Problem naming the first fault."""
-    sent = load_json(text, max_values, "; send tensors as binary data")
+    return read_part(kind, load_json(text, max_values, "; send tensors as binary data"))
+
+
+def read_part(kind: type[JsonPart], sent: Any) -> JsonPart:
+    """``sent``, plain values, as a ``kind``; raises Problem naming the first fault."""
     try:
         return kind.model_validate(sent)
     except ValidationError as error:
@@ -157,22 +168,20 @@ def _json_length(text: str | None, size: int) -> int:
     return int(text)
 
 
-def _read_inputs(parts: list[InputPart], binary: memoryview) -> dict[str, InputTensor]:
-    tensors: dict[str, InputTensor] = {}
+def _read_contents(parts: list[InputPart], binary: memoryview) -> list[TensorContent]:
+    contents: list[TensorContent] = []
     start = 0
     for part in parts:
-        if part.name in tensors:
-            raise _malformed(f"{part.name} is given twice")
         content, size = part.data, part.parameters.binary_data_size
         if size is not None:
             content = _cut(part, binary, start, size)
             start += size
         elif not isinstance(content, list):
             raise _malformed(f"{part.name}: data must be a list")
-        tensors[part.name] = InputTensor(part.name, part.datatype, tuple(part.shape), content)
+        contents.append(content)
     if start != len(binary):
         raise _malformed(f"{len(binary) - start} bytes follow the tensors")
-    return tensors
+    return contents
 
 
 def _cut(part: InputPart, binary: memoryview, start: int, size: int) -> memoryview:

@@ -193,6 +193,13 @@ def ensemble_name(detector: ModelManifest, classifier: ModelManifest) -> str:
     return f"{detector.name}{JOINT}{classifier.name}"
 
 
+def answered_by(answer: Answer) -> tuple[str, str]:
+    """The name and the version of the model, or ensemble, that a reply is of."""
+    if answer.then is not None:
+        return ensemble_name(answer.manifest, answer.then), ONLY_VERSION
+    return answer.manifest.name, answer.manifest.version
+
+
 def make_output(name: str, predictions: Predictions) -> OutputTensor:
     row = OUTPUTS[predictions.kind][name]
     return OutputTensor(name, row.datatype, row.make(predictions))
@@ -216,10 +223,8 @@ def infer_reply(
         else:
             output["data"] = tensor.to_json()
         described.append(output)
-    manifest = answer.manifest
-    reply = {"model_name": manifest.name, "model_version": manifest.version, "outputs": described}
-    if answer.then is not None:
-        reply.update(model_name=ensemble_name(manifest, answer.then), model_version=ONLY_VERSION)
+    name, version = answered_by(answer)
+    reply = {"model_name": name, "model_version": version, "outputs": described}
     if body_id:
         reply["id"] = body_id
     text = orjson.dumps(reply, option=orjson.OPT_SERIALIZE_NUMPY)

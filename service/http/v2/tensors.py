@@ -34,16 +34,17 @@ JSON_TYPES: dict[str, set[type]] = {
     "FP32": {int, float},
 }
 LENGTH = struct.Struct("<I")
+# What was sent of a tensor: bytes that followed the JSON, or its member ``data``; over gRPC raw
+# bytes, or the values of its ``contents``, of BYTES as they are.
+TensorContent = memoryview | list[Any]
 
 
 @dataclass(frozen=True)
 class InputTensor:
-    """``content`` is what was sent: bytes that followed the JSON, or the member ``data`` of it."""
-
     name: str
     datatype: str
     shape: tuple[int, ...]
-    content: memoryview | list[Any]
+    content: TensorContent
 
     @property
     def size(self) -> int:
@@ -74,7 +75,10 @@ class InputTensor:
         if isinstance(self.content, memoryview):
             return self._unpack(self.content)
         values = self._flat(self.content)
-        if not set(map(type, values)) <= {str}:
+        kinds = set(map(type, values))
+        if kinds == {bytes}:
+            return values
+        if not kinds <= {str}:
             raise self.fault("not every value is base64 text")
         try:
             return [await decode_base64(text) for text in values]

@@ -108,8 +108,14 @@ class Pods:
 
     @property
     def port(self) -> dict[str, Any]:
-        (port,) = self.service["ports"]
+        """That of HTTP, which comes before that of gRPC."""
+        port: dict[str, Any] = self.service["ports"][0]
         return port
+
+    @property
+    def grpc_ports(self) -> dict[str, int]:
+        """That of gRPC by its name, if there is one."""
+        return {port["name"]: port["containerPort"] for port in self.service["ports"][1:]}
 
 
 def environment(container: dict[str, Any]) -> dict[str, str]:

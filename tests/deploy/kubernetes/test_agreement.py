@@ -72,7 +72,12 @@ def test_ports_are_the_containers(manifests: list[Manifest], pods: Pods) -> None
     named += [
         probe["httpGet"]["port"] for name, probe in pods.service.items() if name.endswith("Probe")
     ]
-    assert set(named) == {pods.port["name"]}
+    assert set(named) == {pods.port["name"], *pods.grpc_ports}
+
+
+def test_a_port_for_grpc_is_that_of_the_setting(pods: Pods) -> None:
+    stated = environment(pods.service).get("BOXPORT_GRPC_PORT")
+    assert pods.grpc_ports == ({} if stated is None else {"grpc": int(stated)})
 
 
 def test_autoscaler_is_of_the_deployment() -> None:

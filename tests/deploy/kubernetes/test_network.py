@@ -17,12 +17,15 @@ def test_ingress_prometheus_and_named_pods_may_ask_and_nobody_else(
     manifests: list[Manifest], pods: Pods
 ) -> None:
     rules = [rule for policy in _policies(manifests, "Ingress") for rule in policy["ingress"]]
-    assert [rule["ports"] for rule in rules] == [[{"protocol": "TCP", "port": pods.port["name"]}]]
-    assert [peer for rule in rules for peer in rule["from"]] == [
-        {"namespaceSelector": {"matchLabels": INGRESS}},
-        {"namespaceSelector": {"matchLabels": PROMETHEUS}},
-        {"podSelector": {"matchLabels": {"boxport-client": "true"}}},
-    ]
+    ingress, prometheus = (
+        {"namespaceSelector": {"matchLabels": labels}} for labels in (INGRESS, PROMETHEUS)
+    )
+    named = {"podSelector": {"matchLabels": {"boxport-client": "true"}}}
+    wanted = {pods.port["name"]: [ingress, prometheus, named]}
+    wanted |= {name: [ingress, named] for name in pods.grpc_ports}  # it has no metrics
+    assert len(rules) == len(wanted)
+    assert {port["port"]: rule["from"] for rule in rules for port in rule["ports"]} == wanted
+    assert all(port["protocol"] == "TCP" for rule in rules for port in rule["ports"])
 
 
 def test_probes_come_from_the_node(pods: Pods) -> None:

@@ -1,20 +1,13 @@
-"""What is known of a request before and after it is answered, and what it waits for."""
+"""What is known of a request over HTTP before its body is read, and what it waits for."""
 
 import asyncio
-import re
 from typing import Any
 
 import pytest
 
-from service.engine.engine import Times
-from service.http.context import ClientGone, RequestContext, read_headers, read_policy, stages_of
-from service.inference.deadline import Priority
-from service.problems import Problem
-from service.settings import Settings
-from service.telemetry.record import Stage
+from service.http.context import ClientGone, RequestContext, read_headers
 from tests.service.http.asgi import DISCONNECT, begin
 
-SETTINGS = Settings(request_timeout_ms=2000, max_request_timeout_ms=60_000)
 JPEG, FORM, JSON = "image/jpeg", "multipart/form-data; boundary=x", "application/json"
 
 
@@ -25,27 +18,6 @@ def test_of_several_headers_of_one_name_the_first_counts() -> None:
 
 def test_bytes_that_are_no_text_are_read_all_the_same() -> None:
     assert read_headers([(b"x-name", b"caf\xe9")]) == {"x-name": "café"}
-
-
-def test_a_harmless_id_of_the_caller_is_kept() -> None:
-    assert begin("/v1/models", (b"x-request-id", b"order-66.a")).request_id == "order-66.a"
-
-
-@pytest.mark.parametrize("given", [b"", b"two words", b"x" * 129, b"caf\xe9", b"a\r\nb"])
-def test_another_id_is_replaced_by_a_new_one(given: bytes) -> None:
-    first, second = (begin("/v1/models", (b"x-request-id", given)).request_id for _ in range(2))
-    assert re.fullmatch("[0-9a-f]{32}", first)
-    assert first != second
-
-
-def test_stages_follow_one_upon_the_other_in_each_image() -> None:
-    assert list(stages_of([])) == []
-    times = [Times(1.0, {"queue": 0.5, "decode": 0.25, "inference": 1.0}), Times(2.0)]
-    assert list(stages_of(times)) == [
-        Stage("queue", 1.0, 1.5, 0),
-        Stage("decode", 1.5, 1.75, 0),
-        Stage("infer", 1.75, 2.75, 0),
-    ]
 
 
 # -- which model it is for
@@ -86,67 +58,6 @@ def test_the_head_says_which_model_it_is_for(
 def test_the_body_may_say_another(target: str, content_type: str | None) -> None:
     _, certain = reference_of(target, content_type)
     assert not certain
-
-
-# -- how it is scheduled
-
-
-def test_without_headers_the_settings_hold() -> None:
-    policy = read_policy({}, SETTINGS)
-    assert policy.deadline.granted == 2.0
-    assert 1.9 < policy.deadline.remaining <= 2.0
-    assert policy.priority is Priority.INTERACTIVE
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("1", 0.001), ("250", 0.25), ("060000", 60.0), ("60000", 60.0)]
-)
-def test_a_request_may_say_how_long_it_has(text: str, seconds: float) -> None:
-    headers = {"x-request-timeout-ms": text}
-    assert read_policy(headers, SETTINGS).deadline.granted == seconds
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "0",
-        "-1",
-        "1.5",
-        "1e3",
-        "five",
-        " 5",
-        "²",
-        "1_000",
-        "+5",
-        "9" * 13,
-        "9" * 100,
-        "0" * 11 + "1" + "9" * 9,
-        "1" + "0" * 5000,
-    ],
-)
-def test_any_other_time_is_refused_in_a_short_sentence(text: str) -> None:
-    with pytest.raises(Problem, match="milliseconds, 1 or more") as caught:
-        read_policy({"x-request-timeout-ms": text}, SETTINGS)
-    assert caught.value.code == "invalid_parameter"
-    assert len(caught.value.detail) < 200
-
-
-@pytest.mark.parametrize("text", ["60001", "9" * 12])
-def test_who_would_wait_longer_gets_the_longest_there_is(text: str) -> None:
-    headers = {"x-request-timeout-ms": text}
-    assert read_policy(headers, SETTINGS).deadline.granted == 60.0
-
-
-def test_bulk_says_so() -> None:
-    assert read_policy({"x-request-priority": "bulk"}, SETTINGS).priority is Priority.BULK
-
-
-@pytest.mark.parametrize("text", ["", "BULK", "high", "0"])
-def test_any_other_priority_is_refused(text: str) -> None:
-    with pytest.raises(Problem, match="send interactive or bulk") as caught:
-        read_policy({"x-request-priority": text}, SETTINGS)
-    assert caught.value.code == "invalid_parameter"
 
 
 # -- its body, and its caller
