@@ -9,6 +9,7 @@ hold it in memory for nothing.
 """
 
 import multiprocessing
+import os
 from functools import cache
 from typing import Any
 
@@ -22,6 +23,7 @@ from starlette.responses import Response
 from service.http.openapi.schemas import ClassifyAnswer, ClassifyForm, DetectAnswer, DetectForm
 from service.scoreboard import Scoreboard
 from service.settings import SettingsError, read_settings
+from service.sizing import count_for
 from service.supervisor import supervise
 from service.telemetry.logs import configure
 
@@ -34,6 +36,9 @@ TURNED_OFF = {
 # each request until it would have been over: with one of five minutes a server of mixed load grew
 # by 14 % in nine, without by 1 % (docs/soak.md). Spans are made by `service.telemetry.spans`.
 LEFT_OUT = (TimeoutMiddleware, OpenTelemetryMiddleware)
+
+
+WORKERS_VARIABLE = "BOXPORT_WORKERS"
 
 
 class BoxportService(Service[Any]):
@@ -55,11 +60,16 @@ class BoxportService(Service[Any]):
 
 
 def count_workers() -> int:
-    """What the settings say; a wrong setting is reported once the service starts (`verify`)."""
+    """What the settings say, or what was measured, once: workers read it from the environment. A
+    wrong setting is reported once the service starts (`verify`)."""
     try:
-        return read_settings().workers
+        settings = read_settings()
     except SettingsError:
         return 1
+    if settings.workers == "auto":
+        os.environ[WORKERS_VARIABLE] = str(count_for(settings))
+        settings = read_settings()
+    return settings.worker_count
 
 
 @cache
@@ -83,9 +93,9 @@ class Boxport:
     """Image classifiers and detectors as a service: POST photos, read what is in them."""
 
     def __init__(self) -> None:
-        from service.worker import Worker
+        from service.worker import open_worker
 
-        self.worker = Worker(read_settings(), join_scoreboard())
+        self.worker = open_worker(read_settings(), join_scoreboard())
 
     @bentoml.on_deployment
     @staticmethod

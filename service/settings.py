@@ -43,6 +43,8 @@ FILE_VARIABLE = "BOXPORT_SETTINGS_FILE"
 MAX_DEFAULT_BYTES, MAX_DEFAULT_DECODING = 512 * 2**20, 4 * 2**30
 
 Source = Literal["environment", "file", "default"]
+# What pydantic calls the types of a union, in the path of a wrong value.
+UNION_TAGS = {"constrained-int", "literal['auto']"}
 
 
 def _split_names(value: Any) -> Any:
@@ -138,9 +140,10 @@ class Settings(ModelSettings, BaseSettings):
     public_keys: Annotated[tuple[Path, ...], NoDecode] = ()
     """PEM files of ed25519 keys, separated by colons. If there are any, only packages that one of
     them has signed are served (`python -m export sign`)."""
-    workers: PositiveInt = 1
+    workers: PositiveInt | Literal["auto"] = 1
     """Processes that answer requests, as one service (docs/scaling.md). One uses every processor,
-    but answers no more than about 1,500 photos a second; on several GPUs take one for each."""
+    but answers no more than about 1,500 photos a second; on several GPUs take one for each. auto:
+    as many as feed this machine, measured at the start, which takes some seconds more."""
     worker_timeout_ms: PositiveInt = 4000
     """A worker whose event loop stands still for so long is killed."""
     on_worker_end: Literal["replace", "end"] = "replace"
@@ -268,7 +271,12 @@ class Settings(ModelSettings, BaseSettings):
     @property
     def cpus(self) -> int:
         """Processors that this worker may use."""
-        return available_cpus(workers=self.workers)
+        return available_cpus(workers=self.worker_count)
+
+    @property
+    def worker_count(self) -> int:
+        """The workers; one where their number has yet to be measured (`service.sizing`)."""
+        return 1 if self.workers == "auto" else self.workers
 
     def for_model(self, name: str) -> ModelSettings:
         """The settings that hold for the model called ``name``."""
@@ -334,7 +342,8 @@ def _file_source(settings_cls: type[BaseSettings]) -> TomlConfigSettingsSource:
 
 
 def _explain(error: ErrorDetails) -> str:
-    name, *inner = map(str, error["loc"])  # `inner` leads to a value within it
+    # `inner` leads to a value within it
+    name, *inner = [part for part in map(str, error["loc"]) if part not in UNION_TAGS]
     where = os.environ.get(FILE_VARIABLE)
     path = ".".join([name, *inner])
     if sources().get(name) != "file" and name in Settings.model_fields:

@@ -83,8 +83,8 @@ class Supervisor:
 
 def supervise(settings: Settings) -> None:
     """Have the workers that this process will start be one service."""
-    folder = make_folder() if settings.workers > 1 else None
-    board = Scoreboard.create(settings.workers, folder)
+    folder = make_folder() if settings.worker_count > 1 else None
+    board = Scoreboard.create(settings.worker_count, folder)
     replaces = settings.on_worker_end == "replace"
     _look_often(replaces)
     Supervisor(board, settings.worker_timeout_ms / 1000, replaces=replaces).start()

@@ -39,16 +39,17 @@ class Worker:
     """board: of the service. fetcher: of images by URL; None where no host is allowed."""
 
     def __init__(self, settings: Settings, board: Scoreboard) -> None:
+        """Raises PackageError or ProviderError if a model has no version that can be served."""
         configure(settings.log_format, settings.log_level)
         self.settings = settings
         self.board = board
-        take_share(bentoml.server_context.worker_index or 1, settings.workers)
+        take_share(bentoml.server_context.worker_index or 1, settings.worker_count)
         self.metrics = Metrics(self._state, self.board, grpc=settings.grpc_port is not None)
         self._spans = open_spans()
         self.recorder = RequestRecorder(settings, self.metrics, self._spans)
         self.access = AccessControl(settings, self.board)
         self.lifecycle = Lifecycle(self.board)
-        self.engine = self._open_engine()
+        self.engine = Engine(settings, self.metrics)
         self.fetcher = make_fetcher(settings, self.engine.admission.hold_bytes)
         # a run is longer than any deadline only where nothing can end it
         limit = STUCK_DEADLINES * settings.max_request_timeout_ms / 1000
@@ -78,20 +79,6 @@ class Worker:
         if self._spans is not None:
             self._spans.close()
 
-    def give_up(self, error: Exception) -> NoReturn:
-        """BentoML starts a worker that fails again and again, for ever: what cannot be started ends
-        the service in one line, if no other worker serves."""
-        logger.critical("boxport: %s", error)
-        if not any(row[PHASE] == Phase.READY for row in self.board.workers):
-            os.kill(os.getppid(), signal.SIGTERM)
-        os._exit(1)  # anything else would end in uvicorn's traceback
-
-    def _open_engine(self) -> Engine:
-        try:
-            return Engine(self.settings, self.metrics)
-        except (PackageError, ProviderError) as error:
-            self.give_up(error)
-
     def _beat(self, now: float) -> None:
         self.board.own[BEAT] = now
 
@@ -109,6 +96,23 @@ class Worker:
 
     def _state(self) -> ServiceState:
         return dataclasses.replace(self.engine.state, requests=len(self.lifecycle.in_flight))
+
+
+def open_worker(settings: Settings, board: Scoreboard) -> Worker:
+    """A worker of a service, if it can be one; see `give_up`."""
+    try:
+        return Worker(settings, board)
+    except (PackageError, ProviderError) as error:
+        give_up(error, board)
+
+
+def give_up(error: Exception, board: Scoreboard) -> NoReturn:
+    """BentoML starts a worker that fails again and again, for ever: what cannot be started ends the
+    service in one line, if no other worker serves."""
+    logger.critical("boxport: %s", error)
+    if not any(row[PHASE] == Phase.READY for row in board.workers):
+        os.kill(os.getppid(), signal.SIGTERM)
+    os._exit(1)  # anything else would end in uvicorn's traceback
 
 
 def make_fetcher(settings: Settings, hold_bytes: HoldBytes = nullcontext) -> UrlFetcher | None:

@@ -52,7 +52,7 @@ class Arrivals:
     @classmethod
     def of(cls, settings: Settings) -> "Arrivals":
         """Those of one worker, which has its part of what may be in service."""
-        most = settings.max_bytes_in_service // 2 // settings.workers
+        most = settings.max_bytes_in_service // 2 // settings.worker_count
         places = max(1, most // largest_message(settings))
         return cls(places, settings.keep_alive_timeout_ms / 1000)
 

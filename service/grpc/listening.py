@@ -40,7 +40,7 @@ class Listening:
         return cls(
             host_of(options.get("fd")),
             settings.grpc_port,
-            settings.workers > 1,
+            settings.worker_count > 1,
             read_credentials(options),
         )
 

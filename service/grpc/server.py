@@ -25,7 +25,7 @@ from service.problems import Problem
 from service.request import answering, to_problem
 from service.settings import Settings
 from service.telemetry.logs import logger
-from service.worker import Worker
+from service.worker import Worker, give_up
 
 MAX_STREAMS = 128  # of one connection, at once; more wait on the client's side
 KEEPALIVE_TIMEOUT_MS = 10_000  # for a client to answer a ping
@@ -217,7 +217,7 @@ async def open_server(worker: Worker) -> GrpcServer:
         server = GrpcServer(worker, Listening.beside_http(worker.settings))
         await server.start()
     except (RuntimeError, OSError, ValueError) as error:
-        worker.give_up(error)
+        give_up(error, worker.board)
     logger.info("gRPC: on port %d", server.port)
     return server
 

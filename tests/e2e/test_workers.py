@@ -1,0 +1,49 @@
+"""Two workers are one service (at length, under load: tests/soak)."""
+
+from pathlib import Path
+
+import httpx
+
+from service.access.key_file import add_entry
+from service.access.keys import new_key
+from tests.e2e.server import eventually, running_server
+from tests.packages import CLASSIFIER, copy_package
+
+PHOTOS = 12
+
+
+def test_two_workers_are_one_service(tmp_path: Path, store: Path, cat: bytes) -> None:
+    copy_package(store / CLASSIFIER / "1", tmp_path / "store", "pets", 1)
+    key, entry = new_key("operator", ["infer", "admin"], None, None)
+    add_entry(tmp_path / "keys.json", entry)
+    settings = {"model_store": tmp_path / "store", "keys_file": tmp_path / "keys.json"}
+    with (
+        running_server(tmp_path, **settings, workers=2) as server,
+        httpx.Client(
+            base_url=server.url,
+            headers={"x-api-key": key, "content-type": "image/jpeg"},
+            timeout=120,
+            limits=httpx.Limits(max_keepalive_connections=0),  # so that either is asked
+        ) as client,
+    ):
+        for _ in range(PHOTOS):
+            assert client.post("/v1/classify", content=cat).status_code == 200
+        for _ in range(4):
+            told = server.metrics(key)
+            assert told.get("boxport_images_total", outcome="ok") == PHOTOS
+            assert told.get("boxport_request_seconds_count", route="/v1/classify") == PHOTOS
+            assert told.get("boxport_workers") == 2
+            assert told.get("boxport_sessions", model="pets") == 2
+        assert client.post("/v1/models/pets/1/pin").status_code == 200
+        victim = server.workers[0]
+        victim.kill()
+        victim.wait(60)
+        eventually(lambda: server.metrics(key).get("boxport_workers") == 2, "it is replaced", 180)
+        assert victim.pid not in [worker.pid for worker in server.workers]
+        assert client.get("/readyz").status_code == 200
+        for _ in range(8):
+            shown = client.get("/v1/models").json()["models"]
+            assert [one["status"]["pinned"] for one in shown] == [True], "the new one knows too"
+        told = server.metrics(key)
+        assert told.get("boxport_images_total", outcome="ok") == PHOTOS, "nothing is forgotten"
+        assert told.get("boxport_worker_ends_total", cause="died") == 1
