@@ -7,7 +7,7 @@ taken off its connection, but for one window of flow control, before this asks f
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -43,7 +43,7 @@ class Arrivals:
     def __init__(self, places: int, idle_seconds: float) -> None:
         self._places, self._idle_seconds = places, idle_seconds
         self._free = places
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: list[asyncio.Future[None]] = []
         self._arriving: OrderedDict[asyncio.Timeout, float] = OrderedDict()  # since when each is
         self._leaving = 0  # that have been told to give up their places, and have not yet
         self._next: asyncio.TimerHandle | None = None  # when one is told to
@@ -116,9 +116,10 @@ class Arrivals:
             raise
 
     def _give_place(self) -> None:
-        """To who waits longest, or back."""
+        """To who has come last, or back. The first may be hundreds that never send anything: each
+        would have its time before those who do."""
         while self._waiting:
-            turn = self._waiting.popleft()
+            turn = self._waiting.pop()
             if not turn.done():  # who waited has not gone
                 turn.set_result(None)
                 return

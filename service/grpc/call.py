@@ -21,6 +21,7 @@ from service.request import REQUEST_ID_KEY, TIMEOUT_KEY, Request, choose_id
 from service.rollout.shadows import Sample
 from service.worker import Worker
 
+MAX_TEXT = 600  # characters, each up to twelve in a trailer: clients take 8 kB of them
 FORWARDED_KEY = "x-forwarded-for"
 # What a problem's status over HTTP is called here.
 CODES = {
@@ -120,8 +121,9 @@ def code_of(problem: Problem) -> StatusCode:
 
 
 def text_of(problem: Problem) -> str:
-    """As V2 has it over HTTP."""
-    return f"{problem.code}: {problem.detail}"
+    """As V2 has it over HTTP, but cut to `MAX_TEXT`."""
+    text = f"{problem.code}: {problem.detail}"
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
 
 def read_metadata(metadata: Iterable[tuple[str, Any]]) -> dict[str, str]:

@@ -141,7 +141,7 @@ class GrpcServer(grpc.GenericRpcHandler):
         call = await Call.begin(self._worker, UNKNOWN, rpc)
 
         async def fail() -> bytes:
-            raise Problem("method_not_allowed", f"There is none but {', '.join(self._handlers)}.")
+            raise Problem("method_not_allowed", "There is no such method; reflection lists them.")
 
         problem = await self._record(call, fail)
         assert isinstance(problem, Problem)
