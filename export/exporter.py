@@ -72,8 +72,9 @@ def export(job: ExportJob, progress: ProgressReporter = SILENT) -> ModelManifest
         model = load_model(job.architecture, job.weights, job.settings, job.labels)
         if job.owner is None:
             model.require_convention()
-        if model.checkpoint.ignored:
-            progress.step(f"left out, beside the network: {', '.join(model.checkpoint.ignored)}")
+        if ignored := model.checkpoint.ignored:
+            more = f" and {len(ignored) - 3} more" if len(ignored) > 3 else ""
+            progress.step(f"left out, beside the network: {', '.join(ignored[:3])}{more}")
         progress.step(f"loaded {model.recognised}")
         progress.table("what the package is made with", model.rows())
         variant = model.variant

@@ -37,9 +37,10 @@ WRAPPERS = (
     "params",
     "module",
 )
-# What holds a network gives its tensors' names: DistributedDataParallel, torch.compile, weight
-# averaging, Lightning's modules, effdet's training bench, transformers around timm.
-PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.", "ema_model.", "timm_model.")
+# What holds a network gives its tensors' names: weight averaging, DistributedDataParallel,
+# torch.compile, Lightning's modules, effdet's training bench, transformers around timm.
+AVERAGED = ("ema_model.", "model_ema.", "ema.")
+PREFIXES = (*AVERAGED, "module.", "model.", "_orig_mod.", "net.", "network.", "timm_model.")
 # Bookkeeping that no network reads: of weight averages, of effdet's training bench.
 BOOKKEEPING = ("n_averaged", "anchors.boxes", "anchor_labeler.anchors.boxes")
 LAID_OUT = "anchors.boxes"
@@ -137,11 +138,14 @@ def _unwrap(content: object) -> StateDict:
 
 def _without_prefixes(state: StateDict) -> StateDict:
     """``state`` without what a wrapper put before the network's keys, and without what lies beside
-    the network: bookkeeping, a loss's weights."""
+    the network: bookkeeping, a loss's weights, and where they are averaged those that are not."""
     state = {key: tensor for key, tensor in state.items() if key not in BOOKKEEPING}
     for prefix in PREFIXES:
         held = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        if 2 * len(held) > len(state):
+        beside = [k for k in state if not k.startswith(prefix)]
+        if prefix in AVERAGED:
+            beside = [k for k in beside if k.partition(".")[2] not in held]
+        if len(held) > len(beside):
             return _without_prefixes(held)
     return state
 

@@ -10,7 +10,14 @@ import torch
 from safetensors.torch import save_file
 
 from models.checkpoint_file import CheckpointError, find_weights
-from models.checkpoints import PREFIXES, WRAPPERS, Checkpoint, load_checkpoint, save_checkpoint
+from models.checkpoints import (
+    AVERAGED,
+    PREFIXES,
+    WRAPPERS,
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from models.weights import load_into
 
 
@@ -145,6 +152,23 @@ def test_what_wrappers_put_before_every_name_is_taken_off(tmp_path: Path, prefix
     state = {prefix + "fc.weight": torch.ones(2), prefix + "fc.bias": torch.zeros(2)}
     torch.save({"state_dict": state}, tmp_path / "a.pth")
     assert list(load_checkpoint(tmp_path / "a.pth").state) == ["fc.weight", "fc.bias"]
+
+
+@pytest.mark.parametrize("prefix", AVERAGED)
+@pytest.mark.parametrize("plain", ["model.", "online_model."])
+def test_averaged_weights_are_taken_where_one_state_dict_has_both(
+    tmp_path: Path, prefix: str, plain: str
+) -> None:
+    """As Lightning saves a module that holds its network and the average of it."""
+    names = ("fc.weight", "fc.bias")
+    state = {plain + name: torch.zeros(2) for name in names}
+    state |= {prefix + name: torch.ones(2) for name in names} | {"f1.total": torch.zeros(1)}
+    torch.save({"state_dict": state}, tmp_path / "a.ckpt")
+    loaded = load_checkpoint(tmp_path / "a.ckpt")
+    assert {key: tensor.tolist() for key, tensor in loaded.state.items()} == {
+        name: [1, 1] for name in names
+    }
+    assert loaded.ignored == (*(plain + name for name in names), "f1.total")
 
 
 def test_what_lies_beside_the_network_is_left_out_and_told(tmp_path: Path) -> None:
