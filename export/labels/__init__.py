@@ -58,8 +58,10 @@ def read_labels(name_or_path: str) -> tuple[Label, ...]:
     path = Path(name_or_path)
     try:
         text = path.read_text(encoding="utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise LabelsError(f"{path}: {error}; known sets are {', '.join(KNOWN)}") from error
+    except UnicodeDecodeError as error:
+        raise LabelsError(f"{path}: is no text in UTF-8; save it as that") from error
     try:
         if text.startswith(("[", "{")):
             found = _named(json.loads(text))
@@ -92,13 +94,21 @@ def _named(content: object) -> dict[int, str]:
         if held is not None:
             return _named(held)
         if all(isinstance(value, int) for value in content.values()):  # torchvision's class_to_idx
-            return {number: str(name) for name, number in content.items()}
-        return {int(number): str(name) for number, name in content.items()}
+            return {number: _name(name) for name, number in content.items()}
+        return {int(number): _name(name) for number, name in content.items()}
     if not isinstance(content, list):
         raise TypeError(f"it is a {type(content).__name__}")
     if all(isinstance(item, Mapping) for item in content):  # COCO's categories
-        return {int(item["id"]): str(item["name"]) for item in content}
-    return {number: str(name) for number, name in enumerate(content)}
+        return {int(item["id"]): _name(item["name"]) for item in content}
+    return {number: _name(name) for number, name in enumerate(content)}
+
+
+def _name(value: object) -> str:
+    """A name, or a number that is one. Raises TypeError for what YAML makes of yes, no and null,
+    and for a list such as of ImageNet's two names of a class."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError(f"{value} is no name; write it as text, in quotes")
+    return str(value)
 
 
 def _labels(found: dict[int, str], path: Path) -> tuple[Label, ...]:

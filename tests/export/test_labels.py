@@ -41,12 +41,14 @@ def test_a_file_of_ones_own_counts_from_zero(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (None, "known sets are imagenet1k, coco, coco80, coco91"),
-        (b"\xff\xfe", "known sets are imagenet1k, coco, coco80, coco91"),
+        ("cat\ndog\n".encode("utf-16"), "is no text in UTF-8; save it as that"),
         (b"", "needs one name a line"),
         (b"cat\n\ndog\n", "class 1 has no name; no line may be empty"),
         ("cat\n\u00a0\ndog\n".encode(), "class 1 has no name"),
         (b'["cat", ', "holds neither a list of names nor names by number"),
         (b'{"cat": {}}', "holds neither a list of names nor names by number"),
+        (b'{"0": ["n01440764", "tench"]}', r"'tench'\] is no name; write it as text, in quotes"),
+        (b'["cat", null]', "None is no name"),
     ],
     ids=[
         "missing",
@@ -56,6 +58,8 @@ def test_a_file_of_ones_own_counts_from_zero(tmp_path: Path) -> None:
         "a line of blanks",
         "cut JSON",
         "other JSON",
+        "two names of a class",
+        "no name",
     ],
 )
 def test_a_file_that_is_no_list_of_names_is_refused(
@@ -89,6 +93,13 @@ def test_names_are_read_as_tools_write_them(tmp_path: Path, name: str, content: 
     path = tmp_path / name
     path.write_text(content, encoding="utf-8")
     assert ids_and_names(str(path)) == [(0, "cat"), (1, "dog")]
+
+
+def test_what_yaml_reads_as_true_or_false_is_no_name(tmp_path: Path) -> None:
+    path = tmp_path / "data.yaml"
+    path.write_text("names: [no, yes]\n")
+    with pytest.raises(LabelsError, match="False is no name; write it as text, in quotes"):
+        read_labels(str(path))
 
 
 def test_cocos_categories_keep_their_ids(tmp_path: Path) -> None:
