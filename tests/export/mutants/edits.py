@@ -140,11 +140,12 @@ def add_at(where: object, amount: float) -> Callable[[np.ndarray], None]:
     return change
 
 
-def narrowed(op_type: str, place: int, dtype: int) -> Edit:
-    """One node's output is rounded to ``dtype`` and back."""
+def narrowed(weight: str, dtype: int) -> Edit:
+    """What the first layer with the weights ``weight`` computes is rounded to ``dtype`` and back:
+    of a head's layer that of the finest level."""
 
     def edit(model: onnx.ModelProto) -> None:
-        node = the(model, op_type, place)
+        node = next(n for n in model.graph.node if any(i.endswith(weight) for i in n.input))
         output = node.output[0]
         node.output[0] = "wide"
         at = list(model.graph.node).index(node) + 1
