@@ -59,8 +59,7 @@ SMALL_RETINANET = Variant(
 LABELS = tuple((i + 1, name) for i, name in enumerate(("person", "cat", "cup", "rocket")))
 MEAN_LOGIT, LOGIT_SPREAD = -6.0, 1.5  # some hundred of 77,000 scores lie above .05
 MEAN_LOGIT_AT_64 = -4.5  # at 64 pixels there are 3,000
-
-
+CLASS_SPREAD = 2.0  # of a classifier's logits
 RESIDUAL = 0.2  # of a residual branch: at 1, fifty random layers make noise of rounding errors
 
 
@@ -131,11 +130,11 @@ def randomise(part: nn.Module) -> None:
 
 
 def measure_norms(backbone: nn.Module, images: torch.Tensor) -> None:
-    """Let a ResNet's batch norms learn from ``images``, in one run in training mode."""
+    """Let a network's batch norms learn from ``images``, in one run in training mode."""
     norms = [layer for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
     epsilons = [norm.eps for norm in norms]
     for block in backbone.modules():
-        last = getattr(block, "bn3", getattr(block, "bn2", None))
+        last = getattr(block, "bn3", getattr(block, "bn2", None))  # a ResNet's
         if last is not None:
             nn.init.constant_(last.weight, RESIDUAL)
     for norm in norms:
@@ -153,6 +152,16 @@ def spread_outputs(
     logits, deltas = network.predict(features)
     rescale(last_layer(network.class_head), logits, mean_logit, LOGIT_SPREAD)
     rescale(last_layer(network.box_head), deltas, 0.0, 0.3)
+
+
+def spread_classes(classifier: nn.Module, images: torch.Tensor) -> None:
+    """Let each class's logit vary from photo to photo, around 0: what is common to all photos would
+    saturate if it were scaled up with their differences."""
+    logits = classifier.eval()(images)  # [N, C]
+    last = classifier.get_submodule(classifier.class_layer)
+    common = logits.mean(dim=0)
+    last.bias -= common
+    rescale(last, logits - common, 0.0, CLASS_SPREAD)
 
 
 def last_layer(head: nn.Module) -> nn.Conv2d:

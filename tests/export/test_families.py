@@ -40,7 +40,7 @@ from tests.export.conftest import (
     make_retinanet,
     measure_norms,
     read_images,
-    rescale,
+    spread_classes,
 )
 
 # As fasterrcnn_resnet50_fpn, whose second stage alone needs 26 GFLOP a photo, with fewer channels.
@@ -255,9 +255,7 @@ def make_classifier(name: str, photos: Path) -> tuple[Variant, torch.nn.Module]:
     with torch.no_grad():
         images = read_images(variant, photos)
         measure_norms(network.backbone, images)
-        logits = network.eval()(images)
-        network.classifier.bias -= logits.mean(dim=0)
-        rescale(network.classifier, logits - logits.mean(dim=0), 0.0, 2.0)
+        spread_classes(network, images)
     return variant, network
 
 
