@@ -8,12 +8,10 @@ import torch
 from typer.testing import CliRunner
 
 from export.__main__ import app
-from models.variants import VARIANTS
 from service.manifest import read_manifest
 from tests.fidelity.owners import ROWS, make_weights
 from tests.paths import ROOT
 
-PHOTOS = ("astronaut.jpg", "cat.jpg", "photographer.jpg", "coffee.jpg")  # a detector's: two
 REFERENCE = """
 import sys
 sys.path.insert(0, {root!r})
@@ -34,8 +32,7 @@ def test_a_package_is_proven_or_what_differs_is_named(
     labels, chosen = tmp_path / "labels.txt", tmp_path / "photos"
     labels.write_text("".join(f"class {i}\n" for i in range(row.classes)))
     chosen.mkdir()
-    detects = VARIANTS[row.architecture].task == "detection"
-    for photo in PHOTOS[:2] if detects else PHOTOS:
+    for photo in row.photos:
         (chosen / photo).symlink_to(photos / photo)
     output = tmp_path / "store" / "mine" / "1"
     arguments = ["create", row.architecture, "--weights", weights, "--output", output]
