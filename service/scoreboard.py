@@ -16,6 +16,7 @@ import mmap
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -192,7 +193,7 @@ class Scoreboard:
     def enter(self) -> None:
         """Take this process's row over from the one before."""
         self.clear(self.own)
-        self.own[PID] = os.getpid()
+        self.own[PID], self.own[BEAT] = os.getpid(), time.monotonic()
 
     def clear(self, row: Row) -> None:
         """Forget what a process held that has ended."""
@@ -234,7 +235,7 @@ class Scoreboard:
         with self.lock():
             return self._read()
 
-    def change(self, change: Callable[[dict[str, Any], int], None]) -> int:
+    def change(self, change: Callable[[dict[str, Any], int], object]) -> int:
         """Have ``change`` alter what `read` gives; the number of this change, which it is told."""
         with self.lock():
             found, number = self._read(), self.changes + 1

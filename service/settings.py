@@ -43,8 +43,6 @@ FILE_VARIABLE = "BOXPORT_SETTINGS_FILE"
 MAX_DEFAULT_BYTES, MAX_DEFAULT_DECODING = 512 * 2**20, 4 * 2**30
 
 Source = Literal["environment", "file", "default"]
-# What pydantic calls the types of a union, in the path of a wrong value.
-UNION_TAGS = {"constrained-int", "literal['auto']"}
 
 
 def _split_names(value: Any) -> Any:
@@ -141,15 +139,14 @@ class Settings(ModelSettings, BaseSettings):
     """PEM files of ed25519 keys, separated by colons. If there are any, only packages that one of
     them has signed are served (`python -m export sign`)."""
     workers: PositiveInt | Literal["auto"] = 1
-    """Processes that answer requests, as one service (docs/scaling.md). One uses every processor,
-    but answers no more than about 1,500 photos a second; on several GPUs take one for each. auto:
-    as many as feed this machine, measured at the start, which takes some seconds more."""
+    """Processes, as one service (docs/scaling.md). One uses every processor, but answers at most
+    about 1,500 photos a second; on several GPUs take one for each. auto: as many as feed this
+    machine, measured at the start."""
     worker_timeout_ms: PositiveInt = 4000
     """A worker whose event loop stands still for so long is killed."""
     on_worker_end: Literal["replace", "end"] = "replace"
-    """What becomes of the service when a worker dies or is killed. replace: another one is started
-    in its place. end: the others finish what they have, and the service ends, for an orchestrator
-    to start it again."""
+    """When a worker dies or is killed. replace: another one is started. end: the others finish what
+    they have and the service ends, for an orchestrator to start it again."""
     max_connections: PositiveInt = 4096
     """Open at once, of all workers; more get a 503."""
     max_address_connections: PositiveInt | None = None
@@ -342,8 +339,9 @@ def _file_source(settings_cls: type[BaseSettings]) -> TomlConfigSettingsSource:
 
 
 def _explain(error: ErrorDetails) -> str:
-    # `inner` leads to a value within it
-    name, *inner = [part for part in map(str, error["loc"]) if part not in UNION_TAGS]
+    # `inner` leads to a value within it; the types of a union are no part of the way
+    types = ("constrained-int", "literal['auto']")
+    name, *inner = [part for part in map(str, error["loc"]) if part not in types]
     where = os.environ.get(FILE_VARIABLE)
     path = ".".join([name, *inner])
     if sources().get(name) != "file" and name in Settings.model_fields:

@@ -129,12 +129,13 @@ class Engine:
             settings, self.admission.hold_memory, self._isolation, self.admission.keep_bytes
         )
         self._for_pipelines = pipelines.Shared(self.admission, self._reader)
-        path = records_path(settings.rollouts_file, settings.model_store)
-        records, shared = RecordFile(path, metrics.board), SharedTallies(metrics.board)
+        store, seconds = settings.model_store, settings.watch_seconds
+        records = RecordFile(records_path(settings.rollouts_file, store), metrics.board)
+        shared = SharedTallies(metrics.board)
         self.rollouts = Rollouts(self.repository, records, shared, metrics.taken_back)
         self.orders = Orders(metrics.board, self.repository, self.rollouts)
         self.shadows = Shadows(self.repository, self._is_busy)
-        self._watcher = Watcher(settings.model_store, self.repository, settings.watch_seconds)
+        self._watcher = Watcher(store, self.repository, seconds, self.orders.forget)
         try:
             self._watcher.fill(settings.public_keys)
         except BaseException:
@@ -302,8 +303,7 @@ class Engine:
 
     def _count_images(self) -> int:
         """Those that are here and not answered yet, and want this process's processors."""
-        models = self.repository.models
-        return sum(model.pace.pending for model in models if model.trial != "shadow")
+        return sum(one.pace.pending for one in self.repository.models if one.trial != "shadow")
 
     def _is_busy(self) -> bool:
         return any(model.waiting for model in self.repository.models if model.trial != "shadow")

@@ -5,15 +5,13 @@ a worker is asked ─► does it ─► the scoreboard ─► every worker does 
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from service.repository.repository import ModelRepository
 from service.repository.store import Reference
 from service.rollout.rollouts import Rollouts
 from service.scoreboard import FOLLOWED, Scoreboard
 from service.telemetry.logs import logger
-
-Action = Literal["load", "unload", "pin", "unpin", "rollout"]
 
 FOLLOW_SECONDS = 0.02  # between two looks at the scoreboard
 ORDERS = "orders"  # in the scoreboard
@@ -24,7 +22,7 @@ class Orders:
 
     def __init__(self, board: Scoreboard, repository: ModelRepository, rollouts: Rollouts) -> None:
         self._board = board
-        self._actions: dict[Action, Callable[[Reference], Any]] = {
+        self._actions: dict[str, Callable[[Reference], Any]] = {
             "load": lambda reference: repository.load(reference).result(),
             "unload": repository.unload,
             "pin": repository.pin,
@@ -32,8 +30,9 @@ class Orders:
             "rollout": rollouts.follow,
         }
 
-    async def announce(self, action: Action, *references: Reference) -> None:
-        """Have all workers do what this one has done; returns once they have."""
+    async def announce(self, action: str, *references: Reference) -> None:
+        """Have all workers do what this one has done (load, unload, pin, unpin, rollout); returns
+        once they have."""
 
         def note(known: dict[str, Any], number: int) -> None:
             for name, version in references:
@@ -43,6 +42,15 @@ class Orders:
         number = self._board.change(note)
         while not self._board.is_followed(number):
             await asyncio.sleep(FOLLOW_SECONDS)
+
+    def forget(self, reference: Reference) -> None:
+        """What was ordered of a version is not of another that may come in its place."""
+        orders = self._board.read().get(ORDERS, {})
+        gone = [subject for subject, order in orders.items() if tuple(order[2:]) == reference]
+        if gone:
+            self._board.change(
+                lambda known, number: [known[ORDERS].pop(subject, None) for subject in gone]
+            )
 
     def follow(self) -> None:
         """Carry out what has been ordered since the last time, in that order."""
@@ -54,19 +62,19 @@ class Orders:
                 self._carry_out(action, (reference[0], reference[1]))
         self._board.own[FOLLOWED] = newest
 
-    def _carry_out(self, action: Action, reference: Reference) -> None:
+    def _carry_out(self, action: str, reference: Reference) -> None:
         try:
             self._actions[action](reference)
         except Exception as error:  # the version is gone, or cannot be loaded here, which is told
             logger.warning("%s of %s: %s", action, "/".join(reference), error)
 
 
-def _subject(action: Action, name: str, version: str) -> str:
+def _subject(action: str, name: str, version: str) -> str:
     """What an order is about: of each the last one holds."""
     match action:
         case "load" | "unload":
             return f"{name}/{version}"
         case "pin" | "unpin":
             return f"pin of {name}"
-        case "rollout":
+        case _:
             return f"rollout of {name}"

@@ -290,31 +290,25 @@ async def show_model(context: RequestContext) -> Response:
 async def administer(context: RequestContext) -> Response:
     """Load, unload, pin or unpin a version, or end its rollout; the reply is what `show_model` then
     says of it."""
-    engine = context.worker.engine
-    repository, rollouts, orders = engine.repository, engine.rollouts, engine.orders
+    engine, action = context.worker.engine, context.parameters["action"]
     reference = (context.parameters["name"], context.parameters["version"])
-    match context.parameters["action"]:
+    match action:
         case "load":
             # others may wait for the same load: it goes on if this caller leaves
-            await asyncio.shield(asyncio.wrap_future(repository.load(reference)))
-            await orders.announce("load", reference)
+            await asyncio.shield(asyncio.wrap_future(engine.repository.load(reference)))
         case "unload":
-            repository.unload(reference)
-            await orders.announce("unload", reference)
-        case "pin":
-            repository.pin(reference)
-            await orders.announce("pin", reference)
-        case "unpin":
-            repository.pin(reference, pinned=False)
-            await orders.announce("unpin", reference)
-        case "promote" | "abort" as ending:
-            ended = await asyncio.to_thread(rollouts.end, reference, ENDINGS[ending])
+            engine.repository.unload(reference)
+        case "pin" | "unpin":
+            engine.repository.pin(reference, pinned=action == "pin")
+        case "promote" | "abort":
+            ended = await asyncio.to_thread(engine.rollouts.end, reference, ENDINGS[action])
             await asyncio.shield(asyncio.wrap_future(ended))
-            await orders.announce("rollout", reference)
-        case action:
+            action = "rollout"
+        case _:
             raise Problem(
                 "not_found", f"There is no action {quoted(action)}; there are {', '.join(ACTIONS)}."
             )
+    await engine.orders.announce(action, reference)
     return await show_model(context)
 
 

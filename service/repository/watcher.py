@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from service.package import PackageError
@@ -34,8 +34,16 @@ class Watcher:
     It looks when the clock has a multiple of ``seconds``: so all workers see the same.
     """
 
-    def __init__(self, store: Path, repository: ModelRepository, seconds: float) -> None:
+    def __init__(
+        self,
+        store: Path,
+        repository: ModelRepository,
+        seconds: float,
+        on_removal: Callable[[Reference], None] = lambda reference: None,
+    ) -> None:
+        """``on_removal`` hears of each version whose package is gone."""
         self._store, self._repository, self._seconds = store, repository, seconds
+        self._on_removal = on_removal
         self._known: dict[Reference, Candidate] = {}
         self._seen: dict[Reference, Candidate] = {}
         self._failed: dict[Reference, Backoff] = {}
@@ -94,6 +102,7 @@ class Watcher:
                 del self._known[reference], self._missed[reference]
                 self._failed.pop(reference, None)
                 self._repository.remove(reference)
+                self._on_removal(reference)
         self._seen = found
 
     def _is_due(self, reference: Reference, candidate: Candidate) -> bool:

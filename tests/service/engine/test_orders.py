@@ -133,6 +133,18 @@ def test_what_one_cannot_do_holds_up_nothing(
     assert "load of pets/1: It is gone." in caplog.text
 
 
+def test_what_was_ordered_of_a_version_goes_with_it(workers: list[Worker]) -> None:
+    one, other = workers
+    other.board.own[PHASE] = Phase.STARTING
+    with one.following():
+        for action, reference in (("pin", PETS), ("unload", PETS), ("unload", ("pets", "2"))):
+            asyncio.run(one.orders.announce(action, reference))
+    one.orders.forget(PETS)
+    one.orders.forget(PLANTS)
+    other.orders.follow()
+    assert other.models.told == [("unload", ("pets", "2"))]
+
+
 def test_a_single_process_waits_for_nobody() -> None:
     worker = Worker(Scoreboard.alone())
     worker.board.own[PHASE] = Phase.STARTING
