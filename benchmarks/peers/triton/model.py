@@ -1,11 +1,15 @@
 """An instance of Triton's Python backend: photos' bytes in, answers as JSON text out."""
 
 import json
+import os
+import sys
 from typing import Any
 
-import numpy as np
-import triton_python_backend_utils as triton
-from handler import PhotoModel
+sys.path[:0] = os.environ["MODULES"].split(os.pathsep)  # Triton sets PYTHONPATH to its own
+
+import numpy as np  # noqa: E402
+import triton_python_backend_utils as triton  # noqa: E402
+from handler import PhotoModel  # noqa: E402
 
 
 class TritonPythonModel:

@@ -48,8 +48,10 @@ def main() -> None:
     (backend / STUB).chmod(0o755)
 
     site = sysconfig.get_path("purelib")
-    os.environ["PYTHONPATH"] = os.pathsep.join([os.environ["PYTHONPATH"], site])
-    os.environ["LD_LIBRARY_PATH"] = sysconfig.get_config_var("LIBDIR")  # the stub's Python
+    os.environ["MODULES"] = os.pathsep.join([os.environ["PYTHONPATH"], site])
+    # of the stub, which looks for them beside where it was: its Python, and the package's own
+    libraries = (sysconfig.get_config_var("LIBDIR"), str(Path(site) / "nvidia_pytriton.libs"))
+    os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(libraries)
     server = triton / "bin" / "tritonserver"
     server.chmod(0o755)
     options = {
