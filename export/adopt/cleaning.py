@@ -27,7 +27,7 @@ from export.onnx.nodes import (
     lift_constants,
     makers,
 )
-from export.onnx.passes import fold_batch_norms, strip_metadata
+from export.onnx.passes import fold_batch_norms, fold_focus, strip_metadata
 from export.onnx.trace import OPSET
 from service.runtime.onnx_model import opset_of
 
@@ -56,6 +56,7 @@ def cleaned(model: ModelProto) -> ModelProto:
     _without_dropout(copy)
     copy = _without_batch_norms(copy)
     _join_hard_sigmoids(copy)
+    fold_focus(copy)
     drop_unused_nodes(copy)
     strip_metadata(copy)
     copy.ClearField("metadata_props")

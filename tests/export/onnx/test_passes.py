@@ -10,7 +10,7 @@ from onnxscript import ir
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from export.onnx.passes import LOWEST, fold_batch_norms, fold_pads, resize_by_scale
+from export.onnx.passes import LOWEST, fold_batch_norms, fold_focus, fold_pads, resize_by_scale
 from export.onnx.trace import OPSET
 
 
@@ -104,6 +104,65 @@ def test_pads_are_folded_into_a_pooling(pads: list[int], value: float, folded: b
     assert len(model.graph.initializer) == (0 if folded else 2)
     after = ort.InferenceSession(model.SerializeToString()).run(None, feeds)
     np.testing.assert_array_equal(after[0], before[0])
+
+
+def focus(places: str = "abcd", step: int = 2, axis: int = 1, **conv: object) -> onnx.ModelProto:
+    """A Focus and its convolution: each place is a first row and column, and "-" the picture."""
+    nodes, parts = [], []
+    for number, place in enumerate(places):
+        name, (row, column) = "picture", divmod("abcd-".index(place), 2)
+        for axis_name, start in (("rows", row), ("columns", column)) if place != "-" else ():
+            bounds = [f"from {start}", "end", axis_name, "step"]
+            nodes.append(helper.make_node("Slice", [name, *bounds], [f"{name}.{number}"]))
+            name = f"{name}.{number}"
+        parts.append(name)
+    nodes.append(helper.make_node("Concat", parts, ["joined"], axis=axis))
+    stated = {"kernel_shape": [3, 3], "pads": [1, 0, 2, 1], **conv}
+    nodes.append(helper.make_node("Conv", ["joined", "weight", "bias"], ["maps"], **stated))
+    rng = np.random.default_rng(0)
+    group = conv.get("group", 1)
+    weight = rng.normal(size=(6, 3 * len(places) // group, 3, 3)).astype(np.float32)
+    values = {"weight": weight, "bias": rng.normal(size=6).astype(np.float32)}
+    bounds = {"from 0": 0, "from 1": 1, "end": 2**62, "rows": 2, "columns": 3, "step": step}
+    values |= {name: np.array([value]) for name, value in bounds.items()}
+    graph = helper.make_graph(
+        nodes,
+        "focus",
+        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["N", 3, 12, 16])],
+        [helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["N", "C", "H", "W"])],
+        [numpy_helper.from_array(value, name) for name, value in values.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+@pytest.mark.parametrize(
+    ("model", "folded"),
+    [
+        pytest.param(focus(), True, id="all four"),
+        pytest.param(focus("acbd"), True, id="as YOLOX orders them"),
+        pytest.param(focus("aad"), True, id="one twice and one left out"),
+        pytest.param(focus(dilations=[2, 2]), False, id="dilated"),
+        pytest.param(focus(strides=[2, 2]), False, id="in larger steps"),
+        pytest.param(focus(group=2), False, id="in groups"),
+        pytest.param(focus(step=4), False, id="every fourth pixel"),
+    ],
+)
+def test_a_focus_is_folded_into_its_convolution(model: onnx.ModelProto, folded: bool) -> None:
+    feeds = {"picture": np.random.default_rng(1).normal(size=(2, 3, 12, 16)).astype(np.float32)}
+    before = ort.InferenceSession(model.SerializeToString()).run(None, feeds)
+    fold_focus(model)
+    assert (count(model, "Slice") == 0) == folded
+    assert len(model.graph.node) == (1 if folded else count(model, "Slice") + 2)
+    after = ort.InferenceSession(model.SerializeToString()).run(None, feeds)
+    np.testing.assert_allclose(after[0], before[0], rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_no_focus_stays() -> None:
+    """A picture beside its samples, and samples that are joined as rows: no session runs them."""
+    for model in (focus("ab-"), focus(axis=2)):
+        nodes = len(model.graph.node)
+        fold_focus(model)
+        assert (len(model.graph.node), count(model, "Concat")) == (nodes, 1)
 
 
 class Upsampling(nn.Module):
