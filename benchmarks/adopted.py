@@ -2,8 +2,9 @@
 
 In turns, so that drift of the machine affects all alike: Boxport with the package at 16
 connections; the untouched file in a bare loop of ONNX Runtime, on a session of one thread for each
-processor, with an input that is ready; and, with --yolox, LitServe with the file and YOLOX's own
-decoding in NumPy. Printed are medians in photos a second, and the medians of each turn's ratios.
+processor, with an input that is ready, and once more with each photo decoded and resized before it,
+though not suppressed after; and, with --yolox, LitServe with the file and YOLOX's own decoding in
+NumPy. Printed are medians in photos a second, and the medians of each turn's ratios.
 """
 
 import statistics
@@ -12,6 +13,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Annotated
 
@@ -27,14 +30,17 @@ from benchmarks.peers.table import PEERS
 from benchmarks.peers.venvs import make_venv
 from benchmarks.server import Server, running
 from service.cpus import available_cpus
+from service.imaging.files import read_photo
+from service.manifest import MANIFEST_FILE, read_manifest
 
 CONNECTIONS = 16
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 PHOTOS = ROOT / "docs" / "photos"
 
 
-def bare_loop(file: Path, seconds: float) -> float:
-    """Runs a second of ``file`` alone: photos that nobody decodes, resizes or reads answers of."""
+def bare_loop(file: Path, seconds: float, prepare: Callable[[], object] = lambda: None) -> float:
+    """Runs a second of ``file`` alone, of whose answers nobody reads. ``prepare``: called before
+    each run."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     counts: list[int] = []
@@ -52,6 +58,7 @@ def bare_loop(file: Path, seconds: float) -> float:
     def loop(session: ort.InferenceSession, end: float) -> None:
         count = 0
         while time.perf_counter() < end:
+            prepare()
             session.run(None, feeds)
             count += 1
         counts.append(count)
@@ -92,9 +99,12 @@ def main(
         (store / name / package.name).symlink_to(package.resolve())
         server = stack.enter_context(boxport(store, folder))
         requests = requests_of(photos, path)
+        decode = partial(read_photo, spec=read_manifest(package / MANIFEST_FILE).input)
+        turns = cycle(sorted(photos.glob("*.jpg")))
         ways: dict[str, Callable[[], float]] = {
             "Boxport": lambda: answered(server, requests, seconds, folder),
             "bare loop": lambda: bare_loop(file, seconds),
+            "bare loop that decodes": lambda: bare_loop(file, seconds, lambda: decode(next(turns))),
         }
         if yolox:
             (peer,) = [peer for peer in PEERS if peer.folder == "litserve"]
