@@ -31,6 +31,7 @@ from service.manifest import ModelManifest
 from service.memory import available_memory
 from service.package import Array, ModelPackage, PackageError, open_package, verify_package
 from service.providers import PROVIDERS
+from service.runtime.openvino_session import OpenVinoSession
 from service.runtime.sessions import Device
 from service.terminal import one_line
 
@@ -67,6 +68,8 @@ class Opened:
     def of(cls, package: ModelPackage) -> "Opened":
         has_latency_session = package.latency_session is not None
         copies = 2 if has_latency_session and not package.weights else 1
+        if isinstance(package.session, OpenVinoSession):
+            copies = package.session.runs + has_latency_session
         return cls(package.provider, has_latency_session, copies)
 
 

@@ -37,8 +37,8 @@ class Port:
 class OpenVinoSession:
     """Runs a graph on the CPU; may be used by several threads at once.
 
-    runs: that go on at once, each on ``threads`` threads, of which the caller's is one; further
-        ones wait.
+    runs: that go on at once, each with packed weights of its own and on ``threads`` threads, of
+        which the caller's is one; further ones wait.
     bf16: whether layers are computed in bfloat16, else in float32.
     batches: numbers of images that are run, each compiled for itself, which is a tenth faster than
         one for any number. Empty: any number, and size.
@@ -54,6 +54,7 @@ class OpenVinoSession:
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
             "ENABLE_CPU_PINNING": False,  # it knows nothing of other models and processes
         }
+        self.runs = runs
         self._free: dict[int | None, SimpleQueue[Any]] = {}
         model, self._weights = _read(graph)
         self._inputs = [_port(port) for port in model.inputs]

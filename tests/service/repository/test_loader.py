@@ -57,6 +57,8 @@ def test_a_package_runs_by_openvino(precision: str, shown: str, store: Path) -> 
     model = load_model(store / CLASSIFIER / "1", settings, SHARED)
     model.close()
     assert (model.provider, model.precision) == ("openvino", shown)
+    graph_bytes = (store / CLASSIFIER / "1" / "model.onnx").stat().st_size
+    assert model.session_bytes == int(1.5 * model.layout.concurrent_runs * graph_bytes)
     assert model.layout.max_batch_size == 1
 
 
