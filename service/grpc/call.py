@@ -103,7 +103,7 @@ class Call(Request):
         """Record that gRPC has cancelled it: at the caller's own deadline, or because it left."""
         remaining = self.rpc.time_remaining()
         if remaining is not None and remaining <= 0:
-            self.note_end(self.policy.deadline.problem("it was answered"))
+            self.note_end(Problem("deadline_exceeded", "The caller's own deadline has passed."))
         else:
             self.note_gone()
 
