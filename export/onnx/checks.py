@@ -36,7 +36,7 @@ def check_graph(model: ModelProto, opset: int) -> None:
     training and random operators, other domains than ONNX's, another opset than ``opset``, float64,
     weights that nothing reads or that are in another file."""
     _check_opsets(model, opset)
-    graphs = list(_graphs(model.graph))
+    graphs = list(graphs_of(model.graph))
     nodes = [node for graph in graphs for node in graph.node]
     _check_operators(model, nodes)
     _check_types(graphs, nodes)
@@ -93,14 +93,14 @@ def _check_initializers(
         raise GraphError(str(error)) from error
 
 
-def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
+def graphs_of(graph: GraphProto) -> Iterator[GraphProto]:
     """``graph``, and the graphs inside its nodes."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
             inner = (attribute.g,) if attribute.type == AttributeProto.GRAPH else attribute.graphs
             for one in inner:
-                yield from _graphs(one)
+                yield from graphs_of(one)
 
 
 def _some(names: set[str]) -> str:

@@ -14,7 +14,7 @@ import onnx
 
 from export.errors import ExportError
 from export.evaluation.photo_set import EvaluationSet, find_photos, spread
-from export.onnx.checks import check_graph
+from export.onnx.checks import check_graph, graphs_of
 from export.onnx.nodes import is_weighted
 from export.onnx.trace import describe
 from export.package_writer import finish_package, write_package, written_aside
@@ -82,10 +82,11 @@ def convert(job: ConversionJob, progress: ProgressReporter = SILENT) -> ModelMan
         paths = spread(find_photos(job.photos, progress.step), job.most_photos)
         photos = [read_photo(path, manifest.input) for path in paths]
         model = onnx.load(job.package / GRAPH_FILE, load_external_data=False)
-        if not any(map(is_weighted, model.graph.node)):
+        _, *bodies = graphs_of(model.graph)
+        if any(is_weighted(node) for body in bodies for node in body.node):
             raise ConversionError(
-                f"{job.package}: stays in fp32: its layers are inside a loop that takes photo by"
-                " photo; adopt a file whose batch is dynamic"
+                f"{job.package}: stays in fp32: its layers are inside a loop, an R-CNN's over"
+                " regions; of a file that takes photo by photo, adopt one whose batch is dynamic"
             )
         if job.precision == "int8":
             converted, how = _to_int8(job, manifest, model, photos, progress)

@@ -19,20 +19,27 @@ class NoProposals(Exception):
     """Nothing here proposes regions; the message says what would."""
 
 
-def propose(pixels: npt.NDArray[np.uint8], most: int = MAX_PROPOSALS) -> npt.NDArray[np.float32]:
-    """Up to ``most`` boxes float32 [R, 4], xyxy in the pixels of a photo uint8 [H, W, 3],
-    largest first; the same in every call.
-
-    Raises NoProposals without OpenCV's contrib modules.
-    """
+def check_proposals() -> None:
+    """Raise NoProposals without OpenCV's contrib modules."""
     try:
-        from cv2 import setRNGSeed
-        from cv2.ximgproc.segmentation import createSelectiveSearchSegmentation
+        from cv2.ximgproc.segmentation import createSelectiveSearchSegmentation  # noqa: F401
     except ImportError:
         raise NoProposals(
             "nothing here proposes regions: install opencv-contrib-python-headless (the group"
             " `proposals` of pyproject.toml)"
         ) from None
+
+
+def propose(pixels: npt.NDArray[np.uint8], most: int = MAX_PROPOSALS) -> npt.NDArray[np.float32]:
+    """Up to ``most`` boxes float32 [R, 4], xyxy in the pixels of a photo uint8 [H, W, 3],
+    largest first; the same in every call.
+
+    Raises NoProposals as `check_proposals` does.
+    """
+    check_proposals()
+    from cv2 import setRNGSeed
+    from cv2.ximgproc.segmentation import createSelectiveSearchSegmentation
+
     height, width = pixels.shape[:2]
     scale = min(1.0, SEARCHED_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from service.imaging.placement import Placement
-from service.imaging.proposals import NoProposals, propose
+from service.imaging.proposals import NoProposals, check_proposals, propose
+from service.imaging.regions import clip
 from service.imaging.resize import Box, ModelInput
 from service.inference.task import Row
 from service.manifest import REGIONS, DetectionDefaults, DetectionManifest
@@ -94,6 +95,8 @@ class Detector:
         )
 
     def group(self, image: ModelInput, query: DetectionQuery) -> Hashable:
+        for box in query.regions or ():
+            clip(box, (image.placement.width, image.placement.height))
         return query.iou_threshold, query.class_agnostic, image.pixels.shape
 
     def run(
@@ -152,6 +155,8 @@ class Detector:
 
     def _to_regions(self, boxes: list[list[float]] | None) -> tuple[Box, ...] | None:
         if boxes is None:
+            if self.manifest.reads_regions:
+                _require_proposals()
             return None
         if not self.manifest.reads_regions:
             raise Problem(
@@ -183,19 +188,26 @@ class Detector:
 def regions_of(image: ModelInput, query: DetectionQuery) -> npt.NDArray[np.float32]:
     """Where ``query`` has a model look, or what `propose` gives: boxes [R, 4] on its input.
 
-    Raises Problem where nothing proposes regions.
+    Raises Problem where a region lies outside, or nothing proposes any: see `Detector.group`, and
+    `Detector.to_query`, which do so before an image is run together with others.
     """
     place = image.placement
     if query.regions is not None:
-        return place.apply(np.array(query.regions, dtype=np.float32).reshape(-1, 4))
+        boxes = [clip(box, (place.width, place.height)) for box in query.regions]
+        return place.apply(np.array(boxes, dtype=np.float32))
     left, top = max(0, place.left), max(0, place.top)
     right = round(place.left + place.width * place.scale_x)
     bottom = round(place.top + place.height * place.scale_y)
+    _require_proposals()
+    found = propose(image.pixels[top:bottom, left:right])
+    return found + np.array([left, top] * 2, dtype=np.float32)
+
+
+def _require_proposals() -> None:
     try:
-        found = propose(image.pixels[top:bottom, left:right])
+        check_proposals()
     except NoProposals as error:
         raise Problem("invalid_parameter", f"regions: none are given, and {error}.") from None
-    return found + np.array([left, top] * 2, dtype=np.float32)
 
 
 def filled_up(regions: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:

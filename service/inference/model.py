@@ -132,12 +132,13 @@ class LoadedModel:
             for job in jobs:
                 try:
                     image = self._decoder.decode(job)
+                    group = self.predictor.group(image, job.query)
                 except Exception as error:  # whatever it is, it is this image's alone
                     outcomes[job] = error
                 else:
-                    groups[self.predictor.group(image, job.query)].append((job, image))
-            for group in groups.values():
-                outcomes.update(self._infer(group, taken=len(jobs)))
+                    groups[group].append((job, image))
+            for together in groups.values():
+                outcomes.update(self._infer(together, taken=len(jobs)))
         self.pace.batch_ended(len(jobs))
         return [outcomes[job] for job in jobs]
 

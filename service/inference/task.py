@@ -83,7 +83,10 @@ class Predictor(Protocol[Query]):
         """
 
     def group(self, image: ModelInput, query: Query) -> Hashable:
-        """Images can run in one batch if this is equal for them."""
+        """Images can run in one batch if this is equal for them.
+
+        Raises Problem if ``query`` does not suit the image.
+        """
 
     def run(
         self, images: Sequence[ModelInput], queries: Sequence[Query], *, alone: bool = False

@@ -151,7 +151,6 @@ def test_regions_are_for_a_model_that_must_be_told(detector: Detector) -> None:
         query(detector, **asked)
     told = Detector(LooksWhereItIsTold(detector.manifest))
     assert query(told, **asked).regions == ((1.0, 2.0, 3.0, 4.0),)
-    assert query(told).regions is None
     with pytest.raises(Problem, match="those of detect are of every image"):
         query(told, regions=[[0.0, 1.0, 2.0, 3.0, 4.0]])
 
@@ -166,6 +165,7 @@ def test_without_regions_those_of_the_photo_are_proposed(
         return np.array([[0, 0, pixels.shape[1], pixels.shape[0]]], np.float32)
 
     monkeypatch.setattr(served, "propose", whole)
+    monkeypatch.setattr(served, "check_proposals", lambda: None)
     side = detector.manifest.input.width
     image = ModelInput(
         np.zeros((side, side, 3), np.uint8), Placement(200, 100, 0.5, 0.5, left=10, top=20)
@@ -174,9 +174,24 @@ def test_without_regions_those_of_the_photo_are_proposed(
     assert seen == [(50, 100, 3)]  # of the input, without what the photo leaves empty
     assert [row["box"] for row in rows] == [[0, 0, 200, 100]]
 
-    def nothing(pixels: np.ndarray) -> np.ndarray:
+    def nothing() -> None:
         raise NoProposals("nothing proposes")
 
-    monkeypatch.setattr(served, "propose", nothing)
+    monkeypatch.setattr(served, "check_proposals", nothing)
     with pytest.raises(Problem, match="regions: none are given, and nothing proposes"):
-        Detector(LooksWhereItIsTold(detector.manifest)).run([image], [query(detector)])
+        query(Detector(LooksWhereItIsTold(detector.manifest)))  # before it is run with others
+
+
+def test_a_region_beside_the_photo_is_this_photos_error_alone(detector: Detector) -> None:
+    """It is found while photos are sorted into batches; what of one lies beyond is cut off."""
+    told = Detector(LooksWhereItIsTold(detector.manifest))
+    side = detector.manifest.input.width
+    image = ModelInput(np.zeros((side, side, 3), np.uint8), Placement(200, 100, 1.0, 1.0))
+    beyond = replace(query(detector), regions=((-50.0, 10.0, 5000.0, 90.0),))
+    told.group(image, beyond)
+    (rows,) = told.run([image], [beyond])
+    assert [row["box"] for row in rows] == [[0, 10, 200, 90]]
+    beside = replace(query(detector), regions=((1.0, 2.0, 3.0, 4.0), (200.0, 0.0, 300.0, 9.0)))
+    with pytest.raises(Problem, match="200,0,300,9 lies outside the image of 200 x 100") as caught:
+        told.group(image, beside)
+    assert caught.value.code == "region_outside"

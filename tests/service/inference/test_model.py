@@ -79,6 +79,28 @@ def test_a_photo_that_cannot_be_decoded_costs_its_batch_nothing(
     assert loader.models[0].predictor.images == 3, "and is not run"
 
 
+def test_a_query_that_does_not_suit_its_image_costs_its_batch_nothing(
+    model: LoadedModel, loader, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a region that lies beside the photo, which is known once that is decoded."""
+
+    def group(image: ModelInput, query: str) -> None:
+        if query == "beside":
+            raise Problem("region_outside", "It lies outside.")
+
+    photo = (photos / "cat.jpg").read_bytes()
+    monkeypatch.setattr(loader.models[0].predictor, "group", group)
+
+    async def scenario() -> list:
+        asked = [job(photo, query) for query in ("within", "beside", "within")]
+        works = [asyncio.create_task(model.submit(one)) for one in asked]
+        return await asyncio.gather(*works, return_exceptions=True)
+
+    first, beside, last = asyncio.run(scenario())
+    assert beside.code == "region_outside"
+    assert first["classifications"] == last["classifications"] == [{"version": "1", "score": 1.0}]
+
+
 @pytest.mark.parametrize("score", [math.nan, math.inf])
 def test_a_score_that_is_no_number_is_no_answer(
     model: LoadedModel, image: ModelInput, monkeypatch: pytest.MonkeyPatch, score: float
