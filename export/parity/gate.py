@@ -1,5 +1,6 @@
 """The gate itself: runs both models on every case, and raises where they disagree."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -158,8 +159,9 @@ class Gate:
         share, needed = self.tally.share, self.tolerance.matched
         if self._worst is not None and share < needed:
             worst = self._worst[1]
+            shown = math.floor(1000 * share) / 10  # rounded up it could be what it must be
             raise ParityError(
-                f"{share:.1%} of the answers agree, but {needed:.0%} must; the worst: {worst}",
+                f"{shown}% of the answers agree, but {needed:.0%} must; the worst: {worst}",
                 worst.feeds,
                 worst.image,
             )

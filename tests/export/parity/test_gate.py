@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from export.parity.cases import Case
 from export.parity.comparison import TOLERANCES, ParityError
-from export.parity.gate import check_parity
+from export.parity.gate import Answers, Gate, check_parity
 from export.parity.model import Feeds, Model, Outputs
 
 FP32, INT8 = TOLERANCES["fp32"], TOLERANCES["int8"]
@@ -189,6 +190,19 @@ def test_low_precision_may_lose_some_detections_and_no_more(
     assert INT8.matched < parity.agreeing < 1
     with pytest.raises(ParityError, match=r"of the answers agree, but 90% must; the worst: "):
         check_parity("detection", model, changed(model, next_label, anywhere), photos, INT8)
+
+
+def test_a_share_that_fails_is_not_rounded_to_one_that_passes(
+    classifier: tuple[Model, list[np.ndarray]],
+) -> None:
+    model, photos = classifier
+    gate = Gate(model, model, TOLERANCES["fp16"])
+    right, wrong = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])
+    case = Case("a photo", photos[0][None])
+    gate.compare_probabilities(Answers(case, {}, [right], [wrong]), 0)
+    gate.tally.compared += 95  # 95 of 96 is 98.96 %
+    with pytest.raises(ParityError, match=r"^98\.9% of the answers agree, but 99% must; the worst"):
+        gate.decide()
 
 
 def moved_away(outputs: Outputs) -> None:
