@@ -19,7 +19,7 @@ from export.report import latency
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.faster_rcnn import FasterRCNN
 from models.retinanet import RetinaNet, RetinaNetSettings
-from models.variants import SHORTER_SIDE_800, VARIANTS, Variant
+from models.variants import SHORTER_SIDE_800, VARIANTS, Variant, at_size
 from models.weights import load_backbone
 from tests.export.small import SPEC, small_graph
 
@@ -63,11 +63,13 @@ CLASS_SPREAD = 2.0  # of a classifier's logits
 RESIDUAL = 0.2  # of a residual branch: at 1, fifty random layers make noise of rounding errors
 
 
-def make_detector(name: str, imagenet_weights: Path, photos: Path, seed: int = 3) -> nn.Module:
+def make_detector(
+    name: str, imagenet_weights: Path, photos: Path, seed: int = 3, size: int | None = None
+) -> nn.Module:
     """ImageNet's features under random heads, scaled so that their scores differ from place to
-    place as a trained detector's do."""
+    place as a trained detector's do; ``size`` is its input's, if not its own."""
     torch.manual_seed(seed)
-    variant = VARIANTS[name]
+    variant = VARIANTS[name] if size is None else at_size(VARIANTS[name], size)
     network = variant.build(len(LABELS))
     load_backbone(network, load_checkpoint(imagenet_weights).state, "")
     with torch.no_grad():

@@ -105,7 +105,7 @@ def seeded(network: Network, imagenet_weights: Path, photos: Path, few: Path) ->
     base = network.name.partition("+")[0]
     variant = at_size(find_variant(network.name), network.size)
     if base == "retinanet_lite0":
-        return make_detector(base, imagenet_weights, few)
+        return make_detector(base, imagenet_weights, few, size=network.size)
     if base.startswith("retinanet"):
         return make_retinanet(variant, few)
     if base.startswith("fasterrcnn"):
