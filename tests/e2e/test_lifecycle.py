@@ -70,14 +70,24 @@ def test_settings_come_from_a_file_and_a_stop_loses_nobody(tmp_path: Path, cat: 
 
 
 @pytest.mark.full
-def test_a_worker_that_dies_is_replaced(tmp_path: Path, cat: bytes) -> None:
-    """BentoML looks every ten seconds whether its workers live."""
+def test_a_worker_that_dies_is_replaced_in_a_container_too(
+    tmp_path: Path, cat: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOML_CONTAINERIZED", "true")  # by itself BentoML would end
     with running_server(tmp_path) as server:
         (worker,) = server.workers
         worker.kill()
         eventually(lambda: server.workers and server.workers[0].pid != worker.pid, "another one")
-        eventually(lambda: ready(server) == 200, "it is ready")
+        eventually(lambda: ready(server) == 200, "it is ready", 180)
         assert ask(server, cat).status_code == 200
+
+
+@pytest.mark.full
+def test_the_service_ends_with_a_worker_where_that_is_asked_for(tmp_path: Path) -> None:
+    with running_server(tmp_path, workers=2, on_worker_end="end") as server:
+        server.workers[0].kill()
+        server.process.wait(STOP_SECONDS)
+    assert "has ended" in server.log.read_text()
 
 
 def test_a_stop_comes_to_its_end_under_load(tmp_path: Path, cat: bytes) -> None:
