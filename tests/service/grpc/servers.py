@@ -180,8 +180,8 @@ def ask(channel: grpc.Channel, request: Any = None, **options: Any) -> tuple[Any
 
 
 # Frames of HTTP/2 (RFC 9113), by their types and flags.
-DATA, HEADERS, SETTINGS, PING, GOAWAY = 0, 1, 4, 6, 7
-END_HEADERS, END_STREAM, ACK = 4, 1, 1
+DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4
+END_HEADERS = 4
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 

@@ -19,6 +19,7 @@ from service.manifest import ModelManifest
 from tests.e2e.server import eventually
 from tests.service.grpc.servers import (
     PREFACE,
+    RST_STREAM,
     RawClient,
     Running,
     ask,
@@ -160,6 +161,21 @@ def test_messages_that_never_end_leave_others_their_turn(hosted: Running) -> Non
         began = time.monotonic()
         assert_serves(hosted)
         assert time.monotonic() - began < 5
+
+
+def test_calls_that_are_reset_as_soon_as_they_are_open_leave_nothing(hosted: Running) -> None:
+    """A thousand on one connection (CVE-2023-44487)."""
+    with RawClient(hosted.port) as client:
+        client.begin()
+        try:
+            for stream in range(1, 2001, 2):
+                client.open_call(stream)
+                client.frame(RST_STREAM, 0, stream, struct.pack(">I", 8))
+        except ConnectionError:
+            pass  # it has been closed
+        assert_serves(hosted)
+    eventually(lambda: not hosted.worker.lifecycle.in_flight, "all have ended", 10)
+    assert {record.status for record in hosted.worker.recorder.records} <= {200, 400, 499}
 
 
 def test_a_message_that_never_ends_is_refused_at_its_deadline(hosted: Running) -> None:
