@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import grpc
+import pytest
 
 from service.engine.admission import Admission
 from service.engine.engine import Answer, Content
@@ -177,6 +178,12 @@ def ask(channel: grpc.Channel, request: Any = None, **options: Any) -> tuple[Any
     """What ModelInfer replies."""
     made = infer_request(b"photo") if request is None else request
     return call(channel, "ModelInfer", made, pb.ModelInferResponse, **options)
+
+
+def failure(channel: grpc.Channel, request: Any = None, **options: Any) -> Any:
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(channel, request, **options)
+    return caught.value
 
 
 # Frames of HTTP/2 (RFC 9113), by their types and flags.
