@@ -13,7 +13,7 @@ from export.conventions import check_convention, require_convention, stated_arch
 from export.errors import ExportError
 from export.labels import KNOWN
 from export.laid_out_anchors import compare_laid_out, side_of
-from export.onnx.graph import build_graph, inputs_of
+from export.onnx.graph import build_graph, inputs_of, outputs_of
 from export.parity.model import TorchSession
 from export.proof.alternatives import Alternative
 from export.settings import (
@@ -129,7 +129,9 @@ class TrainedModel:
             "input": self.variant.input,
             "defaults": self.defaults,
             "inputs": tuple(Tensor(name=n, dtype="", shape=()) for n in inputs_of(self.graph)),
-            "outputs": tuple(Tensor(name=n, dtype="float", shape=()) for n in stated.OUTPUTS),
+            "outputs": tuple(
+                Tensor(name=n, dtype="float", shape=()) for n in outputs_of(self.graph)
+            ),
             "precision": "fp32",
             "sha256": "0" * 64,
             **({} if detects else {"activation": self.activation}),

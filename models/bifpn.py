@@ -157,6 +157,7 @@ class BiFPN(nn.Module):
 
     def __init__(self, settings: BiFPNSettings, backbone_channels: tuple[int, ...]) -> None:
         super().__init__()
+        self.channels = settings.channels
         self.extra_levels = settings.levels - len(backbone_channels)
         self.project_extra = Project(backbone_channels[-1], settings.channels, settings.bias)
         self.downsample = MaxPool2d(3, 2, settings.padding)

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from models.anchors import AnchorSettings
 from models.box_coder import BoxCoder
+from models.snake import DeepSnake
 
 
 class OneStageDetector(nn.Module):
     """Normalised images [N, 3, H, W] -> class logits [N, A, C] and box deltas [N, A, 4].
 
     ``anchors`` and ``box_coder`` say what the deltas are offsets from, and how they are written.
+    ``snake``, where there is one, turns boxes into outlines.
     """
 
     class_layer: str  # the layer whose outputs are one for each anchor and class
@@ -33,6 +35,7 @@ class OneStageDetector(nn.Module):
         self.backbone, self.pyramid = backbone, pyramid
         self.class_head, self.box_head = class_head, box_head
         self.anchors, self.box_coder = anchors, box_coder
+        self.snake: DeepSnake | None = None  # that outlines what the boxes are of
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         return self.predict(self.backbone(images))

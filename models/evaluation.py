@@ -5,8 +5,8 @@ import io
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +26,24 @@ RECALLS = tuple(i / 100 for i in range(101))
 BEST_100 = 2  # where pycocotools' arrays [IoU, recall, class, area, detections a photo] have it
 
 Annotations = dict[str, Any]  # the content of a COCO instances file
+IouType = Literal["bbox", "segm"]
 
 
 @dataclass(frozen=True)
 class BoxRow:
-    """One detection in COCO's terms: ``bbox`` is x, y, width, height in the photo's pixels."""
+    """One detection in COCO's terms: ``bbox`` is x, y, width, height in the photo's pixels, and
+    ``outline`` has polygons [P, 2] in these where outlines are found."""
 
     image_id: int
     category_id: int
     bbox: tuple[float, float, float, float]
     score: float
+    outline: tuple[NDArray[np.float32], ...] | None = field(default=None, compare=False)
+
+    @property
+    def polygons(self) -> list[list[float]]:
+        """The outline as COCO's ``segmentation`` has it."""
+        return [polygon.ravel().tolist() for polygon in self.outline or ()]
 
 
 @dataclass(frozen=True)
@@ -125,8 +133,8 @@ def evaluate_detections(
     annotations: Annotations, rows: list[BoxRow], score_threshold: float = 0.3
 ) -> DetectionEvaluation:
     """All of COCO's figures, and the confusion of what scores above ``score_threshold``."""
-    content = _read(annotations)
-    evaluation = _run_pycocotools(content, rows)
+    content = read_annotations(annotations)
+    evaluation = _run_pycocotools(content, rows, "bbox")
     ap, ap50, ap75, small, medium, large, *recalls = map(_defined, evaluation.stats)
     return DetectionEvaluation(
         ap=ap,
@@ -152,7 +160,7 @@ def match_photos(
 
     Detections of classes that the annotations do not know are left out, as pycocotools does.
     """
-    content = _read(annotations)
+    content = read_annotations(annotations)
     known = {category["id"] for category in content["categories"]}
     objects, detections = defaultdict(list), defaultdict(list)
     for annotation in content["annotations"]:
@@ -198,24 +206,6 @@ def is_crowd(row: dict[str, Any]) -> bool:
     return row.get("iscrowd") not in (None, 0, False, "0", "")
 
 
-def box_of(row: dict[str, Any]) -> list[float] | None:
-    """An annotation's ``bbox``, or that of its outline as pycocotools draws it; None if it has
-    neither."""
-    if row.get("bbox") is not None:
-        box: list[float] = row["bbox"]
-        return box
-    outline = row.get("segmentation")
-    if not isinstance(outline, dict):
-        return None
-    try:
-        if isinstance(outline["counts"], list):
-            outline = mask.frPyObjects(outline, *outline["size"])
-        found: list[float] = mask.toBbox(outline).tolist()
-    except Exception:  # what is no outline fails in many ways
-        return None
-    return found
-
-
 def evaluate_classifications(
     probabilities: NDArray[np.floating], labels: Sequence[int], names: Sequence[str]
 ) -> ClassificationEvaluation:
@@ -237,7 +227,7 @@ def evaluate_classifications(
     )
 
 
-def _read(annotations: Annotations) -> dict[str, Any]:
+def read_annotations(annotations: Annotations) -> dict[str, Any]:
     """The content of ``annotations``, with all that pycocotools asks of a row.
 
     Rows are renumbered from 1, because pycocotools takes a match with row 0 for none.
@@ -259,7 +249,14 @@ def _area_of(row: dict[str, Any]) -> float:
     return area if 0 <= area < math.inf else row["bbox"][2] * row["bbox"][3]
 
 
-def _run_pycocotools(content: dict[str, Any], rows: list[BoxRow]) -> COCOeval:
+def average_precisions(
+    content: Annotations, rows: list[BoxRow], iou_type: IouType
+) -> tuple[float | None, ...]:
+    """AP, AP50, AP75, … of what `read_annotations` gave, by the overlap of boxes or of masks."""
+    return tuple(map(_defined, _run_pycocotools(content, rows, iou_type).stats))
+
+
+def _run_pycocotools(content: dict[str, Any], rows: list[BoxRow], iou_type: IouType) -> COCOeval:
     unknown = {row.image_id for row in rows} - {image["id"] for image in content["images"]}
     if unknown:
         raise ValueError(f"the annotations have no photo {min(unknown)}")
@@ -272,12 +269,13 @@ def _run_pycocotools(content: dict[str, Any], rows: list[BoxRow]) -> COCOeval:
             "area": row.bbox[2] * row.bbox[3],
             "score": row.score,
             "iscrowd": 0,
+            **({} if iou_type == "bbox" else {"segmentation": row.polygons}),
         }
         for i, row in enumerate(rows, start=1)
     ]
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
         found = _index({**content, "annotations": detections})
-        evaluation = COCOeval(_index(content), found, "bbox")
+        evaluation = COCOeval(_index(content), found, iou_type)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

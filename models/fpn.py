@@ -31,7 +31,7 @@ class FPN(nn.Module):
         self, backbone_channels: tuple[int, ...], channels: int, top: Top = "convolved C5"
     ) -> None:
         super().__init__()
-        self.top = top
+        self.top, self.channels = top, channels
         self.lateral = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in backbone_channels)
         self.output = nn.ModuleList(
             nn.Conv2d(channels, channels, 3, padding=1) for _ in backbone_channels

@@ -1,4 +1,4 @@
-"""Losses of one-stage detectors, and which object each anchor learns."""
+"""Losses of one-stage detectors and their outlines, and which object each anchor learns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +10,12 @@ from torch.nn import functional as F
 
 from models.box_coder import BoxCoder
 from models.boxes import box_coverage, box_iou
+from models.contours import align, extreme_points
+from models.snake import half_sides
 
 BACKGROUND = -1
 IGNORED = -2
+OUTLINE_BETA = 0.05  # of half a box
 COVERED = 0.5  # of an anchor lies in a region that is not learned: it is not punished there
 
 
@@ -71,6 +74,22 @@ def smooth_l1_loss(errors: Tensor, beta: float) -> Tensor:
     """
     size = errors.abs()
     return torch.where(size < beta, size * size / (2 * beta), size - beta / 2)
+
+
+def outline_losses(
+    extremes: Tensor,  # [M, 4, 2]
+    contours: list[Tensor],  # of [M, V, 2]
+    goals: Tensor,  # [M, V, 2]
+    boxes: Tensor,  # [M, 4]
+) -> tuple[Tensor, Tensor]:
+    """The loss of objects' extreme points, and the mean one of their contours after each iteration
+    of a Deep Snake: smooth L1 of the distances from the ``goals``, as shares of half the box (arXiv
+    2001.01629, equations 4 and 5). The goals' vertices are counted as suits the first contour."""
+    half = half_sides(boxes).unsqueeze(1)
+    of_extremes = smooth_l1_loss((extremes - extreme_points(goals)) / half, OUTLINE_BETA)
+    aligned = align(contours[0].detach(), goals)
+    of_contours = [smooth_l1_loss((c - aligned) / half, OUTLINE_BETA) for c in contours]
+    return of_extremes.mean(), torch.stack(of_contours).mean()
 
 
 def huber_loss(errors: Tensor, delta: float) -> Tensor:

@@ -24,6 +24,10 @@ select_detections = custom_op(
 )
 pool_regions = custom_op("boxport::pool_regions", roi.pool_regions, mutates_args=())
 crop_regions = custom_op("boxport::crop_regions", roi.crop_regions, mutates_args=())
+outlined_boxes = custom_op("boxport::outlined_boxes", postprocess.outlined_boxes, mutates_args=())
+padded_contours = custom_op(
+    "boxport::padded_contours", postprocess.padded_contours, mutates_args=()
+)
 
 
 @candidate_anchors.register_fake
@@ -53,3 +57,14 @@ def _(features: list[Tensor], boxes: Tensor, *settings: Any) -> Tensor:
 @crop_regions.register_fake
 def _(images: Tensor, boxes: Tensor, side: int) -> Tensor:
     return images.new_empty((boxes.shape[0] * boxes.shape[1], images.shape[1], side, side))
+
+
+@outlined_boxes.register_fake
+def _(number: Tensor, boxes: Tensor) -> Tensor:
+    outlined = torch.library.get_ctx().new_dynamic_size()
+    return boxes.new_empty((boxes.shape[0], outlined, 4))
+
+
+@padded_contours.register_fake
+def _(number: Tensor, boxes: Tensor, contours: Tensor) -> Tensor:
+    return contours.new_empty((*boxes.shape[:2], *contours.shape[2:]))

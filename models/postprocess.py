@@ -23,6 +23,7 @@ from models.nms import batched_nms, nms
 # candidates pass the score threshold, and this cut is several times cheaper.
 MAX_CANDIDATES = 1000
 SCORE_ROUNDING = 1e-6  # by which a score that is computed twice may differ
+MOST_OUTLINED = 100  # detections of an image; as many as COCO's protocol counts
 SMALLEST_REGION = 1e-2  # pixels; a region's box with a shorter side is no detection
 
 
@@ -135,6 +136,20 @@ def select_detections(
     ]
     numbers, boxes_, scores_, labels = zip(*images, strict=True)
     return torch.tensor(numbers), torch.stack(boxes_), torch.stack(scores_), torch.stack(labels)
+
+
+def outlined_boxes(number: Tensor, boxes: Tensor) -> Tensor:
+    """The first of ``boxes`` [N, K, 4], as many as the image with most detections has of its
+    ``number`` int64 [N]: [N, k, 4], k at least 1 where K is, and at most `MOST_OUTLINED`."""
+    return boxes[:, : min(max(int(number.amax()), 1), MOST_OUTLINED)].clone()
+
+
+def padded_contours(number: Tensor, boxes: Tensor, contours: Tensor) -> Tensor:
+    """``contours`` [N, k, V, 2] of `outlined_boxes` filled up to [N, K, V, 2], and 0 where they are
+    of no detection."""
+    padded = F.pad(contours, (0, 0, 0, 0, 0, boxes.shape[1] - contours.shape[1]))
+    found = torch.arange(boxes.shape[1]) < number.unsqueeze(1)  # [N, K]
+    return padded * found[:, :, None, None]
 
 
 def _suppress_by_class(

@@ -6,12 +6,12 @@ the network was trained on, which its exported package carries to the service.
 Networks, and PyTorch, are imported where one is built: listing the rows takes neither.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from models.changes import CHANGES
 from service.imaging.input_spec import CentreCrop, InputSpec, Letterbox, ShorterSide
 from service.manifest import Task
 
@@ -301,8 +301,7 @@ def _shapes(variant: Variant) -> "nn.Module":
 
 
 def find_variant(name: str) -> Variant:
-    """The row called ``name``; a classifier's name with "+bilinear" has a bilinear head, and a
-    detector's with "+groupnorm" has group norms in its pyramid and heads.
+    """The row called ``name``, which may end in a "+" and one of `models.changes`.
 
     Raises KeyError if there is none.
     """
@@ -310,37 +309,9 @@ def find_variant(name: str) -> Variant:
     row = VARIANTS[base]
     if not plus:
         return row
-    task, change = CHANGES[suffix]
-    if row.task != task:
+    change = CHANGES[suffix]
+    if not change.suits(base, row.task):
         raise KeyError(name)
-    return replace(row, build=lambda classes, **more: change(row.build(classes, **more), classes))
-
-
-def with_bilinear_head(classifier: "nn.Module", num_classes: int) -> "nn.Module":
-    """``classifier`` with factorised bilinear coding in place of its head."""
-    from models.bilinear import BilinearClassifier
-
-    return BilinearClassifier(classifier.get_submodule("backbone"), num_classes)
-
-
-def with_group_norms(detector: "nn.Module", num_classes: int) -> "nn.Module":
-    """``detector`` with group norms (arXiv 1803.08494) in place of the batch norms outside its
-    backbone, which do not suffer from small batches."""
-    from torch import nn
-
-    from models.retinanet import NORM_GROUPS
-
-    for name, module in list(detector.named_modules()):
-        if isinstance(module, nn.BatchNorm2d) and not name.startswith("backbone."):
-            parent, _, own = name.rpartition(".")
-            channels = module.num_features
-            norm = nn.GroupNorm(math.gcd(NORM_GROUPS, channels), channels, module.eps)
-            setattr(detector.get_submodule(parent), own, norm)
-    return detector
-
-
-# What may follow an architecture's name: for which task, and what it changes.
-CHANGES: "dict[str, tuple[Task, Callable[[nn.Module, int], nn.Module]]]" = {
-    "bilinear": ("classification", with_bilinear_head),
-    "groupnorm": ("detection", with_group_norms),
-}
+    return replace(
+        row, build=lambda classes, **more: change.apply(row.build(classes, **more), classes)
+    )

@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ OURS = "Boxport"  # the family whose names are ours
 
 # A batch norm's counter, absent where it was trained frozen; inference does not read it.
 COUNTER = "num_batches_tracked"
+SNAKE = "snake."  # of a detector that finds outlines
 PROPOSALS = "rpn.head.deltas.weight"  # of a two-stage detector, one for each anchor
 
 
@@ -51,8 +52,16 @@ def load_into(network: nn.Module, state: StateDict, source: str) -> Recognised:
 
 def load_start(network: nn.Module, state: StateDict, source: str) -> Recognised:
     """`load_into` for training on: where ``state`` is of other classes, ``network`` keeps its own
-    class layer."""
+    class layer, and where it has no snake, its own snake."""
     renamed, family = _rename(network, state)
+    if not any(key.startswith(SNAKE) for key in renamed):
+        added = {k: v for k, v in network.state_dict().items() if k.startswith(SNAKE)}
+        recognised = _start(network, renamed | added, family, source)
+        return replace(recognised, tensors=recognised.tensors - len(added))
+    return _start(network, renamed, family, source)
+
+
+def _start(network: nn.Module, renamed: StateDict, family: str, source: str) -> Recognised:
     own = {k: v for k, v in network.state_dict().items() if k.startswith(f"{network.class_layer}.")}
     weight = f"{network.class_layer}.weight"
     if weight not in renamed or renamed[weight].shape == own[weight].shape:

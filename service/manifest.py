@@ -38,6 +38,7 @@ DETECTION_INPUTS = (
 )
 REGIONS = "regions"  # of a detector that looks where it is told: float32 [N, R, 4]
 DETECTION_OUTPUTS = ("num_detections", "boxes", "scores", "labels")
+CONTOURS = "contours"  # of a detector that finds outlines: float32 [N, K, V, 2]
 CLASSIFICATION_INPUTS = ("images",)
 CLASSIFICATION_OUTPUTS = ("probabilities",)
 
@@ -102,6 +103,7 @@ class _Manifest(Part):
     INPUTS: ClassVar[tuple[str, ...]]
     MORE_INPUTS: ClassVar[tuple[str, ...]] = ()  # that some graphs have
     OUTPUTS: ClassVar[tuple[str, ...]]
+    MORE_OUTPUTS: ClassVar[tuple[str, ...]] = ()
 
     schema_version: Literal[2] = 2
     name: str = Field(pattern=NAME_PATTERN)
@@ -124,7 +126,8 @@ class _Manifest(Part):
         names = tuple(t.name for t in self.inputs)
         if names not in (self.INPUTS, (*self.INPUTS, *self.MORE_INPUTS)):
             raise ValueError(f"inputs must be {', '.join(self.INPUTS)}; export the model again")
-        if tuple(t.name for t in self.outputs) != self.OUTPUTS:
+        names = tuple(t.name for t in self.outputs)
+        if names not in (self.OUTPUTS, (*self.OUTPUTS, *self.MORE_OUTPUTS)):
             raise ValueError(f"outputs must be {', '.join(self.OUTPUTS)}")
         return self
 
@@ -160,6 +163,7 @@ class DetectionManifest(_Manifest):
     INPUTS = DETECTION_INPUTS
     MORE_INPUTS = (REGIONS,)
     OUTPUTS = DETECTION_OUTPUTS
+    MORE_OUTPUTS = (CONTOURS,)
 
     task: Literal["detection"] = "detection"
     defaults: DetectionDefaults
@@ -169,6 +173,11 @@ class DetectionManifest(_Manifest):
     def reads_regions(self) -> bool:
         """Whether it looks where it is told."""
         return self.inputs[-1].name == REGIONS
+
+    @property
+    def has_contours(self) -> bool:
+        """Whether it outlines what it finds."""
+        return self.outputs[-1].name == CONTOURS
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Self:

@@ -17,30 +17,37 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """One image's detections: boxes [D, 4] xyxy in pixels, scores [D] in 0..1, labels [D]."""
+    """One image's detections: boxes [D, 4] xyxy in pixels, scores [D] in 0..1, labels [D], and
+    contours [D, V, 2] where outlines are found."""
 
     boxes: Array
     scores: Array
     labels: Array
+    contours: Array | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def select(self, index: Array) -> "Detections":
-        return Detections(self.boxes[index], self.scores[index], self.labels[index])
+        contours = None if self.contours is None else self.contours[index]
+        return Detections(self.boxes[index], self.scores[index], self.labels[index], contours)
 
     def joined(self, other: "Detections") -> "Detections":
+        contours = None
+        if self.contours is not None and other.contours is not None:
+            contours = np.concatenate((self.contours, other.contours))
         return Detections(
             np.concatenate((self.boxes, other.boxes)),
             np.concatenate((self.scores, other.scores)),
             np.concatenate((self.labels, other.labels)),
+            contours,
         )
 
     @classmethod
     def from_outputs(cls, outputs: Sequence[Array], image: int) -> "Detections":
         """The rows of one image of a detector's outputs (docs/graph.md), without the padding."""
-        number, boxes, scores, labels = (output[image] for output in outputs)
-        return cls(boxes[:number], scores[:number], labels[:number])
+        number, *rows = (output[image] for output in outputs)
+        return cls(*(row[:number] for row in rows))
 
     @classmethod
     def from_rows(cls, rows: Sequence[Row]) -> "Detections":

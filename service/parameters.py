@@ -135,6 +135,11 @@ class DetectParameters(RequestParameters):
         " top, right, bottom in pixels of the upright image. Default: what selective search"
         " proposes.",
     )
+    contours: bool | None = Field(
+        None,
+        description="Whether detections have their outlines: of a model that finds outlines true by"
+        " default.",
+    )
 
     _whole = field_validator("max_detections", "top_k", mode="before")(whole_number)
 

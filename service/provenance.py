@@ -110,6 +110,7 @@ class GraphParity(Part):
     agreeing: float = Field(1.0, ge=0, le=1, description="The share of answers that are the same.")
     max_score_difference: Share
     max_box_difference_px: float | None = Field(None, ge=0)
+    max_contour_difference_px: float | None = Field(None, ge=0)
     min_iou: Share | None = None
     unproven: tuple[str, ...] | None = Field(
         None, description="What the comparison cannot show to be right, as both sides share it."

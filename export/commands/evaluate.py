@@ -1,7 +1,7 @@
 """`python -m export evaluate`: measure packages, their network and a server on the same photos."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -56,13 +56,20 @@ def evaluate(
             " precision = bf16, too.",
         ),
     ] = False,
+    iou_type: Annotated[
+        Literal["bbox", "segm"],
+        typer.Option(
+            help="segm: measure outlines too, against the segmentation of the annotations: AP by"
+            " masks, which then decides, and the mean overlap of outline and truth."
+        ),
+    ] = "bbox",
     tolerance: Annotated[
         float | None,
         typer.Option(
             min=0,
             help="Points of a hundred by which a column may fall below the reference. Default: 0.5"
-            " of AP or top-1, with --bf16 0.1 of AP; 3 of agreement, where nothing is known of"
-            " the photos.",
+            " of AP, mask AP or top-1, with --bf16 0.1 of either AP; 3 of agreement, where nothing"
+            " is known of the photos.",
             show_default=False,
         ),
     ] = None,
@@ -102,6 +109,16 @@ def evaluate(
         evaluation = to_evaluation(annotations, images, class_map)
         if evaluation is None:
             raise typer.BadParameter("name photos to measure on: --annotations, --images or both")
-        comparison = measure(packages, evaluation, weights, url, bf16, tolerance, limit, json_file)
+        comparison = measure(
+            packages,
+            evaluation,
+            weights,
+            url,
+            bf16,
+            tolerance,
+            limit,
+            json_file,
+            outlines=iou_type == "segm",
+        )
     if comparison.failures:
         raise typer.Exit(GATE_FAILED)

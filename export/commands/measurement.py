@@ -21,16 +21,21 @@ from rich.progress import (
 from rich.text import Text
 
 from export.commands.terminal import console
-from export.evaluation.column import Column, PackageColumn
+from export.evaluation.column import Column, PackageColumn, has_contours
 from export.evaluation.comparison import BF16_TOLERANCES, TOLERANCES, Comparison, compare
 from export.evaluation.network import NetworkColumn
-from export.evaluation.photo_set import EvaluationSet, PhotoSet, read_photo_set
+from export.evaluation.photo_set import (
+    EvaluationSet,
+    PhotoSet,
+    PhotoSetError,
+    read_photo_set,
+)
 from export.evaluation.server import open_server
 from export.evaluation.table import to_table, to_verdict
 from export.progress import OnProgress
 from service.cpus import available_cpus
 from service.manifest import ModelManifest
-from service.package import open_package
+from service.package import PackageError, open_package
 from service.providers import providers_of
 from service.runtime.sessions import Device
 from service.settings import ModelSettings
@@ -45,36 +50,53 @@ def measure(
     tolerance: float | None,
     limit: int | None,
     json_file: Path | None,
+    *,
+    outlines: bool = False,
 ) -> Comparison:
     """Measure the packages, and the PyTorch network, the server and bfloat16 if they are asked for,
-    and show what was found. Raises as these do, and OSError."""
+    their ``outlines`` too, and show what was found. Raises as these do, and OSError."""
     with ExitStack() as stack:
         _require_writable(json_file)
         opened = [open_package(folder, threads=0) for folder in packages]
         manifests = [package.manifest for package in opened]
         photos = read_photo_set(manifests[0], evaluation, limit, _note)
-        columns: list[Column] = [PackageColumn(package) for package in opened]
+        if outlines:
+            _require_outlines(photos, manifests)
+        columns: list[Column] = [PackageColumn(p, outlines=outlines) for p in opened]
         if bf16:
-            columns += [_run_in_bf16(folder) for folder in packages]
+            columns += [_run_in_bf16(folder, outlines) for folder in packages]
         if weights is not None:
-            columns.insert(0, _read_network(weights, manifests[0]))
+            columns.insert(0, _read_network(weights, manifests[0], outlines))
         if url is not None:
-            columns += stack.enter_context(open_server(url, manifests))
+            columns += stack.enter_context(open_server(url, manifests, outlines=outlines))
         defaults = BF16_TOLERANCES if bf16 else TOLERANCES
         comparison = _compare(columns, photos, tolerance, defaults)
         _show(comparison, json_file)
     return comparison
 
 
-def _run_in_bf16(folder: Path) -> PackageColumn:
+def _require_outlines(photos: PhotoSet, manifests: Sequence[ModelManifest]) -> None:
+    """Raise PackageError or PhotoSetError where there is none to measure."""
+    for manifest in manifests:
+        if not has_contours(manifest):
+            raise PackageError(
+                f"{manifest.name}/{manifest.version}: finds no outlines, which --iou-type segm"
+                " measures"
+            )
+    if not photos.has_outlines:
+        raise PhotoSetError(f"{photos.name}: none of its objects has a segmentation to measure on")
+
+
+def _run_in_bf16(folder: Path, outlines: bool) -> PackageColumn:
     """Raises ProviderError if this machine cannot."""
     providers = providers_of(ModelSettings(runtime="openvino", precision="bf16"))
     device = Device(tuple(providers), available_cpus(), bf16=True)
-    return PackageColumn(open_package(folder, device=device), title="OpenVINO bf16")
+    package = open_package(folder, device=device)
+    return PackageColumn(package, title="OpenVINO bf16", outlines=outlines)
 
 
-def _read_network(weights: Path, manifest: ModelManifest) -> NetworkColumn:
-    column = NetworkColumn(weights, manifest)
+def _read_network(weights: Path, manifest: ModelManifest, outlines: bool) -> NetworkColumn:
+    column = NetworkColumn(weights, manifest, outlines=outlines)
     if column.sha256 != manifest.provenance.weights_sha256:
         _note(f"{weights} is not the file that {manifest.name} was exported from")
     return column

@@ -68,6 +68,8 @@ def show_package(manifest: ModelManifest, output: Path) -> None:
     parts.append(f"scores within {parity.max_score_difference:.1e}")
     if parity.max_box_difference_px is not None:
         parts.append(f"boxes within {parity.max_box_difference_px:.1e} px")
+    if parity.max_contour_difference_px is not None:
+        parts.append(f"contours within {parity.max_contour_difference_px:.1e} px")
     console.print(f"parity: {', '.join(parts)}", soft_wrap=True)
     for allowance in parity.allowances or ():
         number = "" if allowance.answers is None else f", {allowance.answers} such"

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -56,16 +57,19 @@ class PackageColumn:
         query: DetectionQuery | ClassificationQuery | None = None,
         read: ReadPhoto = read_photo,
         title: str | None = None,
+        *,
+        outlines: bool = False,
     ) -> None:
         """query: what each photo is asked for, by default what `Column.answer` says. read: makes
-        it an input."""
+        it an input. outlines: whether detections have these."""
         self.manifest = package.manifest
         self.title = title or f"ONNX {self.manifest.precision}"
         self.source = f"{self.manifest.name}/{self.manifest.version}"
         self.sha256 = self.manifest.sha256
         self._predictor, self._read = open_predictor(package), read
         detects = self.manifest.task == "detection"
-        self._query = query or (QUERY if detects else ClassificationQuery(top_k(self.manifest)))
+        usual = replace(QUERY, contours=outlines) if detects else None
+        self._query = query or usual or ClassificationQuery(top_k(self.manifest))
 
     def answer(self, photos: Sequence[Path], on_progress: OnProgress) -> list[list[Row]]:
         """See `Column`; raises PhotoError naming a photo that cannot be read."""
@@ -87,6 +91,10 @@ class PackageColumn:
             found = self._predictor.run([images[i] for i in group], [self._query] * len(group))
             rows.update(zip(group, found, strict=True))
         return [rows[i] for i in range(len(images))]
+
+
+def has_contours(manifest: ModelManifest) -> bool:
+    return manifest.task == "detection" and manifest.has_contours
 
 
 def top_k(manifest: ModelManifest) -> int:

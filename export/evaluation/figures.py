@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from export.evaluation.column import PackageColumn
+import numpy as np
+
+from export.evaluation.column import PackageColumn, has_contours
 from export.evaluation.photo_set import PhotoSet
 from export.progress import OnProgress, ignore_progress
 from models.calibration import Judged
 from models.evaluation import BoxRow, evaluate_detections
+from models.outline_evaluation import evaluate_outlines
 from service.inference.task import Row
 from service.manifest import ModelManifest
 from service.matching import agreement as agreement_of
@@ -24,6 +27,11 @@ METRIC_NAMES = {
     "ap_medium": "AP medium",
     "ap_large": "AP large",
     "ar100": "AR100",
+    "mask_ap": "mask AP",
+    "mask_ap50": "mask AP50",
+    "mask_ap75": "mask AP75",
+    "outline_iou": "outline IoU",
+    "ellipse_iou": "ellipse IoU",
     "top1": "top-1",
     "top5": "top-5",
 }
@@ -34,8 +42,9 @@ DETECTION_METRICS = tuple(METRIC_NAMES)[:7]
 class Figures:
     """Figures in 0..1 by name, without those that nothing was measured for.
 
-    metrics: COCO's, as `models.evaluation.DetectionEvaluation` names and describes them, or top1
-        and top5; empty if nothing is known of the photos.
+    metrics: COCO's, as `models.evaluation.DetectionEvaluation` and, of outlines,
+        `models.outline_evaluation.OutlineEvaluation` name and describe them, or top1 and top5;
+        empty if nothing is known of the photos.
     classes: a detector's AP of each class, by its name. judged: its detections, right or wrong.
     """
 
@@ -61,7 +70,9 @@ def measure_accuracy(
 
     ``photos`` must say what they show. Raises PhotoError naming a photo that cannot be read.
     """
-    figures = measure(photos, PackageColumn(package).answer(photos.photos, on_progress))
+    outlines = photos.has_outlines and has_contours(package.manifest)
+    column = PackageColumn(package, outlines=outlines)
+    figures = measure(photos, column.answer(photos.photos, on_progress))
     accuracy = Accuracy(
         data=photos.name,
         images=len(photos.photos),
@@ -105,6 +116,8 @@ def _measure_detections(objects: dict[str, Any], answers: Answers) -> Figures:
     ]
     evaluation = evaluate_detections(objects, rows)
     metrics = {name: getattr(evaluation, name) for name in DETECTION_METRICS}
+    if any(row.outline is not None for row in rows):
+        metrics |= evaluate_outlines(objects, rows).metrics()
     return Figures(
         metrics={name: value for name, value in metrics.items() if value is not None},
         classes={row.name: row.ap for row in evaluation.classes if row.ap is not None},
@@ -125,4 +138,6 @@ def to_coco(image_id: int, row: Row) -> BoxRow:
     """A detection of the HTTP API (docs/api.md) in COCO's terms."""
     left, top, right, bottom = row["box"]
     bbox = (left, top, right - left, bottom - top)
-    return BoxRow(image_id, row["label_id"], bbox, row["score"])
+    contour = row.get("contour")
+    outline = None if contour is None else (np.array(contour, dtype=np.float32),)
+    return BoxRow(image_id, row["label_id"], bbox, row["score"], outline)

@@ -41,10 +41,10 @@ OF_NETWORKS: dict[str, Read] = {
 class NetworkColumn(PackageColumn):
     """The network with the weights of a checkpoint; its input is the package's."""
 
-    def __init__(self, weights: Path, manifest: ModelManifest) -> None:
+    def __init__(self, weights: Path, manifest: ModelManifest, *, outlines: bool = False) -> None:
         """Raises CheckpointError, or PackageError if the architecture is not known."""
         graph = _read_graph(weights, manifest)
-        super().__init__(ModelPackage(manifest, TorchSession(graph)))
+        super().__init__(ModelPackage(manifest, TorchSession(graph)), outlines=outlines)
         self.title, self.source = "PyTorch", weights.name
         self.sha256 = hashlib.sha256(find_weights(weights).read_bytes()).hexdigest()
 

@@ -57,6 +57,12 @@ class PhotoSet:
     objects: dict[str, Any] | None = None
     classes: tuple[int, ...] | None = None
 
+    @property
+    def has_outlines(self) -> bool:
+        """Whether it is known of any object what its outline is."""
+        rows = () if self.objects is None else self.objects["annotations"]
+        return any("segmentation" in row for row in rows)
+
 
 @dataclass(frozen=True)
 class EvaluationSet:

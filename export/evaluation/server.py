@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from export.evaluation.column import QUERY, top_k
+from export.evaluation.column import QUERY, has_contours, top_k
 from export.progress import OnProgress
 from service.imaging.files import PhotoError
 from service.inference.task import Row
@@ -29,7 +29,10 @@ class ServerError(ConnectionError):
 class ServerColumn:
     """A model of the server at ``http``'s base URL; one photo a request."""
 
-    def __init__(self, http: httpx.Client, manifest: ModelManifest) -> None:
+    def __init__(
+        self, http: httpx.Client, manifest: ModelManifest, *, outlines: bool = False
+    ) -> None:
+        """outlines: whether these are asked for."""
         self._http = http
         self.manifest = manifest
         self.title = f"HTTP {manifest.precision}"
@@ -44,6 +47,8 @@ class ServerColumn:
             self._parameters["score_threshold"] = str(QUERY.score_threshold)
             self._parameters["iou_threshold"] = str(QUERY.iou_threshold)
             self._parameters["max_detections"] = QUERY.max_detections
+            if has_contours(manifest) and not outlines:
+                self._parameters["contours"] = "false"
 
     def answer(self, photos: Sequence[Path], on_progress: OnProgress) -> list[list[Row]]:
         """See `Column`; `CONCURRENCY` photos at a time. Raises ServerError or PhotoError."""
@@ -73,7 +78,9 @@ class ServerColumn:
 
 
 @contextmanager
-def open_server(url: str, manifests: Sequence[ModelManifest]) -> Iterator[list[ServerColumn]]:
+def open_server(
+    url: str, manifests: Sequence[ModelManifest], *, outlines: bool = False
+) -> Iterator[list[ServerColumn]]:
     """A column for each of the packages that the server at ``url`` serves.
 
     Raises ServerError if it serves none of them, or another graph under a package's name.
@@ -92,7 +99,9 @@ def open_server(url: str, manifests: Sequence[ModelManifest]) -> Iterator[list[S
                     f" {served[name][:12]}…, the package's {manifest.sha256[:12]}…; restart the"
                     " server on this package"
                 )
-        columns = [ServerColumn(http, m) for m in manifests if _reference(m) in served]
+        columns = [
+            ServerColumn(http, m, outlines=outlines) for m in manifests if _reference(m) in served
+        ]
         if not columns:
             names = ", ".join(map(_reference, manifests))
             raise ServerError(f"{http.base_url} serves no {names}, but {', '.join(served)}")

@@ -1,6 +1,7 @@
 """The whole path from uint8 images to answers as one module: what is exported and compared with.
 
 images uint8 [N, H, W, 3] ─ normalise ─ network ─ cut ─ decode ─ select ─► detections
+                                           └── P3 of the pyramid ─ snake ─► and their contours
 images uint8 [N, H, W, 3] ─ normalise ─ network ─ softmax or sigmoid ► probabilities
 """
 
@@ -13,7 +14,12 @@ from models.anchors import AnchorGenerator
 from models.box_coder import BoxCoder
 from models.detector import OneStageDetector
 from models.faster_rcnn import FasterRCNN
-from models.operators import candidate_anchors, select_detections
+from models.operators import (
+    candidate_anchors,
+    outlined_boxes,
+    padded_contours,
+    select_detections,
+)
 from models.postprocess import (
     MAX_CANDIDATES,
     decode_anchors,
@@ -21,7 +27,9 @@ from models.postprocess import (
     decode_regions,
 )
 from models.rcnn import RCNN
+from models.snake import DeepSnake
 from service.imaging.input_spec import InputSpec
+from service.manifest import CLASSIFICATION_OUTPUTS, CONTOURS, DETECTION_OUTPUTS
 
 
 class Normalise(nn.Module):
@@ -77,7 +85,14 @@ class FixedSizeDecoder(nn.Module):
     def forward(
         self, images: Tensor, score_threshold: Tensor, max_detections: Tensor
     ) -> tuple[Tensor, Tensor]:
-        logits, deltas = self.network(images)
+        pyramid = self.network.pyramid(self.network.backbone(images))
+        return self.decode(pyramid, images, score_threshold, max_detections)
+
+    def decode(
+        self, pyramid: list[Tensor], images: Tensor, score_threshold: Tensor, max_detections: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Of the ``pyramid`` of ``images``."""
+        logits, deltas = self.network.run_heads(pyramid)
         coder, size = self.network.box_coder, (self.height, self.width)
         settings = score_threshold, max_detections
         return decode_best(logits, deltas, self.anchors, coder, *size, *settings)
@@ -95,8 +110,14 @@ class VaryingSizeDecoder(nn.Module):
     def forward(
         self, images: Tensor, score_threshold: Tensor, max_detections: Tensor
     ) -> tuple[Tensor, Tensor]:
+        pyramid = self.network.pyramid(self.network.backbone(images))
+        return self.decode(pyramid, images, score_threshold, max_detections)
+
+    def decode(
+        self, pyramid: list[Tensor], images: Tensor, score_threshold: Tensor, max_detections: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Of the ``pyramid`` of ``images``."""
         network = self.network
-        pyramid = network.pyramid(network.backbone(images))
         height, width = images.shape[-2], images.shape[-1]
         grids = [(x.shape[-2], x.shape[-1]) for x in pyramid]
         anchors = torch.cat(self.anchors.levels(height, width, grids))
@@ -157,6 +178,41 @@ class DetectorGraph(nn.Module):
         return detections
 
 
+class OutlinedGraph(nn.Module):
+    """A detector with a snake from pixels to detections, and the contour of each."""
+
+    def __init__(
+        self, decoder: FixedSizeDecoder | VaryingSizeDecoder, snake: DeepSnake, spec: InputSpec
+    ) -> None:
+        super().__init__()
+        self.normalise = Normalise(spec)
+        self.decoder, self.snake = decoder, snake
+
+    def forward(
+        self,
+        images: Tensor,
+        score_threshold: Tensor,
+        iou_threshold: Tensor,
+        max_detections: Tensor,
+        class_agnostic: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        normalised = self.normalise(images)
+        network = self.decoder.network
+        pyramid = network.pyramid(network.backbone(normalised))
+        scores, boxes = self.decoder.decode(pyramid, normalised, score_threshold, max_detections)
+        number, boxes, scores, labels = select_detections(
+            scores,
+            boxes,
+            score_threshold,
+            iou_threshold,
+            max_detections,
+            MAX_CANDIDATES,
+            class_agnostic,
+        )
+        contours = self.snake.outlines(pyramid[0], outlined_boxes(number, boxes))
+        return number, boxes, scores, labels, padded_contours(number, boxes, contours)
+
+
 class RCNNGraph(nn.Module):
     """An R-CNN from pixels, and regions float32 [N, R, 4] in them, to detections."""
 
@@ -212,6 +268,13 @@ def inputs_of(graph: nn.Module) -> tuple[str, ...]:
     return tuple(signature(graph.forward).parameters)
 
 
+def outputs_of(graph: nn.Module) -> tuple[str, ...]:
+    """The names of a graph's outputs."""
+    if isinstance(graph, ClassifierGraph):
+        return CLASSIFICATION_OUTPUTS
+    return (*DETECTION_OUTPUTS, CONTOURS) if isinstance(graph, OutlinedGraph) else DETECTION_OUTPUTS
+
+
 def build_graph(network: nn.Module, spec: InputSpec, multi_label: bool = False) -> nn.Module:
     """The graph of a trained ``network``, in evaluation mode and without gradients.
 
@@ -224,7 +287,10 @@ def build_graph(network: nn.Module, spec: InputSpec, multi_label: bool = False) 
         graph = DetectorGraph(RegionDecoder(network), spec)
     elif isinstance(network, OneStageDetector):
         decoder = VaryingSizeDecoder(network) if spec.varies else FixedSizeDecoder(network, spec)
-        graph = DetectorGraph(decoder, spec)
+        snake = network.snake
+        graph = (
+            DetectorGraph(decoder, spec) if snake is None else OutlinedGraph(decoder, snake, spec)
+        )
     else:
         graph = ClassifierGraph(network, spec, multi_label)
     return graph.eval().requires_grad_(False)

@@ -21,12 +21,19 @@ CONSTANT_TYPES = {
     "value_int": np.int64,
     "value_ints": np.int64,
 }
+SNAKE = ".snake."  # in the names of the weights that find outlines
 REGION_POOLING = ("RoiAlign", "MaxRoiPool")  # of features and, after them, of boxes
 
 
 def is_weighted(node: onnx.NodeProto) -> bool:
     """Whether ``node`` is a layer: nearly all of a network's work is in these."""
     return node.op_type in WEIGHTED
+
+
+def is_layer(node: onnx.NodeProto) -> bool:
+    """Whether ``node`` is a layer of the network, and not of a snake: that comes after detection,
+    and its vertices need all digits of their places."""
+    return is_weighted(node) and not any(SNAKE in name for name in node.input[1:])
 
 
 def network_nodes(model: onnx.ModelProto) -> set[str]:
@@ -37,7 +44,7 @@ def network_nodes(model: onnx.ModelProto) -> set[str]:
     ahead: set[str] = set()  # values that a layer depends on
     found = set()
     for node in reversed(model.graph.node):
-        if is_weighted(node) or any(name in ahead for name in node.output):
+        if is_layer(node) or any(name in ahead for name in node.output):
             found.add(node.name)
             ahead.update(node.input)
     return found - _region_nodes(model)

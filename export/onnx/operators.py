@@ -11,7 +11,7 @@ import torch
 from onnxscript import FLOAT, INT64, opset20
 
 import models.operators  # noqa: F401  registers the operators
-from models.postprocess import SCORE_ROUNDING
+from models.postprocess import MOST_OUTLINED, SCORE_ROUNDING
 from models.roi import OUTPUT_SIZE, SAMPLES
 
 op: Any = opset20  # its stubs know no symbolic values
@@ -188,9 +188,28 @@ def _max_pool(feature: Any, regions: Any, image: Any, stride: int) -> Any:
     )
 
 
+def outlined_boxes_in_onnx(number: Any, boxes: Any) -> Any:
+    """The subgraph: boxes float32 [N, k, 4]."""
+    most = op.Max(op.ReduceMax(number, keepdims=0), op.Constant(value_int=1))
+    outlined = op.Min(most, op.Constant(value_int=MOST_OUTLINED))
+    return op.Slice(boxes, ints(0), op.Reshape(outlined, ints(1)), ints(1))
+
+
+def padded_contours_in_onnx(number: Any, boxes: Any, contours: Any) -> Any:
+    """The subgraph: contours float32 [N, K, V, 2]."""
+    rows = op.Shape(boxes, start=1, end=2)  # K
+    more = op.Sub(rows, op.Shape(contours, start=1, end=2))
+    padded = op.Pad(contours, op.Concat(ints(0, 0, 0, 0, 0), more, ints(0, 0), axis=0))
+    places = op.Range(op.Constant(value_int=0), op.Squeeze(rows), op.Constant(value_int=1))
+    found = op.Less(places, op.Unsqueeze(number, ints(1)))  # [N, K]
+    return op.Where(op.Unsqueeze(found, ints(2, 3)), padded, op.Constant(value_float=0.0))
+
+
 ONNX_TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.ops.boxport.candidate_anchors.default: candidate_anchors_in_onnx,
     torch.ops.boxport.select_detections.default: select_detections_in_onnx,
     torch.ops.boxport.pool_regions.default: pool_regions_in_onnx,
     torch.ops.boxport.crop_regions.default: crop_regions_in_onnx,
+    torch.ops.boxport.outlined_boxes.default: outlined_boxes_in_onnx,
+    torch.ops.boxport.padded_contours.default: padded_contours_in_onnx,
 }

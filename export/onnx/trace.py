@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from export.onnx.checks import check_graph, check_size
-from export.onnx.graph import inputs_of
+from export.onnx.graph import inputs_of, outputs_of
 from export.onnx.operators import ONNX_TRANSLATIONS
 from export.onnx.passes import (
     fold_batch_norms,
@@ -56,7 +56,6 @@ def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
 def trace(variant: Variant, graph: nn.Module) -> torch.onnx.ONNXProgram:
     """What PyTorch's exporter makes of ``graph``, before any pass; it holds the traced graph."""
     detects = variant.task == "detection"
-    stated = manifest.DetectionManifest if detects else manifest.ClassificationManifest
     spec = variant.input
     # Two images: with one, the exporter would take the batch size for a constant. An input that
     # varies is traced small, with two different sides for the same reason.
@@ -88,7 +87,7 @@ def trace(variant: Variant, graph: nn.Module) -> torch.onnx.ONNXProgram:
             opset_version=OPSET,
             dynamic_shapes=tuple(shapes),
             input_names=names,
-            output_names=stated.OUTPUTS,
+            output_names=outputs_of(graph),
             custom_translation_table=ONNX_TRANSLATIONS,
         )
     assert program is not None

@@ -174,13 +174,13 @@ def check_batch(package: ModelPackage, images: list[Image]) -> None:
 def check_rows(outputs: Outputs, image: int, score_threshold: float, max_detections: int) -> None:
     """Raise AnswerError unless a detector's scores descend and are above ``score_threshold``, there
     are at most ``max_detections``, and rows past num_detections are padding."""
-    number, boxes, scores, labels = (output[image] for output in outputs)
+    number, boxes, scores, labels, *more = (output[image] for output in outputs)
     if not 0 <= number <= len(scores):
         raise AnswerError(f"num_detections is {number} of {len(scores)} rows")
     if number > max_detections:
         raise AnswerError(f"{number} detections, max_detections is {max_detections}")
-    if boxes[number:].any() or scores[number:].any():
-        raise AnswerError("boxes or scores past num_detections are not 0")
+    if any(rows[number:].any() for rows in (boxes, scores, *more)):
+        raise AnswerError("boxes, scores or contours past num_detections are not 0")
     if (labels[number:] != -1).any():
         raise AnswerError("labels past num_detections are not -1")
     if (np.diff(scores) > 0).any():
@@ -226,6 +226,10 @@ def _check_detections(manifest: ModelManifest, found: Detections, image: Image) 
     limit = np.array([width, height] * 2) + ROUNDING
     if (found.boxes < -ROUNDING).any() or (found.boxes > limit).any():
         raise AnswerError(f"a box reaches beyond the input of {width} x {height}")
+    if found.contours is not None and (
+        (found.contours < -ROUNDING).any() or (found.contours > limit[:2]).any()
+    ):
+        raise AnswerError(f"a contour reaches beyond the input of {width} x {height}")
     if (found.boxes[:, 2:] < found.boxes[:, :2]).any():
         raise AnswerError("a box ends before it begins")
 

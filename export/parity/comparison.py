@@ -9,7 +9,7 @@ from export.errors import ExportError
 from export.parity.cases import Case
 from export.parity.model import Feeds
 from service.manifest import Precision
-from service.matching import Criteria, Detections, Flags, box_iou, match, may_match
+from service.matching import Criteria, Detections, Flags, Match, box_iou, match, may_match
 from service.provenance import ParityCase, Tolerance
 
 # Binary32 rounds at 6e-8; over a network's depth that has stayed below 5e-5 in scores and 2e-3
@@ -27,6 +27,9 @@ TOLERANCES: dict[Precision, Tolerance] = {
     "bf16": Tolerance(score=0.1, iou=0.8, matched=0.9),
     "int8": Tolerance(score=0.1, iou=0.8, matched=0.9),
 }
+# Each iteration of a snake reads features where the last one has put its vertices, so that their
+# rounding adds up: so many times as far as boxes they may differ.
+CONTOUR_FACTOR = 10
 IOU_ROUNDING = 0.01  # of the IoU above which one box suppresses another
 EDGE_ROUNDING = 1e-3  # of the same, where it alone decides
 
@@ -56,6 +59,7 @@ class Tally:
 
     score: float = 0.0
     box: float = 0.0
+    contour: float = 0.0
     iou: float = 1.0
     compared: int = 0
     ambiguous: int = 0
@@ -115,7 +119,7 @@ def compare_sides(
     """
     box_px = np.inf if tolerance.box_px is None else tolerance.box_px
     criteria = Criteria(tolerance.iou, tolerance.score, box_px, border=1.0)
-    matches = match(expected, actual, criteria)
+    matches = _outlined_alike(match(expected, actual, criteria), expected, actual, box_px, tally)
     for i, j, iou in matches:
         tally.score = max(tally.score, abs(float(expected.scores[i] - actual.scores[j])))
         tally.box = max(tally.box, float(np.abs(expected.boxes[i] - actual.boxes[j]).max()))
@@ -140,6 +144,21 @@ def compare_sides(
     tally.unmatched += int(unmatched.sum())
     of_missing, of_extra = np.split(unmatched, [len(missing)])
     return missing.select(of_missing), extra.select(of_extra)
+
+
+def _outlined_alike(
+    matches: list[Match], expected: Detections, actual: Detections, box_px: float, tally: Tally
+) -> list[Match]:
+    """Those of ``matches`` whose contours are the same too, as far as boxes of ``box_px`` are."""
+    if expected.contours is None or actual.contours is None or not matches:
+        return matches
+    first, second = (
+        list(side) for side in zip(*((m.first, m.second) for m in matches), strict=True)
+    )
+    gaps = np.abs(expected.contours[first] - actual.contours[second]).max(axis=(1, 2))
+    kept = gaps <= CONTOUR_FACTOR * box_px  # NaN is not
+    tally.contour = max(tally.contour, float(gaps[kept].max(initial=0.0)))
+    return [one for one, same in zip(matches, kept, strict=True) if same]
 
 
 def _lowest(found: Detections, case: Case) -> float:

@@ -70,6 +70,7 @@ def check_parity(
         agreeing=tally.share,
         max_score_difference=tally.score,
         max_box_difference_px=tally.box if detects else None,
+        max_contour_difference_px=tally.contour if gate.outlines else None,
         min_iou=tally.iou if detects else None,
         detections_compared=tally.compared if detects else None,
         ambiguous=tally.ambiguous if detects else None,
@@ -90,11 +91,14 @@ class Answers:
 
 
 class Gate:
-    """One comparison of two models, and what it has seen so far."""
+    """One comparison of two models, and what it has seen so far.
+
+    outlines: whether they find outlines.
+    """
 
     def __init__(self, reference: Model, candidate: Model, tolerance: Tolerance) -> None:
         self.reference, self.candidate, self.tolerance = reference, candidate, tolerance
-        self.tally = Tally()
+        self.tally, self.outlines = Tally(), False
         self._worst: tuple[float, ParityError] | None = None
 
     def run(self, case: Case, feeds: Feeds) -> Answers:
@@ -140,6 +144,7 @@ class Gate:
         except AnswerError as error:
             raise answers.error(image, str(error)) from error
         expected = Detections.from_outputs(answers.expected, image)
+        self.outlines |= expected.contours is not None
         actual = Detections.from_outputs(answers.actual, image)
         candidates = partial(self._candidates, answers.feeds, image)
         unmatched = compare_detections(

@@ -15,7 +15,7 @@ from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-from export.onnx.nodes import copied, is_weighted, network_nodes
+from export.onnx.nodes import copied, is_layer, network_nodes
 from export.precision.bias_correction import Shifts, correct_biases
 from export.precision.first_layer import group_pixels
 from export.precision.repetition import repeat_by_index
@@ -96,7 +96,7 @@ def _kept_in_float(model: onnx.ModelProto) -> list[str]:
     return [
         node.name
         for node in model.graph.node
-        if not is_weighted(node)
+        if not is_layer(node)
         and not (node.name in network and ranks.get(node.output[0]) == FEATURE_MAP_RANK)
     ]
 
@@ -105,7 +105,7 @@ def layers(model: onnx.ModelProto) -> dict[str, list[str]]:
     """The nodes that have weights, by the network's module that they belong to."""
     groups: dict[str, list[str]] = {}
     for node in model.graph.node:
-        if is_weighted(node):
+        if is_layer(node):
             found = MODULE.search(" ".join(node.input[1:2]))
             groups.setdefault(found[1] if found else node.name, []).append(node.name)
     return groups

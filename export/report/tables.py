@@ -103,6 +103,8 @@ def parity_sentence(manifest: ModelManifest) -> str:
     parts = [f"scores within {parity.max_score_difference:.2g}"]
     if parity.max_box_difference_px is not None:
         parts.append(f"boxes within {parity.max_box_difference_px:.2g} px")
+    if parity.max_contour_difference_px is not None:
+        parts.append(f"contours within {parity.max_contour_difference_px:.2g} px")
     share = "" if parity.agreeing == 1 else f" in {percent(parity.agreeing)} of its answers"
     compared = (
         f" and {parity.detections_compared:,} detections" if parity.detections_compared else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pycocotools import mask
 
 from models.datasets.categories import match_categories
 from models.datasets.content import (
@@ -21,7 +22,7 @@ from models.datasets.content import (
 )
 from models.datasets.files import PhotoFinder, Size, read_sizes
 from models.datasets.rows import BadRow, Outside, Row, RowCheck, enclose, is_number, shown, whole
-from models.evaluation import box_of, is_crowd
+from models.evaluation import is_crowd
 
 # What some tools write as texts, and what is read as numbers then.
 NUMBERS = ("id", "image_id", "category_id", "iscrowd", "area")
@@ -185,7 +186,7 @@ def _box(where: str, row: Any, known: set[int | None], ignored: bool) -> tuple[i
     if number not in known:
         return Fault(where, "unknown image", f"image {number} is not in the images")
     outline = _outline(row.get("segmentation"))
-    box = box_of(row)
+    box = _box_of(row)
     if not box and outline is not None:
         return number, Row(where, category, enclose(outline), outline, _area(row), ignored)
     if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
@@ -195,6 +196,24 @@ def _box(where: str, row: Any, known: set[int | None], ignored: bool) -> tuple[i
     x, y, width, height = box
     corners = (x, y, x + width, y + height)
     return number, Row(where, category, corners, outline, _area(row), ignored)
+
+
+def _box_of(row: dict[str, Any]) -> list[float] | None:
+    """An annotation's ``bbox``, or that of its outline as pycocotools draws it; None if it has
+    neither."""
+    if row.get("bbox") is not None:
+        box: list[float] = row["bbox"]
+        return box
+    outline = row.get("segmentation")
+    if not isinstance(outline, dict):
+        return None
+    try:
+        if isinstance(outline["counts"], list):
+            outline = mask.frPyObjects(outline, *outline["size"])
+        found: list[float] = mask.toBbox(outline).tolist()
+    except Exception:  # what is no outline fails in many ways
+        return None
+    return found
 
 
 def _outline(segmentation: Any) -> Outline | None:

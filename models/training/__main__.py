@@ -67,6 +67,7 @@ def main(
     backbone_rate: options.BackboneRate = SMALL.backbone_rate,
     weight_decay: options.WeightDecay = SMALL.weight_decay,
     frozen_stages: options.FrozenStages = SMALL.frozen_stages,
+    frozen_detector: options.FrozenDetector = SMALL.frozen_detector,
     class_loss: options.ClassLoss = SMALL.class_loss,
     box_loss: options.BoxLoss = SMALL.box_loss,
     precision: options.Precision = SMALL.precision,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.anchors import AnchorGenerator
-from models.datasets.content import Annotations, Categories
+from models.datasets.content import Annotations, Categories, Outline
 from models.detector import OneStageDetector
 from models.evaluation import (
     IOU_THRESHOLD,
@@ -48,7 +48,7 @@ class DetectionTask:
     """A detector's photos, losses and evaluation."""
 
     metric = "ap"  # by which the best weights are chosen
-    losses_named = ("class_loss", "box_loss")
+    losses_named: tuple[str, ...] = ("class_loss", "box_loss")
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class DetectionTask:
         device = self.process.device
         boxes, targets = [b.to(device) for b in boxes], [t.to(device) for t in targets]
         if isinstance(inputs, Tensor):
-            images, boxes = self._rescale(inputs.to(device), boxes, rng)
+            images, boxes = self.rescale(inputs.to(device), boxes, rng)
             side = images.shape[-1]
             logits, deltas = network(images)
         else:
@@ -97,7 +97,18 @@ class DetectionTask:
             kept = [x.to(device).contiguous(memory_format=torch.channels_last) for x in inputs]
             features = self.network.backbone.resume(kept, self.recipe.frozen_stages)
             logits, deltas = self.network.predict(features)
-        with torch.autocast(device.type, enabled=False):
+        return self.losses_of((logits, deltas), side, boxes, targets)
+
+    def losses_of(
+        self,
+        outputs: tuple[Tensor, Tensor],
+        side: int,
+        boxes: list[Tensor],
+        targets: list[Tensor],
+    ) -> tuple[Tensor, Tensor]:
+        """Class loss and box loss of a network's logits and deltas, for inputs of ``side``."""
+        logits, deltas = outputs
+        with torch.autocast(self.process.device.type, enabled=False):
             anchors = self._anchors_of(side, side)
             labels, scores = [t[:, 0].long() for t in targets], [t[:, 1] for t in targets]
             return self.loss(logits.float(), deltas.float(), anchors, boxes, labels, scores)
@@ -124,18 +135,30 @@ class DetectionTask:
             for indices in batches_of_one_size(sizes, BATCH_SIZE):
                 inputs = [read_photo(photos[i].path, self.spec) for i in indices]
                 images = stack(inputs)
-                outputs = network(normalise(images.to(self.process.device), self.spec))
-                height, width = images.shape[-2:]
-                anchors, coder = self._anchors_of(height, width), self.network.box_coder
-                scores, boxes = decode_anchors(*outputs, anchors, coder, height, width)
-                found = select_detections(scores.cpu(), boxes.cpu(), *thresholds)
+                normalised = normalise(images.to(self.process.device), self.spec)
+                found = self.find(network, normalised, thresholds)
                 for i, x, number, *detections in zip(indices, inputs, *found, strict=True):
                     shown = (values[:number] for values in detections)
                     rows += to_rows(self.categories, photos[i].image_id, x.placement, *shown)
                 on_progress(len(images))
         return rows
 
-    def _rescale(
+    def find(
+        self, network: nn.Module, images: Tensor, thresholds: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """What `select_detections` gives for normalised ``images`` [N, 3, H, W]."""
+        return self.select(network(images), images, thresholds)
+
+    def select(
+        self, outputs: tuple[Tensor, Tensor], images: Tensor, thresholds: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """The same from a network's logits and deltas."""
+        height, width = images.shape[-2:]
+        anchors, coder = self._anchors_of(height, width), self.network.box_coder
+        scores, boxes = decode_anchors(*outputs, anchors, coder, height, width)
+        return select_detections(scores.cpu(), boxes.cpu(), *thresholds)
+
+    def rescale(
         self, images: Tensor, boxes: list[Tensor], rng: random.Random
     ) -> tuple[Tensor, list[Tensor]]:
         """Normalised images at a size of this batch's own, with their boxes."""
@@ -163,13 +186,20 @@ def to_rows(
     boxes: Tensor,
     scores: Tensor,
     labels: Tensor,
+    contours: Tensor | None = None,
 ) -> list[BoxRow]:
-    """Detections on one photo's input, in COCO's terms."""
+    """Detections on one photo's input, in COCO's terms; ``contours`` [D, V, 2] where outlines are
+    found."""
     corners = placement.undo(boxes.numpy()).tolist()
+    outlines: list[Outline | None] = [None] * len(corners)
+    if contours is not None:
+        outlines = [(contour,) for contour in placement.undo(contours.numpy())]
     return [
-        BoxRow(image_id, categories[label][0], (left, top, right - left, bottom - top), score)
-        for (left, top, right, bottom), score, label in zip(
-            corners, scores.tolist(), labels.tolist(), strict=True
+        BoxRow(
+            image_id, categories[label][0], (left, top, right - left, bottom - top), score, outline
+        )
+        for (left, top, right, bottom), score, label, outline in zip(
+            corners, scores.tolist(), labels.tolist(), outlines, strict=True
         )
     ]
 

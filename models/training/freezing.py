@@ -3,7 +3,7 @@
 from torch import nn
 
 from models.staged import StagedBackbone
-from models.training.recipe import TrainingError
+from models.training.recipe import Recipe, TrainingError
 
 
 def frozen_layers(network: nn.Module, stages: int) -> list[nn.Module]:
@@ -24,21 +24,28 @@ def frozen_layers(network: nn.Module, stages: int) -> list[nn.Module]:
         raise TrainingError(f"--frozen-stages {stages}: {error}") from error
 
 
-def freeze(network: nn.Module, stages: int) -> None:
-    """Take the stem and the first ``stages`` out of training. Raises TrainingError."""
-    for layer in frozen_layers(network, stages):
-        layer.requires_grad_(False)
+def frozen_parts(network: nn.Module, recipe: Recipe) -> list[nn.Module]:
+    """What ``recipe`` leaves as it is: `frozen_layers`, or of a detector all but its snake."""
+    if recipe.frozen_detector:
+        return [part for name, part in network.named_children() if name != "snake"]
+    return frozen_layers(network, recipe.frozen_stages)
 
 
-def train_mode(network: nn.Module, stages: int) -> None:
+def freeze(network: nn.Module, recipe: Recipe) -> None:
+    """Take the `frozen_parts` out of training. Raises TrainingError."""
+    for part in frozen_parts(network, recipe):
+        part.requires_grad_(False)
+
+
+def train_mode(network: nn.Module, recipe: Recipe) -> None:
     """Put ``network`` into training mode, except norms whose statistics stay as they are.
 
-    These are the frozen stages' norms, and those with an eps of 0: torchvision trained the detector
+    These are the frozen parts' norms, and those with an eps of 0: torchvision trained the detector
     that has such with frozen statistics, and a constant channel would be divided by 0.
     """
     network.train()
-    for layer in frozen_layers(network, stages):
-        layer.eval()
+    for part in frozen_parts(network, recipe):
+        part.eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d) and module.eps == 0:
             module.eval()

@@ -51,7 +51,7 @@ class Trainer:
         self.recipe, self.process, self.output = recipe, process, output
         if torch.are_deterministic_algorithms_enabled() != recipe.deterministic:
             torch.use_deterministic_algorithms(recipe.deterministic)  # imports a compiler: seconds
-        freeze(network, recipe.frozen_stages)
+        freeze(network, recipe)
         network.to(process.device, memory_format=torch.channels_last)
         self.dtype = choose_precision(recipe.precision, process.device)
         self.batches = EpochBatches(
@@ -104,7 +104,7 @@ class Trainer:
         epoch, first = self.position.epoch, self.position.batch
         self.batches.start(epoch, first)
         self.task.photos.set_epoch(epoch)
-        train_mode(self.network, self.recipe.frozen_stages)
+        train_mode(self.network, self.recipe)
         label = f"epoch {epoch + 1}/{self.recipe.epochs}"
         bar = progress.add_task(label, total=len(self.batches), completed=first)
         started = saved = time.monotonic()

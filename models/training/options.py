@@ -20,6 +20,7 @@ DETECTORS_ONLY = (
         "distill",
         "class_loss",
         "box_loss",
+        "frozen_detector",
         "multi_scale",
         "scale",
         "aspect",
@@ -63,8 +64,8 @@ Architecture = Annotated[
     str,
     typer.Argument(
         help="Such as efficientdet_lite0, retinanet_resnet18_fpn or resnet18; `python -m models`"
-        " lists them. +groupnorm gives a detector group norms, +bilinear a classifier a bilinear"
-        " head.",
+        " lists them. +groupnorm gives a detector group norms, +snake outlines, +bilinear a"
+        " classifier a bilinear head.",
         metavar="ARCHITECTURE",
         show_default=False,
     ),
@@ -219,6 +220,15 @@ FrozenStages = Annotated[
         "Leave the stem and so many stages of the backbone as they are: of 7 of an EfficientNet, of"
         " 4 of a ResNet.",
         min=0,
+    ),
+]
+FrozenDetector = Annotated[
+    bool,
+    typer.Option(
+        "--frozen-detector",
+        help="Of a detector with +snake, leave all but the snake as it is: what is learned is to"
+        " outline what it finds.",
+        rich_help_panel=RECIPE_PANEL,
     ),
 ]
 ClassLoss = Annotated[

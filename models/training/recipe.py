@@ -34,6 +34,7 @@ class Recipe:
     warmup: share of all steps in which the rate rises from 0.
     ema_decay: of the averaged weights; None follows the number of steps.
     frozen_stages: leading backbone stages that are left as they are, batch norms included.
+    frozen_detector: of a detector with a snake all but the snake is left as it is.
     class_loss: "focal", or "ohem": cross-entropy of all objects and of the worst background.
     box_loss: "huber" or "smooth_l1"; at these weights the two are the same function.
     precision: of convolutions; weights and losses stay float32. "auto" takes bfloat16 where the
@@ -57,6 +58,7 @@ class Recipe:
     clip_norm: float = 10.0
     ema_decay: float | None = None
     frozen_stages: int = 0
+    frozen_detector: bool = False
     class_loss: Literal["focal", "ohem"] = "focal"
     box_loss: Literal["huber", "smooth_l1"] = "huber"
     precision: Precision = "auto"

@@ -29,6 +29,7 @@ from models.training.features import FeatureCache
 from models.training.freezing import frozen_layers
 from models.training.loop import Trainer
 from models.training.options import CLASSIFIERS_ONLY, DETECTORS_ONLY, VARYING_SIZE
+from models.training.outline_task import OutlineTask
 from models.training.pseudo_labels import add_pseudo_labels, ask_teacher
 from models.training.recipe import Augmentation, Recipe, TrainingError
 from models.training.run_report import report_run
@@ -169,12 +170,31 @@ def _check_options(job: TrainingJob, variant: Variant, process: Process) -> None
         )
     with torch.device("meta"):  # takes no time, no memory and no random numbers
         frozen_layers(variant.build(1), recipe.frozen_stages)
-    if job.views and not recipe.frozen_stages:
+    if job.views and not (recipe.frozen_stages or recipe.frozen_detector):
         raise TrainingError("--views keeps what frozen stages give: say how many, --frozen-stages")
     if job.views and recipe.multi_scale != (1.0, 1.0):
         raise TrainingError("--views keeps what is computed at one size; leave --multi-scale out")
+    _check_outlines(job, process)
     if job.views and process.world_size > 1:
         raise TrainingError("--views is for one process; leave it out under torchrun")
+
+
+def _check_outlines(job: TrainingJob, process: Process) -> None:
+    """Raise TrainingError for what cannot be where outlines are learned, or only there."""
+    if not job.architecture.endswith("+snake"):
+        if job.recipe.frozen_detector:
+            raise TrainingError("--frozen-detector leaves nothing to learn but outlines: +snake")
+        return
+    if process.world_size > 1:
+        raise TrainingError("outlines are learned in one process, not under torchrun")
+    if job.views and not job.recipe.frozen_detector:
+        raise TrainingError(
+            "--views keeps what a detector gives where outlines are learned from it"
+            " as it is: --frozen-detector"
+        )
+    for name in ("mosaic", "mixup"):
+        if name in job.given:
+            raise TrainingError(f"--{name} has no effect where outlines are learned")
 
 
 def _find_data(job: TrainingJob, task: Task) -> DataSet[Annotations] | DataSet[ClassFolders]:
@@ -214,7 +234,8 @@ def _make_task(
     training, validation = content
     if isinstance(training, ClassFolders):
         return ClassificationTask(variant.input, recipe, process, training, validation)
-    return DetectionTask(network, variant.input, recipe, process, training, validation, augment)
+    task = DetectionTask if network.snake is None else OutlineTask
+    return task(network, variant.input, recipe, process, training, validation, augment)
 
 
 def _cache_features(task: DetectionTask, views: int, workers: int, progress: Progress) -> None:
@@ -222,7 +243,13 @@ def _cache_features(task: DetectionTask, views: int, workers: int, progress: Pro
     task.network.to(task.process.device, memory_format=torch.channels_last).eval()
     cache = FeatureCache(views, len(task.photos), task.recipe.seed)
     bar = progress.add_task("frozen features", total=views * len(task.photos))
-    cache.fill(task.photos, task.frozen_features, workers, lambda n: progress.advance(bar, n))
+    cache.fill(
+        task.photos,
+        task.collate,
+        task.frozen_features,
+        workers,
+        lambda n: progress.advance(bar, n),
+    )
     progress.remove_task(bar)
     task.keep_features(cache)
 

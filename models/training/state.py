@@ -65,7 +65,7 @@ def load_state(recipe: Recipe, output: Path) -> TrainingState | None:
     differences = [
         f"{name} was {before}, not {now}"
         for name, now in asdict(recipe).items()
-        if (before := content["recipe"].get(name)) != now
+        if (before := content["recipe"].get(name, now)) != now  # an older release may lack it
     ]
     if differences:
         raise CheckpointError(

@@ -62,7 +62,18 @@ def _annotations(parts: Parts) -> Iterator[dict[str, Any]]:
                 "area": round(width * height, DECIMALS),
                 "iscrowd": 0,
                 "score": detection["score"],
+                **_outline(detection.get("contour")),
             }
+
+
+def _outline(contour: list[list[float]] | None) -> dict[str, Any]:
+    """The polygon and its area, in place of the box's, as COCO has them."""
+    if contour is None:
+        return {}
+    around = zip(contour, (*contour[1:], contour[0]), strict=True)
+    area = abs(sum(x * next_y - y * next_x for (x, y), (next_x, next_y) in around)) / 2
+    polygon = [number for vertex in contour for number in vertex]
+    return {"segmentation": [polygon], "area": round(area, DECIMALS)}
 
 
 def _categories(manifest: ModelManifest) -> Iterator[dict[str, Any]]:

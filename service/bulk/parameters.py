@@ -70,6 +70,12 @@ class BulkRequest:
         return ", then ".join(map(str, self.packages))
 
     @property
+    def has_outlines(self) -> bool:
+        """Whether detections come with their outlines."""
+        finds = self.manifest.task == "detection" and self.manifest.has_contours
+        return finds and getattr(self.given, "contours", None) is not False
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """All parameters but the models, with the model's defaults for those not given."""
         given = self.given.model_dump(mode="json", exclude_none=True, exclude={"model", "then"})

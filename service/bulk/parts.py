@@ -34,11 +34,11 @@ DETECTION = pa.struct(
         ("label_id", pa.int64()),
     ]
 )
+CONTOUR = pa.field("contour", pa.list_(pa.list_(pa.float64())))  # x, y of each vertex
 CLASSIFICATION = pa.struct(
     [("label", pa.string()), ("label_id", pa.int64()), ("score", pa.float64())]
 )
 CLASSES = pa.field("classifications", pa.list_(CLASSIFICATION))
-CLASSIFIED_DETECTION = pa.struct([*DETECTION, CLASSES])
 REGION = pa.struct([DETECTION.field("box"), CLASSES])
 
 
@@ -53,28 +53,30 @@ class Count:
         return Count(self.photos + other.photos, self.failed + other.failed)
 
 
-def results_of(parameters: RequestParameters) -> pa.Field:
+def results_of(parameters: RequestParameters, outlines: bool) -> pa.Field:
     """The column of what ``parameters`` ask for, as an HTTP reply has it."""
+    more = [CONTOUR] if outlines else []
     match parameters:
         case DetectParameters(then=None):
-            return pa.field("detections", pa.list_(DETECTION))
+            return pa.field("detections", pa.list_(pa.struct([*DETECTION, *more])))
         case DetectParameters():
-            return pa.field("detections", pa.list_(CLASSIFIED_DETECTION))
+            return pa.field("detections", pa.list_(pa.struct([*DETECTION, *more, CLASSES])))
         case ClassifyParameters(regions=None):
             return CLASSES
         case _:
             return pa.field("regions", pa.list_(REGION))
 
 
-def schema_of(parameters: RequestParameters) -> pa.Schema:
-    """The schema of a part. In a row with an ``error``, size and results are null."""
+def schema_of(parameters: RequestParameters, outlines: bool = False) -> pa.Schema:
+    """The schema of a part; ``outlines``: whether detections may have these. In a row with an
+    ``error``, size and results are null."""
     return pa.schema(
         [
             pa.field("number", pa.int64(), nullable=False),
             pa.field("photo", pa.string(), nullable=False),
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
-            results_of(parameters),
+            results_of(parameters, outlines),
             pa.field("error", pa.struct([("code", pa.string()), ("detail", pa.string())])),
         ]
     )
@@ -82,11 +84,13 @@ def schema_of(parameters: RequestParameters) -> pa.Schema:
 
 @dataclass(frozen=True)
 class Parts:
-    """The results in ``folder`` of ``total`` photos, in shards of ``shard_size``."""
+    """The results in ``folder`` of ``total`` photos, in shards of ``shard_size``; ``outlines``:
+    whether detections may have these."""
 
     folder: Folder
     total: int
     shard_size: int
+    outlines: bool = False
 
     @property
     def shards(self) -> int:
@@ -110,7 +114,7 @@ class Parts:
     ) -> Count:
         """Write a part, in place of one that is there; what it holds. Raises OSError."""
         count = Count(len(rows), sum(row["error"] is not None for row in rows))
-        schema = schema_of(parameters).with_metadata({FAILED: str(count.failed)})
+        schema = schema_of(parameters, self.outlines).with_metadata({FAILED: str(count.failed)})
         table = pa.Table.from_pylist(list(rows), schema=schema)
         with self.folder.write(self.name(shard)) as file:
             pq.write_table(table, file, compression="zstd")

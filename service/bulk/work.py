@@ -1,7 +1,7 @@
 """A job in progress: its photos, its request and its results."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.bulk.actor import WorkerTask
 from service.bulk.folder import Folder
@@ -38,6 +38,7 @@ class Work:
             shard_size=shard_size(len(listing)),
         )
         parts, begun = enter(folder, job)
+        parts = replace(parts, outlines=request.has_outlines)
         return cls(listing, request, settings, begun, parts)
 
     def shards(self, numbers: Sequence[int]) -> list[Shard]:

@@ -28,10 +28,12 @@ class Placement:
         boxes: npt.NDArray[np.float32] = (xyxy * scale + corner).astype(np.float32)
         return boxes
 
-    def undo(self, xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Boxes [D, 4] on the input -> boxes in the photo's pixels, clipped to it."""
-        corner = np.array([self.left, self.top] * 2, dtype=np.float32)
-        scale = np.array([self.scale_x, self.scale_y] * 2, dtype=np.float32)
-        limit = np.array([self.width, self.height] * 2, dtype=np.float32)
-        boxes: npt.NDArray[np.float32] = np.clip((xyxy - corner) / scale, 0, limit)
-        return boxes
+    def undo(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Boxes [D, 4] or contours [D, V, 2] on the input -> the same in the photo's pixels,
+        clipped to it."""
+        times = points.shape[-1] // 2
+        corner = np.array([self.left, self.top] * times, dtype=np.float32)
+        scale = np.array([self.scale_x, self.scale_y] * times, dtype=np.float32)
+        limit = np.array([self.width, self.height] * times, dtype=np.float32)
+        undone: npt.NDArray[np.float32] = np.clip((points - corner) / scale, 0, limit)
+        return undone

@@ -13,7 +13,7 @@ from service.imaging.proposals import NoProposals, check_proposals, propose
 from service.imaging.regions import clip
 from service.imaging.resize import Box, ModelInput
 from service.inference.task import Row
-from service.manifest import REGIONS, DetectionDefaults, DetectionManifest
+from service.manifest import CONTOURS, REGIONS, DetectionDefaults, DetectionManifest
 from service.package import GraphRunner
 from service.parameters import DetectParameters
 from service.problems import Problem, quoted
@@ -24,6 +24,7 @@ ALL_DETECTIONS = 2**31 - 1
 # lie beside the photo. All of them would be thousands where the score threshold is low.
 SPARE_DETECTIONS = 2
 BOX_DECIMALS = 3  # of a pixel
+CONTOUR_DECIMALS = 1  # of a pixel, at each of many vertices
 SCORE_DECIMALS = 6
 
 
@@ -35,6 +36,7 @@ class DetectionQuery:
     class_agnostic: whether boxes suppress those of other labels too.
     regions: where to look, xyxy in the photo's pixels, of a model that reads regions; None for what
         `propose` gives.
+    contours: whether rows have outlines, of a model that finds them.
     """
 
     score_threshold: np.float32
@@ -43,15 +45,18 @@ class DetectionQuery:
     kept: frozenset[int] | None
     class_agnostic: bool = False
     regions: tuple[Box, ...] | None = None
+    contours: bool = False
 
 
 @dataclass(frozen=True)
 class Detections:
-    """One image's: boxes float [D, 4] xyxy, scores [D] descending, labels [D]."""
+    """One image's: boxes float [D, 4] xyxy, scores [D] descending, labels [D], and contours
+    [D, V, 2] where these are asked for."""
 
     boxes: npt.NDArray[np.floating[Any]]
     scores: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
+    contours: npt.NDArray[np.floating[Any]] | None = None
 
     def select(self, query: DetectionQuery, placement: Placement) -> "Detections":
         """Those that ``query`` asks for, in the pixels of the photo that lies at ``placement``.
@@ -65,7 +70,10 @@ class Detections:
         if query.kept is not None:
             wanted &= np.isin(self.labels, list(query.kept))
         index = np.flatnonzero(wanted)[: query.max_detections]
-        return Detections(boxes[index], self.scores[index], self.labels[index])
+        contours = None
+        if self.contours is not None:
+            contours = placement.undo(self.contours[index]).astype(np.float64)
+        return Detections(boxes[index], self.scores[index], self.labels[index], contours)
 
 
 class Detector:
@@ -92,6 +100,7 @@ class Detector:
             self._to_indices(parameters.labels),
             bool(parameters.class_agnostic),
             self._to_regions(parameters.regions),
+            self._to_contours(parameters.contours),
         )
 
     def group(self, image: ModelInput, query: DetectionQuery) -> Hashable:
@@ -135,10 +144,9 @@ class Detector:
         selected, cut = [], False
         for i, (image, query) in enumerate(zip(images, queries, strict=True)):
             number = outputs["num_detections"][i]
-            boxes, scores, labels = (
-                outputs[name][i, :number] for name in ("boxes", "scores", "labels")
-            )
-            found = Detections(boxes, scores, labels).select(query, image.placement)
+            names = ("boxes", "scores", "labels", *((CONTOURS,) if query.contours else ()))
+            rows = (outputs[name][i, :number] for name in names)
+            found = Detections(*rows).select(query, image.placement)
             selected.append(found)
             cut |= number == limit and len(found.scores) < query.max_detections
         return selected, bool(cut)
@@ -146,12 +154,27 @@ class Detector:
     def _to_rows(self, detections: Detections) -> list[Row]:
         scores = detections.scores.astype(np.float64).round(SCORE_DECIMALS)
         labels = [self.manifest.labels[i] for i in detections.labels]
-        return [
+        rows: list[Row] = [
             {"box": box, "score": score, "label": label.name, "label_id": label.id}
             for box, score, label in zip(
                 detections.boxes.tolist(), scores.tolist(), labels, strict=True
             )
         ]
+        if detections.contours is not None:
+            contours = detections.contours.round(CONTOUR_DECIMALS)
+            for row, contour in zip(rows, contours, strict=True):
+                if np.ptp(contour, axis=0).all():  # past those that the graph outlines it has none
+                    row["contour"] = contour.tolist()
+        return rows
+
+    def _to_contours(self, asked: bool | None) -> bool:
+        if asked and not self.manifest.has_contours:
+            raise Problem(
+                "invalid_parameter",
+                f"contours: {self.manifest.name} finds boxes alone; leave it out, or name a model"
+                " that finds outlines.",
+            )
+        return self.manifest.has_contours and asked is not False
 
     def _to_regions(self, boxes: list[list[float]] | None) -> tuple[Box, ...] | None:
         if boxes is None:

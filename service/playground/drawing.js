@@ -1,4 +1,4 @@
-/** Boxes and their labels on a canvas. */
+/** Boxes or outlines, and their labels, on a canvas. */
 
 import { colourOf, INK } from "./colours.js";
 
@@ -22,7 +22,7 @@ export function drawBoxes(context, detections, scale, unit = 1, active = null) {
   }
   context.globalAlpha = 1;
   if (active) {
-    dimAround(context, active.box, scale);
+    dimAround(context, active, scale);
     drawBox(context, active, scale, unit);
   }
 }
@@ -44,21 +44,20 @@ export function drawRegions(context, regions, scale) {
   context.setLineDash([]);
 }
 
-function dimAround(context, box, scale) {
-  const [left, top, right, bottom] = box.map((edge) => edge * scale);
+function dimAround(context, detection, scale) {
   const { width, height } = context.canvas; // in the screen's pixels: enough in any unit
   context.beginPath();
   context.rect(0, 0, width, height);
-  context.rect(left, top, right - left, bottom - top);
+  trace(context, detection, scale);
   context.fillStyle = "rgb(0 0 0 / 50%)";
   context.fill("evenodd");
 }
 
 function drawBox(context, detection, scale, unit) {
-  const [left, top, right, bottom] = detection.box.map((edge) => edge * scale);
+  const [left, top] = detection.box.map((edge) => edge * scale);
   const colour = colourOf(detection.label);
   context.beginPath();
-  context.rect(left, top, right - left, bottom - top);
+  trace(context, detection, scale);
   // dark around the line, for photos as light as itself
   context.lineWidth = HALO * unit;
   context.strokeStyle = "rgb(0 0 0 / 35%)";
@@ -67,6 +66,20 @@ function drawBox(context, detection, scale, unit) {
   context.strokeStyle = colour;
   context.stroke();
   drawChip(context, detection, colour, left, top, unit);
+}
+
+/** Add the outline of what was found to the path, or the box of what has none. */
+function trace(context, { box, contour }, scale) {
+  if (contour) {
+    contour.forEach(([x, y], place) => {
+      if (place) context.lineTo(x * scale, y * scale);
+      else context.moveTo(x * scale, y * scale);
+    });
+    context.closePath();
+  } else {
+    const [left, top, right, bottom] = box.map((edge) => edge * scale);
+    context.rect(left, top, right - left, bottom - top);
+  }
 }
 
 /** The label above the box, or within it where there is no room above; never past the right. */

@@ -500,6 +500,8 @@ export interface components {
             region_resize?: "model" | "warp";
             /** @description Boxes in each image, where a model looks that must be told (an R-CNN): left, top, right, bottom in pixels of the upright image. Default: what selective search proposes. */
             regions?: number[][];
+            /** @description Whether detections have their outlines: of a model that finds outlines true by default. */
+            contours?: boolean;
             /** @description One or more image files, each with a file name. */
             images: string[];
         };
@@ -530,6 +532,8 @@ export interface components {
             region_resize?: "model" | "warp";
             /** @description Boxes in each image, where a model looks that must be told (an R-CNN): left, top, right, bottom in pixels of the upright image. Default: what selective search proposes. */
             regions?: number[][];
+            /** @description Whether detections have their outlines: of a model that finds outlines true by default. */
+            contours?: boolean;
         };
         /** @description A request to /v1/detect in JSON. */
         DetectRequest: {
@@ -555,6 +559,8 @@ export interface components {
             region_resize?: ("model" | "warp") | null;
             /** @description Boxes in each image, where a model looks that must be told (an R-CNN): left, top, right, bottom in pixels of the upright image. Default: what selective search proposes. */
             regions?: number[][] | null;
+            /** @description Whether detections have their outlines: of a model that finds outlines true by default. */
+            contours?: boolean | null;
             /** @description One or more images. */
             images: (components["schemas"]["InlineImage"] | components["schemas"]["ImageUrl"])[];
         };
@@ -580,6 +586,11 @@ export interface components {
             label: string;
             /** @description The data set's own id of the label. */
             label_id: number;
+            /** @description Its outline, a closed polygon: x and y of each vertex, in pixels of the upright image and within it. Of a model that finds outlines, unless `contours` is false. */
+            contour?: [
+                number,
+                number
+            ][];
             /** @description Of what its box marks, best first: if the request has `then`. */
             classifications?: components["schemas"]["Classification"][];
         };
@@ -655,6 +666,7 @@ export interface components {
             agreeing: number;
             max_score_difference: number;
             max_box_difference_px?: number;
+            max_contour_difference_px?: number;
             min_iou?: number;
             /** @description What the comparison cannot show to be right, as both sides share it. */
             unproven?: string[];
@@ -832,6 +844,7 @@ export interface components {
             agreeing: number;
             max_score_difference: number;
             max_box_difference_px?: number;
+            max_contour_difference_px?: number;
             min_iou?: number;
             /** @description What the comparison cannot show to be right, as both sides share it. */
             unproven?: string[];
@@ -1127,6 +1140,8 @@ export interface operations {
                 region_resize?: "model" | "warp";
                 /** @description Boxes in each image, where a model looks that must be told (an R-CNN): left, top, right, bottom in pixels of the upright image. Default: what selective search proposes. Each is a text with commas between its numbers. */
                 regions?: string[];
+                /** @description Whether detections have their outlines: of a model that finds outlines true by default. */
+                contours?: boolean;
             };
             header?: {
                 /** @description Milliseconds until the deadline, after which no more work is done. Default: 30000; at most 60000; unless the operator says otherwise. */

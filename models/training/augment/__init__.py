@@ -104,13 +104,20 @@ class Augment(Augmentation):
         rng: random.Random,
     ) -> Loaded:
         """A view of one photo on a canvas of any width and height."""
+        view, warp = self.place(image, canvas, rng)
+        return view, *visible(warp.move(boxes), labels, canvas)
+
+    def place(
+        self, image: Image.Image, canvas: tuple[int, int], rng: random.Random
+    ) -> tuple[Image.Image, Warp]:
+        """A view of ``image`` on a canvas of any width and height, and how it got there."""
         warp = self.warp(image.size, canvas, rng)
         # Colours change between cut and paste: of the pixels that are shown, and not of the fill,
         # which is the same when the network is used.
         part = warp.cut(image)
         matrix = random_colour(part, self.colour, self.hue, self.lighting, rng)
         part = add_noise(recolour(part, matrix), rng.uniform(0, self.noise), rng)
-        return warp.paste(part), *visible(warp.move(boxes), labels, canvas)
+        return warp.paste(part), warp
 
 
 def random_shift(room: int, rng: random.Random) -> int:

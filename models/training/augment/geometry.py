@@ -58,18 +58,22 @@ class Warp:
         Rotation Invariance in Object Detection" (ICCV 2021) finds best: the hull of its corners
         is too large for nearly every object, most of which do not reach into the corners.
         """
-        scale = torch.tensor([s / p for s, p in zip(self.scaled, self.photo, strict=True)])
-        centres = (boxes[:, :2] + boxes[:, 2:]) / 2 * scale
-        radii = (boxes[:, 2:] - boxes[:, :2]) / 2 * scale
-        if self.mirrored:
-            centres[:, 0] = self.scaled[0] - centres[:, 0]
-        centres = centres + torch.tensor(self.shift)
+        centres = self.move_points((boxes[:, :2] + boxes[:, 2:]) / 2)
+        radii = (boxes[:, 2:] - boxes[:, :2]) / 2 * self._scale
         if self.angle:
-            cos, sin = self._turn
-            turn, pivot = torch.tensor([[cos, -sin], [sin, cos]]), torch.tensor(self._pivot)
-            centres = (centres - pivot) @ turn.T + pivot
-            radii = (radii.square() @ turn.square().T).sqrt()
+            radii = (radii.square() @ self._turning.square().T).sqrt()
         return torch.cat((centres - radii, centres + radii), dim=1)
+
+    def move_points(self, points: Tensor) -> Tensor:
+        """``points`` float32 [..., 2] of the photo, in pixels of the canvas, and beyond it."""
+        x, y = (points * self._scale).unbind(-1)
+        if self.mirrored:
+            x = self.scaled[0] - x
+        moved = torch.stack((x, y), dim=-1) + torch.tensor(self.shift)
+        if self.angle:
+            pivot = torch.tensor(self._pivot)
+            moved = (moved - pivot) @ self._turning.T + pivot
+        return moved
 
     def cut(self, image: Image.Image) -> Image.Image:
         """The part of the photo that the canvas shows, resized and mirrored. RGB."""
@@ -116,6 +120,15 @@ class Warp:
         canvas = Image.new("RGB", self.canvas, self.fill)
         canvas.paste(part, (x, y))
         return canvas
+
+    @property
+    def _scale(self) -> Tensor:
+        return torch.tensor([s / p for s, p in zip(self.scaled, self.photo, strict=True)])
+
+    @property
+    def _turning(self) -> Tensor:
+        cos, sin = self._turn
+        return torch.tensor([[cos, -sin], [sin, cos]])
 
     @cached_property
     def _turn(self) -> tuple[float, float]:

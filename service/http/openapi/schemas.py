@@ -137,6 +137,11 @@ class Detection(BaseModel):
     score: float = Field(ge=0, le=1)
     label: str
     label_id: int = Field(description="The data set's own id of the label.")
+    contour: list[tuple[float, float]] | None = Field(
+        None,
+        description="Its outline, a closed polygon: x and y of each vertex, in pixels of the"
+        " upright image and within it. Of a model that finds outlines, unless `contours` is false.",
+    )
     classifications: list[Classification] | None = Field(
         None, description="Of what its box marks, best first: if the request has `then`."
     )

@@ -6,13 +6,13 @@ from typing import Any
 from service.engine.engine import Content
 from service.http.v2.body import InferBody
 from service.http.v2.metadata import ENCODED, TENSORS, find_spec, inputs_of, outputs_of
-from service.http.v2.outputs import OUTPUTS, PROBABILITIES
+from service.http.v2.outputs import PROBABILITIES, rows_of
 from service.http.v2.tensors import InputTensor
 from service.imaging.input_spec import InputSpec, ShorterSide
 from service.imaging.placement import Placement
 from service.imaging.resize import ModelInput
 from service.inference.model import PARAMETERS
-from service.manifest import ClassificationManifest, ModelManifest
+from service.manifest import CONTOURS, ClassificationManifest, ModelManifest
 from service.parameters import ClassifyParameters, RequestParameters, read_parameters
 from service.problems import Problem, quoted
 
@@ -61,7 +61,7 @@ async def to_inference_request(
         if name in values:
             raise Problem("invalid_parameter", f"{name} is given twice.")
         values[name] = body.inputs[name].to_array().item()
-    parameters = _read_parameters(values, manifest, then)
+    parameters = _read_parameters(values, manifest, then, outlines=CONTOURS in outputs)
     max_rows = None
     if (
         PROBABILITIES in outputs
@@ -78,7 +78,7 @@ def _choose_outputs(
     specs = outputs_of(manifest, then)
     for name in body.outputs:
         find_spec(specs, name, "output")
-    rows = OUTPUTS[manifest.task if then is None else "ensemble"]
+    rows = rows_of(manifest, then)
     return body.outputs or {name: body.binary for name, row in rows.items() if row.default}
 
 
@@ -114,11 +114,13 @@ def _check_sides(tensor: InputTensor, spec: InputSpec) -> None:
 
 
 def _read_parameters(
-    values: dict[str, Any], manifest: ModelManifest, then: ModelManifest | None
+    values: dict[str, Any], manifest: ModelManifest, then: ModelManifest | None, outlines: bool
 ) -> RequestParameters:
+    """outlines: whether these are among the outputs."""
     kind = PARAMETERS[manifest.task]
-    # the path names the models, and to send regions is to send images
-    left_out = {"model", "then", "regions", *(kind.NEEDS if then is None else ())}
+    # the path names the models, the outputs say what is wanted, and to send regions is to send
+    # images
+    left_out = {"model", "then", "regions", "contours", *(kind.NEEDS if then is None else ())}
     known = [name for name in kind.model_fields if name not in left_out]
     for name in values:
         if name not in known:
@@ -128,7 +130,9 @@ def _read_parameters(
             )
     if isinstance(labels := values.get("labels"), str):  # the protocol has no lists here
         values["labels"] = [label.strip() for label in labels.split(",")]
-    named = {"model": f"{manifest.name}/{manifest.version}"}
+    named: dict[str, Any] = {"model": f"{manifest.name}/{manifest.version}"}
+    if manifest.task == "detection" and manifest.has_contours and not outlines:
+        named["contours"] = False
     if then is not None:
         named["then"] = f"{then.name}/{then.version}"
     return read_parameters(kind, {**values, **named})

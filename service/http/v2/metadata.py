@@ -12,7 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from service.http.v2.outputs import JOINT, ONLY_VERSION, OUTPUTS, ensemble_name
+from service.http.v2.outputs import (
+    JOINT,
+    ONLY_VERSION,
+    OUTPUTS,
+    ensemble_name,
+    rows_of,
+    vertices_of,
+)
 from service.http.v2.tensors import BYTES, InputTensor
 from service.manifest import ModelManifest, Tensor
 from service.problems import Problem, quoted
@@ -73,14 +80,14 @@ def inputs_of(manifest: ModelManifest, then: ModelManifest | None = None) -> dic
 
 def outputs_of(manifest: ModelManifest, then: ModelManifest | None = None) -> dict[str, TensorSpec]:
     """Every output, by name. then: of the classifier of an ensemble."""
-    sizes = {"C": len(manifest.labels)}
+    sizes = {"C": len(manifest.labels), "V": vertices_of(manifest)}
     return {
         name: TensorSpec(
             name,
             row.datatype,
             tuple(sizes.get(side, ANY) if isinstance(side, str) else side for side in row.shape),
         )
-        for name, row in OUTPUTS[manifest.task if then is None else "ensemble"].items()
+        for name, row in rows_of(manifest, then).items()
     }
 
 

@@ -15,7 +15,7 @@ from service.http.v2.body import LENGTH_HEADER
 from service.http.v2.tensors import BYTES, Array, OutputTensor
 from service.inference.model import PREDICTORS
 from service.inference.task import Row
-from service.manifest import ModelManifest, Task
+from service.manifest import CONTOURS, ModelManifest, Task
 from service.problems import Problem
 
 JOINT = "+"  # of an ensemble's name, which no model's name has
@@ -106,16 +106,18 @@ def _places_of(manifest: ModelManifest) -> dict[tuple[int, str], int]:
 
 @dataclass(frozen=True)
 class OutputRow:
-    """An output. ``shape`` names what varies: N images, K rows of each, T classes of each of those;
-    C is the labels' number.
+    """An output. ``shape`` names what varies: N images, K rows of each, T classes or V vertices of
+    each of those; C is the labels' number.
 
-    default: whether it is given to who names no outputs.
+    default: whether it is given to who names no outputs. of: the graph's output without which
+    there is none.
     """
 
     datatype: str
     shape: tuple[int | str, ...]
     make: Callable[[Predictions], Array]
     default: bool = True
+    of: str | None = None
 
 
 def _numbers(predictions: Predictions) -> Array:
@@ -162,6 +164,12 @@ def _class_label_names(predictions: Predictions) -> Array:
     return predictions.classes(lambda row: row["label"], "", object)
 
 
+def _contours(predictions: Predictions) -> Array:
+    """A detection that is not outlined has zeros, as padding has."""
+    nothing = np.zeros((vertices_of(predictions.manifest), 2), np.float32)
+    return predictions.table(lambda row: row.get("contour", nothing), 0, np.float32, *nothing.shape)
+
+
 _Row = OutputRow
 PROBABILITIES = "probabilities"
 _DETECTION = {
@@ -171,6 +179,7 @@ _DETECTION = {
     "labels": _Row("INT64", ("N", "K"), _labels),
     "sizes": _Row("INT64", ("N", 2), _sizes),
     "label_names": _Row(BYTES, ("N", "K"), _label_names, default=False),
+    CONTOURS: _Row("FP32", ("N", "K", "V", 2), _contours, default=False, of=CONTOURS),
 }
 OUTPUTS: dict[Kind, dict[str, OutputRow]] = {
     "detection": _DETECTION,
@@ -187,6 +196,19 @@ OUTPUTS: dict[Kind, dict[str, OutputRow]] = {
         PROBABILITIES: _Row("FP32", ("N", "C"), _probabilities, default=False),
     },
 }
+
+
+def vertices_of(manifest: ModelManifest) -> int:
+    """Of each contour, where a model finds outlines; else 0."""
+    last = manifest.outputs[-1]
+    return int(last.shape[2]) if last.name == CONTOURS else 0
+
+
+def rows_of(manifest: ModelManifest, then: ModelManifest | None) -> dict[str, OutputRow]:
+    """The outputs of a model, or of an ensemble with the classifier ``then``, by name."""
+    rows = OUTPUTS[manifest.task if then is None else "ensemble"]
+    own = {tensor.name for tensor in manifest.outputs}
+    return {name: row for name, row in rows.items() if row.of is None or row.of in own}
 
 
 def ensemble_name(detector: ModelManifest, classifier: ModelManifest) -> str:

@@ -113,7 +113,7 @@ def test_frozen_features_of_a_resnet_give_the_losses_of_photos(make: Make, stage
     with torch.no_grad():
         expected = task.losses(network, batch, random.Random(0))
         cache = FeatureCache(views=1, photos=4)
-        cache.fill(task.photos, task.frozen_features, 0, lambda n: None)
+        cache.fill(task.photos, task.collate, task.frozen_features, 0, lambda n: None)
         task.keep_features(cache)
         rows = [task.photos[i] for i in range(4)]
         actual = task.losses(network, task.collate(rows), random.Random(0))

@@ -21,8 +21,8 @@ FROZEN = {
 def test_a_step_changes_exactly_what_is_not_frozen(architecture: str) -> None:
     torch.manual_seed(0)
     network = VARIANTS[architecture].build(3)
-    freeze(network, 2)
-    train_mode(network, 2)
+    freeze(network, Recipe(frozen_stages=2))
+    train_mode(network, Recipe(frozen_stages=2))
     optimizer = build_optimizer(network, Recipe(optimizer="adamw", weight_decay=0.1, batch_size=64))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     outputs = network(torch.randn(2, 3, 128, 128))
@@ -39,7 +39,7 @@ def test_a_step_changes_exactly_what_is_not_frozen(architecture: str) -> None:
 
 def test_all_stages_may_be_frozen() -> None:
     network = VARIANTS["retinanet_resnet18_fpn"].build(3)
-    freeze(network, 4)
+    freeze(network, Recipe(frozen_stages=4))
     assert not any(parameter.requires_grad for parameter in network.backbone.parameters())
     assert all(parameter.requires_grad for parameter in network.pyramid.parameters())
 
@@ -58,14 +58,14 @@ def test_more_stages_than_there_are_cannot_be_frozen(
     with torch.device("meta"):
         network = VARIANTS[architecture].build(1)
     with pytest.raises(TrainingError, match=message):
-        freeze(network, stages)
+        freeze(network, Recipe(frozen_stages=stages))
     assert frozen_layers(network, 0) == []
 
 
 def test_a_bilinear_classifiers_backbone_can_be_frozen() -> None:
     with torch.device("meta"):
         network = find_variant("resnet18+bilinear").build(2)
-    freeze(network, 4)
+    freeze(network, Recipe(frozen_stages=4))
     trained = {name for name, p in network.named_parameters() if p.requires_grad}
     assert trained
     assert not any(name.startswith("backbone.") for name in trained)
@@ -77,7 +77,7 @@ def test_norms_without_an_eps_keep_their_statistics() -> None:
     network = VARIANTS["retinanet_resnet50_fpn"].build(2)
     norms = [m for m in network.backbone.modules() if isinstance(m, nn.BatchNorm2d)]
     nn.init.zeros_(network.backbone.conv1.weight)
-    train_mode(network, 0)
+    train_mode(network, Recipe())
     logits, _ = network(torch.randn(1, 3, 64, 64))
     assert torch.isfinite(logits).all()
     assert all((norm.running_mean == 0).all() for norm in norms)

@@ -57,6 +57,20 @@ def test_images_and_annotations_have_the_numbers_of_the_photos(
     assert (tmp_path / "found.json").stat().st_size > 0
 
 
+def test_an_outline_is_a_segmentation_with_its_own_area(
+    here: Folder, tmp_path: Path, manifest: ModelManifest
+) -> None:
+    triangle = [[1.0, 2.0], [1.0, 6.0], [4.0, 6.0]]
+    outlined = {**detection(1.0, 2.0, 4.0, 6.0), "contour": triangle}
+    parts = Parts(here, 1, 1, outlines=True)
+    parts.write(0, DetectParameters(), [row(0, outlined, detection(0.0, 0.0, 2.0, 2.0))])
+    write_coco(parts, manifest, here, "found.json")
+    first, second = json.loads((tmp_path / "found.json").read_text())["annotations"]
+    assert (first["segmentation"], first["area"]) == ([[1, 2, 1, 6, 4, 6]], 6)
+    assert "segmentation" not in second
+    assert second["area"] == 4
+
+
 def test_a_job_without_a_detection_is_a_data_set_too(
     here: Folder, tmp_path: Path, manifest: ModelManifest
 ) -> None:

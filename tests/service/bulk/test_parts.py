@@ -56,6 +56,14 @@ def test_all_parts_are_one_table_to_whoever_reads_the_folder(parts: Parts, tmp_p
     ]
 
 
+def test_outlines_are_in_the_parts_of_models_that_find_them(here: Folder, tmp_path: Path) -> None:
+    made = Parts(here, 1, 1, outlines=True)
+    outlined = {**BOX, "contour": [[1.0, 2.0], [3.0, 4.5], [0.0, 1.0]]}
+    made.write(0, DetectParameters(), [{**row(1), "detections": [outlined, BOX]}])
+    (written,) = rows_of(tmp_path)
+    assert written["detections"] == [outlined, {**BOX, "contour": None}]
+
+
 def test_a_part_with_too_few_rows_is_told(parts: Parts) -> None:
     parts.write(1, DetectParameters(), [row(2)])
     with pytest.raises(BulkError, match=r"part-00001.parquet: has 1 rows of 2; delete this file"):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+Contour = tuple[tuple[float, float], ...]
+"""A closed polygon: x and y of each vertex, in pixels of the upright photo."""
+
 
 class Box(NamedTuple):
     """Corners in pixels of the upright photo; x grows to the right and y downwards."""
@@ -60,6 +63,12 @@ class Box(NamedTuple):
     def shifted(self, x: float, y: float) -> Box:
         """The box moved by ``x`` to the right and ``y`` downwards."""
         return Box(self.left + x, self.top + y, self.right + x, self.bottom + y)
+
+
+def polygon_area(contour: Contour) -> float:
+    """In square pixels."""
+    around = zip(contour, (*contour[1:], *contour[:1]), strict=True)
+    return abs(sum(x * next_y - y * next_x for (x, y), (next_x, next_y) in around)) / 2
 
 
 def overlapping(box: Box, others: Iterable[Box]) -> Iterator[Box]:

@@ -74,6 +74,7 @@ class Client:
         top_k: int | None = None,
         region_padding: float | None = None,
         region_resize: str | None = None,
+        contours: bool | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -99,6 +100,7 @@ class Client:
         region_padding: 0..1; the share of a box's sides that is added on each side for context.
         region_resize: "model" as the classifier resizes a photo, or "warp" so that it sees all of
             the box, whatever its shape.
+        contours: whether detections have their outlines, of a model that finds them; default True.
         max_side: pixels; a photo with a longer side is made smaller before it is sent, which is
             faster but may lose small objects. Boxes are in pixels of the original all the same.
         tile: pixels; to find small objects in a large photo, it is cut into tiles of this side,
@@ -121,6 +123,7 @@ class Client:
             top_k,
             region_padding,
             region_resize,
+            contours,
             max_side,
             tile,
             overlap,
@@ -169,6 +172,7 @@ class Client:
         top_k: int | None = None,
         region_padding: float | None = None,
         region_resize: str | None = None,
+        contours: bool | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -205,6 +209,7 @@ class Client:
             top_k,
             region_padding,
             region_resize,
+            contours,
             max_side,
             tile,
             overlap,
@@ -257,6 +262,7 @@ class Client:
         top_k: int | None = None,
         region_padding: float | None = None,
         region_resize: str | None = None,
+        contours: bool | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -284,6 +290,7 @@ class Client:
             top_k,
             region_padding,
             region_resize,
+            contours,
             max_side,
             tile,
             overlap,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from boxport_client._boxes import Box
+from boxport_client._boxes import Box, Contour
 from boxport_client._photos import Photo, to_picture
 from boxport_client._pixels import opaque
 
@@ -43,3 +43,17 @@ def crop(picture: Image.Image, box: Box, margin: float = 0.0) -> Image.Image:
     right = min(max(left + 1, math.ceil(box.right + x)), width)
     bottom = min(max(top + 1, math.ceil(box.bottom + y)), height)
     return picture.crop((left, top, right, bottom))
+
+
+def outline_mask(contour: Contour, box: Box, size: tuple[int, int] | None) -> Image.Image:
+    """The pixels inside ``contour`` and on its edge; see `Detection.mask`."""
+    left, top = (0, 0) if size is not None else (math.floor(box.left), math.floor(box.top))
+    width, height = size or (
+        max(1, math.ceil(box.right) - left),
+        max(1, math.ceil(box.bottom) - top),
+    )
+    mask = Image.new("L", (width, height))
+    # Pillow counts places from the middle of the first pixel, and boxes from its corner
+    points = [(x - left - 0.5, y - top - 0.5) for x, y in contour]
+    ImageDraw.Draw(mask).polygon(points, fill=255)
+    return mask

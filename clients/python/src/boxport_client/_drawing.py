@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from boxport_client._boxes import Box
+from boxport_client._boxes import Box, Contour
 from boxport_client._detections import Detection
 from boxport_client._palette import Colour, label_colour, text_colour
 from boxport_client._plates import Lettering, Plate, fitting_scale, place
@@ -31,15 +31,23 @@ def draw_detections(
     scale = fitting_scale([detection.box for detection in detections], canvas.size)
     line = line_width or max(1, round(scale / TEXT_PER_LINE))
     pen = ImageDraw.Draw(canvas, "RGBA")  # an RGBA pen mixes its colour into an RGB picture
-    boxes = [
-        (_pixels(detection.box, canvas.size), label_colour(detection.label_id))
+    below_first = [
+        (detection, _pixels(detection.box, canvas.size), label_colour(detection.label_id))
         for detection in reversed(detections)
     ]
     if alpha:
-        for box, colour in boxes:
-            pen.rectangle(box, fill=(*colour, round(255 * alpha)))
-    for box, colour in boxes:
-        _draw_frame(pen, box, colour, line)
+        for detection, box, colour in below_first:
+            fill = (*colour, round(255 * alpha))
+            if detection.contour is None:
+                pen.rectangle(box, fill=fill)
+            else:
+                pen.polygon(_closed(detection.contour)[:-1], fill=fill)
+    for detection, box, colour in below_first:
+        if detection.contour is None:
+            _draw_frame(pen, box, colour, line)
+        else:
+            _draw_frame(pen, box, colour, max(1, line // 2))
+            _draw_outline(pen, detection.contour, colour, line)
     if labels:
         lettering = Lettering.of_scale(scale)
         for plate in place(detections, canvas.size, lettering):
@@ -57,6 +65,20 @@ def _draw_frame(pen: ImageDraw.ImageDraw, box: Pixels, colour: Colour, line: int
         inner = (left + line, top + line, right - line, bottom - line)
         pen.rectangle(inner, None, casing, thin)
     pen.rectangle(box, None, colour, line)
+
+
+def _draw_outline(pen: ImageDraw.ImageDraw, contour: Contour, colour: Colour, line: int) -> None:
+    """A line along the contour, on a thin one that sets it off from the photo."""
+    path, thin = _closed(contour), max(1, line // 4)
+    pen.line(path, (*text_colour(colour), CASING), line + 2 * thin, "curve")
+    pen.line(path, colour, line, "curve")
+
+
+def _closed(contour: Contour) -> list[tuple[float, float]]:
+    """Where Pillow finds the vertices, whose pixels have their middle at whole numbers; the first
+    again at the end."""
+    path = [(x - 0.5, y - 0.5) for x, y in contour]
+    return [*path, path[0]]
 
 
 def _draw_plate(pen: ImageDraw.ImageDraw, plate: Plate, lettering: Lettering) -> None:

@@ -64,6 +64,7 @@ class DetectParameters(Parameters):
     top_k: int | None = None
     region_padding: float | None = None
     region_resize: str | None = None
+    contours: bool | None = None
     max_side: int | None = None
     tile: int | None = None
     overlap: float = 0.2

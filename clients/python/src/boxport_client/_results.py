@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from boxport_client._boxes import polygon_area
 from boxport_client._classifications import Classification, Region, read_classes
 from boxport_client._crops import crop, rgb_picture
 from boxport_client._detections import Detection
@@ -147,9 +148,11 @@ class DetectionResult(_Result):
         labels: bool = True,
         line_width: int | None = None,
     ) -> Image.Image:
-        """A copy of ``photo``, upright and in RGB, with the boxes drawn on it, the best on top.
+        """A copy of ``photo``, upright and in RGB, with the boxes drawn on it, the best on top, and
+        the outlines of those that have any.
 
-        alpha: 0..1; the opacity with which a box is filled with its label's colour.
+        alpha: 0..1; the opacity with which an outline, or else a box, is filled with its label's
+            colour.
         labels: whether labels and scores are written at the boxes.
         line_width: of the frames, in pixels; fits the photo's size if not given.
 
@@ -171,7 +174,8 @@ class DetectionResult(_Result):
     def to_coco(self, image_id: int, first_annotation_id: int = 1) -> list[dict[str, Any]]:
         """The detections as COCO annotations with scores, numbered from ``first_annotation_id``.
 
-        They serve as a file's annotations (Lin et al. 2014) and, for pycocotools' loadRes, as
+        One with a contour has it as its ``segmentation``, and the area of that. They serve as a
+        file's annotations (Lin et al. 2014) and, for pycocotools' loadRes, as
         results. `boxport_client.coco_dataset` makes the file of a whole data set.
         """
         return [
@@ -183,6 +187,7 @@ class DetectionResult(_Result):
                 "area": detection.box.area,
                 "iscrowd": 0,
                 "score": detection.score,
+                **_segmentation(detection),
             }
             for number, detection in enumerate(self.detections, start=first_annotation_id)
         ]
@@ -320,6 +325,13 @@ def coco_dataset(
             for label_id, name in sorted(names.items())
         ],
     }
+
+
+def _segmentation(detection: Detection) -> dict[str, Any]:
+    if detection.contour is None:
+        return {}
+    numbers = [number for vertex in detection.contour for number in vertex]
+    return {"segmentation": [numbers], "area": polygon_area(detection.contour)}
 
 
 def _said_once(answer: Json) -> tuple[ModelReference, str, Mapping[str, float]]:

@@ -90,6 +90,10 @@ def rescaled(
                 min(detection.box.right * x_scale, width),
                 min(detection.box.bottom * y_scale, height),
             ),
+            contour=detection.contour
+            and tuple(
+                (min(x * x_scale, width), min(y * y_scale, height)) for x, y in detection.contour
+            ),
         )
         for detection in detections
     )

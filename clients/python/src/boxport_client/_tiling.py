@@ -72,7 +72,11 @@ def merge(
     for view, detections in found:
         for detection in detections:
             box = detection.box.shifted(view.left, view.top)
-            placed.append((replace(detection, box=box), _is_cut(box, view, size)))
+            contour = detection.contour and tuple(
+                (x + view.left, y + view.top) for x, y in detection.contour
+            )
+            moved = replace(detection, box=box, contour=contour)
+            placed.append((moved, _is_cut(box, view, size)))
     merged: list[Detection] = []
     for group in _groups(placed, class_agnostic):
         merged += _suppress(_without_parts(group), iou_threshold, max_detections)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from service.engine.engine import Answer
-from service.http.v2.outputs import Predictions, make_output
-from service.manifest import Label, ModelManifest, read_manifest
+from service.http.v2.metadata import ANY, outputs_of
+from service.http.v2.outputs import Predictions, make_output, rows_of
+from service.manifest import Label, ModelManifest, Tensor, read_manifest
 from service.problems import Problem
 
 
@@ -49,6 +50,24 @@ def test_detections_are_filled_up_to_the_most_that_one_image_has(detector: Model
     assert values["label_names"] == [["", ""], ["cat", "aeroplane"], ["tvmonitor", ""]]
     assert values["sizes"] == [[640, 427], [10, 20], [30, 40]]
     assert outputs["labels"].datatype == "INT64"
+
+
+def test_contours_are_an_output_of_models_that_find_them(detector: ModelManifest) -> None:
+    contours = Tensor(name="contours", dtype="float", shape=("N", "K", 3, 2))
+    outlined = detector.model_copy(update={"outputs": (*detector.outputs, contours)})
+    assert "contours" not in rows_of(detector, None)
+    assert not rows_of(outlined, None)["contours"].default
+    assert outputs_of(outlined)["contours"].shape == (ANY, ANY, 3, 2)
+    triangle = [[1, 2], [3, 4], [5.5, 6]]
+    rows = [
+        [{**row(8, "cat", 0.9, 1, 2, 3, 4), "contour": triangle}, row(8, "cat", 0.5, 1, 2, 3, 4)],
+        [],
+    ]
+    found = make_output("contours", Predictions(outlined, [(9, 9)] * 2, rows))
+    assert found.datatype == "FP32"
+    assert found.values.tolist() == [[triangle, [[0, 0]] * 3], [[[0, 0]] * 3] * 2]
+    empty = make_output("contours", Predictions(outlined, [(9, 9)], [[]]))
+    assert empty.shape == (1, 0, 3, 2)
 
 
 def test_nothing_found(detector: ModelManifest) -> None:
