@@ -6,7 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-CLASSIFIER = "efficientnet_lite0_imagenet"
+from tests.paths import ROOT
+
+CLASSIFIER, DETECTOR = "efficientnet_lite0_imagenet", "retinanet_lite0_voc"
+
+
+def store_of(folder: Path, *names: str) -> Path:
+    """A store in ``folder`` with some of the shipped models: each takes half a second to load."""
+    folder.mkdir()
+    for name in names:
+        (folder / name).symlink_to(ROOT / "model_store" / name)
+    return folder
 
 
 def copy_package(

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.e2e.server import Server, running_server
+from tests.packages import DETECTOR, store_of
 
 JPEG = {"content-type": "image/jpeg"}
 NAMES = ("cat", "astronaut", "coffee", "rocket")
@@ -35,7 +36,8 @@ def requests(photos: Path) -> list[tuple[str, bytes, dict]]:
 def batching_server(tmp_path_factory: pytest.TempPathFactory):
     """One runner and large batches, so that the requests below do share their runs."""
     folder = tmp_path_factory.mktemp("batching")
-    with running_server(folder, max_batch_size=8, concurrent_runs=1) as running:
+    settings = {"model_store": store_of(folder / "store", DETECTOR), "concurrent_runs": 1}
+    with running_server(folder, **settings, max_batch_size=8) as running:
         yield running
 
 
@@ -66,7 +68,9 @@ def assert_same_result(actual: dict, expected: dict) -> None:
         assert a["box"] == pytest.approx(e["box"], abs=0.01)
 
 
-@pytest.mark.parametrize("which", ["server", "batching_server"])
+@pytest.mark.parametrize(
+    "which", [pytest.param("server", marks=pytest.mark.full), "batching_server"]
+)
 def test_32_requests_at_once_answer_as_one_by_one(
     request: pytest.FixtureRequest, photos: Path, which: str
 ) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from service.decoding import server as decoding
 from tests.e2e.server import STOP_SECONDS, Server, eventually, running_server
+from tests.export.small import small_package
 
 WORKERS = 2
 pytestmark = [
@@ -52,7 +53,9 @@ def ask(server: Server, photo: bytes) -> int:
 def test_no_worker_needs_anothers_decoders_and_a_stop_waits_for_an_image(
     tmp_path: Path, webp: bytes
 ) -> None:
-    with running_server(tmp_path, workers=WORKERS) as server, ThreadPoolExecutor(16) as pool:
+    store = small_package(tmp_path / "store", "small").parent.parent
+    settings = {"model_store": store, "workers": WORKERS}
+    with running_server(tmp_path, **settings) as server, ThreadPoolExecutor(16) as pool:
         eventually(lambda: len(decoders(server)) >= WORKERS, "every worker has a decoder")
         parents = {one.ppid() for one in fork_servers(server)}
         assert parents == {worker.pid for worker in server.workers}

@@ -1,6 +1,7 @@
 """From start to end: settings from a file, a worker that dies, and a stop that loses nobody.
 
-How it goes on for load balancers, and stops at once when told twice, is in test_v2_repository.py.
+How it stops under load is in test_start_and_stop.py; how it goes on for load balancers, and stops
+at once when told twice, in test_v2_repository.py.
 """
 
 import socket
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from tests.e2e.server import STOP_SECONDS, Server, eventually, launch, running_server
+from tests.packages import DETECTOR, store_of
 
 SLOW = {"max_batch_size": 1, "concurrent_runs": 1, "max_images": 60}
 
@@ -48,7 +50,8 @@ def test_settings_come_from_a_file_and_a_stop_loses_nobody(tmp_path: Path, cat: 
     lines = [f"{name} = {value}" for name, value in SLOW.items()]
     lines += ['execution_providers = ["tensorrt", "cpu"]', "allow_fallback = true"]
     file.write_text("\n".join(lines))
-    with running_server(tmp_path, settings_file=file) as server:
+    store = store_of(tmp_path / "store", DETECTOR)
+    with running_server(tmp_path, settings_file=file, model_store=store) as server:
         models = httpx.get(f"{server.url}/v1/models").json()["models"]
         assert {model["status"]["max_batch_size"] for model in models} == {1}
         assert {model["status"]["provider"] for model in models} == {"cpu"}
@@ -88,31 +91,6 @@ def test_the_service_ends_with_a_worker_where_that_is_asked_for(tmp_path: Path) 
         server.workers[0].kill()
         server.process.wait(STOP_SECONDS)
     assert "has ended" in server.log.read_text()
-
-
-def test_a_stop_comes_to_its_end_under_load(tmp_path: Path, cat: bytes) -> None:
-    """There is always somebody inside: it must not wait for a moment when nobody is."""
-    with running_server(tmp_path, **SLOW) as server:
-        answered: list[int] = []
-
-        def keep_asking() -> None:
-            files = [("images", ("photo.jpg", cat))] * 3
-            with httpx.Client(base_url=server.url, timeout=60) as client:
-                while True:
-                    try:
-                        answered.append(client.post("/v1/detect", files=files).status_code)
-                    except httpx.TransportError:
-                        return
-
-        threads = [threading.Thread(target=keep_asking) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        eventually(lambda: len(answered) > 8, "they are answered")
-        server.process.terminate()
-        assert server.process.wait(STOP_SECONDS) == 0
-        for thread in threads:
-            thread.join()
-    assert set(answered) <= {200, 503}
 
 
 def test_a_port_that_is_taken_refuses_the_start(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.server import Server, eventually, running_server
+from tests.packages import DETECTOR, store_of
 
 JPEG = {"content-type": "image/jpeg"}
 FULL = 40  # images in service
@@ -19,8 +20,10 @@ SHARE = 20  # of bulk work
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One batch of one image at a time, so that a request of many is slow."""
+    folder = tmp_path_factory.mktemp("narrow")
     with running_server(
-        tmp_path_factory.mktemp("narrow"),
+        folder,
+        model_store=store_of(folder / "store", DETECTOR),
         max_batch_size=1,
         concurrent_runs=1,
         decode_threads=1,

@@ -9,6 +9,7 @@ import httpx
 from PIL import Image
 
 from tests.e2e.server import Server, running_server
+from tests.export.small import small_package
 from tests.soak.processes import resident_bytes
 
 CALLERS = 4
@@ -37,7 +38,8 @@ def ask(server: Server, photos: Sequence[bytes]) -> None:
 
 
 def test_large_photos_leave_nothing_behind(tmp_path: Path) -> None:
-    with running_server(tmp_path) as server:
+    store = small_package(tmp_path / "store", "small").parent.parent
+    with running_server(tmp_path, model_store=store) as server:
         ask(server, [png(USUAL)] * 40)
         before = resident_bytes(server)
         ask(server, [png(LARGE)] * 16)

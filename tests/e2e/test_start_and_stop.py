@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +11,16 @@ import onnx
 import pytest
 
 from export.signing import make_keys, sign
-from tests.e2e.server import STOP_SECONDS, Server, free_port, launch, running_server
-from tests.packages import CLASSIFIER, break_graph, copy_package
+from tests.e2e.server import (
+    STOP_SECONDS,
+    Server,
+    eventually,
+    free_port,
+    launch,
+    running_server,
+)
+from tests.export.small import small_package
+from tests.packages import break_graph, copy_package
 
 JPEG = {"content-type": "image/jpeg"}
 VERSIONS = ["10", "9", "2"]  # that can be served
@@ -43,32 +51,32 @@ def test_wrong_setting_refuses_the_start_in_one_line(tmp_path: Path) -> None:
 
 
 def test_package_that_cannot_be_loaded_ends_the_service_in_one_line(
-    tmp_path: Path, store: Path
+    tmp_path: Path,
 ) -> None:
     """Its hash is right: only ONNX Runtime, in the worker, sees what is wrong."""
-    package = shutil.copytree(store / CLASSIFIER, tmp_path / "store" / CLASSIFIER) / "1"
+    package = small_package(tmp_path / "store", "pets")
     graph = onnx.load(package / "model.onnx")
     graph.graph.node[0].op_type = "Nonsense"
     onnx.save(graph, package / "model.onnx")
     manifest = json.loads((package / "manifest.json").read_text())
     manifest["sha256"] = hashlib.sha256((package / "model.onnx").read_bytes()).hexdigest()
     (package / "manifest.json").write_text(json.dumps(manifest))
-    process = launch(tmp_path, free_port(), model_store=tmp_path / "store")
-    process.wait(30)
+    ending(tmp_path, model_store=tmp_path / "store")
     log = (tmp_path / "server.log").read_text()
     assert "ONNX Runtime refuses it" in log
     assert "Traceback" not in log
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Iterator[tuple[Server, str]]:
-    """A server of its own, and what its log held when it became ready. Its packages are signed,
-    versions of one model, and the highest was damaged since."""
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """A server of its own, and what its log held when it became ready. Its packages are small and
+    signed, versions of one model, and the highest was damaged since."""
     folder = tmp_path_factory.mktemp("started")
     private, public = folder / "private.pem", folder / "public.pem"
     make_keys(private, public)
+    package = small_package(folder, "pets")
     for version in (2, 10, 9, 11):
-        sign(copy_package(store / CLASSIFIER / "1", folder / "store", "pets", version), private)
+        sign(copy_package(package, folder / "store", "pets", version), private)
     break_graph(folder / "store" / "pets" / "11")
     settings = {"model_store": folder / "store", "public_keys": public}
     with running_server(folder, **settings) as running:
@@ -115,9 +123,28 @@ def test_both_of_its_processes_write_json(started: tuple[Server, str]) -> None:
     assert "bentoml.boxport" in {line["logger"] for line in lines}
 
 
-def test_termination_ends_the_server_in_good_order(started: tuple[Server, str]) -> None:
+def test_termination_ends_the_server_in_good_order(started: tuple[Server, str], cat: bytes) -> None:
+    """Under load, too: it must not wait for a moment when nobody is inside."""
     server = started[0]
+    answered: list[int] = []
+
+    def keep_asking() -> None:
+        files = [("images", ("photo.jpg", cat))] * 3
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+            while True:
+                try:
+                    answered.append(client.post("/v1/classify", files=files).status_code)
+                except httpx.TransportError:
+                    return
+
+    threads = [threading.Thread(target=keep_asking) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(answered) > 8, "they are answered")
     server.process.terminate()
     assert server.process.wait(STOP_SECONDS) == 0
+    for thread in threads:
+        thread.join()
+    assert set(answered) <= {200, 503}
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{server.url}/livez", timeout=2)

@@ -22,10 +22,11 @@ from export.signing import make_keys, sign
 from service.package import PackageError, open_package, verify_package
 from service.settings import SettingsError, read_settings
 from service.signature import format_list, list_files
+from tests.export.small import small_package
 from tests.packages import copy_package, edit_manifest, rename_label
 from tests.paths import ROOT
 
-NAME = "efficientnet_lite0_imagenet"
+NAME = "small"
 Damage = Callable[[Path], None]
 
 
@@ -39,9 +40,11 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def package(store: Path, tmp_path: Path) -> Path:
-    """A copy of the shipped classifier, to be signed."""
-    return shutil.copytree(store / NAME / "1", tmp_path / NAME / "1")
+def package(tmp_path: Path) -> Path:
+    """A small one, to be signed."""
+    made = small_package(tmp_path, NAME)
+    (made / "report.html").write_text("of its export")
+    return made
 
 
 def test_signed_package_opens(package: Path, keys: Path) -> None:
@@ -64,7 +67,7 @@ def flip_bit(package: Path) -> None:
 
 def touch_graph(package: Path) -> None:
     with (package / "model.onnx").open("r+b") as graph:
-        graph.seek(100_000)
+        graph.seek(100)
         graph.write(b"\0changed")
 
 
@@ -271,7 +274,8 @@ def test_old_signature_is_refused_until_the_package_is_signed_again(
 
 def test_weights_in_another_file_are_not_signed_nor_served(package: Path, keys: Path) -> None:
     path = package / "model.onnx"
-    onnx.save_model(onnx.load(path), path, save_as_external_data=True, location="weights.bin")
+    elsewhere = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
+    onnx.save_model(onnx.load(path), path, **elsewhere)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     edit_manifest(package, lambda manifest: manifest.update(sha256=digest))
     with pytest.raises(PackageError, match=r"the weights are in another file: .* more; save"):

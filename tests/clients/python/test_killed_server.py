@@ -14,18 +14,15 @@ from boxport_client import Client, Outcome
 from PIL import Image
 
 from tests.e2e.server import Server, free_port, launch, wait_until_ready
-
-MODEL = "efficientdet_lite0_voc"
+from tests.packages import DETECTOR, store_of
 
 
 class Mortal:
     """A service that can be killed and started again at the same address."""
 
-    def __init__(self, folder: Path, store: Path) -> None:
-        own = folder / "store"
-        own.mkdir()
-        (own / MODEL).symlink_to(store / MODEL)
-        self._folder, self._store, self._port = folder, own, free_port()
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._port = folder, free_port()
+        self._store = store_of(folder / "store", DETECTOR)
         self.url = f"http://127.0.0.1:{self._port}"
         self._process: Popen | None = None
 
@@ -46,8 +43,8 @@ class Mortal:
 
 
 @pytest.fixture
-def mortal(tmp_path: Path, photos: Path) -> Iterator[Mortal]:
-    service = Mortal(tmp_path, photos.parent.parent / "model_store")
+def mortal(tmp_path: Path) -> Iterator[Mortal]:
+    service = Mortal(tmp_path)
     service.start()
     service.wait()
     yield service

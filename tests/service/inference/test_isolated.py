@@ -15,15 +15,21 @@ from service.inference import isolated
 from service.inference.isolated import PackageProcess, ProcessEnded
 from service.package import PackageError, open_package
 from service.runtime.sessions import Device
-from tests.packages import CLASSIFIER, break_graph, copy_package
+from tests.export.small import SPEC, small_package
+from tests.packages import break_graph, copy_package
 from tests.paths import ROOT
 
-IMAGES = {"images": np.full((1, 224, 224, 3), 100, np.uint8)}
+IMAGES = {"images": np.full((1, SPEC.height, SPEC.width, 3), 100, np.uint8)}
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_package(tmp_path_factory.mktemp("store"), "small")
 
 
 @pytest.fixture
-def process(store: Path) -> Iterator[PackageProcess]:
-    opened = PackageProcess(store / CLASSIFIER / "1", Device(latency_threads=2), runs=2)
+def process(package: Path) -> Iterator[PackageProcess]:
+    opened = PackageProcess(package, Device(latency_threads=2), runs=2)
     yield opened
     opened.close()
 
@@ -32,8 +38,8 @@ def pid_of(process: PackageProcess) -> int:
     return process._process.pid
 
 
-def test_it_answers_as_the_package_does_here(process: PackageProcess, store: Path) -> None:
-    here = open_package(store / CLASSIFIER / "1")
+def test_it_answers_as_the_package_does_here(process: PackageProcess, package: Path) -> None:
+    here = open_package(package)
     assert process.manifest == here.manifest
     for alone in (False, True):
         found = process.run(IMAGES, alone=alone)["probabilities"]
@@ -88,8 +94,8 @@ def test_a_stop_of_all_processes_is_no_fault_of_the_package(process: PackageProc
     assert process.fault is None
 
 
-def test_a_shadow_has_what_others_leave(store: Path) -> None:
-    process = PackageProcess(store / CLASSIFIER / "1", Device(), trial="shadow")
+def test_a_shadow_has_what_others_leave(package: Path) -> None:
+    process = PackageProcess(package, Device(), trial="shadow")
     try:
         assert os.getpriority(os.PRIO_PROCESS, pid_of(process)) == isolated.YIELDING_NICENESS
     finally:
@@ -103,11 +109,11 @@ def test_closing_is_no_fault(process: PackageProcess) -> None:
     assert process.fault is None
 
 
-def test_an_unfit_package_is_refused(store: Path, tmp_path: Path) -> None:
-    package = copy_package(store / CLASSIFIER / "1", tmp_path, "pets", 1)
-    break_graph(package)
+def test_an_unfit_package_is_refused(package: Path, tmp_path: Path) -> None:
+    unfit = copy_package(package, tmp_path, "pets", 1)
+    break_graph(unfit)
     with pytest.raises(PackageError, match="sha256"):
-        PackageProcess(package, Device())
+        PackageProcess(unfit, Device())
 
 
 def test_memory_past_its_share_is_refused() -> None:
