@@ -1,76 +1,32 @@
 """Decoder processes: they decode as the service does, and whatever ends one costs one image."""
 
-import io
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
-from PIL import Image
 
 from service.decoding import pool as pools
 from service.decoding.pool import DecoderPool
 from service.imaging.formats import FORMATS
 from service.imaging.images import DecodeOptions, decode_input
 from service.imaging.placement import Placement
-from service.manifest import ModelManifest
 from service.problems import Problem
 from tests.e2e.server import eventually
-from tests.paths import ROOT
+from tests.service.decoding.decoders import (
+    decoders,
+    file_of,
+    let_in,
+    opened,
+    servers,
+)
 
 pytestmark = pytest.mark.skipif(not pools.IS_POSSIBLE, reason="needs Linux")
-
-ROOMY = 2 * 2**30
-SERVER = pools.server.__name__
-
-
-@pytest.fixture
-def ends() -> list[str]:
-    """Why decoders ended."""
-    return []
-
-
-@pytest.fixture
-def pool(ends: list[str]) -> Iterator[DecoderPool]:
-    with opened(ROOMY, ends) as one:
-        yield one
-
-
-@contextmanager
-def opened(memory_bytes: int, ends: list[str]) -> Iterator[DecoderPool]:
-    one = DecoderPool(FORMATS, memory_bytes, 1, ends.append)
-    try:
-        one.start()
-        yield one
-    finally:
-        one.close()
-    assert not servers()
-
-
-def servers(parent: int | None = None) -> list[psutil.Process]:
-    """The fork servers that ``parent``, or this process, has started."""
-    return [one for one in psutil.Process(parent).children() if SERVER in one.cmdline()]
-
-
-def decoders(parent: int | None = None) -> list[psutil.Process]:
-    return [one for server in servers(parent) for one in server.children()]
-
-
-@pytest.fixture
-def options(manifest: ModelManifest) -> DecodeOptions:
-    return DecodeOptions(manifest.input, 64_000_000, 1000, FORMATS, reduce=True, exact=False)
-
-
-def let_in(number: int) -> nullcontext[None]:
-    return nullcontext()
 
 
 def signalled(signal_: signal.Signals) -> Callable[[int], nullcontext[None]]:
@@ -82,12 +38,6 @@ def signalled(signal_: signal.Signals) -> Callable[[int], nullcontext[None]]:
         return nullcontext()
 
     return hold
-
-
-def file_of(image_format: str, size: tuple[int, int] = (300, 200), **save: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.radial_gradient("L").resize(size).convert("RGB").save(buffer, image_format, **save)
-    return buffer.getvalue()
 
 
 def test_every_format_gives_the_same_pixels(pool: DecoderPool, options: DecodeOptions) -> None:
@@ -225,15 +175,6 @@ def test_one_whose_server_is_killed_costs_its_own_image(
     pool.decode(file_of("TIFF"), options, 30, let_in)
 
 
-def test_the_kernel_ends_a_decoder_before_the_service_where_memory_ends(pool: DecoderPool) -> None:
-    (decoder,) = decoders()
-    own, its = (
-        int(Path(f"/proc/{number}/oom_score_adj").read_text())
-        for number in (os.getpid(), decoder.pid)
-    )
-    assert its == 1000 >= own
-
-
 def test_one_that_dies_while_it_is_idle_costs_no_image(
     pool: DecoderPool, options: DecodeOptions, ends: list[str]
 ) -> None:
@@ -307,46 +248,3 @@ def test_what_a_large_image_leaves_in_a_decoder_is_given_back(
     before = decoder.memory_full_info().uss
     pool.decode(file_of("AVIF", (2500, 2500), speed=10), options, 30, let_in)
     eventually(lambda: decoder.memory_full_info().uss - before < 2**23, "its memory is free")
-
-
-def test_a_decoder_holds_nothing_of_the_service(pool: DecoderPool, options: DecodeOptions) -> None:
-    pool.decode(file_of("PNG"), options, 30, let_in)
-    (server,), (decoder,) = servers(), decoders()
-    assert server.num_threads() == 1, "else it could not fork"
-    assert decoder.num_fds() == 5  # of which three are /dev/null and the socket of no one else
-    libraries = Path(f"/proc/{server.pid}/maps").read_text()
-    assert "onnxruntime" not in libraries
-    assert set(server.environ()) <= {
-        "PYTHONPATH", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX", "LD_LIBRARY_PATH", "LC_CTYPE"
-    }  # fmt: skip
-    assert decoder.nice() >= 5
-
-
-PARENT = """
-import sys, time
-from service.decoding.pool import DecoderPool
-pool = DecoderPool(("PNG",), 2**30, 1, print)
-pool.start()
-print("up", flush=True)
-time.sleep(60)
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("stopped", [False, True], ids=["idle", "hanging"])
-def test_no_decoder_outlives_its_service(number: signal.Signals, stopped: bool) -> None:
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True
-    )
-    assert parent.stdout is not None
-    parent.stdout.readline()
-    left = [*servers(parent.pid), *decoders(parent.pid)]
-    assert len(left) == 2
-    if stopped:
-        left[1].send_signal(signal.SIGSTOP)
-    if number == signal.SIGTERM:
-        os.killpg(parent.pid, number)  # as a supervisor does; decoders go on until it has drained
-    else:
-        parent.kill()
-    parent.communicate()
-    assert not psutil.wait_procs(left, timeout=10)[1]

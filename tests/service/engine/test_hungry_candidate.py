@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from service.manifest import GRAPH_FILE
 from service.rollout.report import report
 from tests.packages import CLASSIFIER, copy_package, edit_manifest
-from tests.service.engine.test_rollouts import ask_all, begin, canary, open_engine, phase_until
+from tests.service.engine.trials import ask_all, begin, canary, open_engine, phase_until
 
 FLOATS_PER_GREY_LEVEL = 10**8  # so that a white pixel wants 102 GB, and a black image nothing
 
