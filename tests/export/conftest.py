@@ -4,6 +4,7 @@ small graph."""
 import copy
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -56,6 +57,8 @@ SMALL_RETINANET = Variant(
     ),
     SHORTER_SIDE_800,
 )
+# The same on inputs of one size.
+SQUARE_RETINANET = replace(SMALL_RETINANET, input=VARIANTS["retinanet_lite0"].input)
 LABELS = tuple((i + 1, name) for i, name in enumerate(("person", "cat", "cup", "rocket")))
 MEAN_LOGIT, LOGIT_SPREAD = -6.0, 1.5  # some hundred of 77,000 scores lie above .05
 MEAN_LOGIT_AT_64 = -4.5  # at 64 pixels there are 3,000
@@ -182,19 +185,30 @@ def rescale(
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param("efficientdet_lite0", marks=pytest.mark.full), "retinanet_lite0"],
+    params=[
+        pytest.param("efficientdet_lite0", marks=pytest.mark.full),
+        pytest.param("retinanet_lite0", marks=pytest.mark.full),
+        "retinanet_square",
+    ],
 )
 def checkpoint(
     request: pytest.FixtureRequest,
     imagenet_weights: Path,
     photos: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
+) -> Iterator[Path]:
     """A detector's checkpoint, named after its architecture."""
-    path = tmp_path_factory.mktemp("weights") / f"{request.param}.pth"
-    state = make_detector(request.param, imagenet_weights, photos).state_dict()
-    save_checkpoint(Checkpoint(state, request.param, LABELS), path)
-    return path
+    name = request.param
+    path = tmp_path_factory.mktemp("weights") / f"{name}.pth"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VARIANTS, "retinanet_square", SQUARE_RETINANET)
+        if name == "retinanet_square":
+            variant = at_size(SQUARE_RETINANET, 128)
+            network = make_retinanet(variant, photos, mean_logit=MEAN_LOGIT_AT_64)
+        else:
+            network = make_detector(name, imagenet_weights, photos)
+        save_checkpoint(Checkpoint(network.state_dict(), name, LABELS), path)
+        yield path
 
 
 @pytest.fixture(scope="session")
