@@ -11,7 +11,18 @@ from benchmarks.packages import MODELS, Model
 from benchmarks.peers.table import raw_body
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.title)
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(
+            model,
+            id=model.title,
+            # test_interleaved.py checks the classifier's answer
+            marks=[pytest.mark.full] if model.path == "/v1/classify" else [],
+        )
+        for model in MODELS
+    ],
+)
 def test_answers_are_the_models(model: Model, photos: Path, tmp_path: Path) -> None:
     photo = photos / "cat.jpg"
     expected = reference(model.package, photo, exact=False)

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.clients.python.scripted import answers, hangs, waits
 
 BOXPORT = Path(sys.executable).parent / "boxport"
-PHOTOS = 120
+PHOTOS = 60
 
 
 @pytest.fixture
