@@ -69,7 +69,8 @@ def ask(
 
 def pixels(*shape: int, datatype: str = "UINT8") -> InputTensor:
     size = int(np.prod([float(side) for side in shape])) if max(shape) < 2**20 else 1
-    return InputTensor("images", datatype, shape, memoryview(bytes(i % 251 for i in range(size))))
+    content = (np.arange(size) % 251).astype(np.uint8).tobytes()
+    return InputTensor("images", datatype, shape, memoryview(content))
 
 
 def scalar(name: str, datatype: str, *values: Any, shape: tuple[int, ...] = (1,)) -> InputTensor:
