@@ -57,7 +57,7 @@ class Scoreboard:
     def __init__(self, file: int | None, rows: int, row: int, folder: Path | None = None) -> None:
         """``file``: a descriptor of the mapping; None for one that nobody else sees."""
         self.folder = folder
-        self._file, self._number = file, rows
+        self._file = file
         self._mapping = mmap.mmap(-1 if file is None else file, _size(rows))
         self._header = memoryview(self._mapping)[:HEADER].cast("q")
         start = HEADER + TEXT + ORDERS
@@ -146,9 +146,7 @@ class Scoreboard:
 
     def find(self, name: str) -> list[tuple[Key, int]]:
         """The labels and the place of all cells called ``name``."""
-        if self._known < self._header[USED_TEXT]:
-            with self.lock():
-                self._read_names()
+        self._learn()
         return list(self._cells.get(name, {}).items())
 
     def sums(self, place: int, number: int = 1) -> list[float]:
@@ -167,6 +165,12 @@ class Scoreboard:
         """The rows of all processes that there have been."""
         return [row for row in self.rows[FIRST:] if row[PID]] or [self.own]
 
+    def _learn(self) -> None:
+        """Know what others have added."""
+        if self._known < self._header[USED_TEXT]:
+            with self.lock():
+                self._read_names()
+
     def _add_name(self, record: list[Any]) -> None:
         text = json.dumps(record).encode() + b"\n"
         used, start = self._header[USED_TEXT], HEADER
@@ -177,7 +181,7 @@ class Scoreboard:
         self._read_names()
 
     def _read_names(self) -> None:
-        """Know the names that have been added; the lock is held."""
+        """As `_learn`, while the lock is held."""
         end = self._header[USED_TEXT]
         for line in self._mapping[HEADER + self._known : HEADER + end].splitlines():
             name, labels, number, gauge = json.loads(line)
@@ -197,7 +201,7 @@ class Scoreboard:
 
     def clear(self, row: Row) -> None:
         """Forget what a process held that has ended."""
-        self.find("")  # whatever others have added
+        self._learn()
         for place in self._gauges:
             row[place] = 0.0
         row[PHASE] = row[BEAT] = row[FOLLOWED] = 0.0

@@ -120,9 +120,10 @@ place, common = board.cells("events"), board.cells("in the common row")
 print("begun", flush=True)
 for i in range(int(sys.argv[2])):
     board.own[place] += 1
-    with board.lock():
-        board.common[common] += 1
-    if i % 500 == 0:
+    if i % 20 == 0:  # each turn of the lock is one of the scheduler's
+        with board.lock():
+            board.common[common] += 1
+    if i % 100 == 0:
         board.cells("name", (sys.argv[1], str(i)))
         board.change(lambda known, number: known.update({sys.argv[1]: number}))
 if sys.argv[1] == "1":
@@ -137,7 +138,7 @@ def test_processes_lose_no_count_and_one_that_is_killed_holds_up_nobody(
 ) -> None:
     """The first is killed while it holds the lock that the others want."""
     monkeypatch.setenv(VARIABLE, "")
-    board, each = Scoreboard.create(3), 5000
+    board, each = Scoreboard.create(3), 600
     board.enter()
 
     def start(number: int) -> "subprocess.Popen[str]":
@@ -158,10 +159,10 @@ def test_processes_lose_no_count_and_one_that_is_killed_holds_up_nobody(
         process.stdout.close()
     place, common = board.cells("events"), board.cells("in the common row")
     assert board.total(place) == 3 * each
-    assert board.common[common] == 3 * each
-    assert len(board.find("name")) == 3 * each / 500
+    assert board.common[common] == 3 * each / 20
+    assert len(board.find("name")) == 3 * each / 100
     assert board.read().keys() == {"1", "2", "3"}
-    assert board.changes == 3 * each / 500
+    assert board.changes == 3 * each / 100
 
 
 def test_threads_that_want_the_lock_have_it_one_after_the_other(workers: list[Scoreboard]) -> None:
