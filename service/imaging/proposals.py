@@ -12,7 +12,7 @@ from PIL import Image
 # of PASCAL VOC's take, and warped to less than that in any case.
 SEARCHED_SIDE = 200
 SMALLEST = 0.04  # of the photo's longer side; what is smaller is mostly texture
-MAX_PROPOSALS = 300  # of a photo
+MAX_PROPOSALS = 500  # of a photo
 
 
 class NoProposals(Exception):
