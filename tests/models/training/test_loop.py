@@ -172,6 +172,7 @@ def whole_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
+@pytest.mark.full  # test_resume.py interrupts a run in this process
 def test_killed_run_ends_with_the_same_weights(data: Path, whole_run: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "models.training", *command(data, tmp_path)],
@@ -198,27 +199,6 @@ def test_killed_run_ends_with_the_same_weights(data: Path, whole_run: Path, tmp_
         for speed in (one, other):
             speed.pop("images_per_second")
         assert one == other
-
-
-def test_run_leaves_what_it_promises(whole_run: Path) -> None:
-    names = {path.name for path in whole_run.iterdir()}
-    assert names == {
-        "best.pth",
-        "last.pth",
-        "state.pth",
-        "log.csv",
-        "tensorboard",
-        "report.html",
-        "settings.json",
-    }
-    assert [row["epoch"] for row in read_rows(whole_run / "log.csv")] == [1, 2]
-    assert any((whole_run / "tensorboard").iterdir())
-
-
-def test_another_recipe_does_not_go_on_with_a_run(data: Path, whole_run: Path) -> None:
-    result = CliRunner().invoke(app, command(data, whole_run, "--epochs", "4"))
-    assert result.exit_code == 1
-    assert "epochs was 2, not 4" in " ".join(result.output.split())
 
 
 @pytest.mark.full
@@ -254,23 +234,62 @@ def test_bad_data_stops_a_run_before_it_starts(data: Path, tmp_path: Path) -> No
     assert CliRunner().invoke(app, [*arguments, "--skip-bad"]).exit_code == 0
 
 
-def test_classifier_learns_from_folders(tmp_path: Path) -> None:
+LEARN = (
+    *("--input-size", "64", "--batch-size", "8", "--workers", "0", "--evaluate-every", "12"),
+    *("--precision", "fp32", "--label-smoothing", "0.1"),
+)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The arguments of a run that learnt blue and red from folders; its output is the last."""
+    folder = tmp_path_factory.mktemp("colours")
     for split, count in (("train", 8), ("val", 2)):
         for name, colour in (("blue", (30, 40, 220)), ("red", (220, 40, 30))):
-            folder = tmp_path / "data" / split / name
-            folder.mkdir(parents=True)
+            (folder / "data" / split / name).mkdir(parents=True)
             for i in range(count):
-                Image.new("RGB", (80 + i, 70), colour).save(folder / f"{i}.jpg")
-    arguments = ["resnet18", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "run")]
-    options = ["--input-size", "64", "--epochs", "12", "--batch-size", "8", "--workers", "0"]
-    more = ["--evaluate-every", "12", "--precision", "fp32", "--label-smoothing", "0.1"]
-    result = CliRunner().invoke(app, [*arguments, *options, *more])
-    assert result.exit_code == 0, result.output
-    (*_, last) = read_rows(tmp_path / "run" / "log.csv")
+                photo = Image.new("RGB", (80 + i, 70), colour)
+                photo.save(folder / "data" / split / name / f"{i}.jpg")
+    arguments = [
+        "resnet18",
+        *LEARN,
+        "--data",
+        str(folder / "data"),
+        "--output",
+        str(folder / "run"),
+    ]
+    run([*arguments, "--epochs", "12"])
+    return arguments
+
+
+def test_classifier_learns_from_folders(learned: list[str]) -> None:
+    output = Path(learned[-1])
+    (*_, last) = read_rows(output / "log.csv")
     assert last["top1"] == 1
-    checkpoint = load_checkpoint(tmp_path / "run" / "best.pth")
+    checkpoint = load_checkpoint(output / "best.pth")
     assert checkpoint.labels == ((0, "blue"), (1, "red"))
     load_into(VARIANTS["resnet18"].build(2), checkpoint.state, "best.pth")
+
+
+def test_run_leaves_what_it_promises(learned: list[str]) -> None:
+    output = Path(learned[-1])
+    assert {path.name for path in output.iterdir()} == {
+        "best.pth",
+        "last.pth",
+        "state.pth",
+        "log.csv",
+        "tensorboard",
+        "report.html",
+        "settings.json",
+    }
+    assert [row["epoch"] for row in read_rows(output / "log.csv")] == [*range(1, 13)]
+    assert any((output / "tensorboard").iterdir())
+
+
+def test_another_recipe_does_not_go_on_with_a_run(learned: list[str]) -> None:
+    result = CliRunner().invoke(app, [*learned, "--epochs", "4"])
+    assert result.exit_code == 1
+    assert "epochs was 12, not 4" in " ".join(result.output.split())
 
 
 def test_group_norms_stand_for_batch_norms_outside_the_backbone() -> None:

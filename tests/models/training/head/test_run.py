@@ -104,20 +104,19 @@ def test_class_folders_become_a_classifier(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_boxes_of_a_detection_data_set_are_classified(
-    boxes: Path, tmp_path: Path, kind: Kind
-) -> None:
+def test_boxes_of_a_detection_data_set_are_classified(boxes: Path, kind: Kind) -> None:
+    output = boxes.parent / f"{boxes.name}-run"  # the same, as above
     few = ("--background", "3", "--no-baseline", *FP32)
-    status, said = run("--data", str(boxes), "--kind", kind, "--output", str(tmp_path), *few)
+    status, said = run("--data", str(boxes), "--kind", kind, "--output", str(output), *few)
     assert status == 0, said
     assert f"efficientnet_lite0 + {kind}: top-1 1.000" in said
     assert "HOG" not in said
     assert "region_padding 0.082" in said
-    model = load_model("efficientnet_lite0", tmp_path / "best.pth", NONE_STATED)
+    model = load_model("efficientnet_lite0", output / "best.pth", NONE_STATED)
     assert [(label.id, label.name) for label in model.labels] == list(enumerate(COLOURS, 5))
     assert model.variant.input.resize == "stretch"
     assert ("resize", "stretch", "its training") in model.rows()
-    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    report = (output / "report.html").read_text(encoding="utf-8")
     assert ("background taken for an object" in report) == (kind != "softmax")
     grey = torch.full((1, 224, 224, 3), 128, dtype=torch.uint8)
     with torch.inference_mode():
