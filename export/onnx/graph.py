@@ -27,7 +27,6 @@ from models.postprocess import (
     decode_regions,
 )
 from models.rcnn import RCNN
-from models.snake import DeepSnake
 from service.imaging.input_spec import InputSpec
 from service.manifest import CLASSIFICATION_OUTPUTS, CONTOURS, DETECTION_OUTPUTS
 
@@ -181,12 +180,10 @@ class DetectorGraph(nn.Module):
 class OutlinedGraph(nn.Module):
     """A detector with a snake from pixels to detections, and the contour of each."""
 
-    def __init__(
-        self, decoder: FixedSizeDecoder | VaryingSizeDecoder, snake: DeepSnake, spec: InputSpec
-    ) -> None:
+    def __init__(self, decoder: FixedSizeDecoder | VaryingSizeDecoder, spec: InputSpec) -> None:
         super().__init__()
         self.normalise = Normalise(spec)
-        self.decoder, self.snake = decoder, snake
+        self.decoder = decoder
 
     def forward(
         self,
@@ -209,7 +206,8 @@ class OutlinedGraph(nn.Module):
             MAX_CANDIDATES,
             class_agnostic,
         )
-        contours = self.snake.outlines(pyramid[0], outlined_boxes(number, boxes))
+        assert network.snake is not None
+        contours = network.snake.outlines(pyramid[0], outlined_boxes(number, boxes))
         return number, boxes, scores, labels, padded_contours(number, boxes, contours)
 
 
@@ -287,10 +285,8 @@ def build_graph(network: nn.Module, spec: InputSpec, multi_label: bool = False) 
         graph = DetectorGraph(RegionDecoder(network), spec)
     elif isinstance(network, OneStageDetector):
         decoder = VaryingSizeDecoder(network) if spec.varies else FixedSizeDecoder(network, spec)
-        snake = network.snake
-        graph = (
-            DetectorGraph(decoder, spec) if snake is None else OutlinedGraph(decoder, snake, spec)
-        )
+        outlined = network.snake is not None
+        graph = OutlinedGraph(decoder, spec) if outlined else DetectorGraph(decoder, spec)
     else:
         graph = ClassifierGraph(network, spec, multi_label)
     return graph.eval().requires_grad_(False)
