@@ -69,7 +69,9 @@ def _check_suppression(package: ModelPackage, pixels: Array, class_agnostic: boo
     _check_uncut(everything, rows, classes)
     if not class_agnostic:  # else there may be no more candidates
         more, rows = _found_of(package, replace(all_of_it, score_threshold=0.0))
-        if len(more) <= len(everything) < rows:
+        # an adopted file may itself leave out what scores less
+        whole = package.manifest.provenance.adopted is None
+        if whole and len(more) <= len(everything) < rows:
             raise AnswerError(f"score_threshold 0 finds no more than {low:.4f}")
         if classes > 1:  # else all candidates may be among them
             _check_uncut(more, rows, classes)
@@ -103,8 +105,11 @@ def _check_uncut(found: Detections, rows: int, classes: int) -> None:
 
 def _varied(all_of_it: Case, everything: Detections) -> dict[str, Case]:
     """``all_of_it`` with one other setting each, by what that is."""
-    middle = float(np.median(everything.scores)) if len(everything) else 0.5
-    cases = {f"score_threshold {middle:.4f}": replace(all_of_it, score_threshold=middle)}
+    scores = everything.scores if len(everything) else np.array([0.5], np.float32)
+    cases = {}
+    # which half of all pass, and the best alone
+    for score in (float(np.median(scores)), float(scores[:2].min())):
+        cases[f"score_threshold {score:.4f}"] = replace(all_of_it, score_threshold=score)
     for iou in (0.0, *IOU_THRESHOLDS, IOU_THRESHOLD):
         cases[f"iou_threshold {iou}"] = replace(all_of_it, iou_threshold=iou)
     for number in (*FEW_DETECTIONS, MANY_DETECTIONS):
@@ -123,6 +128,24 @@ def _check_unsuppressed(by_class: Detections, of_any_class: Detections) -> None:
         raise AnswerError(
             f"iou_threshold 1 suppresses boxes: {missing} of {len(found)} that are found as one"
             " class are not found with class_agnostic"
+        )
+    _check_labels(by_class, of_any_class)
+
+
+def _check_labels(by_class: Detections, of_any_class: Detections) -> None:
+    """What class_agnostic finds has the label, score and box of one of those found by class."""
+    low = by_class.scores.min(initial=1.0) + EXACT.score
+    best = of_any_class.select(of_any_class.scores > low)
+    rows, columns = np.nonzero(
+        (best.labels[:, None] == by_class.labels)
+        & (np.abs(best.scores[:, None] - by_class.scores) <= EXACT.score)
+    )
+    gaps = np.abs(best.boxes[rows] - by_class.boxes[columns]).max(axis=1)  # pixels
+    known = np.unique(rows[gaps <= EXACT_BOX_PX])
+    if len(known) < len(best):
+        raise AnswerError(
+            f"class_agnostic gives {len(best) - len(known)} of {len(best)} boxes a label or a score"
+            " that they have of no class"
         )
 
 

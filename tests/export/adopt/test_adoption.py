@@ -64,6 +64,18 @@ def test_package_passes_every_check(job: AdoptionJob, package: ModelPackage) -> 
     assert failed == []
 
 
+@pytest.mark.parametrize("name", ["yolov8_nms", "rt_detr"])
+def test_file_that_itself_leaves_out_what_scores_less_passes_every_check(
+    job: AdoptionJob, tmp_path: Path, name: str
+) -> None:
+    """It suppresses beneath a score of its own, or gives each box one label alone."""
+    made = next(made for made in MADE if made.name == name)
+    own = AdoptionJob(made.write(tmp_path), tmp_path / "store/made/1", job.photos)
+    with written_aside(own.output) as folder:
+        adopt(own, folder)
+    assert [check for check in verify(own.output, own.photos) if check.passed is False] == []
+
+
 def owner_with(job: AdoptionJob, package: ModelPackage, settings: Settings) -> OwnerAnswers:
     """The answers of an owner who makes a photo an input by other ``settings``."""
     plan = plan_of(replace(job, given=Given(preprocessing=settings)))

@@ -288,6 +288,13 @@ def labels_through(table: np.ndarray) -> Edit:
     return edit
 
 
+def labels_by_class(model: onnx.ModelProto) -> None:
+    """With class_agnostic too labels are read as where each class has scores of its own."""
+    choices = [n for n in model.graph.node if n.op_type == "Where"]
+    node = [n for n in choices if n.input[0] == "class_agnostic"][-1]
+    node.input[1] = node.input[2]
+
+
 def suppression_across_images(model: onnx.ModelProto) -> None:
     """NMS puts all images' boxes where those of the first are: each batch is one image to it."""
     nms = the(model, "NonMaxSuppression")

@@ -18,6 +18,7 @@ from tests.export.mutants.edits import (
     everywhere,
     fixed,
     inputs_swapped,
+    labels_by_class,
     labels_through,
     levels_swapped,
     narrowed,
@@ -65,6 +66,7 @@ MUTANTS = (
     # run-time inputs
     Mutant("score_threshold ignored", fixed(NMS_SCORE, 0, F), True, True),
     Mutant("score_threshold never above .05", before(NMS_SCORE, ("Min", 0.05)), True, True),
+    Mutant("score_threshold never above .1", before(NMS_SCORE, ("Min", 0.1)), True),
     Mutant("score_threshold never below .05", everywhere("score_threshold", "Max", F(0.05)), True),
     Mutant("score_threshold halved", before(NMS_SCORE, ("Mul", 0.5)), True),
     Mutant("iou_threshold fixed at .5", fixed(NMS_IOU, 0.5, F), True, True),
@@ -88,6 +90,7 @@ MUTANTS = (
     Mutant("NMS keeps at most 20 of a class", before(NMS_MAX, ("Min", 20), dtype=np.int64), True),
     Mutant("class_agnostic ignored", everywhere("class_agnostic", "And", np.bool_(0)), True),
     Mutant("class_agnostic always", everywhere("class_agnostic", "Or", np.bool_(1)), True),
+    Mutant("class_agnostic labels by class", labels_by_class, True, True),
     # batches
     Mutant("batch above 7 repeats the first images", batch_repeats(7), True, True),
     Mutant("batch above 8 repeats the first images", batch_repeats(8), True),
