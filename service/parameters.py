@@ -137,8 +137,8 @@ class DetectParameters(RequestParameters):
     )
     contours: bool | None = Field(
         None,
-        description="Whether detections have their outlines: of a model that finds outlines true by"
-        " default.",
+        description="Whether detections have their outlines, of a model that finds outlines."
+        " Default: true.",
     )
 
     _whole = field_validator("max_detections", "top_k", mode="before")(whole_number)

@@ -500,7 +500,7 @@ export interface components {
             region_resize?: "model" | "warp";
             /** @description Boxes in each image, where a model looks that must be told (an R-CNN): left, top, right, bottom in pixels of the upright image. Default: what selective search proposes. */
             regions?: number[][];
-            /** @description Whether detections have their outlines: of a model that finds outlines true by default. */
+            /** @description Whether detections have their outlines, of a model that finds outlines. Default: true. */
             contours?: boolean;
             /** @description One or more image files, each with a file name. */
             images: string[];
@@ -532,7 +532,7 @@ export interface components {
             region_resize?: "model" | "warp";
             /** @description Boxes in each image, where a model looks that must be told (an R-CNN): left, top, right, bottom in pixels of the upright image. Default: what selective search proposes. */
             regions?: number[][];
-            /** @description Whether detections have their outlines: of a model that finds outlines true by default. */
+            /** @description Whether detections have their outlines, of a model that finds outlines. Default: true. */
             contours?: boolean;
         };
         /** @description A request to /v1/detect in JSON. */
@@ -559,7 +559,7 @@ export interface components {
             region_resize?: ("model" | "warp") | null;
             /** @description Boxes in each image, where a model looks that must be told (an R-CNN): left, top, right, bottom in pixels of the upright image. Default: what selective search proposes. */
             regions?: number[][] | null;
-            /** @description Whether detections have their outlines: of a model that finds outlines true by default. */
+            /** @description Whether detections have their outlines, of a model that finds outlines. Default: true. */
             contours?: boolean | null;
             /** @description One or more images. */
             images: (components["schemas"]["InlineImage"] | components["schemas"]["ImageUrl"])[];
@@ -1140,7 +1140,7 @@ export interface operations {
                 region_resize?: "model" | "warp";
                 /** @description Boxes in each image, where a model looks that must be told (an R-CNN): left, top, right, bottom in pixels of the upright image. Default: what selective search proposes. Each is a text with commas between its numbers. */
                 regions?: string[];
-                /** @description Whether detections have their outlines: of a model that finds outlines true by default. */
+                /** @description Whether detections have their outlines, of a model that finds outlines. Default: true. */
                 contours?: boolean;
             };
             header?: {
