@@ -106,8 +106,7 @@ class ModelSettings(BaseModel):
     allow_fallback: bool = False
     """Whether a model may run on less than was asked for, down to the CPU."""
     max_batch_size: PositiveInt | None = None
-    """Images that a model runs together. Default: 2 on CPU, where larger batches take as long for
-    each image, and the memory of all at once; 8 elsewhere."""
+    """Images that a model runs together. Default: 2 on CPU, 8 elsewhere: there larger ones gain."""
     concurrent_runs: PositiveInt | None = None
     """Batches of a model that run at once. Default: one per processor on CPU, which gives more
     images a second than several threads on one batch; 1 elsewhere."""
@@ -116,9 +115,9 @@ class ModelSettings(BaseModel):
     latency_threads: PositiveInt | None = Field(
         None, validation_alias=AliasChoices("latency_threads", "lone_threads")
     )
-    """Of a run on CPU while no other image is in service. Default: one per processor; the same as
-    threads saves the memory of a second session, as it is by OpenVINO, where that has weights of
-    its own. Its former name, lone_threads, is still read."""
+    """Of a run on CPU while no other image is in service. Default: one per processor; by
+    OpenVINO the same as threads, which saves the memory of a second session. Its former name,
+    lone_threads, is still read."""
     decode_threads: NonNegativeInt | None = None
     """Photos that are decoded at once, before they are batched. With 0 each run decodes its own,
     without a change of threads: the default on CPU. Elsewhere: one per processor, so that the
@@ -140,8 +139,7 @@ class Settings(ModelSettings, BaseSettings):
     them has signed are served (`python -m export sign`)."""
     workers: PositiveInt | Literal["auto"] = 1
     """Processes, as one service (docs/scaling.md). One uses every processor, but answers at most
-    about 1,500 photos a second; on several GPUs take one for each. auto: as many as feed this
-    machine, measured at the start."""
+    about 1,500 photos a second; of several GPUs, one. auto: as many as are measured to be best."""
     worker_timeout_ms: PositiveInt = 4000
     """A worker whose event loop stands still for so long is killed."""
     on_worker_end: Literal["replace", "end"] = "replace"
@@ -150,8 +148,8 @@ class Settings(ModelSettings, BaseSettings):
     max_connections: PositiveInt = 4096
     """Open at once, of all workers; more get a 503."""
     max_address_connections: PositiveInt | None = None
-    """Of one address, of which each worker grants its part; more get a 503. Not for a service
-    behind a proxy, whose address all have. Default: no limit."""
+    """Of one address, of which each worker grants its part; more get a 503. Default: no limit, for
+    behind a proxy all have its address."""
     max_head_bytes: PositiveInt = 64 * 2**10
     """Of a request's line and headers."""
     head_timeout_ms: PositiveInt = 10_000
@@ -185,8 +183,7 @@ class Settings(ModelSettings, BaseSettings):
     too large. A pixel takes 4 to 16 (docs/operations.md). Default: half of the memory that the
     service may take (its container's limit), and at most 4 GiB."""
     image_formats: Names = Field(FORMATS, min_length=1)
-    """Of images that are read, separated by commas. HEIF as well, where the package pillow-heif is
-    installed."""
+    """Of images that are read, separated by commas; HEIF too, where pillow-heif is installed."""
     decoding: Literal["auto", "isolated", "in_process"] = "auto"
     """Where images are decoded: isolated in processes that cannot reach anything and are killed at
     their image's deadline (Linux), or by the service's own threads. auto: isolated unless they are
@@ -196,8 +193,7 @@ class Settings(ModelSettings, BaseSettings):
     twice the pixels are left that the model reads: several times as fast for photos of phones, at
     the price of some thousandths of AP."""
     exact_resize: bool = False
-    """Whether photos are resized by Pillow, in five times the time, for values that are rounded as
-    the public implementations of the models round them."""
+    """Whether Pillow resizes photos, in five times the time, as public models expect it."""
     max_frames: PositiveInt = 1000
     """Of an animation, where its header states them. Only the first is decoded."""
     request_timeout_ms: PositiveInt = 30_000
@@ -217,8 +213,7 @@ class Settings(ModelSettings, BaseSettings):
     graphs. The least recently used is evicted, and loaded again when it is asked for. Default: no
     limit."""
     keys_file: Path | None = None
-    """Of API keys (`python -m service key`). Default: no key is needed, and models cannot be
-    unloaded or pinned."""
+    """Of API keys (`python -m service key`). Default: no key is needed, and nobody is an admin."""
     rate_limit: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Requests a second of each key that has no rate of its own, and of each address without a key.
     Default: no limit."""
@@ -229,13 +224,12 @@ class Settings(ModelSettings, BaseSettings):
     X-Forwarded-Proto tell who asks; rates and logs are then by caller. Default: those in uvicorn's
     FORWARDED_ALLOW_IPS, or none."""
     root_path: RootPath = ""
-    """Path under which a proxy publishes the service, such as /vision/detector, whether the proxy
-    strips it from what it forwards or not (docs/proxy.md). Default: none."""
+    """Path under which a proxy publishes the service, whether it strips it from what it forwards or
+    not, such as /vision/detector (docs/proxy.md). Default: none."""
     playground: bool = True
     """Whether there is a page at /playground, where people can try a photo."""
     image_hosts: Names = ()
-    """Hosts that images may be fetched from by URL, such as img.example.org or *.example.org.
-    Default: none."""
+    """Of images by URL, such as img.example.org or *.example.org. Default: none."""
     image_networks: Names = ()
     """Private networks, such as 10.1.0.0/16, that such hosts may lie in. Default: none."""
     max_linked_image_bytes: PositiveInt = 20 * 2**20
@@ -251,8 +245,7 @@ class Settings(ModelSettings, BaseSettings):
     slow_request_ms: PositiveInt = 1000
     """From here on a request is slow."""
     watch_seconds: Seconds = 2.0
-    """Seconds between two looks at the model store for packages that came, changed or went. 0:
-    never."""
+    """Between two looks at the model store for packages that came, changed or went; 0: never."""
     rollouts_file: Path | None = None
     """Of versions that are tried on live traffic (docs/rollout.md): read, and written where that is
     possible. Default: rollouts.json in the model store."""
