@@ -66,11 +66,12 @@ def _check_suppression(package: ModelPackage, pixels: Array, class_agnostic: boo
     all_of_it = replace(best, score_threshold=low, max_detections=EVERYTHING)
     everything, rows = _found_of(package, all_of_it)
     classes = len(package.manifest.labels)
-    _check_uncut(everything, rows, classes)
+    # an adopted file may itself leave out what scores less, and have few candidates
+    whole = package.manifest.provenance.adopted is None
+    if whole or classes > 1:  # one class does not show whether there are more of them
+        _check_uncut(everything, rows, classes)
     if not class_agnostic:  # else there may be no more candidates
         more, rows = _found_of(package, replace(all_of_it, score_threshold=0.0))
-        # an adopted file may itself leave out what scores less
-        whole = package.manifest.provenance.adopted is None
         if whole and len(more) <= len(everything) < rows:
             raise AnswerError(f"score_threshold 0 finds no more than {low:.4f}")
         if classes > 1:  # else all candidates may be among them

@@ -64,11 +64,12 @@ def test_package_passes_every_check(job: AdoptionJob, package: ModelPackage) -> 
     assert failed == []
 
 
-@pytest.mark.parametrize("name", ["yolov8_nms", "rt_detr"])
-def test_file_that_itself_leaves_out_what_scores_less_passes_every_check(
+@pytest.mark.parametrize("name", ["yolov8_nms", "rt_detr", "yolov8_one_class"])
+def test_file_that_never_finds_much_passes_every_check(
     job: AdoptionJob, tmp_path: Path, name: str
 ) -> None:
-    """It suppresses beneath a score of its own, or gives each box one label alone."""
+    """It suppresses beneath a score of its own, gives each box one label alone, or has one class
+    and few places."""
     made = next(made for made in MADE if made.name == name)
     own = AdoptionJob(made.write(tmp_path), tmp_path / "store/made/1", job.photos)
     with written_aside(own.output) as folder:
