@@ -22,7 +22,8 @@ from PIL import Image
 
 from benchmarks.photos import PHONE_SIZE, phone_photos
 from benchmarks.run import SAMPLES
-from service.engine.engine import Content, Engine
+from service.engine.answer import Content
+from service.engine.engine import Engine
 from service.imaging.images import decode_image
 from service.imaging.resize import to_input
 from service.inference.deadline import Deadline, RequestPolicy

@@ -7,6 +7,7 @@ from export.commands.convert import convert
 from export.commands.create import create
 from export.commands.evaluate import evaluate
 from export.commands.label import label
+from export.commands.novelty import novelty
 from export.commands.sign import keygen, sign
 from export.commands.verify import verify
 
@@ -21,6 +22,7 @@ app.command()(adopt)
 app.command()(convert)
 app.command()(evaluate)
 app.command()(label)
+app.command()(novelty)
 app.command()(verify)
 app.command()(sign)
 app.command()(keygen)

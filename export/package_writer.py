@@ -15,7 +15,14 @@ from export.evaluation.figures import measure_accuracy
 from export.evaluation.photo_set import EvaluationSet
 from export.progress import SILENT, ProgressReporter
 from export.report import write_report
-from service.manifest import GRAPH_FILE, MANIFEST_FILE, NAME_PATTERN, VERSION_PATTERN, ModelManifest
+from service.manifest import (
+    GRAPH_FILE,
+    MANIFEST_FILE,
+    NAME_PATTERN,
+    VERSION_PATTERN,
+    ModelManifest,
+    PackageManifest,
+)
 from service.package import ModelPackage, open_package
 
 PREFIX = ".unfinished-"
@@ -60,7 +67,7 @@ def written_aside(output: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
-def write_package(folder: Path, graph: bytes, manifest: ModelManifest) -> None:
+def write_package(folder: Path, graph: bytes, manifest: PackageManifest) -> None:
     """Write a proven graph and its manifest into ``folder``; `finish_package` does the rest."""
     (folder / GRAPH_FILE).write_bytes(graph)
     manifest.write(folder / MANIFEST_FILE)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from service.package import verify_package
+from service.package import verify_any_package
 from service.signature import (
     LIST_FILE,
     OLD_SIGNATURE_FILE,
@@ -47,7 +47,7 @@ def sign(folder: Path, private: Path) -> None:
     the folder holds what cannot be signed.
     """
     key = _read_private_key(private)
-    verify_package(folder)
+    verify_any_package(folder)
     digests = list_files(folder)
     digests.pop(OLD_SIGNATURE_FILE, None)
     content = format_list(digests)

@@ -22,12 +22,20 @@ from service.manifest import (
     GRAPH_FILE,
     MANIFEST_FILE,
     ManifestError,
-    ModelManifest,
+    NoveltyManifest,
+    PackageManifest,
+    PackageTask,
     Tensor,
-    read_file,
-    read_manifest,
+    read_any_manifest,
 )
-from service.package import ModelPackage, PackageError, open_package, verify_package
+from service.manifest_file import read_file
+from service.package import (
+    ModelPackage,
+    PackageError,
+    open_companion,
+    open_package,
+    verify_any_package,
+)
 from service.runtime.graph_facts import (
     activation_of,
     channel_order_of,
@@ -47,6 +55,11 @@ from service.signature import (
 from service.terminal import one_line
 
 SETTINGS_PHOTOS = 2  # that each of a detector's settings is tried on
+ANSWERS: dict[PackageTask, str] = {
+    "detection": "detections",
+    "classification": "probabilities",
+    "novelty": "distances",
+}
 BATCH_SIZES = (2, LARGE_BATCH)  # in which images must have the answers that they have alone
 
 
@@ -78,8 +91,8 @@ class Subject:
         self.folder, self.photo_folder, self.public_keys = folder, photo_folder, public_keys
 
     @cached_property
-    def manifest(self) -> ModelManifest:
-        return read_manifest(self.folder / MANIFEST_FILE)
+    def manifest(self) -> PackageManifest:
+        return read_any_manifest(self.folder / MANIFEST_FILE)
 
     @cached_property
     def model(self) -> onnx.ModelProto:
@@ -105,8 +118,10 @@ class Subject:
         return infer_shapes(self.model)
 
     @cached_property
-    def package(self) -> ModelPackage:
-        return open_package(self.folder, threads=0)
+    def package(self) -> ModelPackage[PackageManifest]:
+        is_companion = isinstance(self.manifest, NoveltyManifest)
+        opened = open_companion if is_companion else open_package
+        return opened(self.folder, threads=0)
 
     @cached_property
     def photos(self) -> list[Image]:
@@ -161,7 +176,7 @@ def check_signed(subject: Subject) -> str:
 
 def check_package(subject: Subject) -> str:
     """Folder name, hash and opset, as the service checks them."""
-    manifest = verify_package(subject.folder)
+    manifest = verify_any_package(subject.folder)
     return f"sha256 {manifest.sha256[:12]}…, opset {manifest.opset}, as the manifest says"
 
 
@@ -192,15 +207,16 @@ def check_opens(subject: Subject) -> str:
 def check_answers(subject: Subject) -> str:
     """Types, shapes, ranges and order of the answers to photos."""
     counts = [check_answer(subject.package, photo) for photo in subject.photos]
-    what = "detections" if subject.manifest.task == "detection" else "probabilities"
-    return f"{sum(counts):,} {what} in {len(counts)} photos: finite, in range and in order"
+    found = f"{sum(counts):,} {ANSWERS[subject.manifest.task]} in {len(counts)} photos"
+    return f"{found}: finite, in range and in order"
 
 
 def check_thresholds(subject: Subject) -> str:
-    if subject.manifest.task == "classification":
-        raise NothingToCheck("a classifier has none")
+    if subject.manifest.task != "detection":
+        raise NothingToCheck("only a detector has some")
+    detector = open_package(subject.folder, threads=0)
     for photo in spread(subject.photos, SETTINGS_PHOTOS):
-        check_settings(subject.package, photo)
+        check_settings(detector, photo)
     return "score, overlap, number and classes that suppress each other, all obeyed"
 
 
@@ -225,14 +241,16 @@ def check_claims(subject: Subject) -> str:
     raise NothingToCheck(f"{claims}: nobody can check from the files; a key can sign")
 
 
-def claims_of(manifest: ModelManifest, model: onnx.ModelProto) -> list[str]:
+def claims_of(manifest: PackageManifest, model: onnx.ModelProto) -> list[str]:
     """Fields of the manifest that neither the graph nor another file shows to be true or false."""
     shown = set() if manifest.input.varies else {"height", "width"}
     if normalisation_of(model, manifest.input.unit) is not None:
         shown |= {"mean", "std", "scale"}
     if channel_order_of(model) is not None:
         shown.add("channel_order")
-    claims = ["names and ids of labels"]
+    claims = ["names and ids of labels", "defaults within their ranges"]
+    if manifest.task == "novelty":
+        claims = ["quantiles"]
     if manifest.task == "detection" and classes_of(model) is None:
         claims.append("number of labels")
     if manifest.task == "classification" and activation_of(model) is None:
@@ -240,7 +258,7 @@ def claims_of(manifest: ModelManifest, model: onnx.ModelProto) -> list[str]:
     claims += [
         f"input.{field}" for field in type(manifest.input).model_fields if field not in shown
     ]
-    claims += ["defaults within their ranges", "provenance", "parity"]
+    claims += ["provenance", "parity"]
     return claims + [part for part in ("accuracy", "floor") if getattr(manifest, part, None)]
 
 

@@ -4,10 +4,10 @@ A package is a folder ``<name>/<version>/`` that holds ``model.onnx`` and ``mani
 export writes it, the service reads it, and this file and `service.provenance` alone define it.
 """
 
-import errno
 import json
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self
 from unicodedata import normalize
 
 from pydantic import (
@@ -16,14 +16,13 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
-from service.imaging.input_spec import InputSpec, Part
-from service.provenance import Accuracy, Parity, ParityReference, Provenance
+from service.imaging.input_spec import InputSpec, Part, Stretch
+from service.manifest_file import describe, from_version_1, parse, read_file
+from service.provenance import Accuracy, Parity, Provenance
 
 MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "model.onnx"
-INPUT_FIELDS_OF_2 = ("anchor", "channel_order", "scale")  # which version 1 does not have
 LEAST_TOP_K = 5  # may be asked for of fewer classes: exports wrote it whatever their number
 LARGEST_ID = 2**53 - 1  # that every reader of JSON takes for the same whole number
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
@@ -41,8 +40,11 @@ DETECTION_OUTPUTS = ("num_detections", "boxes", "scores", "labels")
 CONTOURS = "contours"  # of a detector that finds outlines: float32 [N, K, V, 2]
 CLASSIFICATION_INPUTS = ("images",)
 CLASSIFICATION_OUTPUTS = ("probabilities",)
+NOVELTY_OUTPUTS = ("distances",)
 
-Task = Literal["classification", "detection"]
+Task = Literal["classification", "detection"]  # that requests ask for
+PackageTask = Task | Literal["novelty"]
+Measure = Literal["mahalanobis", "reconstruction_error", "latent_distance"]
 Activation = Literal["softmax", "sigmoid"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
@@ -97,7 +99,7 @@ class ClassificationDefaults(Part):
     top_k: int = Field(gt=0)
 
 
-class _Manifest(Part):
+class _Package(Part):
     """Everything that is known of a package, whatever its task."""
 
     INPUTS: ClassVar[tuple[str, ...]]
@@ -108,10 +110,8 @@ class _Manifest(Part):
     schema_version: Literal[2] = 2
     name: str = Field(pattern=NAME_PATTERN)
     version: str = Field(pattern=VERSION_PATTERN)
-    task: Task
-    labels: tuple[Label, ...] = Field(min_length=1)
+    task: PackageTask
     input: InputSpec
-    defaults: DetectionDefaults | ClassificationDefaults
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     opset: int
@@ -142,12 +142,6 @@ class _Manifest(Part):
             raise ValueError(f"input varies, inputs say {sides}")
         return self
 
-    @property
-    def main_metric(self) -> float | None:
-        """By which models of a task are ranked: COCO's AP, or top-1; None if it was not
-        measured."""
-        return None if self.accuracy is None else self.accuracy.metrics.get(MAIN_METRICS[self.task])
-
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain values, without the fields that are not set."""
         return self.model_dump(mode="json", exclude_none=True)
@@ -155,6 +149,20 @@ class _Manifest(Part):
     def write(self, path: Path) -> None:
         """Write ``path``; raises OSError."""
         path.write_text(self.model_dump_json(indent=2, exclude_none=True) + "\n")
+
+
+class _Manifest(_Package):
+    """Everything that is known of a package that answers requests."""
+
+    task: Task
+    labels: tuple[Label, ...] = Field(min_length=1)
+    defaults: DetectionDefaults | ClassificationDefaults
+
+    @property
+    def main_metric(self) -> float | None:
+        """By which models of a task are ranked: COCO's AP, or top-1; None if it was not
+        measured."""
+        return None if self.accuracy is None else self.accuracy.metrics.get(MAIN_METRICS[self.task])
 
 
 class DetectionManifest(_Manifest):
@@ -225,84 +233,74 @@ class ClassificationManifest(_Manifest):
         return asked or min(self.defaults.top_k, len(self.labels))
 
 
-def _from_version_1(content: Any) -> Any:
-    """A manifest of version 1 as version 2 says the same; raises ValueError for what it cannot say.
+class Watched(Part):
+    """The package whose photos a companion judges."""
 
-    There ``parity.reference`` was free text: "PyTorch", or the precision that was converted.
-    """
-    if not isinstance(content, dict) or content.get("schema_version", 1) != 1:
-        return content
-    model_input, parity, provenance = (
-        content[part] if isinstance(content.get(part), dict) else {}
-        for part in ("input", "parity", "provenance")
+    name: str = Field(pattern=NAME_PATTERN)
+    version: str = Field(pattern=VERSION_PATTERN)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of its graph.")
+
+
+class NoveltyManifest(_Package):
+    """Everything that is known of a companion: how far a photo is from those that a model was
+    trained on. It reads what shows the photo on the model's input, stretched to its own."""
+
+    INPUTS = CLASSIFICATION_INPUTS
+    OUTPUTS = NOVELTY_OUTPUTS
+
+    task: Literal["novelty"] = "novelty"
+    input: Stretch
+    companion_of: Watched
+    measures: tuple[Measure, ...] = Field(min_length=1, description="The columns of `distances`.")
+    measure: Measure = Field(description="The one that novelty is the percentile of.")
+    quantiles: tuple[float, ...] = Field(
+        min_length=2,
+        description="Of that distance among training photos that nothing was fitted on, from the"
+        " least to the greatest, at equal steps.",
     )
-    stated = [f"input.{field}" for field in INPUT_FIELDS_OF_2 if field in model_input]
-    if model_input.get("resize") == "stretch":
-        stated.append("input.resize: stretch")
-    if (reference := parity.get("reference")) in get_args(ParityReference):
-        stated.append(f"parity.reference: {reference}")
-    if stated:
-        raise ValueError(f"{stated[0]} is of schema_version 2, and this manifest is of 1")
-    upgraded = {**content, "schema_version": 2}
-    if parity:
-        reference = "float32_package" if provenance.get("converted") else "boxport_network"
-        upgraded["parity"] = {**parity, "reference": reference}
-    if model_input.get("resize") == "centre_crop":  # it stated what a crop does not use as well
-        unused = {"fill"} | ({"antialias"} if model_input.get("antialias") is True else set())
-        upgraded["input"] = {k: v for k, v in model_input.items() if k not in unused}
-    return upgraded
+
+    @model_validator(mode="after")
+    def _names_its_measure(self) -> Self:
+        if len(set(self.measures)) < len(self.measures) or self.measure not in self.measures:
+            raise ValueError(f"measure is {self.measure}, of {', '.join(self.measures)}")
+        if self.outputs[0].shape[-1:] != (len(self.measures),):
+            raise ValueError(f"there are {len(self.measures)} measures, and {self.outputs[0]}")
+        if any(later < sooner for sooner, later in pairwise(self.quantiles)):
+            raise ValueError("quantiles must ascend")
+        return self
 
 
 ModelManifest = Annotated[DetectionManifest | ClassificationManifest, Field(discriminator="task")]
-MANIFEST: TypeAdapter[ModelManifest] = TypeAdapter(ModelManifest)
+PackageManifest = Annotated[
+    DetectionManifest | ClassificationManifest | NoveltyManifest, Field(discriminator="task")
+]
+MANIFEST: TypeAdapter[PackageManifest] = TypeAdapter(PackageManifest)
 
 
 def read_manifest(path: Path) -> ModelManifest:
-    """Read ``path``; raises ManifestError with one line that names the first fault.
+    """Read the manifest ``path`` of a package that answers requests; raises ManifestError with one
+    line that names the first fault."""
+    manifest = read_any_manifest(path)
+    if isinstance(manifest, NoveltyManifest):
+        raise ManifestError(
+            f"{path}: is of a companion, which answers no requests: it belongs to"
+            f" {manifest.companion_of.name}/{manifest.companion_of.version}"
+        )
+    return manifest
+
+
+def read_any_manifest(path: Path) -> PackageManifest:
+    """The same of a package of any task.
 
     What another reader could take for something else is a fault: a key that is there twice, a
     number in quotes, true for 1.
     """
     try:
-        content = _from_version_1(_parse(read_file(path)))
+        content = from_version_1(parse(read_file(path)))
         return MANIFEST.validate_json(json.dumps(content), strict=True)
     except OSError as error:
         raise ManifestError(f"{path}: {error.strerror}") from error
     except ValidationError as error:
-        raise ManifestError(f"{path}: {_describe(error.errors()[0])}") from error
+        raise ManifestError(f"{path}: {describe(error.errors()[0])}") from error
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{path}: content: {error}") from error
-
-
-def read_file(path: Path) -> bytes:
-    """The content of one of a package's files; raises OSError, of a pipe too: nobody may ever write
-    to it."""
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "Is no plain file", str(path))
-    return path.read_bytes()
-
-
-def _parse(content: bytes) -> Any:
-    """JSON in UTF-8; raises ValueError or RecursionError."""
-    return json.loads(content.decode(), object_pairs_hook=_distinct)
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{max(names, key=names.count)!r} is there twice")
-    return found
-
-
-def _describe(fault: ErrorDetails) -> str:
-    """The field, and what is wrong with it; pydantic puts a union's tag into the field's path."""
-    path, message = [str(part) for part in fault["loc"][1:]], fault["msg"]
-    if path[:1] == ["input"]:
-        del path[1:2]
-    if fault["type"].startswith("union_tag"):
-        union = fault["ctx"]
-        path.append(union["discriminator"].strip("'"))
-        expected = union.get("expected_tags")
-        message = f"Input should be one of {expected}" if expected else "Field required"
-    return f"{'.'.join(path) or 'content'}: {message}"

@@ -1,7 +1,7 @@
 """Opening a model package: its manifest, its graph, and proof that the two belong together."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol
@@ -18,9 +18,12 @@ from service.manifest import (
     REGIONS,
     ManifestError,
     ModelManifest,
-    read_file,
+    NoveltyManifest,
+    PackageManifest,
+    read_any_manifest,
     read_manifest,
 )
+from service.manifest_file import read_file
 from service.providers import CPU, OPENVINO, ExecutionProvider
 from service.runtime.bound_session import BoundSession, GraphCaptureError
 from service.runtime.graph_facts import check_facts
@@ -35,7 +38,9 @@ from service.signature import SignatureError, check_signature
 from service.terminal import one_line
 
 Array = npt.NDArray[Any]
-Manifest = TypeVar("Manifest", bound=ModelManifest, default=ModelManifest, covariant=True)
+Manifest = TypeVar("Manifest", bound=PackageManifest, default=ModelManifest, covariant=True)
+OneManifest = TypeVar("OneManifest", bound=PackageManifest)
+Read = Callable[[Path], OneManifest]  # raises ManifestError
 
 
 class PackageError(Exception):
@@ -116,11 +121,20 @@ def verify_package(folder: Path, public_keys: Sequence[Path] = ()) -> ModelManif
     manifest's, if the graph reads another file or differs
     from it in hash, opset or what else it shows.
     """
+    return _verified(folder, public_keys, read_manifest)
+
+
+def verify_any_package(folder: Path, public_keys: Sequence[Path] = ()) -> PackageManifest:
+    """The same of a package of any task."""
+    return _verified(folder, public_keys, read_any_manifest)
+
+
+def _verified(folder: Path, public_keys: Sequence[Path], read: Read[OneManifest]) -> OneManifest:
     graph = folder / GRAPH_FILE
     try:
         if public_keys:  # first: what is not signed is not even parsed
             check_signature(folder, public_keys)
-        manifest = read_manifest(folder / MANIFEST_FILE)
+        manifest = read(folder / MANIFEST_FILE)
         if (folder.parent.name, folder.name) != (manifest.name, manifest.version):
             raise PackageError(
                 f"{folder}: its manifest is of {manifest.name}/{manifest.version};"
@@ -159,8 +173,27 @@ def open_package(
     Raises PackageError as `verify_package` does, if ONNX Runtime refuses the graph, if its inputs
     or outputs differ from the manifest, or if the session has less than the device asked for.
     """
+    return _opened(folder, verify_package(folder, public_keys), threads, device, batches)
+
+
+def open_companion(
+    folder: Path, threads: int = 1, public_keys: Sequence[Path] = (), device: Device | None = None
+) -> ModelPackage[NoveltyManifest]:
+    """The same of a companion: see `NoveltyManifest`."""
+    manifest = verify_any_package(folder, public_keys)
+    if not isinstance(manifest, NoveltyManifest):
+        raise PackageError(f"{folder}: is no companion; it does {manifest.task}")
+    return _opened(folder, manifest, threads, device, ())
+
+
+def _opened(
+    folder: Path,
+    manifest: OneManifest,
+    threads: int,
+    device: Device | None,
+    batches: tuple[int, ...],
+) -> ModelPackage[OneManifest]:
     device = device or Device(threads=threads)
-    manifest = verify_package(folder, public_keys)
     graph = folder / GRAPH_FILE
     try:
         sessions = open_sessions(graph, device, batches)
@@ -200,7 +233,7 @@ def _provider_of(session: Session, device: Device, folder: Path) -> ExecutionPro
     )
 
 
-def _check_interface(folder: Path, manifest: ModelManifest, session: Session) -> None:
+def _check_interface(folder: Path, manifest: PackageManifest, session: Session) -> None:
     """Compare names, types and fixed dimensions of inputs and outputs."""
     # OpenVINO keeps no names of sizes that vary
     vary = str if isinstance(session, ort.InferenceSession) else lambda size: None

@@ -72,6 +72,10 @@ _RESIZE = (
     "How a region becomes the model's input: as the model resizes an image, which may cut off its"
     " rim; or warped, each side by itself, so that all of it is seen. Default: model."
 )
+_NOVELTY = (
+    "Whether each image's result has its `novelty`: the share of the model's training photos that"
+    " are more usual than it, if the model has a companion that knows them. Default: false."
+)
 
 
 class RequestParameters(BaseModel):
@@ -87,6 +91,11 @@ class RequestParameters(BaseModel):
         None,
         description="Name, or name/version, of the model. Default: the task's best, as measured.",
     )
+
+    @property
+    def wants_novelty(self) -> bool:
+        """Whether results are to say how novel their images are."""
+        return bool(getattr(self, "novelty", None))
 
 
 class DetectParameters(RequestParameters):
@@ -141,6 +150,8 @@ class DetectParameters(RequestParameters):
         " Default: true.",
     )
 
+    novelty: bool | None = Field(None, description=_NOVELTY)
+
     _whole = field_validator("max_detections", "top_k", mode="before")(whole_number)
 
 
@@ -162,6 +173,8 @@ class ClassifyParameters(RequestParameters):
     )
     region_padding: float | None = Field(None, ge=0, le=1, description=_PADDING)
     region_resize: RegionResize | None = Field(None, description=_RESIZE)
+
+    novelty: bool | None = Field(None, description=_NOVELTY)
 
     _whole = field_validator("top_k", mode="before")(whole_number)
 

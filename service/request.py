@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Literal
 
 from service.access.key_file import Scope
-from service.engine.engine import Answer
+from service.engine.answer import Answer
 from service.engine.pipelines import Times
 from service.inference.deadline import Deadline, Priority, RequestPolicy
 from service.package import PackageError

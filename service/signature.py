@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.manifest import GRAPH_FILE, MANIFEST_FILE, read_file
+from service.manifest import GRAPH_FILE, MANIFEST_FILE
+from service.manifest_file import read_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

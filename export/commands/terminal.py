@@ -20,7 +20,7 @@ from export.progress import ProgressReporter
 from export.report.tables import UNKNOWN_LICENCE, is_permissive
 from models.checkpoint_file import CheckpointError
 from service.imaging.files import PhotoError
-from service.manifest import ModelManifest
+from service.manifest import ModelManifest, PackageManifest
 from service.package import PackageError
 from service.providers import ProviderError
 from service.signature import SignatureError
@@ -61,11 +61,12 @@ def shown_progress() -> Iterator[TerminalProgress]:
         yield TerminalProgress(progress)
 
 
-def show_package(manifest: ModelManifest, output: Path) -> None:
+def show_package(manifest: PackageManifest, output: Path) -> None:
     """What was proven and measured of the package that was written to ``output``."""
     parity = manifest.parity
     parts = [parity.compared_with, f"{parity.agreeing:.1%} of the answers agree"]
-    parts.append(f"scores within {parity.max_score_difference:.1e}")
+    what = "distances" if manifest.task == "novelty" else "scores"
+    parts.append(f"{what} within {parity.max_score_difference:.1e}")
     if parity.max_box_difference_px is not None:
         parts.append(f"boxes within {parity.max_box_difference_px:.1e} px")
     if parity.max_contour_difference_px is not None:

@@ -12,7 +12,10 @@ import onnx
 from onnx import helper
 from onnxscript import ir, rewriter
 from onnxscript.ir.passes.common import RemoveUnusedNodesPass
-from onnxscript.rewriter.rules.common import fuse_batchnorm_into_conv_rule
+from onnxscript.rewriter.rules.common import (
+    fuse_batchnorm_into_conv_rule,
+    fuse_batchnorm_into_conv_transpose_rule,
+)
 
 from export.onnx.nodes import (
     Array,
@@ -48,7 +51,8 @@ def fold_batch_norms(model: ir.Model) -> None:
         before = None if normed is None else normed.producer()
         if before is not None and before.op_type == "Conv":
             _unshare(model.graph, before)
-    rewriter.rewrite(model, [fuse_batchnorm_into_conv_rule])
+    rules = [fuse_batchnorm_into_conv_rule, fuse_batchnorm_into_conv_transpose_rule]
+    rewriter.rewrite(model, rules)
 
 
 def _unshare(graph: ir.Graph, conv: ir.Node) -> None:

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import onnx
 import torch
@@ -20,9 +20,9 @@ from export.onnx.passes import (
     resize_by_scale,
     strip_metadata,
 )
-from models.variants import Variant
 from service import manifest
-from service.manifest import REGIONS
+from service.imaging.input_spec import InputSpec
+from service.manifest import NOVELTY_OUTPUTS, REGIONS
 
 OPSET = 20
 TRACED_SIDES = (224, 320)
@@ -33,7 +33,17 @@ MAX_DETECTIONS_AXIS, REGIONS_AXIS = "K", "R"
 TRACED_REGIONS = 20  # neither one nor a multiple of those that are computed at once
 
 
-def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
+class Traced(Protocol):
+    """What a graph is for, and what it reads: a `Variant`, for one."""
+
+    @property
+    def task(self) -> manifest.PackageTask: ...
+
+    @property
+    def input(self) -> InputSpec: ...
+
+
+def to_onnx(variant: Traced, graph: nn.Module) -> onnx.ModelProto:
     """Export ``graph`` with a dynamic batch.
 
     Raises GraphError or onnx.checker.ValidationError if the result fails a check.
@@ -53,7 +63,7 @@ def to_onnx(variant: Variant, graph: nn.Module) -> onnx.ModelProto:
     return model
 
 
-def trace(variant: Variant, graph: nn.Module) -> torch.onnx.ONNXProgram:
+def trace(variant: Traced, graph: nn.Module) -> torch.onnx.ONNXProgram:
     """What PyTorch's exporter makes of ``graph``, before any pass; it holds the traced graph."""
     detects = variant.task == "detection"
     spec = variant.input
@@ -87,7 +97,7 @@ def trace(variant: Variant, graph: nn.Module) -> torch.onnx.ONNXProgram:
             opset_version=OPSET,
             dynamic_shapes=tuple(shapes),
             input_names=names,
-            output_names=outputs_of(graph),
+            output_names=NOVELTY_OUTPUTS if variant.task == "novelty" else outputs_of(graph),
             custom_translation_table=ONNX_TRANSLATIONS,
         )
     assert program is not None

@@ -16,7 +16,7 @@ from export.parity.cases import (
 from export.parity.comparison import TOLERANCES, Tally, compare_detections
 from export.parity.model import Array, Image, Outputs, stack, to_feeds
 from models.postprocess import MAX_CANDIDATES
-from service.manifest import ClassificationManifest, ModelManifest
+from service.manifest import ClassificationManifest, ModelManifest, NoveltyManifest, PackageManifest
 from service.matching import Detections, box_iou
 from service.package import ModelPackage
 
@@ -25,20 +25,25 @@ ROUNDING = 1e-3  # pixels beyond an edge, or of a sum of probabilities
 EXACT = TOLERANCES["fp32"]  # between answers of one graph, whatever its precision
 EXACT_BOX_PX = 0.01
 NUMPY_TYPES = {"float": np.float32, "int64": np.int64}
+AnyPackage = ModelPackage[PackageManifest]
 
 
 class AnswerError(ExportError):
     """An answer that docs/graph.md does not allow; the message says what is wrong with it."""
 
 
-def check_answer(package: ModelPackage, image: Image) -> int:
-    """How many detections, or classes, the answer to ``image`` uint8 [H, W, 3] has.
+def check_answer(package: AnyPackage, image: Image) -> int:
+    """How many detections, classes or distances the answer to ``image`` uint8 [H, W, 3] has.
 
     Raises AnswerError unless types, shapes, ranges and order are those of docs/graph.md.
     """
     manifest = package.manifest
     outputs = answer(package, [image], score_threshold=LOW_SCORE)
     _check_types(manifest, outputs)
+    if isinstance(manifest, NoveltyManifest):
+        if outputs[0].min() < 0:
+            raise AnswerError("a distance is less than 0")
+        return outputs[0].size
     if manifest.task == "classification":
         _check_probabilities(manifest, outputs[0])
         return outputs[0].size
@@ -183,7 +188,7 @@ def select(everything: Detections, case: Case) -> Detections:
     return found.select(np.array(kept, dtype=np.int64))
 
 
-def check_batch(package: ModelPackage, images: list[Image]) -> None:
+def check_batch(package: AnyPackage, images: list[Image]) -> None:
     """Raise AnswerError unless ``images`` [H, W, 3], all of one size, have the same answers in one
     batch as each alone, down to a score that many detections pass."""
     together = answer(package, images, score_threshold=LOW_SCORE)
@@ -214,12 +219,12 @@ def check_rows(outputs: Outputs, image: int, score_threshold: float, max_detecti
         raise AnswerError(f"a score of {low:.4f} passes the threshold {score_threshold:.4f}")
 
 
-def answer(package: ModelPackage, images: list[Image], **settings: float) -> Outputs:
+def answer(package: AnyPackage, images: list[Image], **settings: float) -> Outputs:
     """The graph's outputs in the manifest's order."""
     return list(package.run(to_feeds(package.manifest, images, **settings)).values())
 
 
-def _check_types(manifest: ModelManifest, outputs: Outputs) -> None:
+def _check_types(manifest: PackageManifest, outputs: Outputs) -> None:
     """Types and shapes are those of the manifest, one size for each named dimension."""
     sizes: dict[str | int, int] = {"N": 1}
     for tensor, output in zip(manifest.outputs, outputs, strict=True):
@@ -258,8 +263,10 @@ def _check_detections(manifest: ModelManifest, found: Detections, image: Image) 
         raise AnswerError("a box ends before it begins")
 
 
-def _same(manifest: ModelManifest, alone: Outputs, together: Outputs, row: int) -> bool:
+def _same(manifest: PackageManifest, alone: Outputs, together: Outputs, row: int) -> bool:
     tolerance = TOLERANCES[manifest.precision]
+    if manifest.task == "novelty":
+        return np.allclose(alone[0][0], together[0][row], rtol=tolerance.score, atol=0)
     if manifest.task == "classification":
         return bool(np.abs(alone[0][0] - together[0][row]).max() <= tolerance.score)
     case = Case(

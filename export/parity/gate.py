@@ -20,13 +20,13 @@ from export.parity.cases import (
 from export.parity.comparison import ParityError, Tally, compare_detections
 from export.parity.model import Feeds, Image, Model, Outputs
 from export.progress import OnProgress, ignore_progress
-from service.manifest import REGIONS, Task
+from service.manifest import REGIONS, PackageTask
 from service.matching import Detections
 from service.provenance import Parity, ParityReference, Tolerance
 
 
 def check_parity(
-    task: Task,
+    task: PackageTask,
     reference: Model,
     candidate: Model,
     photos: Sequence[Image],
@@ -38,14 +38,20 @@ def check_parity(
     of `export.parity.cases` made from them.
 
     Detections are compared one by one, see `compare_detections`; of a classifier the probabilities
-    and the best class. kind: what ``reference`` is, for the manifest.
+    and the best class; of a companion the distances, as shares of themselves.
+
+    kind: what ``reference`` is, for the manifest.
 
     Raises ParityError at the first difference where the tolerance allows none, else at the end if
     too few answers match; and if no photo has a detection.
     """
     gate = Gate(reference, candidate, tolerance)
     detects = task == "detection"
-    compare = gate.compare_detections if detects else gate.compare_probabilities
+    compare = {
+        "detection": gate.compare_detections,
+        "classification": gate.compare_probabilities,
+        "novelty": gate.compare_distances,
+    }[task]
     plain = list(photo_cases(photos))
     cases = [*plain, *image_cases(photos)]
     if detects:
@@ -134,6 +140,21 @@ class Gate:
             f"probabilities differ by {difference:.2g} (at most {allowed:g}), best classes are"
             f" {expected.argmax()} in {self.reference.name} and {actual.argmax()} in"
             f" {self.candidate.name}"
+        )
+        self._note(difference, answers.error(image, message))
+
+    def compare_distances(self, answers: Answers, image: int) -> None:
+        """Each as a share of the reference's, as they have no greatest value."""
+        expected, actual = answers.expected[0][image], answers.actual[0][image]
+        difference = float((np.abs(expected - actual) / np.maximum(np.abs(expected), 1e-6)).max())
+        if difference <= self.tolerance.score:  # NaN is not
+            self.tally.compared += 1
+            self.tally.score = max(self.tally.score, difference)
+            return
+        self.tally.unmatched += 2
+        message = (
+            f"distances are {expected} in {self.reference.name} and {actual} in"
+            f" {self.candidate.name} (at most {self.tolerance.score:g} of them apart)"
         )
         self._note(difference, answers.error(image, message))
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from export.onnx.graph import inputs_of
-from service.manifest import DETECTION_INPUTS, REGIONS, ModelManifest
+from service.manifest import DETECTION_INPUTS, REGIONS, PackageManifest
 
 Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[Any]
@@ -114,10 +114,10 @@ def windows(height: int, width: int) -> Array:
     return np.array(boxes, dtype=np.float32) * sides
 
 
-def to_feeds(manifest: ModelManifest, images: Sequence[Image], **settings: float | bool) -> Feeds:
+def to_feeds(manifest: PackageManifest, images: Sequence[Image], **settings: float | bool) -> Feeds:
     """``images`` uint8 [H, W, 3] as one batch, with a detector's settings: the manifest's defaults
     where ``settings`` names no others."""
     inputs = [tensor.name for tensor in manifest.inputs]
-    if manifest.task == "classification":
-        return feeds_of(inputs, stack(images))
-    return feeds_of(inputs, stack(images), **{**manifest.defaults.model_dump(), **settings})
+    if manifest.task == "detection":
+        return feeds_of(inputs, stack(images), **{**manifest.defaults.model_dump(), **settings})
+    return feeds_of(inputs, stack(images))

@@ -9,6 +9,8 @@ from pathlib import Path
 import typer
 
 from models.training import options
+from models.training.autoencoder.command import HELP as AUTOENCODER_HELP
+from models.training.autoencoder.command import autoencoder
 from models.training.head.command import HELP as HEAD_HELP
 from models.training.head.command import head
 from models.training.recipe import RECIPES, Augmentation, Recipe
@@ -26,6 +28,7 @@ class _Commands(typer.core.TyperGroup):
 
 app = typer.Typer(add_completion=False, cls=_Commands)
 app.command("head", help=HEAD_HELP)(head)
+app.command("autoencoder", help=AUTOENCODER_HELP)(autoencoder)
 
 SMALL, PLAIN = RECIPES["small"], Augmentation()
 HELP = (
@@ -33,7 +36,8 @@ HELP = (
     "The data is checked first: each missing or damaged photo, box outside its photo and unknown"
     " class is listed.\n\n"
     "Several GPUs: torchrun --nproc-per-node N -m models.training …\n\n"
-    "Few photos, or no time: python -m models.training head --help"
+    "Few photos, or no time: python -m models.training head --help\n\n"
+    "What tells photos that a model has not seen: python -m models.training autoencoder --help"
 )
 
 

@@ -1,4 +1,4 @@
-"""The training loop of detectors and classifiers."""
+"""The training loop of detectors, classifiers and auto-encoders."""
 
 import math
 import random
@@ -21,6 +21,7 @@ from models.training.devices import Process, choose_precision
 from models.training.freezing import freeze, train_mode
 from models.training.optimizers import WeightAverage, build_optimizer
 from models.training.recipe import Recipe, TrainingError
+from models.training.reconstruction_task import ReconstructionTask
 from models.training.run_log import RunLog
 from models.training.state import Position, TrainingState, load_state, save_state
 
@@ -39,7 +40,7 @@ class Trainer:
         self,
         network: nn.Module,
         architecture: str,
-        task: DetectionTask | ClassificationTask,
+        task: DetectionTask | ClassificationTask | ReconstructionTask,
         recipe: Recipe,
         process: Process,
         output: Path,
@@ -74,7 +75,7 @@ class Trainer:
             # of its own: each pass draws a number, which would move dropout's after a resume
             generator=torch.Generator(),
         )
-        self.position, self.best, self.sums = Position(), -1.0, self._no_losses()
+        self.position, self.best, self.sums = Position(), -math.inf, self._no_losses()
         self._resume()
 
     def fit(self, progress: Progress) -> None:

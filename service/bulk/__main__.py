@@ -83,6 +83,12 @@ def _add_parameters(group: "argparse._ArgumentGroup") -> None:
         "--label", action="append", dest="labels", metavar="NAME", help="may be repeated"
     )
     group.add_argument("--top-k", type=int, metavar="N", help="of a classifier")
+    group.add_argument(
+        "--novelty",
+        action="store_true",
+        default=None,
+        help="how novel each photo is, of a model with a companion",
+    )
     group.add_argument("--then", metavar="NAME", help="a classifier that is run on each box")
     group.add_argument(
         "--region",

@@ -18,7 +18,7 @@ from service.manifest import (
 from service.package import verify_package
 from service.parameters import RequestParameters, read_parameters
 from service.repository.naming import default_name
-from service.repository.store import Reference, scan_store
+from service.repository.store import Reference, companion_of, scan_store
 from service.settings import Settings
 
 # The settings on which an answer depends, or whether there is one.
@@ -44,7 +44,7 @@ class Package:
 
     def read_files(self) -> dict[str, bytes]:
         """By name; raises OSError."""
-        return {name: (self.folder / name).read_bytes() for name in (MANIFEST_FILE, GRAPH_FILE)}
+        return _files_of(self.folder)
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,15 @@ class BulkRequest:
         second = {} if self.then is None else self.then.manifest.defaults.model_dump(mode="json")
         return {**self.manifest.defaults.model_dump(mode="json"), **second, **given}
 
+    def read_files(self) -> dict[str, dict[str, bytes]]:
+        """Those of each package, by name/version; of the companion too, if novelty is asked for.
+        Raises OSError."""
+        files = {str(package): package.read_files() for package in self.packages}
+        if self.given.wants_novelty:
+            folder = companion_of(self.package.folder)
+            files[f"{folder.parent.name}/{folder.name}"] = _files_of(folder)
+        return files
+
     @property
     def model_bytes(self) -> int:
         """The size of the graphs' files; raises OSError."""
@@ -117,6 +126,10 @@ def read_request(
     request = BulkRequest(package, given, then)
     _check(request)
     return request
+
+
+def _files_of(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in (MANIFEST_FILE, GRAPH_FILE)}
 
 
 def answer_settings(settings: Settings) -> dict[str, Any]:
@@ -170,6 +183,10 @@ def _check(request: BulkRequest) -> None:
                 f"--label {label}: {manifest.name} has no such label; there are"
                 f" {', '.join(names[:20])}{', …' if len(names) > 20 else ''}"
             )
+    if given.wants_novelty and not companion_of(request.package.folder).is_dir():
+        raise BulkError(
+            f"--novelty: {manifest.name} has no companion; `python -m export novelty` makes one"
+        )
     classifier = manifest if request.then is None else request.then.manifest
     if (getattr(given, "top_k", None) or 0) > len(classifier.labels):
         raise BulkError(f"--top-k: {classifier.name} has only {len(classifier.labels)} classes")

@@ -77,6 +77,7 @@ def schema_of(parameters: RequestParameters, outlines: bool = False) -> pa.Schem
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
             results_of(parameters, outlines),
+            *([pa.field("novelty", pa.float64())] if parameters.wants_novelty else ()),
             pa.field("error", pa.struct([("code", pa.string()), ("detail", pa.string())])),
         ]
     )

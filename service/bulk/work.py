@@ -54,7 +54,7 @@ class Work:
             self.job,
             request.manifest.task,
             request.given,
-            {str(package): package.read_files() for package in request.packages},
+            request.read_files(),
             settings,
             in_flight,
             self.parts,

@@ -8,12 +8,12 @@ import time
 from asyncio import gather, timeout
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 from service.cpus import own_processors
 from service.engine import pipelines
 from service.engine.admission import Admission
+from service.engine.answer import Answer, Content, photos_of
 from service.engine.orders import Orders
 from service.engine.pipelines import Pipeline, Times
 from service.engine.planning import RegionLimits, asks_of_whole_images, plan, second_model
@@ -24,7 +24,7 @@ from service.inference.decoder import open_isolation
 from service.inference.model import LoadedModel, Shared
 from service.inference.photos import PhotoReader
 from service.inference.task import Result
-from service.manifest import ModelManifest, Task
+from service.manifest import Task
 from service.parameters import RequestParameters
 from service.problems import Problem
 from service.repository.loader import load_model
@@ -35,60 +35,16 @@ from service.rollout.records import RecordFile, records_path
 from service.rollout.report import state_of
 from service.rollout.rollout import RequestKey, Rollout
 from service.rollout.rollouts import Rollouts
-from service.rollout.shadows import Photo, Sample, Shadows
+from service.rollout.shadows import Sample, Shadows
 from service.rollout.shared import SharedTallies
 from service.settings import Settings
 from service.telemetry.logs import logger
 from service.telemetry.metrics import Metrics
-from service.telemetry.record import OK, STAGES
+from service.telemetry.record import OK
 from service.telemetry.states import ModelState, ServiceState
 
 # The part of the memory for decoding that copies of requests may take beside it.
 APART = 8
-
-
-class RemoteImage(Protocol):
-    """An image that is not here yet."""
-
-    async def read(self) -> bytes:
-        """Its file's bytes; raises Problem."""
-
-
-Content = bytes | RemoteImage | ModelInput | Problem
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model says of the images of one request, in their order.
-
-    results: of each image as the HTTP API shows it (docs/api.md), or its Problem.
-    times: of each image.
-    total: seconds from the request to the answer.
-    then: of the classifier that was run on a detector's boxes, if one was.
-    sample: the request, for the other version of a model on trial, to be offered to
-        `Engine.shadows` once the reply is sent.
-    """
-
-    manifest: ModelManifest
-    results: list[Result | Problem]
-    times: list[Times]
-    total: float
-    then: ModelManifest | None = None
-    sample: Sample | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether the service is at fault for any of the results."""
-        problems = [result for result in self.results if isinstance(result, Problem)]
-        return any(problem.kind.status >= 500 for problem in problems)
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """Of the slowest image in each of `STAGES`, and "total"."""
-        slowest = {
-            stage: max(times.stages.get(stage, 0.0) for times in self.times) for stage in STAGES
-        }
-        return {**slowest, "total": self.total}
 
 
 class Engine:
@@ -206,7 +162,7 @@ class Engine:
             plans = plan(model, second, parameters, number, self._limits, self._for_pipelines)
             model.pace.check(policy.deadline, self._limits.check(number, parameters))
             works = [
-                self._answer_one(model, pipeline, one, policy)
+                self._answer_one(model, pipeline, one, policy, told=parameters.wants_novelty)
                 for pipeline, one in zip(plans, contents, strict=True)
             ]
             # most requests have one image, which needs no task of its own
@@ -247,7 +203,7 @@ class Engine:
             rollout.note(answer.total, chosen=chosen, by_candidate=by_candidate)
         compared = by_candidate or rollout.compares(key, contents)
         if compared and asks_of_whole_images(parameters):
-            photos = _photos_of(contents, answer)
+            photos = photos_of(contents, answer)
             sample = Sample(rollout, task, answer.manifest, by_candidate, parameters, photos)
             answer = replace(answer, sample=sample)
         return answer
@@ -261,6 +217,8 @@ class Engine:
                 continue
             for model, stages in times.runs:
                 self._metrics.image(model, OK, stages)
+            if times.novelty is not None:
+                self._metrics.novelty(answer.manifest.name, times.novelty)
 
     @property
     def state(self) -> ServiceState:
@@ -299,7 +257,7 @@ class Engine:
     def _load(self, candidate: Candidate) -> LoadedModel:
         trial = self.rollouts.trial_of(candidate)
         shared = self._shared_apart if trial == "shadow" else self._shared
-        return load_model(candidate.folder, self._settings, shared, trial)
+        return load_model(candidate.folder, self._settings, shared, trial, candidate.companion)
 
     def _count_images(self) -> int:
         """Those that are here and not answered yet, and want this process's processors."""
@@ -314,9 +272,15 @@ class Engine:
             self._isolation.pool.close()
 
     async def _answer_one(
-        self, model: LoadedModel, pipeline: Pipeline, content: Content, policy: RequestPolicy
+        self,
+        model: LoadedModel,
+        pipeline: Pipeline,
+        content: Content,
+        policy: RequestPolicy,
+        *,
+        told: bool,
     ) -> tuple[Result | Problem, Times]:
-        """One image's result, and where its time went."""
+        """One image's result, in which is ``told`` how novel it is, and where its time went."""
         times = Times(time.perf_counter())
         result: Result | Problem
         try:
@@ -333,18 +297,11 @@ class Engine:
                         model.pace.check(policy.deadline)
                         times.started = time.perf_counter()
                         result = await pipeline.answer(fetched, policy, times)
+            if told and not isinstance(result, Problem):
+                result["novelty"] = times.novelty
         except Problem as problem:
             result = problem.alone()
         except Exception:
             logger.exception("%s failed on an image", model.manifest.name)
             result = Problem("internal_error", "The model failed on this image.")
         return result, times
-
-
-def _photos_of(contents: Sequence[Content], answer: Answer) -> tuple[Photo, ...]:
-    """Those that are still here and have an answer; what was fetched is not fetched again."""
-    return tuple(
-        Photo(content, result, times.stages.get("inference", 0.0))
-        for content, result, times in zip(contents, answer.results, answer.times, strict=True)
-        if isinstance(content, bytes | ModelInput) and not isinstance(result, Problem)
-    )

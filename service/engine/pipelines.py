@@ -36,11 +36,13 @@ class Times:
     models one after the other the sum.
 
     runs: the name of the model, and the stages, of each image and region that was answered for it.
+    novelty: how novel the photo is to the model that was asked; None if nobody knows.
     """
 
     started: float
     stages: Stages = field(default_factory=dict)
     runs: list[tuple[str, Stages]] = field(default_factory=list)
+    novelty: float | None = None
 
     def add(self, stages: Stages) -> None:
         for stage, seconds in stages.items():
@@ -76,17 +78,25 @@ class ModelCall:
     shared: Shared
 
     async def run(
-        self, content: Content, policy: RequestPolicy, times: Times, decoding: float | None = None
+        self,
+        content: Content,
+        policy: RequestPolicy,
+        times: Times,
+        decoding: float | None = None,
+        *,
+        is_whole: bool = True,
     ) -> tuple[Result, Stages]:
         """The result of an image, and where its time went, which is noted in ``times.runs``.
 
-        decoding: seconds that have been spent on it already.
+        decoding: seconds that have been spent on it already. is_whole: whether it is a photo.
         """
         stages = {} if decoding is None else {"decode": decoding}
-        job = Job(content, self.query, policy, stages)
+        job = Job(content, self.query, policy, stages, is_whole=is_whole)
         with kept_if_abandoned(job, self.shared.admission.keep_bytes):
             result = await self.model.submit(job)
         times.runs.append((self.model.manifest.name, job.stages))
+        if is_whole:
+            times.novelty = job.novelty
         return result, job.stages
 
     async def run_all(
@@ -97,7 +107,7 @@ class ModelCall:
         Raises what the first that failed raised.
         """
         self.model.pace.check(policy.deadline, len(inputs))
-        works = (self.run(one, policy, times, decoding) for one in inputs)
+        works = (self.run(one, policy, times, decoding, is_whole=False) for one in inputs)
         rows: list[list[Row]] = []
         slowest: Stages = {}
         for outcome in await gather(*works, return_exceptions=True):

@@ -95,6 +95,8 @@ def plan(
     def call(model: LoadedModel, parameters: RequestParameters) -> ModelCall:
         return ModelCall(model, model.predictor.to_query(parameters), shared)
 
+    if parameters.wants_novelty:
+        _check_novelty(model, parameters, images)
     first = call(model, parameters)
     if isinstance(parameters, DetectParameters) and second is not None:
         most = min(first.query.max_detections, limits.max_regions)
@@ -105,6 +107,19 @@ def plan(
     if isinstance(parameters, ClassifyParameters) and regions is not None:
         return [Regions(first, boxes, _context(parameters)) for boxes in regions]
     return [WholeImage(first)] * images
+
+
+def _check_novelty(model: LoadedModel, parameters: RequestParameters, images: int) -> None:
+    if model.companion is None:
+        raise Problem(
+            "invalid_parameter",
+            f"novelty: {model.manifest.name} has no companion that knows its training photos;"
+            " `python -m export novelty` makes one.",
+        )
+    if regions_of(parameters, images) is not None:
+        raise Problem(
+            "invalid_parameter", "novelty: is of whole photos; leave out either it or regions."
+        )
 
 
 def _context(parameters: DetectParameters | ClassifyParameters) -> Context:

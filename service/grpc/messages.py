@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
-from service.engine.engine import Answer
+from service.engine.answer import Answer
 from service.grpc import open_inference_pb2 as pb
 from service.grpc.wire import split_request
 from service.http.v2.body import InferBody, RequestPart, read_part, to_infer_body

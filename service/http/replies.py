@@ -8,7 +8,8 @@ import orjson
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from service.engine.engine import Answer, Engine
+from service.engine.answer import Answer
+from service.engine.engine import Engine
 from service.manifest import ModelManifest
 from service.problems import MEDIA_TYPE, Problem
 

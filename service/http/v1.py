@@ -22,18 +22,17 @@ from starlette.responses import Response
 
 from service.access.rates import address_name
 from service.engine.admission import Room
-from service.engine.engine import Content, Engine
+from service.engine.answer import Content
 from service.fetch.fetcher import UrlFetcher
 from service.http.body import PIECE_BYTES, decode_base64, load_json, read_whole_body
 from service.http.context import RequestContext
+from service.http.descriptions import describe
 from service.http.replies import answer_reply, json_reply, with_sample
 from service.inference.model import PARAMETERS
 from service.manifest import Task
 from service.parameters import read_parameters
 from service.problems import Problem, quoted
-from service.repository.version import ModelVersion
 from service.rollout.plan import Phase
-from service.rollout.report import dump, summarise
 from service.settings import Settings
 
 ENDINGS: dict[str, Phase] = {"promote": "promoted", "abort": "aborted"}
@@ -316,35 +315,3 @@ async def show_metrics(context: RequestContext) -> Response:
     """What Prometheus reads."""
     content, media_type = context.worker.metrics.render(context.headers.get("accept", ""))
     return Response(content, headers={"Content-Type": media_type})
-
-
-def describe(version: ModelVersion, engine: Engine | None = None) -> dict[str, Any]:
-    """A version's manifest, and under "status" how it is served.
-
-    The status says, of a version that is loaded, its layout; of one whose newest package is unfit,
-    the reason; and of one that is or was on trial, how that went.
-    """
-    name, number = version.reference
-    manifest, model = version.known
-    described: dict[str, Any] = {"name": name, "version": number}
-    if manifest is not None:
-        described = {**manifest.to_json(), "compared_with": manifest.parity.compared_with}
-    status: dict[str, Any] = {"state": version.state.value, "pinned": version.pinned}
-    status["is_default"] = engine is not None and engine.repository.is_default(version)
-    if version.reason is not None:
-        status["reason"] = version.reason
-    if model is not None:
-        layout = model.layout
-        status.update(
-            provider=model.provider,
-            precision=model.precision,
-            threads=layout.threads,
-            latency_threads=layout.latency_threads,
-            lone_threads=layout.latency_threads,  # its former name
-            concurrent_runs=layout.concurrent_runs,
-            max_batch_size=layout.max_batch_size,
-            session_bytes=model.session_bytes,
-        )
-    if engine is not None and (rollout := engine.rollouts.of(version.reference)) is not None:
-        status["rollout"] = dump(summarise(rollout))
-    return {**described, "status": status}

@@ -19,6 +19,7 @@ from service.imaging.resize import ModelInput
 from service.inference.affinity import CorePool
 from service.inference.batcher import Batcher
 from service.inference.classifier import Classifier
+from service.inference.companion import Companion
 from service.inference.decoder import Decoder, Isolation
 from service.inference.detector import Detector
 from service.inference.isolated import PackageProcess, Trial
@@ -29,6 +30,7 @@ from service.manifest import ModelManifest, Precision, Task
 from service.package import GraphRunner
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from service.problems import Problem
+from service.telemetry.logs import logger
 
 PREDICTORS: dict[Task, type[Detector] | type[Classifier]] = {
     "detection": Detector,
@@ -72,6 +74,8 @@ class LoadedModel:
     session_bytes: what its sessions take, by the size of its graph.
     trial: how it is tried on live traffic, if it is.
     process: that its sessions are in then, in place of this one.
+    companion: what tells how novel its photos are, if it has one; ``companion_fault``: why that is
+        not used.
     """
 
     def __init__(
@@ -85,7 +89,10 @@ class LoadedModel:
         session_bytes: int,
         trial: Trial | None = None,
         process: PackageProcess | None = None,
+        companion: Companion | None = None,
+        companion_fault: str | None = None,
     ) -> None:
+        self.companion, self.companion_fault = companion, companion_fault
         self.predictor, self.layout = predictor, layout
         self.trial, self.process = trial, process
         self.manifest: ModelManifest = predictor.manifest
@@ -112,6 +119,17 @@ class LoadedModel:
     def longest_run(self) -> float:
         """Seconds that the oldest batch or decoding that still goes on has taken by now."""
         return max(self._batcher.longest_run, self._decoder.longest_run)
+
+    @property
+    def described_companion(self) -> dict[str, Any] | None:
+        """What there is to tell of its companion, or why that is not used; None without one."""
+        if self.companion is None:
+            return None if self.companion_fault is None else {"reason": self.companion_fault}
+        manifest = self.companion.manifest
+        described = {"name": manifest.name, "version": manifest.version}
+        described["measure"] = manifest.measure
+        metrics = {} if manifest.accuracy is None else manifest.accuracy.metrics
+        return described | {name: metrics[name] for name in ("auroc",) if name in metrics}
 
     async def submit(self, job: Job) -> Result:
         """The result of an image; ``job.stages`` then say where its time went.
@@ -151,6 +169,7 @@ class LoadedModel:
         with self._concurrency.measure(taken) as alone:
             began = time.perf_counter()
             rows = self.predictor.run(images, queries, alone=alone)
+            self._judge(group)
             seconds = time.perf_counter() - began
         results: dict[Job, Result | Exception] = {}
         for (job, image), found in zip(group, rows, strict=True):
@@ -164,6 +183,19 @@ class LoadedModel:
                 self.predictor.rows_name: found,
             }
         return results
+
+    def _judge(self, group: Sequence[tuple[Job, ModelInput]]) -> None:
+        """Note how novel the photos are; an answer does not depend on it."""
+        whole = [(job, image) for job, image in group if job.is_whole]
+        if self.companion is None or not whole:
+            return
+        try:
+            novelties = self.companion.judge([image for _, image in whole])
+        except Exception:  # ONNX Runtime's have no common base; the answer is there without it
+            logger.exception("the companion of %s failed", self.manifest.name)
+            return
+        for (job, _), novelty in zip(whole, novelties, strict=True):
+            job.novelty = novelty
 
     def _not_a_number(self) -> Problem:
         """JSON has no NaN, and the order of such scores says nothing."""

@@ -29,6 +29,8 @@ class Job:
     ended: whether the run has ended that it was in, and the event loop knows.
     abandoned: whether its caller has gone while it was run.
     on_end: called on the event loop once the run has ended that it is in.
+    is_whole: whether it is a photo, and no part of one.
+    novelty: how novel the photo is to the model, 0 to 1, once it was run; None if nobody knows.
     """
 
     content: bytes | ModelInput
@@ -41,6 +43,8 @@ class Job:
     ended: bool = False
     abandoned: bool = False
     on_end: Callable[[], None] | None = None
+    is_whole: bool = True
+    novelty: float | None = None
 
     @property
     def size(self) -> int:

@@ -220,10 +220,20 @@ function receive(given, roundTrip) {
     at("photo-facts").textContent = `${describePhoto(photo)}; ${note}`;
   }
   at("download").disabled = false;
+  showNovelty(given.novelty);
   const parts = { card: "timing", total: "timing-total", trip: "timing-trip", bar: "timing-bar" };
   const found = Object.entries({ ...parts, stages: "timing-stages" });
   showTiming(Object.fromEntries(found.map(([name, id]) => [name, at(id)])), given.timing_ms, roundTrip);
   show();
+}
+
+/** Of a model with a companion: how unlike its training photos this one is. */
+function showNovelty(novelty) {
+  at("novelty").hidden = novelty == null;
+  if (novelty != null) {
+    const share = Math.floor(100 * novelty);
+    at("novelty").textContent = `Novelty ${novelty.toFixed(2)}: ${share} % of the training photos are more usual.`;
+  }
 }
 
 /** Show the part of the answer that the settings select. */

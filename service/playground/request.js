@@ -11,7 +11,7 @@ import { asCurl, asJson, asPython } from "./snippets.js";
 export function send(client, model, photo, settings, signal) {
   const regions = settings.regions.length > 0 ? { regions: settings.regions } : {};
   if (model.task === "classification") {
-    const parameters = { model: reference(model), top_k: settings.topKEver, ...regions };
+    const parameters = { model: reference(model), top_k: settings.topKEver, ...regions, ...judged(model, settings) };
     return client.classify(photo.file, parameters, { signal });
   }
   const parameters = {
@@ -22,6 +22,7 @@ export function send(client, model, photo, settings, signal) {
     max_detections: settings.then ? settings.most : settings.mostEver,
     ...regions,
     ...(settings.then ? secondStage(settings) : {}),
+    ...judged(model, settings),
   };
   return client.detect(photo.file, parameters, { signal });
 }
@@ -41,13 +42,20 @@ export function asCode({ root, needsKey, models, model, photo, settings, answer,
     file: photo.name,
     parameters: parametersOf(models, model, settings),
   };
-  const { width, height, model: by, then, request_id, timing_ms } = answer;
-  const results = [{ width, height, ...resultOf(answer, shown, settings) }];
+  const { width, height, novelty, model: by, then, request_id, timing_ms } = answer;
+  const found = { ...resultOf(answer, shown, settings), ...(novelty !== undefined && { novelty }) };
+  const results = [{ width, height, ...found }];
   return {
     "tab-curl": asCurl(request),
     "tab-python": asPython(request),
     "tab-json": asJson({ model: by, ...(then && { then }), request_id, results, timing_ms }),
   };
+}
+
+/** Of a model with a companion, how novel a photo is; regions of one have no novelty. */
+function judged({ task, status }, { regions }) {
+  const isWhole = task === "detection" || regions.length === 0;
+  return isWhole && status.companion?.measure ? { novelty: true } : {};
 }
 
 function resultOf({ detections, regions }, shown, { topK }) {
@@ -78,6 +86,7 @@ function parametersOf(models, model, settings) {
         }
       : { top_k: [settings.topK, defaults.top_k] }),
     regions: [settings.regions, null],
+    ...(judged(model, settings).novelty && { novelty: [true, false] }),
   };
   const given = Object.entries(all).filter(
     ([, [value, usual]]) => value !== usual && value.length !== 0,

@@ -11,12 +11,13 @@ import bentoml
 from PIL import Image
 
 from service.imaging.resize import ModelInput, to_input
+from service.inference.companion import Companion, load_companion
 from service.inference.decoder import Decoder
 from service.inference.isolated import Opened, PackageProcess, Trial
 from service.inference.layout import Layout
 from service.inference.model import PARAMETERS, LoadedModel, Shared, open_predictor
 from service.inference.task import Predictor
-from service.manifest import GRAPH_FILE, Precision
+from service.manifest import GRAPH_FILE, ModelManifest, Precision
 from service.package import GraphRunner, PackageError, open_package
 from service.providers import BF16_MIN_GAIN, OPENVINO, ExecutionProvider, may_run_bf16, providers_of
 from service.runtime.memory import trim_memory
@@ -49,12 +50,17 @@ class Candidate:
 
 
 def load_model(
-    folder: Path, settings: Settings, shared: Shared, trial: Trial | None = None
+    folder: Path,
+    settings: Settings,
+    shared: Shared,
+    trial: Trial | None = None,
+    companion: Path | None = None,
 ) -> LoadedModel:
     """Open the package in ``folder`` and run it once at each batch size, so that no caller pays
     for first-time allocations, compilations or searches.
 
     trial: of a version that is on trial: its graph runs in a process of its own.
+    companion: the folder of its companion. A model is served without one that is unfit.
 
     Raises PackageError if it is unfit, ProviderError if what should run it is not there.
     """
@@ -63,8 +69,11 @@ def load_model(
     chosen = _open(folder, settings, providers_of(wanted), bf16, trial, weights)
     if wanted.runtime == "auto" and chosen.precision == "fp32" and may_run_bf16(wanted):
         chosen = _faster(chosen, _open(folder, settings, [OPENVINO], True, trial, weights))
+    judge, fault = _companion(companion, chosen.predictor.manifest, settings)
     trim_memory()
-    graph_bytes = (folder / GRAPH_FILE).stat().st_size
+    graph_bytes = (folder / GRAPH_FILE).stat().st_size * chosen.opened.copies
+    if judge is not None and companion is not None:
+        graph_bytes += (companion / GRAPH_FILE).stat().st_size
     return LoadedModel(
         chosen.predictor,
         Decoder(
@@ -78,10 +87,25 @@ def load_model(
         shared,
         chosen.opened.provider,
         chosen.precision,
-        session_bytes=int(SESSION_SHARE * chosen.opened.copies * graph_bytes),
+        session_bytes=int(SESSION_SHARE * graph_bytes),
         trial=trial,
         process=chosen.process,
+        companion=judge,
+        companion_fault=fault,
     )
+
+
+def _companion(
+    folder: Path | None, watched: ModelManifest, settings: Settings
+) -> tuple[Companion | None, str | None]:
+    """The companion in ``folder``, or why there is none."""
+    if folder is None:
+        return None, None
+    try:
+        return load_companion(folder, watched, settings), None
+    except Exception as error:  # ONNX Runtime's have no common base; the model is fit without it
+        logger.error("%s: serving %s without it: %s", folder, watched.name, one_line(error))
+        return None, one_line(error)
 
 
 def _open(

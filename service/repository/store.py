@@ -11,19 +11,33 @@ from service.signature import LIST_FILE, SIGNATURE_FILE
 
 BENTOML = "bentoml"  # the value of the setting model_store that means BentoML's store
 
+COMPANION = ".novelty"  # what is added to a model's name
+
 Reference = tuple[str, str]  # a model's name and version
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A package as it lies there. ``fingerprint`` changes whenever one of its files does."""
+    """A package as it lies there. ``fingerprint`` changes whenever one of its files does, or of its
+    companion's.
+
+    companion: the folder of the package that tells which photos are novel to it, if there is one.
+    """
 
     folder: Path
     fingerprint: tuple[tuple[int, int, int], ...]
+    companion: Path | None = None
 
     @property
     def file_bytes(self) -> int:
         return sum(size for _, size, _ in self.fingerprint)
+
+
+def companion_of(folder: Path) -> Path:
+    """Where the companion of the package ``folder``, ``…/<name>/<version>``, lies: a package of the
+    same version, whose name says whose it is."""
+    folder = folder.absolute()
+    return folder.parent.with_name(folder.parent.name + COMPANION) / folder.name
 
 
 def scan_store(model_store: Path) -> dict[Reference, Candidate]:
@@ -37,10 +51,15 @@ def scan_store(model_store: Path) -> dict[Reference, Candidate]:
     if str(model_store) == BENTOML:
         home = os.environ.get("BENTOML_HOME")
         model_store = (Path(home) if home else Path.home() / "bentoml") / "models"
-    return {
-        (folder.parent.name, folder.name): Candidate(folder, fingerprint(folder))
-        for folder in find_packages(model_store)
-    }
+    folders = {(folder.parent.name, folder.name): folder for folder in find_packages(model_store)}
+    found = {}
+    for (name, number), folder in folders.items():
+        if (name.removesuffix(COMPANION), number) in folders and name.endswith(COMPANION):
+            continue  # of a model that is here
+        companion = folders.get((name + COMPANION, number))
+        marks = fingerprint(folder) + (fingerprint(companion) if companion is not None else ())
+        found[name, number] = Candidate(folder, marks, companion)
+    return found
 
 
 def fingerprint(folder: Path) -> tuple[tuple[int, int, int], ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from service.manifest import ModelManifest
+from service.manifest import PackageManifest
 from service.runtime.onnx_model import DTYPES
 
 Array = npt.NDArray[Any]
@@ -29,12 +29,13 @@ QUANTISED = ("images.scale", "images.zero_point", 3e-3)
 CHANNEL_ORDERS = {(0, 1, 2): "rgb", (2, 1, 0): "bgr"}
 
 
-def check_facts(manifest: ModelManifest, model: Any) -> str | None:
+def check_facts(manifest: PackageManifest, model: Any) -> str | None:
     """The first thing that ``manifest`` says and ``model`` shows otherwise, in a line, or None."""
+    labels = getattr(manifest, "labels", None)
     for name, stated, shown in (
         ("precision", manifest.precision, precision_of(model)),
         ("activation", getattr(manifest, "activation", None), activation_of(model)),
-        ("number of labels", len(manifest.labels), classes_of(model)),
+        ("number of labels", labels and len(labels), classes_of(model)),
         ("channel order", manifest.input.channel_order, channel_order_of(model)),
     ):
         if None not in (stated, shown) and stated != shown:

@@ -46,6 +46,7 @@ Labels = tuple[str, ...]
 NO_MODEL = "none"  # the label of what no model of the store was asked for
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
+NOVELTIES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1)
 DECODER_ENDS = ("idle", "deadline", "crash", "killed", "fault")  # see `DecoderPool`
 # The routes whose requests are for a model, and the outcomes that are not the caller's own fault.
 MODEL_ROUTES = (
@@ -197,6 +198,13 @@ class Metrics(Collector):
             ("model",),
             BATCH_SIZES,
         )
+        self._novelty = Histogram(
+            self.board,
+            "boxport_novelty",
+            "The share of training photos that are more usual than a photo, by the companion.",
+            ("model",),
+            NOVELTIES,
+        )
         self._load_failures = Counter(
             self.board,
             "boxport_model_load_failures",
@@ -254,6 +262,10 @@ class Metrics(Collector):
         """Count a batch of ``size`` images; may be called by a model's own thread."""
         self._batch_size.observe((self._label(model),), size)
 
+    def novelty(self, model: str, novelty: float) -> None:
+        """Count a photo that is so novel to the model, 0 to 1."""
+        self._novelty.observe((self._label(model),), novelty)
+
     def load_failure(self, model: str) -> None:
         """Count a model of the store that could not be loaded; ``model`` names its folder."""
         self._load_failures.count((model,))
@@ -286,6 +298,7 @@ class Metrics(Collector):
             self._images,
             self._stage_seconds,
             self._batch_size,
+            self._novelty,
             self._load_failures,
             self._decoder_ends,
             self._worker_ends,
@@ -321,6 +334,7 @@ class Metrics(Collector):
         for model in {known.name for known in state.models} - self._names:
             self._load_failures.begin((model,))
             self._batch_size.begin((model,))
+            self._novelty.begin((model,))
             for cause in CAUSES:
                 self._taken_back.begin((model, cause))
             for outcome in EXPECTED:

@@ -15,9 +15,10 @@ from service.imaging.files import visible_files
 from service.imaging.formats import select_photos
 from service.imaging.images import open_image
 from service.manifest import MANIFEST_FILE, ModelManifest, read_manifest
-from service.package import PackageError, find_packages
+from service.package import PackageError
 from service.problems import Problem
 from service.providers import OPENVINO, has_bf16
+from service.repository.store import scan_store
 from service.settings import FILE_VARIABLE, Settings, SettingsError, read_settings
 from service.terminal import one_line_errors, say
 from service.tuning.search import Finding, Search
@@ -106,7 +107,8 @@ def read_photos(folder: Path, settings: Settings) -> list[bytes]:
 def choose(store: Path, names: list[str]) -> list[Path]:
     """The newest package of each model that is asked for; raises PackageError, TuningError."""
     newest: dict[str, Path] = {}
-    for package in sorted(find_packages(store), key=lambda path: int(path.name)):
+    packages = [candidate.folder for candidate in scan_store(store).values()]
+    for package in sorted(packages, key=lambda path: int(path.name)):
         newest[package.parent.name] = package
     if missing := [name for name in names if name not in newest]:
         raise TuningError(f"{missing[0]}: is no model of {store}; there are {', '.join(newest)}")

@@ -37,6 +37,7 @@ def metrics() -> str:
     metrics.request("/v1/detect", "detector", 200, "ok", 0.05)
     metrics.image("detector", "ok", {"decode": 0.003, "queue": 0.001, "inference": 0.04})
     metrics.batch("detector", 2)
+    metrics.novelty("detector", 0.5)
     metrics.load_failure("broken")
     return metrics.render()[0].decode()
 

@@ -5,7 +5,7 @@ from contextvars import copy_context
 
 import pytest
 
-from service.engine.engine import Times
+from service.engine.pipelines import Times
 from service.inference.deadline import Priority
 from service.package import PackageError
 from service.problems import Problem

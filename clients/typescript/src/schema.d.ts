@@ -335,6 +335,8 @@ export interface components {
             width: number;
             /** @description Of the upright image: EXIF orientation applied. */
             height: number;
+            /** @description The share of the model's training photos that are more usual: if the request has `novelty`. */
+            novelty?: number;
             /** @description Best first. */
             classifications: components["schemas"]["Classification"][];
         };
@@ -370,9 +372,7 @@ export interface components {
              * @enum {string}
              */
             task: "classification";
-            labels: components["schemas"]["Label"][];
             input: components["schemas"]["InputSpec"];
-            defaults: components["schemas"]["ClassificationDefaults"];
             inputs: components["schemas"]["Tensor"][];
             outputs: components["schemas"]["Tensor"][];
             opset: number;
@@ -383,6 +383,8 @@ export interface components {
             provenance: components["schemas"]["Provenance"];
             parity: components["schemas"]["Parity"];
             accuracy?: components["schemas"]["Accuracy"];
+            labels: components["schemas"]["Label"][];
+            defaults: components["schemas"]["ClassificationDefaults"];
             /**
              * @description softmax for photos of one class each, sigmoid for photos that may be of several.
              * @enum {string}
@@ -415,6 +417,8 @@ export interface components {
              * @enum {string}
              */
             region_resize?: "model" | "warp";
+            /** @description Whether each image's result has its `novelty`: the share of the model's training photos that are more usual than it, if the model has a companion that knows them. Default: false. */
+            novelty?: boolean;
             /** @description One or more image files, each with a file name. */
             images: string[];
         };
@@ -432,6 +436,8 @@ export interface components {
              * @enum {string}
              */
             region_resize?: "model" | "warp";
+            /** @description Whether each image's result has its `novelty`: the share of the model's training photos that are more usual than it, if the model has a companion that knows them. Default: false. */
+            novelty?: boolean;
         };
         /** @description A request to /v1/classify in JSON. */
         ClassifyRequest: {
@@ -445,8 +451,24 @@ export interface components {
             region_padding?: number | null;
             /** @description How a region becomes the model's input: as the model resizes an image, which may cut off its rim; or warped, each side by itself, so that all of it is seen. Default: model. */
             region_resize?: ("model" | "warp") | null;
+            /** @description Whether each image's result has its `novelty`: the share of the model's training photos that are more usual than it, if the model has a companion that knows them. Default: false. */
+            novelty?: boolean | null;
             /** @description One or more images. */
             images: (components["schemas"]["InlineImage"] | components["schemas"]["ImageUrl"])[];
+        };
+        /** @description What tells how novel photos are to the model; or why there is no use of it. */
+        CompanionStatus: {
+            name?: string;
+            version?: string;
+            /**
+             * @description The distance that novelty is of.
+             * @enum {string}
+             */
+            measure?: "mahalanobis" | "reconstruction_error" | "latent_distance";
+            /** @description How well it tells training photos from others, at export. */
+            auroc?: number;
+            /** @description Why it is not used. */
+            reason?: string;
         };
         /** @description The float32 package that a package in lower precision was made from, and how. */
         Conversion: {
@@ -570,6 +592,8 @@ export interface components {
             width: number;
             /** @description Of the upright image: EXIF orientation applied. */
             height: number;
+            /** @description The share of the model's training photos that are more usual: if the request has `novelty`. */
+            novelty?: number;
             /** @description Best first. */
             detections: components["schemas"]["Detection"][];
         };
@@ -611,9 +635,7 @@ export interface components {
              * @enum {string}
              */
             task: "detection";
-            labels: components["schemas"]["Label"][];
             input: components["schemas"]["InputSpec"];
-            defaults: components["schemas"]["DetectionDefaults"];
             inputs: components["schemas"]["Tensor"][];
             outputs: components["schemas"]["Tensor"][];
             opset: number;
@@ -624,6 +646,8 @@ export interface components {
             provenance: components["schemas"]["Provenance"];
             parity: components["schemas"]["Parity"];
             accuracy?: components["schemas"]["Accuracy"];
+            labels: components["schemas"]["Label"][];
+            defaults: components["schemas"]["DetectionDefaults"];
             floor?: components["schemas"]["Floor"];
             /** @description What the package's answers were compared with at export, in words; `parity` has the figures. */
             compared_with: string;
@@ -822,6 +846,8 @@ export interface components {
             max_batch_size?: number;
             /** @description Memory that its sessions take. */
             session_bytes?: number;
+            /** @description What tells how novel photos are to the model, if it has one. */
+            companion?: components["schemas"]["CompanionStatus"];
             /** @description How it is tried on live traffic, or was, if it is. */
             rollout?: components["schemas"]["RolloutSummary"];
         };
@@ -1359,6 +1385,8 @@ export interface operations {
                 region_padding?: number;
                 /** @description How a region becomes the model's input: as the model resizes an image, which may cut off its rim; or warped, each side by itself, so that all of it is seen. Default: model. */
                 region_resize?: "model" | "warp";
+                /** @description Whether each image's result has its `novelty`: the share of the model's training photos that are more usual than it, if the model has a companion that knows them. Default: false. */
+                novelty?: boolean;
             };
             header?: {
                 /** @description Milliseconds until the deadline, after which no more work is done. Default: 30000; at most 60000; unless the operator says otherwise. */

@@ -45,7 +45,7 @@ DETAILS = {
     "invalid_parameter": "score_threshold = '1.5': Input should be less than or equal to 1.",
     "unknown_parameter": "There is no parameter 'treshold'; there are model, score_threshold,"
     " iou_threshold, class_agnostic, max_detections, labels, then, top_k, region_padding,"
-    " region_resize, regions, contours.",
+    " region_resize, regions, contours, novelty.",
     "wrong_task": "efficientnet_lite0_imagenet does classification, not detection.",
     "empty_image": "The image is empty: 0 bytes were sent.",
     "invalid_image": "The image is damaged or cut short: image file is truncated (20 bytes not"

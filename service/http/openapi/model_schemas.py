@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
-from service.manifest import ClassificationManifest, DetectionManifest, Precision
+from service.manifest import ClassificationManifest, DetectionManifest, Measure, Precision
 from service.repository.version import State
 from service.rollout.report import RolloutSummary
 
@@ -21,6 +21,18 @@ ModelState = TypeAliasType(
         ),
     ],
 )
+
+
+class CompanionStatus(BaseModel):
+    """What tells how novel photos are to the model; or why there is no use of it."""
+
+    name: str | None = None
+    version: str | None = None
+    measure: Measure | None = Field(None, description="The distance that novelty is of.")
+    auroc: float | None = Field(
+        None, ge=0, le=1, description="How well it tells training photos from others, at export."
+    )
+    reason: str | None = Field(None, description="Why it is not used.")
 
 
 class ModelStatus(BaseModel):
@@ -42,6 +54,9 @@ class ModelStatus(BaseModel):
     concurrent_runs: int | None = Field(None, ge=1, description="Batches that run at once.")
     max_batch_size: int | None = Field(None, ge=1, description="Images that run together.")
     session_bytes: int | None = Field(None, ge=0, description="Memory that its sessions take.")
+    companion: CompanionStatus | None = Field(
+        None, description="What tells how novel photos are to the model, if it has one."
+    )
     rollout: RolloutSummary | None = Field(
         None, description="How it is tried on live traffic, or was, if it is."
     )

@@ -168,13 +168,25 @@ class ImageResult(BaseModel):
     height: int = Field(ge=1, description="Of the upright image: EXIF orientation applied.")
 
 
-class DetectedImage(ImageResult):
+class WholeImageResult(ImageResult):
+    """What is said of an image as a whole."""
+
+    novelty: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="The share of the model's training photos that are more usual: if the request"
+        " has `novelty`.",
+    )
+
+
+class DetectedImage(WholeImageResult):
     """The objects in one image."""
 
     detections: list[Detection] = Field(description="Best first.")
 
 
-class ClassifiedImage(ImageResult):
+class ClassifiedImage(WholeImageResult):
     """What one image shows."""
 
     classifications: list[Classification] = Field(description="Best first.")

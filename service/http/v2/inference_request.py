@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from service.engine.engine import Content
+from service.engine.answer import Content
 from service.http.v2.body import InferBody
 from service.http.v2.metadata import ENCODED, TENSORS, find_spec, inputs_of, outputs_of
-from service.http.v2.outputs import PROBABILITIES, rows_of
+from service.http.v2.outputs import NOVELTY, PROBABILITIES, rows_of
 from service.http.v2.tensors import InputTensor
 from service.imaging.input_spec import InputSpec, ShorterSide
 from service.imaging.placement import Placement
@@ -43,17 +43,19 @@ async def to_inference_request(
     max_images: int,
     max_timeout_ms: int,
     then: ModelManifest | None = None,
+    *,
+    judged: bool = False,
 ) -> InferenceRequest:
     """What ``body`` asks of the version of a model that ``manifest`` is of.
 
-    then: of the classifier, if it is asked of an ensemble.
+    then: of the classifier, if it is asked of an ensemble. judged: whether it has a companion.
 
     Raises Problem if the model has no such tensor, output or parameter, or a value is wrong.
     """
     specs = inputs_of(manifest, then)
     for name, tensor in body.inputs.items():
         find_spec(specs, name, "input").check(tensor)
-    outputs = _choose_outputs(body, manifest, then)
+    outputs = _choose_outputs(body, manifest, then, judged=judged)
     contents = await _read_images(body.inputs, manifest.input, max_images)
     values = dict(body.parameters)
     timeout = _read_timeout(values.pop(TIMEOUT, 0), max_timeout_ms)
@@ -62,6 +64,8 @@ async def to_inference_request(
             raise Problem("invalid_parameter", f"{name} is given twice.")
         values[name] = body.inputs[name].to_array().item()
     parameters = _read_parameters(values, manifest, then, outlines=CONTOURS in outputs)
+    if NOVELTY in outputs:
+        parameters = parameters.model_copy(update={"novelty": True})
     max_rows = None
     if (
         PROBABILITIES in outputs
@@ -73,9 +77,9 @@ async def to_inference_request(
 
 
 def _choose_outputs(
-    body: InferBody, manifest: ModelManifest, then: ModelManifest | None
+    body: InferBody, manifest: ModelManifest, then: ModelManifest | None, *, judged: bool
 ) -> dict[str, bool]:
-    specs = outputs_of(manifest, then)
+    specs = outputs_of(manifest, then, judged=judged)
     for name in body.outputs:
         find_spec(specs, name, "output")
     rows = rows_of(manifest, then)
@@ -120,7 +124,14 @@ def _read_parameters(
     kind = PARAMETERS[manifest.task]
     # the path names the models, the outputs say what is wanted, and to send regions is to send
     # images
-    left_out = {"model", "then", "regions", "contours", *(kind.NEEDS if then is None else ())}
+    left_out = {
+        "model",
+        "then",
+        "regions",
+        "contours",
+        "novelty",
+        *(kind.NEEDS if then is None else ()),
+    }
     known = [name for name in kind.model_fields if name not in left_out]
     for name in values:
         if name not in known:

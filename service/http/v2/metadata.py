@@ -14,6 +14,7 @@ from typing import Any
 
 from service.http.v2.outputs import (
     JOINT,
+    NOVELTY,
     ONLY_VERSION,
     OUTPUTS,
     ensemble_name,
@@ -78,8 +79,11 @@ def inputs_of(manifest: ModelManifest, then: ModelManifest | None = None) -> dic
     return {row.name: row for row in rows if then is None or row.name != TENSORS}
 
 
-def outputs_of(manifest: ModelManifest, then: ModelManifest | None = None) -> dict[str, TensorSpec]:
-    """Every output, by name. then: of the classifier of an ensemble."""
+def outputs_of(
+    manifest: ModelManifest, then: ModelManifest | None = None, *, judged: bool = False
+) -> dict[str, TensorSpec]:
+    """Every output, by name. then: of the classifier of an ensemble. judged: whether the model has
+    a companion, which gives `NOVELTY`."""
     sizes = {"C": len(manifest.labels), "V": vertices_of(manifest)}
     return {
         name: TensorSpec(
@@ -88,25 +92,29 @@ def outputs_of(manifest: ModelManifest, then: ModelManifest | None = None) -> di
             tuple(sizes.get(side, ANY) if isinstance(side, str) else side for side in row.shape),
         )
         for name, row in rows_of(manifest, then).items()
+        if judged or name != NOVELTY
     }
 
 
-def describe(manifest: ModelManifest, versions: Iterable[str]) -> dict[str, Any]:
-    """The model's metadata."""
+def describe(
+    manifest: ModelManifest, versions: Iterable[str], *, judged: bool = False
+) -> dict[str, Any]:
+    """The model's metadata. judged: see `outputs_of`."""
     return {
         "name": manifest.name,
         "versions": list(versions),
         "platform": PLATFORM,
         "inputs": [row.to_json() for row in inputs_of(manifest).values()],
-        "outputs": [row.to_json() for row in outputs_of(manifest).values()],
+        "outputs": [row.to_json() for row in outputs_of(manifest, judged=judged).values()],
     }
 
 
-def configure(manifest: ModelManifest) -> dict[str, Any]:
+def configure(manifest: ModelManifest, *, judged: bool = False) -> dict[str, Any]:
     """The model's configuration, as far as Triton's clients ask: perf_analyzer reads from it which
     inputs it may leave out. All are optional, as of `ENCODED` and `TENSORS` only one is sent.
 
-    ``max_batch_size`` is 0, which means that shapes have the number of images in them.
+    ``max_batch_size`` is 0, which means that shapes have the number of images in them. judged: see
+    `outputs_of`.
     """
     return {
         "name": manifest.name,
@@ -114,7 +122,7 @@ def configure(manifest: ModelManifest) -> dict[str, Any]:
         "backend": BACKEND,
         "max_batch_size": 0,
         "input": [{**row.to_config(), "optional": True} for row in inputs_of(manifest).values()],
-        "output": [row.to_config() for row in outputs_of(manifest).values()],
+        "output": [row.to_config() for row in outputs_of(manifest, judged=judged).values()],
     }
 
 

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from service.engine.engine import Answer
+from service.engine.answer import Answer
 from service.http.v2.body import InferBody
 from service.http.v2.inference_request import InferenceRequest, to_inference_request
 from service.http.v2.metadata import (
@@ -58,13 +58,16 @@ def describe_model(request: Request) -> dict[str, Any]:
         return describe_ensemble(manifest, then)
     version = request.parameters.get("version")
     known = request.worker.engine.repository.versions
-    return describe(manifest, [version] if version else served_versions(known, manifest.name))
+    versions = [version] if version else served_versions(known, manifest.name)
+    return describe(manifest, versions, judged=_is_judged(request))
 
 
 def configure_model(request: Request) -> dict[str, Any]:
     """Its configuration, in Triton's words."""
     manifest, then = find(request)
-    return configure(manifest) if then is None else configure_ensemble(manifest, then)
+    if then is not None:
+        return configure_ensemble(manifest, then)
+    return configure(manifest, judged=_is_judged(request))
 
 
 async def prepare(request: Request, body: InferBody) -> tuple[Task, InferenceRequest]:
@@ -74,7 +77,12 @@ async def prepare(request: Request, body: InferBody) -> tuple[Task, InferenceReq
     manifest, then = find(request)
     request.model = manifest.name
     asked = await to_inference_request(
-        body, manifest, settings.max_images, settings.max_request_timeout_ms, then
+        body,
+        manifest,
+        settings.max_images,
+        settings.max_request_timeout_ms,
+        then,
+        judged=then is None and _is_judged(request),
     )
     request.images = len(asked.contents)
     return manifest.task, asked
@@ -120,6 +128,12 @@ async def unload(request: Request, parameters: Iterable[str]) -> None:
     for reference in references:
         engine.repository.unload(reference)
     await engine.orders.announce("unload", *references)
+
+
+def _is_judged(request: Request) -> bool:
+    """Whether the model which ``request`` names has a companion."""
+    version = request.worker.engine.repository.find(request.path_reference)
+    return version.candidate.companion is not None
 
 
 def _state_of(version: ModelVersion) -> dict[str, str]:

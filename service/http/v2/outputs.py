@@ -1,7 +1,7 @@
 """The rows that a model gives as tensors, and the reply of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 from starlette.responses import Response
 
-from service.engine.engine import Answer
+from service.engine.answer import Answer
 from service.http.replies import JSON_TYPE, TIMING_HEADER, server_timing, timing_ms
 from service.http.v2.body import LENGTH_HEADER
 from service.http.v2.tensors import BYTES, Array, OutputTensor
@@ -31,6 +31,7 @@ class Predictions:
     sizes: width and height of each, in pixels. ``rows``: of each, as /v1 replies them.
     max_rows: of each image that are shown, None for all.
     then: of the classifier whose classes the rows of a detector have, if they have any.
+    novelties: of each image, if they were asked for.
     """
 
     manifest: ModelManifest
@@ -38,6 +39,7 @@ class Predictions:
     rows: list[list[Row]]
     max_rows: int | None = None
     then: ModelManifest | None = None
+    novelties: list[float | None] = field(default_factory=list)
 
     @classmethod
     def of(cls, answer: Answer, max_rows: int | None = None) -> "Predictions":
@@ -56,6 +58,7 @@ class Predictions:
             [result[rows_name] for result in results],
             max_rows,
             answer.then,
+            [result.get("novelty") for result in results],
         )
 
     @property
@@ -170,7 +173,13 @@ def _contours(predictions: Predictions) -> Array:
     return predictions.table(lambda row: row.get("contour", nothing), 0, np.float32, *nothing.shape)
 
 
+def _novelties(predictions: Predictions) -> Array:
+    return np.array(predictions.novelties, np.float32)  # None becomes NaN
+
+
 _Row = OutputRow
+NOVELTY = "novelty"  # of models that have a companion
+NOVELTY_ROW = _Row("FP32", ("N",), _novelties, default=False)
 PROBABILITIES = "probabilities"
 _DETECTION = {
     "num_detections": _Row("INT64", ("N",), _numbers),
@@ -180,6 +189,7 @@ _DETECTION = {
     "sizes": _Row("INT64", ("N", 2), _sizes),
     "label_names": _Row(BYTES, ("N", "K"), _label_names, default=False),
     CONTOURS: _Row("FP32", ("N", "K", "V", 2), _contours, default=False, of=CONTOURS),
+    NOVELTY: NOVELTY_ROW,
 }
 OUTPUTS: dict[Kind, dict[str, OutputRow]] = {
     "detection": _DETECTION,
@@ -194,6 +204,7 @@ OUTPUTS: dict[Kind, dict[str, OutputRow]] = {
         "scores": _Row("FP32", ("N", "K"), _scores),
         "label_names": _Row(BYTES, ("N", "K"), _label_names, default=False),
         PROBABILITIES: _Row("FP32", ("N", "C"), _probabilities, default=False),
+        NOVELTY: NOVELTY_ROW,
     },
 }
 

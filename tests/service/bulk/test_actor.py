@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from service.bulk.actor import Actor, WorkerTask
 from service.bulk.attempts import Attempts
+from service.bulk.errors import BulkError
 from service.bulk.folder import open_folder
 from service.bulk.layout import Resources
 from service.bulk.listing import list_photos
@@ -30,9 +32,10 @@ from service.problems import Problem
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.states import ServiceState
-from tests.packages import CLASSIFIER
+from tests.packages import CLASSIFIER, copy_package
 from tests.service.bulk.conftest import PHOTOS, SHARDS
 from tests.service.bulk.jobs import rows_of
+from tests.service.companions import add_companion
 
 DETECTOR = "efficientdet_lite0_voc"
 
@@ -63,6 +66,20 @@ def bench(
     work = Work.begin(open_folder(str(folder)), list_photos(str(photos), None), request, own)
     task = pickle.loads(pickle.dumps(work.task(Resources(1, 0.0))))
     return Bench(task, Actor(task), folder, lambda number: work.shards([number])[0])
+
+
+def test_novelty_is_a_column_if_it_is_asked_for(album: Path, store: Path, tmp_path: Path) -> None:
+    own = tmp_path / "store"
+    package = copy_package(store / CLASSIFIER / "1", own, "things", 1)
+    with pytest.raises(BulkError, match="--novelty: things has no companion"):
+        read_request(Settings(model_store=own), "things", {"novelty": True})
+    add_companion(package)
+    made = bench(album, tmp_path / "found", own, "things", {"novelty": True})
+    assert made.answer(made.shard(0))["fault"] is None
+    (part,) = made.folder.glob("part-*.parquet")
+    rows = pq.read_table(part).to_pylist()
+    assert any(0 < row["novelty"] < 1 for row in rows if row["error"] is None)
+    assert all(row["novelty"] is None for row in rows if row["error"] is not None)
 
 
 def test_a_shard_becomes_a_part_and_a_bad_photo_a_row(

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from service.engine.engine import Answer, Engine
+from service.engine.answer import Answer
+from service.engine.engine import Engine
 from service.imaging.images import decode_input
 from service.imaging.resize import ModelInput
 from service.inference.deadline import Deadline, Priority, RequestPolicy

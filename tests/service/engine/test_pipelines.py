@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from PIL import ExifTags, Image, ImageOps
 
-from service.engine.engine import Answer, Engine
+from service.engine.answer import Answer
+from service.engine.engine import Engine
 from service.imaging.images import decode_photo
 from service.imaging.resize import ModelInput, Photo, Placement
 from service.inference.deadline import Deadline, RequestPolicy

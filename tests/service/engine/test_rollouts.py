@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service.engine.engine import Answer, Engine
+from service.engine.answer import Answer
+from service.engine.engine import Engine
 from service.inference.deadline import Deadline, RequestPolicy
 from service.parameters import ClassifyParameters
 from service.problems import Problem

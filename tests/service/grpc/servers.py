@@ -14,7 +14,7 @@ import grpc
 import pytest
 
 from service.engine.admission import Admission
-from service.engine.engine import Answer, Content
+from service.engine.answer import Answer, Content
 from service.engine.pipelines import Times
 from service.grpc import open_inference_pb2 as pb
 from service.grpc.listening import Listening

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.engine.engine import Answer
+from service.engine.answer import Answer
 from service.engine.pipelines import Times
 from service.grpc import open_inference_pb2 as pb
 from service.grpc.messages import infer_response, model_named, parse, read_infer, to_message

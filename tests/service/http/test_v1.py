@@ -10,7 +10,7 @@ from codecs import BOM_UTF8, BOM_UTF16_LE
 import pytest
 
 from service.engine.admission import Admission
-from service.engine.engine import Content
+from service.engine.answer import Content
 from service.http.body import PIECE_BYTES
 from service.http.v1 import MAX_FIELDS, _from_multipart, read_request
 from service.inference.deadline import Deadline, Priority, RequestPolicy

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from service.http.v1 import describe
+from service.http.descriptions import describe
 from service.imaging.resize import ModelInput
 from service.package import PackageError
 from service.problems import Problem

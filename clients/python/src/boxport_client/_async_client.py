@@ -62,6 +62,7 @@ class AsyncClient:
         region_padding: float | None = None,
         region_resize: str | None = None,
         contours: bool | None = None,
+        novelty: bool | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -81,6 +82,7 @@ class AsyncClient:
             region_padding,
             region_resize,
             contours,
+            novelty,
             max_side,
             tile,
             overlap,
@@ -96,12 +98,13 @@ class AsyncClient:
         regions: Sequence[Sequence[float]] | None = None,
         region_padding: float | None = None,
         region_resize: str | None = None,
+        novelty: bool | None = None,
         max_side: int | None = None,
         timeout: float | None = None,
     ) -> ClassificationResult:
         """See `Client.classify`."""
         parameters = ClassifyParameters(
-            model, top_k, regions, region_padding, region_resize, max_side
+            model, top_k, regions, region_padding, region_resize, novelty, max_side
         )
         return await self._drive(self._api.classify(photo, parameters, timeout))
 
@@ -124,6 +127,7 @@ class AsyncClient:
         region_padding: float | None = None,
         region_resize: str | None = None,
         contours: bool | None = None,
+        novelty: bool | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -143,6 +147,7 @@ class AsyncClient:
             region_padding,
             region_resize,
             contours,
+            novelty,
             max_side,
             tile,
             overlap,
@@ -162,12 +167,13 @@ class AsyncClient:
         regions: Sequence[Sequence[float]] | None = None,
         region_padding: float | None = None,
         region_resize: str | None = None,
+        novelty: bool | None = None,
         max_side: int | None = None,
         timeout: float | None = None,
     ) -> AsyncGenerator[Outcome[ClassificationResult], None]:
         """See `Client.classify_many`."""
         parameters = ClassifyParameters(
-            model, top_k, regions, region_padding, region_resize, max_side
+            model, top_k, regions, region_padding, region_resize, novelty, max_side
         )
         run = Run(
             ClassificationResult.from_dict, photos, parameters, concurrency, progress, journal
@@ -194,6 +200,7 @@ class AsyncClient:
         region_padding: float | None = None,
         region_resize: str | None = None,
         contours: bool | None = None,
+        novelty: bool | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -213,6 +220,7 @@ class AsyncClient:
             region_padding,
             region_resize,
             contours,
+            novelty,
             max_side,
             tile,
             overlap,

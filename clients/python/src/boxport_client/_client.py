@@ -75,6 +75,7 @@ class Client:
         region_padding: float | None = None,
         region_resize: str | None = None,
         contours: bool | None = None,
+        novelty: bool | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -98,9 +99,9 @@ class Client:
             detection's ``classifications``.
         top_k: classes of each detection.
         region_padding: 0..1; the share of a box's sides that is added on each side for context.
-        region_resize: "model" as the classifier resizes a photo, or "warp" so that it sees all of
-            the box, whatever its shape.
+        region_resize: "model" as the classifier resizes a photo, or "warp": all of the box.
         contours: whether detections have their outlines, of a model that finds them; default True.
+        novelty: whether to say how novel the photo is, if the model has a companion. Not with tile.
         max_side: pixels; a photo with a longer side is made smaller before it is sent, which is
             faster but may lose small objects. Boxes are in pixels of the original all the same.
         tile: pixels; to find small objects in a large photo, it is cut into tiles of this side,
@@ -124,6 +125,7 @@ class Client:
             region_padding,
             region_resize,
             contours,
+            novelty,
             max_side,
             tile,
             overlap,
@@ -139,6 +141,7 @@ class Client:
         regions: Sequence[Sequence[float]] | None = None,
         region_padding: float | None = None,
         region_resize: str | None = None,
+        novelty: bool | None = None,
         max_side: int | None = None,
         timeout: float | None = None,
     ) -> ClassificationResult:
@@ -150,7 +153,7 @@ class Client:
         The other parameters, and the errors, are those of `detect`.
         """
         parameters = ClassifyParameters(
-            model, top_k, regions, region_padding, region_resize, max_side
+            model, top_k, regions, region_padding, region_resize, novelty, max_side
         )
         return self._drive(self._api.classify(photo, parameters, timeout))
 
@@ -173,6 +176,7 @@ class Client:
         region_padding: float | None = None,
         region_resize: str | None = None,
         contours: bool | None = None,
+        novelty: bool | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -210,6 +214,7 @@ class Client:
             region_padding,
             region_resize,
             contours,
+            novelty,
             max_side,
             tile,
             overlap,
@@ -231,12 +236,13 @@ class Client:
         regions: Sequence[Sequence[float]] | None = None,
         region_padding: float | None = None,
         region_resize: str | None = None,
+        novelty: bool | None = None,
         max_side: int | None = None,
         timeout: float | None = None,
     ) -> Generator[Outcome[ClassificationResult], None, None]:
         """Classify many photos; see `detect_many` and `classify`."""
         parameters = ClassifyParameters(
-            model, top_k, regions, region_padding, region_resize, max_side
+            model, top_k, regions, region_padding, region_resize, novelty, max_side
         )
         run = Run(
             ClassificationResult.from_dict, photos, parameters, concurrency, progress, journal
@@ -263,6 +269,7 @@ class Client:
         region_padding: float | None = None,
         region_resize: str | None = None,
         contours: bool | None = None,
+        novelty: bool | None = None,
         max_side: int | None = None,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -291,6 +298,7 @@ class Client:
             region_padding,
             region_resize,
             contours,
+            novelty,
             max_side,
             tile,
             overlap,

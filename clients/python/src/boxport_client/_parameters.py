@@ -65,6 +65,7 @@ class DetectParameters(Parameters):
     region_padding: float | None = None
     region_resize: str | None = None
     contours: bool | None = None
+    novelty: bool | None = None
     max_side: int | None = None
     tile: int | None = None
     overlap: float = 0.2
@@ -77,6 +78,8 @@ class DetectParameters(Parameters):
         _check_pixels("max_side", self.max_side)
         _check_pixels("tile", self.tile)
         self._take_regions("max_side", "tile")
+        if self.novelty and self.tile is not None:
+            raise ValueError("novelty: is of the photo as a whole; not with tile")
         if not 0 <= self.overlap <= MAX_OVERLAP:
             raise ValueError(f"overlap must be in 0..{MAX_OVERLAP}, not {self.overlap}")
 
@@ -91,11 +94,14 @@ class ClassifyParameters(Parameters):
     regions: Sequence[Sequence[float]] | None = None
     region_padding: float | None = None
     region_resize: str | None = None
+    novelty: bool | None = None
     max_side: int | None = None
 
     def __post_init__(self) -> None:
         _check_pixels("max_side", self.max_side)
         self._take_regions("max_side")
+        if self.novelty and self.regions is not None:
+            raise ValueError("novelty: is of the photo as a whole; not with regions")
 
 
 def to_query(parameters: Mapping[str, Any]) -> str:

@@ -85,6 +85,8 @@ class DetectionResult(_Result):
     width, height: of the upright photo, in pixels.
     timing_ms: milliseconds that the service spent on decoding, queueing, inference and in total.
     then: the classifier of the detections, if one was asked for.
+    novelty: 0..1, the share of the model's training photos that are more usual than this one; None
+        if it was not asked for, or is not known.
     """
 
     width: int
@@ -94,6 +96,7 @@ class DetectionResult(_Result):
     request_id: str
     timing_ms: Mapping[str, float]
     then: ModelReference | None = None
+    novelty: float | None = None
 
     def __iter__(self) -> Iterator[Detection]:
         return iter(self.detections)
@@ -226,10 +229,11 @@ class DetectionResult(_Result):
     def _read(cls, image: Json, answer: Json) -> DetectionResult:
         found = tuple(map(Detection.from_dict, image["detections"]))
         then = ModelReference.from_dict(answer["then"]) if "then" in answer else None
-        return cls(image["width"], image["height"], found, *_said_once(answer), then)
+        size = image["width"], image["height"]
+        return cls(*size, found, *_said_once(answer), then, image.get("novelty"))
 
     def _left_out(self) -> set[str]:
-        return {"then"} if self.then is None else set()
+        return {name for name in ("then", "novelty") if getattr(self, name) is None}
 
 
 @dataclass(frozen=True, repr=False)
@@ -240,6 +244,7 @@ class ClassificationResult(_Result):
     timing_ms: milliseconds that the service spent on decoding, queueing, inference and in total.
     regions: what each region shows, in the order that they were given in; if there are any, they
         were classified in place of the whole, and there are no classes of that.
+    novelty: as `DetectionResult` has it.
     """
 
     width: int
@@ -249,6 +254,7 @@ class ClassificationResult(_Result):
     request_id: str
     timing_ms: Mapping[str, float]
     regions: tuple[Region, ...] = ()
+    novelty: float | None = None
 
     def __iter__(self) -> Iterator[Classification]:
         return iter(self.classifications)
@@ -285,10 +291,12 @@ class ClassificationResult(_Result):
     def _read(cls, image: Json, answer: Json) -> ClassificationResult:
         regions = tuple(map(Region.from_dict, image.get("regions", ())))
         found = () if regions else read_classes(image["classifications"])
-        return cls(image["width"], image["height"], found, *_said_once(answer), regions)
+        size = image["width"], image["height"]
+        return cls(*size, found, *_said_once(answer), regions, image.get("novelty"))
 
     def _left_out(self) -> set[str]:
-        return {"classifications" if self.regions else "regions"}
+        rows = "classifications" if self.regions else "regions"
+        return {rows} if self.novelty is not None else {rows, "novelty"}
 
 
 def coco_dataset(

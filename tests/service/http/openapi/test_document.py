@@ -10,10 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from service.http.descriptions import describe
 from service.http.openapi.document import describe_api
 from service.http.openapi.examples import CAT, CLASSIFIER, COFFEE, DETAILS, DETECTOR, MODEL, PIXEL
 from service.http.routes import ROUTES
-from service.http.v1 import describe
 from service.imaging.images import decode_image
 from service.parameters import ClassifyParameters, DetectParameters
 from service.problems import KINDS

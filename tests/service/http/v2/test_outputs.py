@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.engine.engine import Answer
+from service.engine.answer import Answer
 from service.http.v2.metadata import ANY, outputs_of
 from service.http.v2.outputs import Predictions, make_output, rows_of
 from service.manifest import Label, ModelManifest, Tensor, read_manifest

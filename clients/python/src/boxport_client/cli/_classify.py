@@ -19,6 +19,7 @@ def classify(
     region: given.Regions = None,
     region_padding: given.RegionPadding = None,
     region_resize: given.RegionResize = None,
+    novelty: given.Novelty = False,
     max_side: given.MaxSide = None,
     as_json: given.AsJson = False,
     csv: given.Csv = None,
@@ -65,6 +66,7 @@ def classify(
                 regions=regions,
                 region_padding=region_padding,
                 region_resize=region_resize,
+                novelty=novelty or None,
                 max_side=max_side,
             )
         )

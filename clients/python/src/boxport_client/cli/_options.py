@@ -76,6 +76,12 @@ IouThreshold = Annotated[
 ClassAgnostic = Annotated[
     bool, request("--class-agnostic", None, "Let boxes of different labels suppress each other.")
 ]
+Novelty = Annotated[
+    bool,
+    request(
+        "--novelty", None, "Say how novel each photo is to the model, which must have a companion."
+    ),
+]
 MaxDetections = Annotated[
     int | None,
     request("--max-detections", "1..1000", "At most so many per photo.", min=1, max=1000),
