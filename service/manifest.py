@@ -25,6 +25,7 @@ MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "model.onnx"
 LEAST_TOP_K = 5  # may be asked for of fewer classes: exports wrote it whatever their number
 LARGEST_ID = 2**53 - 1  # that every reader of JSON takes for the same whole number
+COMPANION_SUFFIX = ".novelty"  # of a model's name, which makes its companion's
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
 VERSION_PATTERN = r"^[1-9][0-9]*$"
 

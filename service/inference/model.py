@@ -26,7 +26,7 @@ from service.inference.isolated import PackageProcess, Trial
 from service.inference.layout import Layout
 from service.inference.pace import Concurrency, Pace
 from service.inference.task import Job, Predictor, Result
-from service.manifest import ModelManifest, Precision, Task
+from service.manifest import COMPANION_SUFFIX, ModelManifest, Precision, Task
 from service.package import GraphRunner
 from service.parameters import ClassifyParameters, DetectParameters, RequestParameters
 from service.problems import Problem
@@ -123,10 +123,12 @@ class LoadedModel:
     @property
     def described_companion(self) -> dict[str, Any] | None:
         """What there is to tell of its companion, or why that is not used; None without one."""
+        name, version = self.manifest.name + COMPANION_SUFFIX, self.manifest.version
+        described: dict[str, Any] = {"name": name, "version": version}
         if self.companion is None:
-            return None if self.companion_fault is None else {"reason": self.companion_fault}
+            fault = self.companion_fault
+            return None if fault is None else {**described, "reason": fault}
         manifest = self.companion.manifest
-        described = {"name": manifest.name, "version": manifest.version}
         described["measure"] = manifest.measure
         metrics = {} if manifest.accuracy is None else manifest.accuracy.metrics
         return described | {name: metrics[name] for name in ("auroc",) if name in metrics}

@@ -5,13 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.manifest import GRAPH_FILE, MANIFEST_FILE, ModelManifest
+from service.manifest import COMPANION_SUFFIX, GRAPH_FILE, MANIFEST_FILE, ModelManifest
 from service.package import PackageError, find_packages, verify_package
 from service.signature import LIST_FILE, SIGNATURE_FILE
 
 BENTOML = "bentoml"  # the value of the setting model_store that means BentoML's store
-
-COMPANION = ".novelty"  # what is added to a model's name
 
 Reference = tuple[str, str]  # a model's name and version
 
@@ -37,7 +35,7 @@ def companion_of(folder: Path) -> Path:
     """Where the companion of the package ``folder``, ``…/<name>/<version>``, lies: a package of the
     same version, whose name says whose it is."""
     folder = folder.absolute()
-    return folder.parent.with_name(folder.parent.name + COMPANION) / folder.name
+    return folder.parent.with_name(folder.parent.name + COMPANION_SUFFIX) / folder.name
 
 
 def scan_store(model_store: Path) -> dict[Reference, Candidate]:
@@ -54,9 +52,10 @@ def scan_store(model_store: Path) -> dict[Reference, Candidate]:
     folders = {(folder.parent.name, folder.name): folder for folder in find_packages(model_store)}
     found = {}
     for (name, number), folder in folders.items():
-        if (name.removesuffix(COMPANION), number) in folders and name.endswith(COMPANION):
-            continue  # of a model that is here
-        companion = folders.get((name + COMPANION, number))
+        watched, suffix, end = name.rpartition(COMPANION_SUFFIX)
+        if suffix and not end and (watched, number) in folders:
+            continue  # the companion of a model that is here
+        companion = folders.get((name + COMPANION_SUFFIX, number))
         marks = fingerprint(folder) + (fingerprint(companion) if companion is not None else ())
         found[name, number] = Candidate(folder, marks, companion)
     return found

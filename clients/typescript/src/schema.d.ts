@@ -458,8 +458,8 @@ export interface components {
         };
         /** @description What tells how novel photos are to the model; or why there is no use of it. */
         CompanionStatus: {
-            name?: string;
-            version?: string;
+            name: string;
+            version: string;
             /**
              * @description The distance that novelty is of.
              * @enum {string}

@@ -26,8 +26,8 @@ ModelState = TypeAliasType(
 class CompanionStatus(BaseModel):
     """What tells how novel photos are to the model; or why there is no use of it."""
 
-    name: str | None = None
-    version: str | None = None
+    name: str
+    version: str
     measure: Measure | None = Field(None, description="The distance that novelty is of.")
     auroc: float | None = Field(
         None, ge=0, le=1, description="How well it tells training photos from others, at export."

@@ -67,7 +67,7 @@ def test_what_is_of_all_kinds_is_required() -> None:
     assert SCHEMAS["Model"]["required"] == ["name", "version", "status"]
     assert SCHEMAS["Model"]["properties"]["task"]["enum"] == ["detection", "classification"]
     assert SCHEMAS["DetectResult"]["properties"].keys() == {
-        *("width", "height", "detections", "error")
+        *("width", "height", "novelty", "detections", "error")
     }
     assert "required" not in SCHEMAS["DetectResult"]
     assert set(SCHEMAS["InputSpec"]["properties"]["resize"]["enum"]) == {
