@@ -524,6 +524,8 @@ export interface components {
             regions?: number[][];
             /** @description Whether detections have their outlines, of a model that finds outlines. Default: true. */
             contours?: boolean;
+            /** @description Whether each image's result has its `novelty`: the share of the model's training photos that are more usual than it, if the model has a companion that knows them. Default: false. */
+            novelty?: boolean;
             /** @description One or more image files, each with a file name. */
             images: string[];
         };
@@ -556,6 +558,8 @@ export interface components {
             regions?: number[][];
             /** @description Whether detections have their outlines, of a model that finds outlines. Default: true. */
             contours?: boolean;
+            /** @description Whether each image's result has its `novelty`: the share of the model's training photos that are more usual than it, if the model has a companion that knows them. Default: false. */
+            novelty?: boolean;
         };
         /** @description A request to /v1/detect in JSON. */
         DetectRequest: {
@@ -583,6 +587,8 @@ export interface components {
             regions?: number[][] | null;
             /** @description Whether detections have their outlines, of a model that finds outlines. Default: true. */
             contours?: boolean | null;
+            /** @description Whether each image's result has its `novelty`: the share of the model's training photos that are more usual than it, if the model has a companion that knows them. Default: false. */
+            novelty?: boolean | null;
             /** @description One or more images. */
             images: (components["schemas"]["InlineImage"] | components["schemas"]["ImageUrl"])[];
         };
@@ -1168,6 +1174,8 @@ export interface operations {
                 regions?: string[];
                 /** @description Whether detections have their outlines, of a model that finds outlines. Default: true. */
                 contours?: boolean;
+                /** @description Whether each image's result has its `novelty`: the share of the model's training photos that are more usual than it, if the model has a companion that knows them. Default: false. */
+                novelty?: boolean;
             };
             header?: {
                 /** @description Milliseconds until the deadline, after which no more work is done. Default: 30000; at most 60000; unless the operator says otherwise. */

@@ -5,7 +5,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from service.engine.engine import Answer, Engine
+from service.engine.answer import Answer
+from service.engine.engine import Engine
 from service.inference.deadline import Deadline, RequestPolicy
 from service.parameters import ClassifyParameters
 from service.problems import Problem

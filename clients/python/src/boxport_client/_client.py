@@ -95,8 +95,7 @@ class Client:
         regions: boxes (left, top, right, bottom in pixels of the upright photo) where a model looks
             that must be told, an R-CNN; what selective search proposes if not given. Not with
             max_side or tile.
-        then: name, or name/version, of a classifier that is run on each box; its answer is the
-            detection's ``classifications``.
+        then: a classifier that is run on each box: the detection's ``classifications``.
         top_k: classes of each detection.
         region_padding: 0..1; the share of a box's sides that is added on each side for context.
         region_resize: "model" as the classifier resizes a photo, or "warp": all of the box.
