@@ -229,8 +229,9 @@ class DetectionResult(_Result):
     def _read(cls, image: Json, answer: Json) -> DetectionResult:
         found = tuple(map(Detection.from_dict, image["detections"]))
         then = ModelReference.from_dict(answer["then"]) if "then" in answer else None
-        size = image["width"], image["height"]
-        return cls(*size, found, *_said_once(answer), then, image.get("novelty"))
+        width, height = image["width"], image["height"]
+        novelty = image.get("novelty")
+        return cls(width, height, found, *_said_once(answer), then=then, novelty=novelty)
 
     def _left_out(self) -> set[str]:
         return {name for name in ("then", "novelty") if getattr(self, name) is None}
@@ -291,8 +292,9 @@ class ClassificationResult(_Result):
     def _read(cls, image: Json, answer: Json) -> ClassificationResult:
         regions = tuple(map(Region.from_dict, image.get("regions", ())))
         found = () if regions else read_classes(image["classifications"])
-        size = image["width"], image["height"]
-        return cls(*size, found, *_said_once(answer), regions, image.get("novelty"))
+        width, height = image["width"], image["height"]
+        novelty = image.get("novelty")
+        return cls(width, height, found, *_said_once(answer), regions=regions, novelty=novelty)
 
     def _left_out(self) -> set[str]:
         rows = "classifications" if self.regions else "regions"
