@@ -127,6 +127,7 @@ for i in range(int(sys.argv[2])):
         board.cells("name", (sys.argv[1], str(i)))
         board.change(lambda known, number: known.update({sys.argv[1]: number}))
 if sys.argv[1] == "1":
+    sys.stdin.readline()  # until all have begun, which takes the lock
     with board.lock():
         print("locked", flush=True)
         threading.Event().wait()
@@ -143,20 +144,22 @@ def test_processes_lose_no_count_and_one_that_is_killed_holds_up_nobody(
 
     def start(number: int) -> "subprocess.Popen[str]":
         command = [sys.executable, "-c", COUNTING, str(number), str(each)]
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        return subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
 
     processes = [start(number) for number in (1, 2, 3)]
     for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
     first = processes[0]
+    assert first.stdin is not None
     assert first.stdout is not None
+    first.stdin.write("\n")
+    first.stdin.flush()
     assert first.stdout.readline() == "locked\n"
     first.send_signal(signal.SIGKILL)
     for process in processes:
-        process.wait(60)
-        assert process.stdout is not None
-        process.stdout.close()
+        process.communicate(timeout=60)
     place, common = board.cells("events"), board.cells("in the common row")
     assert board.total(place) == 3 * each
     assert board.common[common] == 3 * each / 20
