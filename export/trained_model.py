@@ -130,7 +130,8 @@ class TrainedModel:
             "defaults": self.defaults,
             "inputs": tuple(Tensor(name=n, dtype="", shape=()) for n in inputs_of(self.graph)),
             "outputs": tuple(
-                Tensor(name=n, dtype="float", shape=()) for n in outputs_of(self.graph)
+                Tensor(name=n, dtype="float", shape=())
+                for n in outputs_of(self.variant.task, self.graph)
             ),
             "precision": "fp32",
             "sha256": "0" * 64,

@@ -20,6 +20,8 @@ from tests.paths import ROOT
 # The tests run in a process for each processor already. PyTorch reads this when it is imported, in
 # these processes and in those that they start; it is not imported here, as not all of them need it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# gRPC's C library would write a line whenever a process forks in which another test has used it.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 STRICT = {
     "playground": False,

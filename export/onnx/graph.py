@@ -28,7 +28,19 @@ from models.postprocess import (
 )
 from models.rcnn import RCNN
 from service.imaging.input_spec import InputSpec
-from service.manifest import CLASSIFICATION_OUTPUTS, CONTOURS, DETECTION_OUTPUTS
+from service.manifest import (
+    CLASSIFICATION_OUTPUTS,
+    CONTOURS,
+    DETECTION_OUTPUTS,
+    NOVELTY_OUTPUTS,
+    PackageTask,
+)
+
+OUTPUTS: dict[PackageTask, tuple[str, ...]] = {
+    "detection": DETECTION_OUTPUTS,
+    "classification": CLASSIFICATION_OUTPUTS,
+    "novelty": NOVELTY_OUTPUTS,
+}
 
 
 class Normalise(nn.Module):
@@ -266,11 +278,9 @@ def inputs_of(graph: nn.Module) -> tuple[str, ...]:
     return tuple(signature(graph.forward).parameters)
 
 
-def outputs_of(graph: nn.Module) -> tuple[str, ...]:
-    """The names of a graph's outputs."""
-    if isinstance(graph, ClassifierGraph):
-        return CLASSIFICATION_OUTPUTS
-    return (*DETECTION_OUTPUTS, CONTOURS) if isinstance(graph, OutlinedGraph) else DETECTION_OUTPUTS
+def outputs_of(task: PackageTask, graph: nn.Module) -> tuple[str, ...]:
+    """The names of the outputs of a graph for ``task``."""
+    return OUTPUTS[task] + ((CONTOURS,) if isinstance(graph, OutlinedGraph) else ())
 
 
 def build_graph(network: nn.Module, spec: InputSpec, multi_label: bool = False) -> nn.Module:

@@ -22,7 +22,7 @@ from export.onnx.passes import (
 )
 from service import manifest
 from service.imaging.input_spec import InputSpec
-from service.manifest import NOVELTY_OUTPUTS, REGIONS
+from service.manifest import REGIONS
 
 OPSET = 20
 TRACED_SIDES = (224, 320)
@@ -97,7 +97,7 @@ def trace(variant: Traced, graph: nn.Module) -> torch.onnx.ONNXProgram:
             opset_version=OPSET,
             dynamic_shapes=tuple(shapes),
             input_names=names,
-            output_names=NOVELTY_OUTPUTS if variant.task == "novelty" else outputs_of(graph),
+            output_names=outputs_of(variant.task, graph),
             custom_translation_table=ONNX_TRANSLATIONS,
         )
     assert program is not None

@@ -78,7 +78,7 @@ def session(model: onnx.ModelProto) -> ort.InferenceSession:
 
 
 def test_contours_are_an_output_beside_the_boxes(graph: nn.Module, model: onnx.ModelProto) -> None:
-    assert outputs_of(graph) == (*DETECTION_OUTPUTS, CONTOURS)
+    assert outputs_of("detection", graph) == (*DETECTION_OUTPUTS, CONTOURS)
     contours = describe(model.graph.output)[-1]
     assert (contours.name, contours.dtype) == (CONTOURS, "float")
     assert contours.shape == ("N", "K", VERTICES, 2)

@@ -128,7 +128,7 @@ def test_boxes_stay_on_their_objects_at_every_scale_of_a_batch(make: Make) -> No
     sides = set()
     for seed in range(12):
         box = torch.tensor([[16.0, 32.0, 48.0, 96.0]])
-        scaled, (moved,) = task._rescale(image, [box], random.Random(seed))
+        scaled, (moved,) = task.rescale(image, [box], random.Random(seed))
         sides.add(scaled.shape[-1])
         red = (scaled[0, 0] > scaled[0, 1] + 0.5).nonzero()
         seen = torch.cat((red.amin(0).flip(0), red.amax(0).flip(0) + 1)).float()
