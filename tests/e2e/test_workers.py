@@ -52,9 +52,14 @@ def test_two_workers_are_one_service(tmp_path: Path, store: Path, cat: bytes) ->
         victim = server.workers[0]
         victim.kill()
         victim.wait(60)
-        eventually(lambda: server.metrics(key).get("boxport_workers") == 2, "it is replaced", 180)
+        ended = {"cause": "died"}  # before that is noticed, the figures are those of before
+        eventually(
+            lambda: server.metrics(key).get("boxport_worker_ends_total", **ended) == 1,
+            "its end is noticed",
+        )
+        eventually(lambda: client.get("/readyz").status_code == 200, "it is replaced", 180)
+        assert server.metrics(key).get("boxport_workers") == 2
         assert victim.pid not in [worker.pid for worker in server.workers]
-        assert client.get("/readyz").status_code == 200
         for _ in range(8):
             shown = client.get("/v1/models").json()["models"]
             assert [one["status"]["pinned"] for one in shown] == [True], "the new one knows too"

@@ -20,6 +20,7 @@ from service.bulk.folder import Folder, open_folder
 from service.bulk.listing import list_photos
 from service.bulk.parts import Parts
 from service.bulk.target import open_target
+from service.parameters import ClassifyParameters
 from tests.service.bulk.jobs import write_half
 
 LIMIT = 10**6
@@ -103,7 +104,7 @@ def test_results_are_parts_of_the_store(uri: str) -> None:
     parts = Parts(target.parts, 3, 2)
     assert parts.missing() == [0, 1]
     row = {"number": 2, "photo": "a", "width": 4, "height": 3, "classifications": [], "error": None}
-    parts.write(1, "classification", [row])
+    parts.write(1, ClassifyParameters(), [row])
     assert parts.missing() == [0]
     assert parts.count_one(1).photos == 1
     with pytest.raises(BulkError, match=r"lies in"):

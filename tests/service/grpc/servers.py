@@ -48,7 +48,8 @@ class Engine:
 
     @property
     def repository(self) -> Any:
-        return SimpleNamespace(find_manifest=self._find, versions=[])
+        alone = SimpleNamespace(candidate=SimpleNamespace(companion=None))
+        return SimpleNamespace(find_manifest=self._find, find=lambda _: alone, versions=[])
 
     @property
     def shadows(self) -> Any:

@@ -72,7 +72,12 @@ class Loads:
         self.broken: set[str] = set()
 
     def __call__(
-        self, folder: Path, settings: Settings, shared: Shared, trial: Trial | None = None
+        self,
+        folder: Path,
+        settings: Settings,
+        shared: Shared,
+        trial: Trial | None = None,
+        companion: Path | None = None,
     ) -> LoadedModel:
         if trial is not None and folder.name in self.broken:
             raise PackageError(f"{folder}: is broken")
