@@ -7,6 +7,7 @@ from boxport_client._async_client import AsyncClient
 from boxport_client._boxes import Box
 from boxport_client._classifications import Classification, Region
 from boxport_client._client import Client
+from boxport_client._coco import coco_dataset
 from boxport_client._detections import Detection
 from boxport_client._errors import (
     ApiError,
@@ -32,7 +33,6 @@ from boxport_client._results import (
     ClassificationResult,
     DetectionResult,
     ModelReference,
-    coco_dataset,
 )
 from boxport_client._rollout import Interval, Rollout
 from boxport_client._version import __version__
